@@ -1,0 +1,68 @@
+//! The trait that hardware stands behind.
+
+use std::ops::Range;
+
+use in18_tensor::{ArenaId, DType, Region, Shape, Tensor};
+
+use crate::{KernelError, Op, SgdUpdate};
+
+/// Names a list of operations that a provider has compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProgramId(pub u32);
+
+/// A provider of kernels: it owns memory, compiles lists of operations against it, and runs them.
+///
+/// The caller plans memory: it asks for sizes, lays regions out in arenas, and hands over operations that
+/// name those regions. After [`compile`](Kernels::compile) a run allocates nothing.
+///
+/// Operations of one program run one after another, in the order given. Distinct regions of one arena may be
+/// planned over the same bytes; an operation's own operands never overlap unless it says so.
+pub trait Kernels {
+    /// What runs, in a few words for a log: library, version, instruction set or device.
+    fn describe(&self) -> String;
+
+    /// Whether activations of this type are computed by the hardware itself.
+    fn native(&self, dtype: DType) -> bool;
+
+    /// Bytes that an activation (N, C, H, W) takes in [`Format::Activation`](in18_tensor::Format::Activation).
+    fn activation_bytes(&self, shape: Shape, dtype: DType) -> usize;
+
+    /// Bytes that this batch normalisation keeps between its forward and backward halves beside its operands,
+    /// for an activation (N, C, H, W). May be 0.
+    fn batch_norm_workspace_bytes(&self, shape: Shape, dtype: DType, relu: bool) -> usize;
+
+    /// Bytes that a max pooling keeps between its halves, for its output (N, C, H, W).
+    fn max_pool_workspace_bytes(&self, dst: Shape, dtype: DType) -> usize;
+
+    /// A new arena, filled with zeros.
+    fn allocate(&mut self, bytes: usize) -> Result<ArenaId, KernelError>;
+
+    /// Makes an arena at least `bytes` long. Its id stays valid, for compiled programs too; its content is lost
+    /// (zeros) if it had to grow.
+    fn reserve(&mut self, arena: ArenaId, bytes: usize) -> Result<(), KernelError>;
+
+    /// Copies raw bytes into a region.
+    fn write(&mut self, region: Region, bytes: &[u8]) -> Result<(), KernelError>;
+
+    /// Copies raw bytes out of a region.
+    fn read(&self, region: Region, bytes: &mut [u8]) -> Result<(), KernelError>;
+
+    /// Stores values given in the logical order of the tensor's shape (row-major NCHW for an activation), in the
+    /// tensor's own type and format. For tests and inspection; it may be slow.
+    fn import(&mut self, tensor: &Tensor, values: &[f32]) -> Result<(), KernelError>;
+
+    /// The inverse of [`import`](Kernels::import).
+    fn export(&self, tensor: &Tensor) -> Result<Vec<f32>, KernelError>;
+
+    /// Prepares a list of operations to be run.
+    fn compile(&mut self, ops: &[Op]) -> Result<ProgramId, KernelError>;
+
+    /// Forgets a program.
+    fn release(&mut self, program: ProgramId);
+
+    /// Runs a range of a program's operations.
+    fn run(&mut self, program: ProgramId, ops: Range<usize>) -> Result<(), KernelError>;
+
+    /// Updates parameters from gradients, range by range.
+    fn sgd(&mut self, updates: &[SgdUpdate]) -> Result<(), KernelError>;
+}

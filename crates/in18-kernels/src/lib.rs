@@ -1,0 +1,19 @@
+//! The operations that a network is made of, and what a provider of kernels must do to run them.
+//!
+//! [`Op`] is the whole vocabulary: about ten kinds of operation, each a forward and backward pair in one
+//! file. [`Kernels`] is the trait that hardware stands behind. [`reference`] implements it as plainly as
+//! possible and is the oracle that every other provider is checked against.
+//!
+//! This crate knows no network, no data and no ranks.
+#![forbid(unsafe_code)]
+
+mod error;
+mod kernels;
+pub mod op;
+pub mod reference;
+mod sgd;
+
+pub use error::KernelError;
+pub use kernels::{Kernels, ProgramId};
+pub use op::Op;
+pub use sgd::SgdUpdate;

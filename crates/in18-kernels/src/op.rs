@@ -1,0 +1,137 @@
+//! The vocabulary: every operation that a program may hold.
+//!
+//! An operation is plain data, generic over what it names as operands: a program's builder uses numbered
+//! values, a compiled program [`Tensor`]s. Each kind lives in a file of its own with its forward and backward
+//! halves side by side, in the same order of operands; a gradient carries the name of what it is the gradient
+//! of with a `d` in front. **Every operation overwrites what it writes; none accumulates**, except batch
+//! normalisation's running statistics, which it updates.
+//!
+//! Activations and their gradients are (N, C, H, W) in [`Format::Activation`](in18_tensor::Format::Activation),
+//! all of one type (fp32 or bf16) within a program. Parameters, statistics and parameter gradients are fp32 and
+//! plain.
+
+mod batch_norm;
+mod conv;
+mod cross_entropy;
+mod elementwise;
+mod linear;
+mod normalize;
+mod pool;
+
+pub use batch_norm::{BatchNorm, BatchNormBackward, BatchNormInference};
+pub use conv::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
+pub use cross_entropy::{CrossEntropy, CrossEntropyBackward, METRICS, TOP_K};
+pub use elementwise::{Add, AddRelu, ReluBackward, SumReluBackward};
+use in18_tensor::Tensor;
+pub use linear::{Linear, LinearBackwardData, LinearBackwardWeight};
+pub use normalize::{Normalize, PIXEL_DEVIATION, PIXEL_MEAN};
+pub use pool::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBackward};
+
+/// Declares an operation: its attributes, then the operands that it reads, updates and writes.
+macro_rules! operation {
+    (
+        $(#[$meta:meta])*
+        $name:ident {
+            $( attributes { $( $(#[$ameta:meta])* $attr:ident : $atype:ty ),* $(,)? } )?
+            reads { $( $(#[$rmeta:meta])* $read:ident ),* $(,)? }
+            $( updates { $( $(#[$umeta:meta])* $update:ident ),* $(,)? } )?
+            writes { $( $(#[$wmeta:meta])* $write:ident ),* $(,)? }
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct $name<T = ::in18_tensor::Tensor> {
+            $($( $(#[$ameta])* pub $attr: $atype, )*)?
+            $( $(#[$rmeta])* pub $read: T, )*
+            $($( $(#[$umeta])* pub $update: T, )*)?
+            $( $(#[$wmeta])* pub $write: T, )*
+        }
+
+        impl<T: Copy> $name<T> {
+            pub(super) fn map<U>(&self, mut f: impl FnMut(T) -> U) -> $name<U> {
+                $name {
+                    $($( $attr: self.$attr, )*)?
+                    $( $read: f(self.$read), )*
+                    $($( $update: f(self.$update), )*)?
+                    $( $write: f(self.$write), )*
+                }
+            }
+
+            pub(super) fn reads(&self) -> Vec<T> {
+                vec![$( self.$read, )* $($( self.$update, )*)?]
+            }
+
+            pub(super) fn writes(&self) -> Vec<T> {
+                vec![$($( self.$update, )*)? $( self.$write, )*]
+            }
+        }
+    };
+}
+use operation;
+
+/// The enum of all operations, with what can be asked of any of them.
+macro_rules! vocabulary {
+    ($( $name:ident ),* $(,)?) => {
+        /// One operation of a program.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub enum Op<T = Tensor> {
+            $(
+                #[doc = concat!("See [`", stringify!($name), "`].")]
+                $name($name<T>),
+            )*
+        }
+
+        impl<T: Copy> Op<T> {
+            /// The same operation on other operands.
+            pub fn map<U>(&self, f: impl FnMut(T) -> U) -> Op<U> {
+                match self { $( Op::$name(op) => Op::$name(op.map(f)), )* }
+            }
+
+            /// The operands that it reads.
+            pub fn reads(&self) -> Vec<T> {
+                match self { $( Op::$name(op) => op.reads(), )* }
+            }
+
+            /// The operands that it writes.
+            pub fn writes(&self) -> Vec<T> {
+                match self { $( Op::$name(op) => op.writes(), )* }
+            }
+
+            /// The name of its kind.
+            pub fn name(&self) -> &'static str {
+                match self { $( Op::$name(_) => stringify!($name), )* }
+            }
+        }
+
+        $(
+            impl<T> From<$name<T>> for Op<T> {
+                fn from(op: $name<T>) -> Self {
+                    Op::$name(op)
+                }
+            }
+        )*
+    };
+}
+
+vocabulary!(
+    Normalize,
+    Conv,
+    ConvBackwardData,
+    ConvBackwardWeight,
+    BatchNorm,
+    BatchNormBackward,
+    BatchNormInference,
+    Add,
+    AddRelu,
+    ReluBackward,
+    SumReluBackward,
+    MaxPool,
+    MaxPoolBackward,
+    GlobalAvgPool,
+    GlobalAvgPoolBackward,
+    Linear,
+    LinearBackwardData,
+    LinearBackwardWeight,
+    CrossEntropy,
+    CrossEntropyBackward,
+);

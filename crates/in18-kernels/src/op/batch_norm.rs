@@ -1,0 +1,109 @@
+//! Batch normalisation over (N, H, W), with ReLU fused where it follows at once.
+//!
+//! Ioffe and Szegedy, *Batch Normalization*, 2015; running statistics as PyTorch keeps them.
+
+use super::operation;
+
+operation! {
+    /// Training: `dst = relu?(gamma · (src − mean) / √(variance + epsilon) + beta)` with the batch's own mean and
+    /// biased variance, which it saves; running statistics move by `momentum` towards the mean and the *unbiased*
+    /// variance (times `n / (n − 1)` for `n = N·H·W` values a channel, times 1 if n is 1).
+    BatchNorm {
+        attributes {
+            /// Added to the variance.
+            epsilon: f32,
+            /// Share of the new value in the running statistics.
+            momentum: f32,
+            /// Whether negative results become 0.
+            relu: bool,
+        }
+        reads {
+            /// (N, C, H, W) activation.
+            src,
+            /// (C) fp32.
+            gamma,
+            /// (C) fp32.
+            beta,
+        }
+        updates {
+            /// (C) fp32.
+            running_mean,
+            /// (C) fp32.
+            running_variance,
+        }
+        writes {
+            /// (N, C, H, W) activation.
+            dst,
+            /// (C) fp32, for the backward half.
+            mean,
+            /// (C) fp32, biased, for the backward half.
+            variance,
+            /// The provider's own bytes, for the backward half: which results ReLU let through.
+            workspace,
+        }
+    }
+}
+
+operation! {
+    /// The gradient of [`BatchNorm`] with respect to input, gamma and beta.
+    BatchNormBackward {
+        attributes {
+            /// As in the forward half.
+            epsilon: f32,
+            /// As in the forward half.
+            relu: bool,
+        }
+        reads {
+            /// (N, C, H, W) activation.
+            src,
+            /// (C) fp32.
+            gamma,
+            /// (C) fp32.
+            beta,
+            /// (N, C, H, W) activation.
+            ddst,
+            /// (C) fp32.
+            mean,
+            /// (C) fp32.
+            variance,
+            /// The provider's own bytes.
+            workspace,
+        }
+        writes {
+            /// (N, C, H, W) activation.
+            dsrc,
+            /// (C) fp32.
+            dgamma,
+            /// (C) fp32.
+            dbeta,
+        }
+    }
+}
+
+operation! {
+    /// Evaluation: as [`BatchNorm`], with the running statistics in place of the batch's.
+    BatchNormInference {
+        attributes {
+            /// Added to the variance.
+            epsilon: f32,
+            /// Whether negative results become 0.
+            relu: bool,
+        }
+        reads {
+            /// (N, C, H, W) activation.
+            src,
+            /// (C) fp32.
+            gamma,
+            /// (C) fp32.
+            beta,
+            /// (C) fp32.
+            running_mean,
+            /// (C) fp32.
+            running_variance,
+        }
+        writes {
+            /// (N, C, H, W) activation.
+            dst,
+        }
+    }
+}

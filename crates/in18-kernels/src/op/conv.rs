@@ -1,0 +1,101 @@
+//! Two-dimensional convolution without bias (cross-correlation, as in every framework).
+
+use super::operation;
+
+/// A square sliding window: its side, its step and the zeros around the image, all in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Side.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// Zeros (for pooling: nothing) on each side of the image.
+    pub padding: usize,
+}
+
+impl Window {
+    /// How many places the window takes along an extent: `⌊(extent + 2·padding − kernel) / stride⌋ + 1`, or 0 if
+    /// the padded extent is shorter than the window.
+    pub fn output(&self, extent: usize) -> usize {
+        match (extent + 2 * self.padding).checked_sub(self.kernel) {
+            Some(room) => room / self.stride + 1,
+            None => 0,
+        }
+    }
+}
+
+operation! {
+    /// `dst[n,o,y,x] = Σ src[n, i, y·stride + ky − padding, x·stride + kx − padding] · weight[o,i,ky,kx]`.
+    Conv {
+        attributes {
+            /// Kernel, stride, padding.
+            window: Window,
+        }
+        reads {
+            /// (N, I, H, W) activation.
+            src,
+            /// (O, I, K, K) fp32.
+            weight,
+        }
+        writes {
+            /// (N, O, H', W') activation.
+            dst,
+        }
+    }
+}
+
+operation! {
+    /// The gradient of [`Conv`] with respect to its input.
+    ConvBackwardData {
+        attributes {
+            /// Kernel, stride, padding.
+            window: Window,
+        }
+        reads {
+            /// (O, I, K, K) fp32.
+            weight,
+            /// (N, O, H', W') activation.
+            ddst,
+        }
+        writes {
+            /// (N, I, H, W) activation.
+            dsrc,
+        }
+    }
+}
+
+operation! {
+    /// The gradient of [`Conv`] with respect to its weights, summed over the batch.
+    ConvBackwardWeight {
+        attributes {
+            /// Kernel, stride, padding.
+            window: Window,
+        }
+        reads {
+            /// (N, I, H, W) activation.
+            src,
+            /// (N, O, H', W') activation.
+            ddst,
+        }
+        writes {
+            /// (O, I, K, K) fp32.
+            dweight,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Window;
+
+    #[test]
+    fn output_extents() {
+        let stem = Window { kernel: 7, stride: 2, padding: 3 };
+        assert_eq!(stem.output(224), 112);
+        assert_eq!(stem.output(1), 1);
+        let pool = Window { kernel: 3, stride: 2, padding: 1 };
+        assert_eq!(pool.output(112), 56);
+        assert_eq!(pool.output(113), 57);
+        assert_eq!(Window { kernel: 3, stride: 1, padding: 0 }.output(2), 0);
+    }
+}

@@ -1,0 +1,18 @@
+//! What a tensor *is*, without saying how anything computes on it: element type, shape, memory format and
+//! the region of planned memory where it lies.
+//!
+//! This crate sits below both the programs that plan memory and the kernel providers that own it, so it
+//! knows neither: an [`ArenaId`] is a number that only a provider can turn into memory.
+#![forbid(unsafe_code)]
+
+mod bf16;
+mod dtype;
+mod region;
+mod shape;
+mod tensor;
+
+pub use bf16::round_to_bf16;
+pub use dtype::DType;
+pub use region::{ALIGNMENT, ArenaId, Region, align_up};
+pub use shape::{MAX_RANK, Shape};
+pub use tensor::{Format, Tensor};

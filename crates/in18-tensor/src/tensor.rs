@@ -1,0 +1,28 @@
+//! A tensor: where it lies and how its bytes are to be read.
+
+use crate::{DType, Region, Shape};
+
+/// The order of a tensor's elements in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Row-major in the order of the shape's extents. Parameters, statistics, logits, labels.
+    Plain,
+    /// Row-major (N, H, W, C), though the shape says (N, C, H, W). The pixels of a batch.
+    ChannelsLast,
+    /// Whatever the kernel provider computes fastest on, for (N, C, H, W) activations and their gradients.
+    /// Its size is the provider's to say; its bytes mean nothing to anyone else.
+    Activation,
+}
+
+/// A tensor in planned memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tensor {
+    /// Where it lies.
+    pub region: Region,
+    /// Its logical extents.
+    pub shape: Shape,
+    /// The type of its elements.
+    pub dtype: DType,
+    /// The order of its elements.
+    pub format: Format,
+}
