@@ -48,6 +48,18 @@ pub enum KernelError {
     /// A program that the provider does not hold: an error of the caller.
     #[error("there is no program {0}")]
     NoSuchProgram(u32),
+    /// An operand is not what its operation takes: an error of the caller.
+    #[error("{operation}: {operand} must be {expected}, got {got}")]
+    Operand {
+        /// The operation.
+        operation: &'static str,
+        /// The operand.
+        operand: &'static str,
+        /// What the operation takes.
+        expected: String,
+        /// What it was given.
+        got: String,
+    },
     /// A slice and the tensor it is for differ in length: an error of the caller.
     #[error("{what}: expected {expected} elements, got {got}")]
     Length {

@@ -2,11 +2,14 @@
 //!
 //! [`Op`] is the whole vocabulary: about ten kinds of operation, each a forward and backward pair in one
 //! file. [`Kernels`] is the trait that hardware stands behind. [`reference`] implements it as plainly as
-//! possible and is the oracle that every other provider is checked against.
+//! possible and is the oracle that every other provider is checked against, by the suite in `conformance`
+//! (feature `conformance`, for tests).
 //!
 //! This crate knows no network, no data and no ranks.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod kernels;
 pub mod op;

@@ -26,11 +26,28 @@ pub struct Region {
 impl Region {
     /// The byte after the last.
     pub fn end(&self) -> usize {
-        self.offset + self.bytes
+        self.offset.saturating_add(self.bytes)
     }
 
-    /// Whether two regions share a byte.
+    /// Whether two regions share a byte. An empty region shares none.
     pub fn overlaps(&self, other: &Region) -> bool {
-        self.arena == other.arena && self.offset < other.end() && other.offset < self.end()
+        self.arena == other.arena && self.offset.max(other.offset) < self.end().min(other.end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlap_means_a_shared_byte() {
+        let region = |arena, offset, bytes| Region { arena: ArenaId(arena), offset, bytes };
+        let here = region(0, 64, 64);
+        assert!(here.overlaps(&here));
+        assert!(here.overlaps(&region(0, 127, 1)));
+        assert!(!here.overlaps(&region(0, 128, 64)));
+        assert!(!here.overlaps(&region(0, 0, 64)));
+        assert!(!here.overlaps(&region(0, 80, 0)));
+        assert!(!here.overlaps(&region(1, 64, 64)));
     }
 }

@@ -1,0 +1,182 @@
+//! What is to be run and compared, without saying where it lies in memory.
+
+use in18_tensor::Shape;
+
+use super::Tolerance;
+use crate::Op;
+
+/// A named list of operations (or parameter updates) on numbered values.
+#[derive(Clone, Debug)]
+pub struct Case {
+    name: String,
+    values: Vec<Value>,
+    ops: Vec<Op<ValueId>>,
+    updates: Vec<Sgd>,
+}
+
+/// A value of a [`Case`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueId(usize);
+
+/// What kind of tensor a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// (N, C, H, W), of the type that the bench runs with, in the provider's own format.
+    Activation,
+    /// Plain fp32.
+    Parameter,
+    /// (N) i32.
+    Labels,
+    /// (N, 3, H, W) u8, channels last.
+    Pixels,
+    /// What a batch normalisation of an activation of the value's shape keeps.
+    BatchNormWorkspace {
+        /// The operation's attribute.
+        relu: bool,
+    },
+    /// What a max pooling with an output of the value's shape keeps.
+    MaxPoolWorkspace,
+}
+
+/// A parameter update on values of a [`Case`], as [`SgdUpdate`](crate::SgdUpdate).
+#[derive(Clone, Copy, Debug)]
+pub struct Sgd {
+    /// w
+    pub parameter: ValueId,
+    /// v
+    pub velocity: ValueId,
+    /// g
+    pub gradient: ValueId,
+    /// The learning rate.
+    pub rate: f32,
+    /// The share of the last velocity that is kept.
+    pub momentum: f32,
+    /// The L2 penalty.
+    pub weight_decay: f32,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Value {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) shape: Shape,
+    /// What it holds before the run.
+    pub(super) given: Option<Vec<f32>>,
+    /// Whether the run may change it.
+    pub(super) written: bool,
+    /// How its content after the run is compared.
+    pub(super) tolerance: Option<Tolerance>,
+    /// The input whose bytes it lies over.
+    pub(super) over: Option<ValueId>,
+}
+
+impl Case {
+    /// A case without values and operations.
+    pub fn new(name: impl Into<String>) -> Self {
+        Case { name: name.into(), values: Vec::new(), ops: Vec::new(), updates: Vec::new() }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A value that is only read. `values` are in the logical order of the shape.
+    pub fn input(&mut self, name: &'static str, kind: Kind, shape: Shape, values: Vec<f32>) -> ValueId {
+        self.push_value(Value { name, kind, shape, given: Some(values), written: false, tolerance: None, over: None })
+    }
+
+    /// A value that is read and written.
+    pub fn updated(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        shape: Shape,
+        values: Vec<f32>,
+        tolerance: Tolerance,
+    ) -> ValueId {
+        let (given, tolerance) = (Some(values), Some(tolerance));
+        self.push_value(Value { name, kind, shape, given, written: true, tolerance, over: None })
+    }
+
+    /// A value that is written.
+    pub fn output(&mut self, name: &'static str, kind: Kind, shape: Shape, tolerance: Tolerance) -> ValueId {
+        let tolerance = Some(tolerance);
+        self.push_value(Value { name, kind, shape, given: None, written: true, tolerance, over: None })
+    }
+
+    /// A value that is written over the bytes of an input, which it is like.
+    pub fn output_over(&mut self, name: &'static str, input: ValueId, tolerance: Tolerance) -> ValueId {
+        let Value { kind, shape, .. } = self.values[input.0];
+        let (tolerance, over) = (Some(tolerance), Some(input));
+        self.push_value(Value { name, kind, shape, given: None, written: true, tolerance, over })
+    }
+
+    /// A workspace: written by one operation, read by another, and nobody else's business.
+    pub fn workspace(&mut self, kind: Kind, shape: Shape) -> ValueId {
+        let name = "workspace";
+        self.push_value(Value { name, kind, shape, given: None, written: true, tolerance: None, over: None })
+    }
+
+    /// Adds an operation.
+    pub fn push(&mut self, op: impl Into<Op<ValueId>>) {
+        self.ops.push(op.into());
+    }
+
+    /// Adds a parameter update; updates run after all operations.
+    pub fn push_sgd(&mut self, update: Sgd) {
+        self.updates.push(update);
+    }
+
+    /// What a value holds before the run, to be read or changed between runs.
+    ///
+    /// # Panics
+    /// If the value is not given any content.
+    pub fn given_mut(&mut self, id: ValueId) -> &mut [f32] {
+        let value = &mut self.values[id.0];
+        value.given.as_mut().unwrap_or_else(|| panic!("{} is given no values", value.name))
+    }
+
+    /// The shape of a value.
+    pub fn shape(&self, id: ValueId) -> Shape {
+        self.values[id.0].shape
+    }
+
+    pub(super) fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    pub(super) fn ops(&self) -> &[Op<ValueId>] {
+        &self.ops
+    }
+
+    pub(super) fn updates(&self) -> &[Sgd] {
+        &self.updates
+    }
+
+    /// Whether some other value lies over this one, so that its content does not survive the run.
+    pub(super) fn is_covered(&self, id: ValueId) -> bool {
+        self.values.iter().any(|value| value.over == Some(id))
+    }
+
+    /// The values to compare.
+    pub(super) fn results(&self) -> impl Iterator<Item = (ValueId, &'static str, Tolerance)> {
+        let values = self.values.iter().enumerate();
+        values.filter_map(|(i, value)| value.tolerance.map(|tolerance| (ValueId(i), value.name, tolerance)))
+    }
+
+    fn push_value(&mut self, value: Value) -> ValueId {
+        self.values.push(value);
+        ValueId(self.values.len() - 1)
+    }
+}
+
+impl ValueId {
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+
+    pub(super) fn new(index: usize) -> Self {
+        ValueId(index)
+    }
+}

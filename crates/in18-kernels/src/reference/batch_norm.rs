@@ -1,0 +1,176 @@
+//! Batch normalisation: two passes over a channel, and the textbook gradient.
+
+use in18_tensor::{DType, Shape, Tensor};
+
+use super::check::Checker;
+use super::elementwise::relu;
+use super::memory::{Memory, rounded};
+use super::{Operation, to_f32};
+use crate::KernelError;
+use crate::op::{BatchNorm, BatchNormBackward, BatchNormInference};
+
+impl Operation for BatchNorm {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::new("BatchNorm", &self.src);
+        let shape = checker.source("src", &self.src)?;
+        let channels = &shape[1..2];
+        checker.parameter("gamma", &self.gamma, channels)?;
+        checker.parameter("beta", &self.beta, channels)?;
+        checker.parameter("running_mean", &self.running_mean, channels)?;
+        checker.parameter("running_variance", &self.running_variance, channels)?;
+        checker.activation("dst", &self.dst, &shape)?;
+        checker.parameter("mean", &self.mean, channels)?;
+        checker.parameter("variance", &self.variance, channels)
+    }
+
+    fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
+        let shape = self.src.shape;
+        let src = memory.load(&self.src)?;
+        let gamma = memory.load(&self.gamma)?;
+        let beta = memory.load(&self.beta)?;
+        let mut running_mean = memory.load(&self.running_mean)?;
+        let mut running_variance = memory.load(&self.running_variance)?;
+        let mut dst = vec![0.0; src.len()];
+        let mut means = vec![0.0; shape[1]];
+        let mut variances = vec![0.0; shape[1]];
+
+        let n = (shape[0] * shape[2] * shape[3]) as f64;
+        let unbiased = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
+        let momentum = f64::from(self.momentum);
+        for c in 0..shape[1] {
+            let mean = channel(shape, c).map(|i| f64::from(src[i])).sum::<f64>() / n;
+            let variance = channel(shape, c).map(|i| (f64::from(src[i]) - mean).powi(2)).sum::<f64>() / n;
+            running_mean[c] = ((1.0 - momentum) * f64::from(running_mean[c]) + momentum * mean) as f32;
+            running_variance[c] =
+                ((1.0 - momentum) * f64::from(running_variance[c]) + momentum * variance * unbiased) as f32;
+            // The statistics as saved, so that the backward half decides over ReLU from the very same numbers.
+            (means[c], variances[c]) = (mean as f32, variance as f32);
+            let normalise = Normalise::new(means[c], variances[c], self.epsilon, gamma[c], beta[c]);
+            for i in channel(shape, c) {
+                dst[i] = normalise.result(src[i], self.relu);
+            }
+        }
+        memory.store(&self.running_mean, &running_mean)?;
+        memory.store(&self.running_variance, &running_variance)?;
+        memory.store(&self.dst, &dst)?;
+        memory.store(&self.mean, &means)?;
+        memory.store(&self.variance, &variances)
+    }
+}
+
+impl Operation for BatchNormBackward {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::new("BatchNormBackward", &self.src);
+        let shape = checker.source("src", &self.src)?;
+        let channels = &shape[1..2];
+        checker.parameter("gamma", &self.gamma, channels)?;
+        checker.parameter("beta", &self.beta, channels)?;
+        checker.activation("ddst", &self.ddst, &shape)?;
+        checker.parameter("mean", &self.mean, channels)?;
+        checker.parameter("variance", &self.variance, channels)?;
+        checker.activation("dsrc", &self.dsrc, &shape)?;
+        checker.parameter("dgamma", &self.dgamma, channels)?;
+        checker.parameter("dbeta", &self.dbeta, channels)
+    }
+
+    /// Ioffe and Szegedy, section 3, after merging their sums: with x̂ the normalised source and g the gradient
+    /// that ReLU lets through, `dsrc = gamma / σ · (g − mean(g) − x̂ · mean(g·x̂))`.
+    fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
+        let shape = self.src.shape;
+        let src = memory.load(&self.src)?;
+        let gamma = memory.load(&self.gamma)?;
+        let beta = memory.load(&self.beta)?;
+        let ddst = memory.load(&self.ddst)?;
+        let mean = memory.load(&self.mean)?;
+        let variance = memory.load(&self.variance)?;
+        let mut dsrc = vec![0.0; src.len()];
+        let mut dgamma = vec![0.0; shape[1]];
+        let mut dbeta = vec![0.0; shape[1]];
+
+        let n = (shape[0] * shape[2] * shape[3]) as f64;
+        for c in 0..shape[1] {
+            let normalise = Normalise::new(mean[c], variance[c], self.epsilon, gamma[c], beta[c]);
+            let gradient = |i: usize| {
+                let passed = !self.relu || is_positive(normalise.result(src[i], false), self.src.dtype);
+                if passed { f64::from(ddst[i]) } else { 0.0 }
+            };
+            dbeta[c] = channel(shape, c).map(gradient).sum();
+            dgamma[c] = channel(shape, c).map(|i| gradient(i) * normalise.normalised(src[i])).sum();
+            for i in channel(shape, c) {
+                let centred = gradient(i) - dbeta[c] / n - normalise.normalised(src[i]) * dgamma[c] / n;
+                dsrc[i] = f64::from(gamma[c]) / normalise.deviation * centred;
+            }
+        }
+        memory.store(&self.dsrc, &to_f32(dsrc))?;
+        memory.store(&self.dgamma, &to_f32(dgamma))?;
+        memory.store(&self.dbeta, &to_f32(dbeta))
+    }
+}
+
+impl Operation for BatchNormInference {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::new("BatchNormInference", &self.src);
+        let shape = checker.source("src", &self.src)?;
+        let channels = &shape[1..2];
+        checker.parameter("gamma", &self.gamma, channels)?;
+        checker.parameter("beta", &self.beta, channels)?;
+        checker.parameter("running_mean", &self.running_mean, channels)?;
+        checker.parameter("running_variance", &self.running_variance, channels)?;
+        checker.activation("dst", &self.dst, &shape)
+    }
+
+    fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
+        let shape = self.src.shape;
+        let load = |tensor: &Tensor| memory.load(tensor);
+        let (src, gamma, beta) = (load(&self.src)?, load(&self.gamma)?, load(&self.beta)?);
+        let (mean, variance) = (load(&self.running_mean)?, load(&self.running_variance)?);
+        let mut dst = vec![0.0; src.len()];
+        for c in 0..shape[1] {
+            let normalise = Normalise::new(mean[c], variance[c], self.epsilon, gamma[c], beta[c]);
+            for i in channel(shape, c) {
+                dst[i] = normalise.result(src[i], self.relu);
+            }
+        }
+        memory.store(&self.dst, &dst)
+    }
+}
+
+/// The arithmetic of one channel, shared by all halves.
+struct Normalise {
+    mean: f64,
+    /// √(variance + epsilon)
+    deviation: f64,
+    gamma: f64,
+    beta: f64,
+}
+
+impl Normalise {
+    fn new(mean: f32, variance: f32, epsilon: f32, gamma: f32, beta: f32) -> Self {
+        let deviation = (f64::from(variance) + f64::from(epsilon)).sqrt();
+        Normalise { mean: f64::from(mean), deviation, gamma: f64::from(gamma), beta: f64::from(beta) }
+    }
+
+    /// x̂
+    fn normalised(&self, value: f32) -> f64 {
+        (f64::from(value) - self.mean) / self.deviation
+    }
+
+    fn result(&self, value: f32, with_relu: bool) -> f32 {
+        let result = (self.gamma * self.normalised(value) + self.beta) as f32;
+        if with_relu { relu(result) } else { result }
+    }
+}
+
+/// Whether ReLU let a result through, judged by what was stored of it.
+fn is_positive(result: f32, stored_as: DType) -> bool {
+    rounded(stored_as, result) > 0.0
+}
+
+/// The flat indices of a channel of (N, C, H, W).
+fn channel(shape: Shape, c: usize) -> impl Iterator<Item = usize> {
+    let pixels = shape[2] * shape[3];
+    (0..shape[0]).flat_map(move |image| {
+        let first = (image * shape[1] + c) * pixels;
+        first..first + pixels
+    })
+}

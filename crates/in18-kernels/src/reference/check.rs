@@ -1,0 +1,91 @@
+//! What operands must look like. The reference is strict, so that a program that is wrong fails here first.
+
+use in18_tensor::{DType, Format, Shape, Tensor};
+
+use crate::KernelError;
+use crate::op::Window;
+
+/// Checks the operands of one operation, whose activations must all be of one type.
+pub(super) struct Checker {
+    operation: &'static str,
+    activation: DType,
+}
+
+impl Checker {
+    /// For an operation whose activations are of the same type as this one.
+    pub(super) fn new(operation: &'static str, activation: &Tensor) -> Self {
+        Checker { operation, activation: activation.dtype }
+    }
+
+    /// For an operation without activations.
+    pub(super) fn plain(operation: &'static str) -> Self {
+        Checker { operation, activation: DType::F32 }
+    }
+
+    /// An activation whose shape decides others': any (N, C, H, W) without an empty extent.
+    pub(super) fn source(&self, operand: &'static str, tensor: &Tensor) -> Result<[usize; 4], KernelError> {
+        let &[n, c, h, w] = tensor.shape.extents() else {
+            return Err(self.misuse(operand, "(N, C, H, W)", &tensor.shape.to_string()));
+        };
+        self.activation(operand, tensor, &[n, c, h, w])?;
+        Ok([n, c, h, w])
+    }
+
+    /// An activation of a given shape.
+    pub(super) fn activation(
+        &self,
+        operand: &'static str,
+        tensor: &Tensor,
+        shape: &[usize],
+    ) -> Result<(), KernelError> {
+        if !matches!(self.activation, DType::F32 | DType::Bf16) {
+            return Err(self.misuse(operand, "fp32 or bf16", &self.activation.to_string()));
+        }
+        self.tensor(operand, tensor, shape, self.activation, Format::Activation)
+    }
+
+    /// A plain fp32 tensor whose shape decides others': any of this rank without an empty extent.
+    pub(super) fn matrix(&self, operand: &'static str, tensor: &Tensor) -> Result<[usize; 2], KernelError> {
+        let &[rows, columns] = tensor.shape.extents() else {
+            return Err(self.misuse(operand, "a matrix", &tensor.shape.to_string()));
+        };
+        self.parameter(operand, tensor, &[rows, columns])?;
+        Ok([rows, columns])
+    }
+
+    /// A plain fp32 tensor of a given shape: a parameter, a statistic, logits.
+    pub(super) fn parameter(&self, operand: &'static str, tensor: &Tensor, shape: &[usize]) -> Result<(), KernelError> {
+        self.tensor(operand, tensor, shape, DType::F32, Format::Plain)
+    }
+
+    /// A tensor of a given shape, type and format.
+    pub(super) fn tensor(
+        &self,
+        operand: &'static str,
+        tensor: &Tensor,
+        shape: &[usize],
+        dtype: DType,
+        format: Format,
+    ) -> Result<(), KernelError> {
+        if shape.contains(&0) {
+            return Err(self.misuse(operand, "without an empty extent", &Shape::new(shape).to_string()));
+        }
+        let describe = |shape: Shape, dtype: DType, format: Format| format!("{shape} {dtype} {format:?}");
+        let expected = describe(Shape::new(shape), dtype, format);
+        let got = describe(tensor.shape, tensor.dtype, tensor.format);
+        if expected == got { Ok(()) } else { Err(self.misuse(operand, &expected, &got)) }
+    }
+
+    /// A window that moves and whose every place holds at least one pixel.
+    pub(super) fn window(&self, window: Window) -> Result<(), KernelError> {
+        if window.stride > 0 && window.padding < window.kernel {
+            return Ok(());
+        }
+        Err(self.misuse("window", "of a positive stride and a padding below its side", &format!("{window:?}")))
+    }
+
+    fn misuse(&self, operand: &'static str, expected: &str, got: &str) -> KernelError {
+        let (expected, got) = (expected.to_owned(), got.to_owned());
+        KernelError::Operand { operation: self.operation, operand, expected, got }
+    }
+}

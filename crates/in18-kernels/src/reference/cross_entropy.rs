@@ -1,0 +1,91 @@
+//! The loss with its gradient, and the counts of correct guesses.
+
+use in18_tensor::{DType, Format, Tensor};
+
+use super::check::Checker;
+use super::memory::Memory;
+use super::{Operation, to_f32};
+use crate::KernelError;
+use crate::op::{CrossEntropy, CrossEntropyBackward, METRICS, TOP_K};
+
+impl Operation for CrossEntropy {
+    fn check(&self) -> Result<(), KernelError> {
+        check("CrossEntropy", &self.logits, &self.labels)?.parameter("metrics", &self.metrics, &[METRICS])
+    }
+
+    fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
+        let classes = self.logits.shape[1];
+        let logits = memory.load(&self.logits)?;
+        let labels = load_labels(memory, "CrossEntropy", &self.labels, classes)?;
+        let (mut loss, mut first, mut among_top) = (0.0, 0, 0);
+        for (logits, &label) in logits.chunks_exact(classes).zip(&labels) {
+            loss -= log_softmax(logits)[label];
+            let ahead = (0..classes).filter(|&class| is_ahead(logits, class, label)).count();
+            first += usize::from(ahead == 0);
+            among_top += usize::from(ahead < TOP_K);
+        }
+        memory.store(&self.metrics, &[loss as f32, first as f32, among_top as f32])
+    }
+}
+
+impl Operation for CrossEntropyBackward {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = check("CrossEntropyBackward", &self.logits, &self.labels)?;
+        checker.parameter("dlogits", &self.dlogits, self.logits.shape.extents())
+    }
+
+    fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
+        let [n, classes] = [self.logits.shape[0], self.logits.shape[1]];
+        let logits = memory.load(&self.logits)?;
+        let labels = load_labels(memory, "CrossEntropyBackward", &self.labels, classes)?;
+        let mut dlogits = Vec::with_capacity(n * classes);
+        for (logits, &label) in logits.chunks_exact(classes).zip(&labels) {
+            for (class, log_probability) in log_softmax(logits).into_iter().enumerate() {
+                let one_hot = if class == label { 1.0 } else { 0.0 };
+                dlogits.push((log_probability.exp() - one_hot) / n as f64);
+            }
+        }
+        memory.store(&self.dlogits, &to_f32(dlogits))
+    }
+}
+
+/// One image's; shifted by the highest logit, so that no exponential overflows.
+fn log_softmax(logits: &[f32]) -> Vec<f64> {
+    let highest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let shifted = logits.iter().map(|&logit| f64::from(logit) - highest);
+    let log_sum = shifted.clone().map(f64::exp).sum::<f64>().ln();
+    shifted.map(|logit| logit - log_sum).collect()
+}
+
+/// Whether a class is guessed before another: by its logit, and at a tie by its number; NaN comes last.
+fn is_ahead(logits: &[f32], class: usize, other: usize) -> bool {
+    let (a, b) = (logits[class], logits[other]);
+    match (a.is_nan(), b.is_nan()) {
+        (false, false) => a > b || (a == b && class < other),
+        (true, true) => class < other,
+        (a_is_nan, _) => !a_is_nan,
+    }
+}
+
+fn check(operation: &'static str, logits: &Tensor, labels: &Tensor) -> Result<Checker, KernelError> {
+    let checker = Checker::plain(operation);
+    let [n, _] = checker.matrix("logits", logits)?;
+    checker.tensor("labels", labels, &[n], DType::I32, Format::Plain)?;
+    Ok(checker)
+}
+
+fn load_labels(
+    memory: &Memory,
+    operation: &'static str,
+    labels: &Tensor,
+    classes: usize,
+) -> Result<Vec<usize>, KernelError> {
+    let in_range = |label: f32| {
+        if label >= 0.0 && label < classes as f32 {
+            return Ok(label as usize);
+        }
+        let expected = format!("from 0 up to and not including {classes}");
+        Err(KernelError::Operand { operation, operand: "a label", expected, got: label.to_string() })
+    };
+    memory.load(labels)?.into_iter().map(in_range).collect()
+}

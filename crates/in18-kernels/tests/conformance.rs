@@ -1,0 +1,247 @@
+//! The suite passes on the reference itself and fails on references with a fault, which shows that it can.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use in18_kernels::conformance::{self, Failure};
+use in18_kernels::reference::Reference;
+use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
+use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor, round_to_bf16};
+
+#[test]
+fn the_reference_passes() {
+    for dtype in [DType::F32, DType::Bf16] {
+        let start = Instant::now();
+        match conformance::check(&mut Reference::new(), dtype) {
+            Ok(cases) => eprintln!("{dtype}: {cases} cases in {:.1} s", start.elapsed().as_secs_f64()),
+            Err(failures) => panic!("{dtype}: {}", list(&failures)),
+        }
+    }
+}
+
+#[test]
+fn every_fault_is_found() {
+    for dtype in [DType::F32, DType::Bf16] {
+        // One fault an operation or an obligation: all can be had at once, since each must show under its own name.
+        let mut faulty = Faulty { inner: Reference::new(), programs: Vec::new(), runs: 0 };
+        let failures = conformance::check(&mut faulty, dtype).expect_err("a faulty provider passed");
+        let found = |case: &str, operand: &str, what: &str| {
+            failures.iter().any(|f| f.case.starts_with(case) && f.operand == operand && f.what.contains(what))
+        };
+        let differs = "elements out of bounds";
+        let expected = [
+            ("Normalize", "dst", "past its end was written"),
+            ("Conv 7x7/2", "dst", differs),
+            ("Conv 1x1/1", "dst", differs),
+            ("ConvBackwardData", "dsrc", differs),
+            ("ConvBackwardWeight", "src", "an input was changed"),
+            ("BatchNorm and", "running_variance", differs),
+            ("BatchNorm and", "dgamma", differs),
+            ("BatchNormInference", "dst", "two runs differ"),
+            ("Add 2x16x8x8 over a", "dst", differs),
+            ("AddRelu", "dst", differs),
+            ("ReluBackward", "dsrc", differs),
+            ("SumReluBackward", "dsrc", differs),
+            ("MaxPool and", "dst", differs),
+            ("GlobalAvgPool ", "dst", differs),
+            ("LinearBackwardWeight", "dbias", differs),
+            ("CrossEntropy ", "metrics", differs),
+            ("sgd all", "velocity", differs),
+            ("a region beyond its arena is refused", "memory", "does not hold"),
+        ];
+        for (case, operand, what) in expected {
+            assert!(found(case, operand, what), "{dtype}: nothing found in {case}, {operand}: {}", list(&failures));
+        }
+        // What has no fault is not accused.
+        for (case, operand) in [("Linear ", "dst"), ("CrossEntropyBackward", "dlogits"), ("BatchNorm and", "dst")] {
+            assert!(!found(case, operand, ""), "{dtype}: {case}, {operand}: {}", list(&failures));
+        }
+        assert_eq!(found("GlobalAvgPoolBackward", "dsrc", differs), dtype == DType::F32, "{}", list(&failures));
+    }
+}
+
+fn list(failures: &[Failure]) -> String {
+    let lines: Vec<String> = failures.iter().map(|failure| format!("\n  {failure}")).collect();
+    lines.concat()
+}
+
+/// A reference with a fault in nearly every operation.
+struct Faulty {
+    inner: Reference,
+    programs: Vec<Vec<Op>>,
+    runs: usize,
+}
+
+impl Faulty {
+    /// Changes the content of a tensor.
+    fn spoil(&mut self, tensor: &Tensor, change: impl FnOnce(&mut [f32])) -> Result<(), KernelError> {
+        let mut values = self.inner.export(tensor)?;
+        change(&mut values);
+        self.inner.import(tensor, &values)
+    }
+
+    /// Runs one operation, wrongly.
+    fn run_one(&mut self, program: ProgramId, at: usize) -> Result<(), KernelError> {
+        self.runs += 1;
+        let runs = self.runs;
+        let op = self.programs[program.0 as usize][at];
+        let before: Vec<Vec<f32>> = match op {
+            Op::ConvBackwardData(op) => vec![self.inner.export(&op.dsrc)?],
+            Op::AddRelu(op) => vec![self.inner.export(&op.a)?, self.inner.export(&op.b)?],
+            Op::ReluBackward(op) => vec![self.inner.export(&op.ddst)?],
+            _ => Vec::new(),
+        };
+        self.inner.run(program, at..at + 1)?;
+        match op {
+            Op::Normalize(op) => {
+                let beyond = Region { offset: op.dst.region.end(), bytes: 1, ..op.dst.region };
+                self.inner.write(beyond, &[0])
+            }
+            // The last channel is forgotten where the kernel is large, the last pixel where it is a point.
+            Op::Conv(op) if op.window.kernel == 7 => {
+                let plane = op.dst.shape[2] * op.dst.shape[3];
+                self.spoil(&op.dst, |dst| {
+                    let first = dst.len() - plane;
+                    dst[first..].fill(0.0);
+                })
+            }
+            Op::Conv(op) if op.window.kernel == 1 => self.spoil(&op.dst, |dst| {
+                if let Some(last) = dst.last_mut() {
+                    *last = 0.0;
+                }
+            }),
+            // Accumulates.
+            Op::ConvBackwardData(op) => self.spoil(&op.dsrc, |dsrc| {
+                dsrc.iter_mut().zip(&before[0]).for_each(|(dsrc, before)| *dsrc += before);
+            }),
+            // Scales its source in place.
+            Op::ConvBackwardWeight(op) => self.spoil(&op.src, |src| src[0] *= 2.0),
+            // Takes the biased variance.
+            Op::BatchNorm(op) => {
+                let [n, _, h, w] = [op.src.shape[0], op.src.shape[1], op.src.shape[2], op.src.shape[3]];
+                let count = (n * h * w) as f32;
+                let variance = self.inner.export(&op.variance)?;
+                self.spoil(&op.running_variance, |running| {
+                    running.iter_mut().zip(variance).for_each(|(running, variance)| {
+                        *running -= op.momentum * variance / (count - 1.0).max(1.0);
+                    });
+                })
+            }
+            Op::BatchNormBackward(op) => self.spoil(&op.dgamma, |dgamma| dgamma.iter_mut().for_each(|v| *v *= 1.001)),
+            // Gives other bits each time.
+            Op::BatchNormInference(op) => self.spoil(&op.dst, |dst| dst[0] *= 1.0 + (runs % 16) as f32 / 64.0),
+            // Reads an operand after it was overwritten.
+            Op::Add(op) if op.dst.region == op.a.region => {
+                let b = self.inner.export(&op.b)?;
+                self.spoil(&op.dst, |dst| dst.iter_mut().zip(b).for_each(|(dst, b)| *dst += b))
+            }
+            // Forgets ReLU.
+            Op::AddRelu(op) => self.spoil(&op.dst, |dst| {
+                let sums = before[0].iter().zip(&before[1]);
+                dst.iter_mut().zip(sums).for_each(|(dst, (a, b))| *dst = a + b);
+            }),
+            // Lets everything through.
+            Op::ReluBackward(op) => self.spoil(&op.dsrc, |dsrc| dsrc.copy_from_slice(&before[0])),
+            // One place of bf16 too large: no more than a second rounding does.
+            Op::SumReluBackward(op) => self.spoil(&op.dsrc, |dsrc| {
+                dsrc.iter_mut().for_each(|v| *v *= 1.0 + 1.0 / 128.0);
+            }),
+            // Pads with zeros.
+            Op::MaxPool(op) => self.spoil(&op.dst, |dst| dst.iter_mut().for_each(|v| *v = v.max(0.0))),
+            // Computes in bf16.
+            Op::GlobalAvgPool(op) => self.spoil(&op.dst, |dst| dst.iter_mut().for_each(|v| *v = round_to_bf16(*v))),
+            // So too, which is right where its result is in bf16.
+            Op::GlobalAvgPoolBackward(op) => {
+                self.spoil(&op.dsrc, |dsrc| dsrc.iter_mut().for_each(|v| *v = round_to_bf16(*v)))
+            }
+            // Takes the mean.
+            Op::LinearBackwardWeight(op) => {
+                let n = op.src.shape[0] as f32;
+                self.spoil(&op.dbias, |dbias| dbias.iter_mut().for_each(|v| *v /= n))
+            }
+            // Counts one image too many.
+            Op::CrossEntropy(op) => self.spoil(&op.metrics, |metrics| metrics[2] += 1.0),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Kernels for Faulty {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    fn native(&self, dtype: DType) -> bool {
+        self.inner.native(dtype)
+    }
+
+    fn activation_bytes(&self, shape: Shape, dtype: DType) -> usize {
+        self.inner.activation_bytes(shape, dtype)
+    }
+
+    fn batch_norm_workspace_bytes(&self, shape: Shape, dtype: DType, relu: bool) -> Result<usize, KernelError> {
+        self.inner.batch_norm_workspace_bytes(shape, dtype, relu)
+    }
+
+    fn max_pool_workspace_bytes(&self, dst: Shape, dtype: DType) -> Result<usize, KernelError> {
+        self.inner.max_pool_workspace_bytes(dst, dtype)
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<ArenaId, KernelError> {
+        self.inner.allocate(bytes)
+    }
+
+    fn reserve(&mut self, arena: ArenaId, bytes: usize) -> Result<(), KernelError> {
+        self.inner.reserve(arena, bytes)
+    }
+
+    fn write(&mut self, region: Region, bytes: &[u8]) -> Result<(), KernelError> {
+        match self.inner.write(region, bytes) {
+            Err(KernelError::OutOfBounds { .. }) => Ok(()), // says nothing
+            other => other,
+        }
+    }
+
+    fn read(&self, region: Region, bytes: &mut [u8]) -> Result<(), KernelError> {
+        self.inner.read(region, bytes)
+    }
+
+    fn import(&mut self, tensor: &Tensor, values: &[f32]) -> Result<(), KernelError> {
+        self.inner.import(tensor, values)
+    }
+
+    fn export(&self, tensor: &Tensor) -> Result<Vec<f32>, KernelError> {
+        self.inner.export(tensor)
+    }
+
+    fn compile(&mut self, ops: &[Op]) -> Result<ProgramId, KernelError> {
+        let program = self.inner.compile(ops)?;
+        self.programs.resize(program.0 as usize + 1, Vec::new());
+        self.programs[program.0 as usize] = ops.to_vec();
+        Ok(program)
+    }
+
+    fn release(&mut self, program: ProgramId) {
+        self.inner.release(program);
+    }
+
+    fn run(&mut self, program: ProgramId, ops: Range<usize>) -> Result<(), KernelError> {
+        match self.programs.get(program.0 as usize) {
+            Some(held) if ops.end <= held.len() && !ops.is_empty() => {
+                ops.into_iter().try_for_each(|at| self.run_one(program, at))
+            }
+            _ => self.inner.run(program, ops),
+        }
+    }
+
+    fn sgd(&mut self, updates: &[SgdUpdate]) -> Result<(), KernelError> {
+        let forgetful: Vec<SgdUpdate> =
+            updates.iter().map(|update| SgdUpdate { weight_decay: 0.0, ..*update }).collect();
+        self.inner.sgd(&forgetful)?;
+        // Moves what it should leave, so that a rate of 0 shows it.
+        let velocity = updates[0].velocity;
+        let shape = Shape::new(&[velocity.bytes / 4]);
+        let tensor = Tensor { region: velocity, shape, dtype: DType::F32, format: Format::Plain };
+        self.spoil(&tensor, |velocity| velocity[0] += 1.0)
+    }
+}
