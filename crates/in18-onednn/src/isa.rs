@@ -1,0 +1,80 @@
+//! Which vector instructions this CPU has, as a value: holding one proves support.
+
+use in18_kernels::KernelError;
+
+use crate::safe::PROVIDER;
+use crate::sys;
+
+/// The vector instructions that this crate's own loops are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// AVX-512 F, BW, DQ and VL. Made only by [`Isa::detect`].
+    Avx512,
+    /// AVX2. Made only by [`Isa::detect`].
+    Avx2,
+    /// What every x86-64 CPU has.
+    Baseline,
+}
+
+impl Isa {
+    /// The widest that both this CPU and the library's limit allow.
+    pub fn detect() -> Self {
+        let allowed = library_isa();
+        let has_avx512 = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl");
+        if has_avx512 && includes(allowed, sys::ISA_AVX512_CORE) {
+            Isa::Avx512
+        } else if is_x86_feature_detected!("avx2") {
+            Isa::Avx2
+        } else {
+            Isa::Baseline
+        }
+    }
+}
+
+/// The instruction set that oneDNN generates code for.
+pub fn library_isa() -> sys::cpu_isa {
+    // SAFETY: returns a number.
+    unsafe { sys::dnnl_get_effective_cpu_isa() }
+}
+
+/// Whether one of oneDNN's instruction sets holds all of another: they are sets of bits.
+pub fn includes(isa: sys::cpu_isa, part: sys::cpu_isa) -> bool {
+    isa & part == part
+}
+
+/// oneDNN's name for an instruction set.
+pub fn name(isa: sys::cpu_isa) -> &'static str {
+    [(sys::ISA_AVX512_CORE_BF16, "avx512_core_bf16"), (sys::ISA_AVX512_CORE, "avx512_core"), (sys::ISA_AVX2, "avx2")]
+        .into_iter()
+        .find(|&(part, _)| includes(isa, part))
+        .map_or("sse4.1", |(_, name)| name)
+}
+
+/// A CPU to pretend to be, to see how the program does on a smaller one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CpuLimit {
+    /// No AVX-512.
+    Avx2,
+    /// AVX-512 without bfloat16 instructions.
+    Avx512,
+}
+
+/// Limits the instructions that oneDNN and this crate use in this process. Only possible before the first use.
+pub fn limit_cpu(limit: CpuLimit) -> Result<(), KernelError> {
+    let isa = match limit {
+        CpuLimit::Avx2 => sys::ISA_AVX2,
+        CpuLimit::Avx512 => sys::ISA_AVX512_CORE,
+    };
+    // SAFETY: takes a number; refuses once the library has been used.
+    match unsafe { sys::dnnl_set_max_cpu_isa(isa) } {
+        sys::SUCCESS => Ok(()),
+        status => Err(KernelError::Library {
+            provider: PROVIDER,
+            operation: "set_max_cpu_isa".to_owned(),
+            status: format!("status {status}: the limit must be set before the library is first used"),
+        }),
+    }
+}

@@ -1,0 +1,24 @@
+//! The CPU kernel provider: convolutions, batch normalisation, pooling and matrix products by oneDNN, everything
+//! else by loops of its own on the same threads.
+//!
+//! Three layers: [`sys`] declares the C API, [`safe`] owns its objects and turns statuses into errors, and `ops`
+//! compiles each [`Op`](in18_kernels::Op) of the vocabulary into steps. [`OneDnn`] owns the memory and runs them.
+//!
+//! Activations lie in blocks of channels (`nChw16c` with AVX-512, `nChw8c` below), which oneDNN's convolutions run
+//! fastest on; those with fewer channels than a block (the input) are channels-last. Parameters stay fp32 and
+//! row-major; the copies that convolutions want are made when the parameters have changed.
+
+mod arena;
+mod isa;
+mod layout;
+mod ops;
+mod provider;
+pub mod safe;
+mod step;
+pub mod sys;
+mod threads;
+mod vector;
+mod weights;
+
+pub use isa::{CpuLimit, limit_cpu};
+pub use provider::OneDnn;

@@ -1,0 +1,123 @@
+//! Each operation of the vocabulary compiled into steps, one file a kind.
+
+mod batch_norm;
+mod conv;
+mod cross_entropy;
+mod elementwise;
+mod linear;
+mod normalize;
+mod pool;
+
+use std::ffi::c_int;
+
+use in18_kernels::{KernelError, Op};
+use in18_tensor::{DType, Region, Tensor};
+
+pub use self::batch_norm::workspace_bytes as batch_norm_workspace_bytes;
+use crate::safe::{Call, MemoryDesc, PROVIDER, PrimitiveDesc};
+use crate::step::{Context, Place, PrimitiveStep, Step};
+use crate::sys;
+
+/// Prepares an operation.
+pub fn compile(op: &Op, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    match op {
+        Op::Normalize(op) => normalize::compile(op, context),
+        Op::Conv(op) => conv::forward(op, context),
+        Op::ConvBackwardData(op) => conv::backward_data(op, context),
+        Op::ConvBackwardWeight(op) => conv::backward_weight(op, context),
+        Op::BatchNorm(op) => batch_norm::forward(op, context),
+        Op::BatchNormBackward(op) => batch_norm::backward(op, context),
+        Op::BatchNormInference(op) => batch_norm::inference(op, context),
+        Op::Add(op) => elementwise::add(op, context),
+        Op::AddRelu(op) => elementwise::add_relu(op, context),
+        Op::ReluBackward(op) => elementwise::relu_backward(op, context),
+        Op::SumReluBackward(op) => elementwise::sum_relu_backward(op, context),
+        Op::MaxPool(op) => pool::max_forward(op, context),
+        Op::MaxPoolBackward(op) => pool::max_backward(op, context),
+        Op::GlobalAvgPool(op) => pool::global_avg_forward(op, context),
+        Op::GlobalAvgPoolBackward(op) => pool::global_avg_backward(op, context),
+        Op::Linear(op) => linear::forward(op, context),
+        Op::LinearBackwardData(op) => linear::backward_data(op, context),
+        Op::LinearBackwardWeight(op) => linear::backward_weight(op, context),
+        Op::CrossEntropy(op) => cross_entropy::forward(op, context),
+        Op::CrossEntropyBackward(op) => cross_entropy::backward(op, context),
+    }
+}
+
+/// Binds a primitive's operands to places, one by one.
+struct Binding<'a> {
+    context: &'a mut Context,
+    desc: &'a PrimitiveDesc,
+    operation: String,
+    operands: Vec<(c_int, MemoryDesc, Place)>,
+}
+
+impl<'a> Binding<'a> {
+    fn new(context: &'a mut Context, desc: &'a PrimitiveDesc, operation: String) -> Self {
+        Binding { context, desc, operation, operands: Vec::new() }
+    }
+
+    /// An operand in planned memory, which must be at least as long as its description.
+    fn region(mut self, argument: c_int, desc: MemoryDesc, region: Region) -> Result<Self, KernelError> {
+        self.context.address(&region)?;
+        if desc.bytes() > region.bytes {
+            return Err(KernelError::Length {
+                what: "a region of planned memory, in bytes",
+                expected: desc.bytes(),
+                got: region.bytes,
+            });
+        }
+        self.operands.push((argument, desc, Place::Region(region)));
+        Ok(self)
+    }
+
+    /// A tensor in planned memory, read as its own format says.
+    fn tensor(self, argument: c_int, tensor: &Tensor) -> Result<Self, KernelError> {
+        let desc = self.context.layout.describe(tensor)?;
+        self.region(argument, desc, tensor.region)
+    }
+
+    /// An operand somewhere else.
+    fn place(mut self, argument: c_int, desc: MemoryDesc, place: Place) -> Self {
+        self.operands.push((argument, desc, place));
+        self
+    }
+
+    /// The step, with its scratch memory reserved.
+    fn finish(self) -> Result<Box<dyn Step>, KernelError> {
+        self.finish_with_scratch_at(0)
+    }
+
+    /// The step, with scratch memory that leaves the first `offset` bytes to others.
+    fn finish_with_scratch_at(self, offset: usize) -> Result<Box<dyn Step>, KernelError> {
+        let scratchpad = self.desc.operand(sys::QUERY_SCRATCHPAD)?;
+        self.context.reserve_scratch(offset + scratchpad.bytes())?;
+        let this = self.place(sys::ARG_SCRATCHPAD, scratchpad, Place::Scratch(offset));
+        let described: Vec<(c_int, &MemoryDesc)> = this.operands.iter().map(|(arg, desc, _)| (*arg, desc)).collect();
+        let call = Call::new(this.desc, &described, &this.context.engine, this.operation)?;
+        Ok(Box::new(PrimitiveStep { call, places: this.operands.iter().map(|(_, _, place)| *place).collect() }))
+    }
+}
+
+/// Checks that regions exist, are long enough for their shapes, and hold the type that a loop reads them as.
+fn check(context: &Context, tensors: &[(&Tensor, DType)]) -> Result<(), KernelError> {
+    for (tensor, dtype) in tensors {
+        context.address(&tensor.region)?;
+        let expected = tensor.shape.elements() * dtype.bytes();
+        if tensor.dtype != *dtype {
+            return Err(KernelError::Unsupported {
+                provider: PROVIDER,
+                what: format!("an operand of type {} where {dtype} is expected", tensor.dtype),
+                remedy: "this is an error of the caller",
+            });
+        }
+        if tensor.region.bytes < expected {
+            return Err(KernelError::Length {
+                what: "a region of planned memory, in bytes",
+                expected,
+                got: tensor.region.bytes,
+            });
+        }
+    }
+    Ok(())
+}

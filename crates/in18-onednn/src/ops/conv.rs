@@ -1,0 +1,181 @@
+//! Convolutions: oneDNN's, with weights in whatever layout it likes best for the shapes at hand.
+
+use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
+use in18_kernels::{KernelError, Op};
+use in18_tensor::{DType, Tensor, align_up};
+
+use super::Binding;
+use crate::layout::{data_type, plain};
+use crate::safe::{MemoryDesc, PrimitiveDesc, dims};
+use crate::step::{Context, Place, Step};
+use crate::sys;
+
+pub fn forward(op: &Conv, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    let name = name(&Op::Conv(*op), &op.src, &op.weight, &op.dst, op.window);
+    let desc = forward_desc(context, &op.src, &op.weight, &op.dst, op.window, &name)?;
+    let weights = desc.operand(sys::QUERY_WEIGHTS)?;
+    let copy = context.weight_copy(&op.weight, &weights)?;
+    let step = Binding::new(context, &desc, name)
+        .tensor(sys::ARG_SRC, &op.src)?
+        .place(sys::ARG_WEIGHTS, weights, Place::Weights(copy))
+        .tensor(sys::ARG_DST, &op.dst)?
+        .finish()?;
+    Ok(vec![step])
+}
+
+pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    let name = name(&Op::ConvBackwardData(*op), &op.dsrc, &op.weight, &op.ddst, op.window);
+    let hint = forward_desc(context, &op.dsrc, &op.weight, &op.ddst, op.window, &name)?;
+    let dsrc = context.layout.describe(&op.dsrc)?;
+    let ddst = context.layout.describe(&op.ddst)?;
+    let any = any_weights(&op.weight, data_type(op.dsrc.dtype)?)?;
+    let (strides, padding) = (dims(&[op.window.stride; 2]), dims(&[op.window.padding; 2]));
+    let dilates = dims(&[0; 2]);
+    let padding_end = padding_end(op.window, &op.dsrc, &op.ddst);
+    // SAFETY: all handles are alive; the arrays hold two extents each, as two spatial axes need.
+    let desc = unsafe {
+        PrimitiveDesc::create(
+            || name.clone(),
+            |pd| {
+                sys::dnnl_convolution_backward_data_primitive_desc_create(
+                    pd,
+                    context.engine.raw(),
+                    sys::CONVOLUTION_DIRECT,
+                    dsrc.raw(),
+                    any.raw(),
+                    ddst.raw(),
+                    strides.as_ptr(),
+                    dilates.as_ptr(),
+                    padding.as_ptr(),
+                    padding_end.as_ptr(),
+                    hint.raw(),
+                    context.attributes.raw(),
+                )
+            },
+        )?
+    };
+    let weights = desc.operand(sys::QUERY_WEIGHTS)?;
+    let copy = context.weight_copy(&op.weight, &weights)?;
+    let step = Binding::new(context, &desc, name)
+        .place(sys::ARG_WEIGHTS, weights, Place::Weights(copy))
+        .tensor(sys::ARG_DIFF_DST, &op.ddst)?
+        .tensor(sys::ARG_DIFF_SRC, &op.dsrc)?
+        .finish()?;
+    Ok(vec![step])
+}
+
+/// The gradient comes out fp32, whatever the activations are, in the primitive's own layout; a second step puts it
+/// in row-major order.
+pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    let name = name(&Op::ConvBackwardWeight(*op), &op.src, &op.dweight, &op.ddst, op.window);
+    let hint = forward_desc(context, &op.src, &op.dweight, &op.ddst, op.window, &name)?;
+    let src = context.layout.describe(&op.src)?;
+    let ddst = context.layout.describe(&op.ddst)?;
+    let any = any_weights(&op.dweight, sys::F32)?;
+    let (strides, padding) = (dims(&[op.window.stride; 2]), dims(&[op.window.padding; 2]));
+    let dilates = dims(&[0; 2]);
+    let padding_end = padding_end(op.window, &op.src, &op.ddst);
+    // SAFETY: all handles are alive (no bias); the arrays hold two extents each, as two spatial axes need.
+    let desc = unsafe {
+        PrimitiveDesc::create(
+            || name.clone(),
+            |pd| {
+                sys::dnnl_convolution_backward_weights_primitive_desc_create(
+                    pd,
+                    context.engine.raw(),
+                    sys::CONVOLUTION_DIRECT,
+                    src.raw(),
+                    any.raw(),
+                    std::ptr::null(),
+                    ddst.raw(),
+                    strides.as_ptr(),
+                    dilates.as_ptr(),
+                    padding.as_ptr(),
+                    padding_end.as_ptr(),
+                    hint.raw(),
+                    context.attributes.raw(),
+                )
+            },
+        )?
+    };
+    let own = desc.operand(sys::QUERY_DIFF_WEIGHTS)?;
+    let rows = plain(op.dweight.shape.extents(), DType::F32)?;
+    let binding = Binding::new(context, &desc, name.clone())
+        .tensor(sys::ARG_SRC, &op.src)?
+        .tensor(sys::ARG_DIFF_DST, &op.ddst)?;
+    if own == rows {
+        return Ok(vec![binding.region(sys::ARG_DIFF_WEIGHTS, own, op.dweight.region)?.finish()?]);
+    }
+    // Scratch memory: the primitive's own, then its gradient, then the reorder's own.
+    let gradient_at = align_up(desc.operand(sys::QUERY_SCRATCHPAD)?.bytes());
+    let product = binding.place(sys::ARG_DIFF_WEIGHTS, own.clone(), Place::Scratch(gradient_at)).finish()?;
+    let reorder = PrimitiveDesc::reorder(&own, &rows, &context.engine, &context.attributes)?;
+    let reorder_scratch = reorder.operand(sys::QUERY_SCRATCHPAD)?.bytes();
+    let reorder_at = align_up(gradient_at + own.bytes());
+    context.reserve_scratch(reorder_at + reorder_scratch)?;
+    let reordered = Binding::new(context, &reorder, name)
+        .place(sys::ARG_SRC, own, Place::Scratch(gradient_at))
+        .region(sys::ARG_DST, rows, op.dweight.region)?
+        .finish_with_scratch_at(reorder_at)?;
+    Ok(vec![product, reordered])
+}
+
+/// The forward implementation that oneDNN chooses; backward ones take it as a hint.
+fn forward_desc(
+    context: &Context,
+    src: &Tensor,
+    weight: &Tensor,
+    dst: &Tensor,
+    window: Window,
+    name: &str,
+) -> Result<PrimitiveDesc, KernelError> {
+    let any = any_weights(weight, data_type(src.dtype)?)?;
+    let (src_desc, dst_desc) = (context.layout.describe(src)?, context.layout.describe(dst)?);
+    let (strides, padding) = (dims(&[window.stride; 2]), dims(&[window.padding; 2]));
+    let dilates = dims(&[0; 2]);
+    let padding_end = padding_end(window, src, dst);
+    // SAFETY: all handles are alive (no bias); the arrays hold two extents each, as two spatial axes need.
+    unsafe {
+        PrimitiveDesc::create(
+            || name.to_owned(),
+            |pd| {
+                sys::dnnl_convolution_forward_primitive_desc_create(
+                    pd,
+                    context.engine.raw(),
+                    sys::FORWARD_TRAINING,
+                    sys::CONVOLUTION_DIRECT,
+                    src_desc.raw(),
+                    any.raw(),
+                    std::ptr::null(),
+                    dst_desc.raw(),
+                    strides.as_ptr(),
+                    dilates.as_ptr(),
+                    padding.as_ptr(),
+                    padding_end.as_ptr(),
+                    context.attributes.raw(),
+                )
+            },
+        )
+    }
+}
+
+/// Weights in a layout of the primitive's choice.
+fn any_weights(weight: &Tensor, data_type: sys::data_type) -> Result<MemoryDesc, KernelError> {
+    MemoryDesc::new(weight.shape.extents(), data_type, sys::ANY)
+}
+
+/// oneDNN wants the padding after the image to be exactly what the last window reaches; less than the padding
+/// before it where the stride leaves pixels over.
+pub fn padding_end(window: Window, src: &Tensor, dst: &Tensor) -> sys::dims {
+    let mut end = dims(&[0; 2]);
+    for (axis, end) in end.iter_mut().take(2).enumerate() {
+        let reach = (dst.shape[2 + axis] - 1) * window.stride + window.kernel;
+        *end = reach as sys::dim - (src.shape[2 + axis] + window.padding) as sys::dim;
+    }
+    end
+}
+
+fn name(op: &Op, src: &Tensor, weight: &Tensor, dst: &Tensor, window: Window) -> String {
+    let kind = op.name();
+    format!("{kind} {} * {} / {} -> {} ({})", src.shape, weight.shape, window.stride, dst.shape, src.dtype)
+}

@@ -1,0 +1,88 @@
+//! The loss and its gradient: a few thousand numbers, so plain loops.
+
+use in18_kernels::KernelError;
+use in18_kernels::op::{CrossEntropy, CrossEntropyBackward, TOP_K};
+use in18_tensor::{DType, Tensor};
+
+use super::check;
+use crate::safe::PROVIDER;
+use crate::step::{Context, LoopStep, Step};
+
+pub fn forward(op: &CrossEntropy, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    check(context, &[(&op.logits, DType::F32), (&op.labels, DType::I32), (&op.metrics, DType::F32)])?;
+    let op = *op;
+    Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
+        let (mut loss, mut top1, mut top_k) = (0f64, 0f32, 0f32);
+        for (logits, label) in rows(context, &op.logits, &op.labels)? {
+            let (max, sum) = softmax_terms(logits);
+            loss += f64::from(max) + sum.ln() - f64::from(logits[label]);
+            let rank = rank(logits, label);
+            top1 += f32::from(u8::from(rank < 1));
+            top_k += f32::from(u8::from(rank < TOP_K));
+        }
+        let metrics = context.address(&op.metrics.region)?.cast::<[f32; 3]>();
+        // SAFETY: the region was checked to hold three singles.
+        unsafe { metrics.write_unaligned([loss as f32, top1, top_k]) };
+        Ok(())
+    }))])
+}
+
+pub fn backward(op: &CrossEntropyBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    check(context, &[(&op.logits, DType::F32), (&op.labels, DType::I32), (&op.dlogits, DType::F32)])?;
+    let op = *op;
+    let (images, classes) = (op.logits.shape[0], op.logits.shape[1]);
+    Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
+        let dlogits = context.address(&op.dlogits.region)?.cast::<f32>();
+        for (image, (logits, label)) in rows(context, &op.logits, &op.labels)?.enumerate() {
+            let (max, sum) = softmax_terms(logits);
+            for (class, &logit) in logits.iter().enumerate() {
+                let probability = f64::from(logit - max).exp() / sum;
+                let target = f64::from(u8::from(class == label));
+                let gradient = ((probability - target) / images as f64) as f32;
+                // SAFETY: the region was checked to hold (N, K) singles.
+                unsafe { dlogits.add(image * classes + class).write(gradient) };
+            }
+        }
+        Ok(())
+    }))])
+}
+
+/// Each image's logits with its label.
+fn rows<'a>(
+    context: &'a Context,
+    logits: &Tensor,
+    labels: &Tensor,
+) -> Result<impl Iterator<Item = (&'a [f32], usize)>, KernelError> {
+    let (images, classes) = (logits.shape[0], logits.shape[1]);
+    let values = context.address(&logits.region)?.cast::<f32>();
+    let labels = context.address(&labels.region)?.cast::<i32>();
+    // SAFETY: `check` compared both regions with their shapes, regions are aligned, and nothing writes to them while
+    // the borrowed context is alive (the operations' other operands do not overlap these).
+    let (values, labels) =
+        unsafe { (std::slice::from_raw_parts(values, images * classes), std::slice::from_raw_parts(labels, images)) };
+    if let Some(label) = labels.iter().find(|&&label| label < 0 || label as usize >= classes) {
+        return Err(KernelError::Unsupported {
+            provider: PROVIDER,
+            what: format!("label {label} with {classes} classes"),
+            remedy: "labels are numbers of classes, from 0",
+        });
+    }
+    Ok(values.chunks_exact(classes).zip(labels.iter().map(|&label| label as usize)))
+}
+
+/// The greatest logit, and the sum of `exp(logit − greatest)`.
+fn softmax_terms(logits: &[f32]) -> (f32, f64) {
+    // NaN must come through, so that a diverged run shows; `f32::max` would drop it.
+    let max = logits.iter().fold(f32::NEG_INFINITY, |max, &x| if x > max || x.is_nan() { x } else { max });
+    (max, logits.iter().map(|&x| f64::from(x - max).exp()).sum())
+}
+
+/// How many classes come before the label's: those with a higher logit, or the same and a lower number. A logit
+/// that is not a number comes last.
+fn rank(logits: &[f32], label: usize) -> usize {
+    let own = logits[label];
+    if own.is_nan() {
+        return logits.len();
+    }
+    logits.iter().enumerate().filter(|&(class, &logit)| logit > own || (logit == own && class < label)).count()
+}

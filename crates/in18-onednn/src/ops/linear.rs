@@ -1,0 +1,114 @@
+//! The classifier: three fp32 matrix products on row-major memory.
+
+use in18_kernels::KernelError;
+use in18_kernels::op::{Linear, LinearBackwardData, LinearBackwardWeight};
+use in18_tensor::{DType, Tensor};
+
+use super::{Binding, check};
+use crate::safe::{MemoryDesc, PrimitiveDesc};
+use crate::step::{Context, LoopStep, Step};
+use crate::sys;
+
+pub fn forward(op: &Linear, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    let bias = MemoryDesc::new(&[1, op.bias.shape[0]], sys::F32, sys::AB)?;
+    let step = product(
+        context,
+        "Linear",
+        rows(&op.src)?,
+        transposed(&op.weight)?,
+        Some(bias),
+        [(&op.src, sys::ARG_SRC), (&op.weight, sys::ARG_WEIGHTS), (&op.dst, sys::ARG_DST)],
+        Some(&op.bias),
+    )?;
+    Ok(vec![step])
+}
+
+pub fn backward_data(op: &LinearBackwardData, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    let step = product(
+        context,
+        "LinearBackwardData",
+        rows(&op.ddst)?,
+        rows(&op.weight)?,
+        None,
+        [(&op.ddst, sys::ARG_SRC), (&op.weight, sys::ARG_WEIGHTS), (&op.dsrc, sys::ARG_DST)],
+        None,
+    )?;
+    Ok(vec![step])
+}
+
+pub fn backward_weight(op: &LinearBackwardWeight, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    let step = product(
+        context,
+        "LinearBackwardWeight",
+        transposed(&op.ddst)?,
+        rows(&op.src)?,
+        None,
+        [(&op.ddst, sys::ARG_SRC), (&op.src, sys::ARG_WEIGHTS), (&op.dweight, sys::ARG_DST)],
+        None,
+    )?;
+    check(context, &[(&op.ddst, DType::F32), (&op.dbias, DType::F32)])?;
+    let (ddst, dbias) = (op.ddst, op.dbias);
+    let sum = LoopStep(move |context: &mut Context| {
+        let from = context.address(&ddst.region)?.cast::<f32>();
+        let to = context.address(&dbias.region)?.cast::<f32>();
+        let (images, classes) = (ddst.shape[0], ddst.shape[1]);
+        for class in 0..classes {
+            // SAFETY: both regions were checked to hold their shapes' elements.
+            unsafe {
+                let sum: f32 = (0..images).map(|image| from.add(image * classes + class).read()).sum();
+                to.add(class).write(sum);
+            }
+        }
+        Ok(())
+    });
+    Ok(vec![step, Box::new(sum)])
+}
+
+/// One matrix product; the operands are (first, second, result), described by the two descriptions and row-major.
+fn product(
+    context: &mut Context,
+    name: &str,
+    first: MemoryDesc,
+    second: MemoryDesc,
+    bias_desc: Option<MemoryDesc>,
+    operands: [(&Tensor, std::ffi::c_int); 3],
+    bias: Option<&Tensor>,
+) -> Result<Box<dyn Step>, KernelError> {
+    let result = rows(operands[2].0)?;
+    let operation = format!("{name} {} by {}", operands[0].0.shape, operands[1].0.shape);
+    // SAFETY: all handles are alive; a null bias is none.
+    let desc = unsafe {
+        PrimitiveDesc::create(
+            || operation.clone(),
+            |pd| {
+                sys::dnnl_matmul_primitive_desc_create(
+                    pd,
+                    context.engine.raw(),
+                    first.raw(),
+                    second.raw(),
+                    bias_desc.as_ref().map_or(std::ptr::null(), |desc| desc.raw()),
+                    result.raw(),
+                    context.attributes.raw(),
+                )
+            },
+        )?
+    };
+    let mut binding = Binding::new(context, &desc, operation)
+        .region(operands[0].1, first, operands[0].0.region)?
+        .region(operands[1].1, second, operands[1].0.region)?
+        .region(operands[2].1, result, operands[2].0.region)?;
+    if let (Some(desc), Some(bias)) = (bias_desc, bias) {
+        binding = binding.region(sys::ARG_BIAS, desc, bias.region)?;
+    }
+    binding.finish()
+}
+
+/// A matrix as it lies.
+fn rows(matrix: &Tensor) -> Result<MemoryDesc, KernelError> {
+    MemoryDesc::new(matrix.shape.extents(), sys::F32, sys::AB)
+}
+
+/// The transpose of a matrix, read in place.
+fn transposed(matrix: &Tensor) -> Result<MemoryDesc, KernelError> {
+    MemoryDesc::new(&[matrix.shape[1], matrix.shape[0]], sys::F32, sys::BA)
+}

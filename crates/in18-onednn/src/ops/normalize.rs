@@ -1,0 +1,45 @@
+//! Pixels to the network's input, which is channels-last because it has fewer channels than a block.
+
+use in18_kernels::KernelError;
+use in18_kernels::op::{Normalize, PIXEL_DEVIATION, PIXEL_MEAN};
+use in18_tensor::DType;
+
+use super::check;
+use crate::safe::PROVIDER;
+use crate::step::{Context, LoopStep, Step};
+use crate::threads::{Shared, parallel, part};
+use crate::vector::{self, Bf16, Element};
+
+pub fn compile(op: &Normalize, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    check(context, &[(&op.pixels, DType::U8), (&op.dst, op.dst.dtype)])?;
+    if op.dst.shape[1] != PIXEL_MEAN.len() || op.pixels.shape != op.dst.shape {
+        return Err(KernelError::Unsupported {
+            provider: PROVIDER,
+            what: format!("pixels of shape {} to an input of shape {}", op.pixels.shape, op.dst.shape),
+            remedy: "images have three channels",
+        });
+    }
+    Ok(vec![match op.dst.dtype {
+        DType::Bf16 => step::<Bf16>(*op),
+        _ => step::<f32>(*op),
+    }])
+}
+
+fn step<E: Element>(op: Normalize) -> Box<dyn Step> {
+    let length = op.dst.shape.elements();
+    Box::new(LoopStep(move |context: &mut Context| {
+        let pixels = Shared::<u8>::new(context.address(&op.pixels.region)?);
+        let dst = Shared::<E>::new(context.address(&op.dst.region)?);
+        let isa = context.isa;
+        parallel(|thread, threads| {
+            let part = part(length, 48 * 64, thread, threads);
+            // SAFETY: the part lies within both tensors, whose regions `compile` checked; it starts at a whole
+            // pixel, and parts do not overlap.
+            unsafe {
+                let (from, to) = (pixels.at(part.start), dst.at(part.start));
+                vector::normalize(isa, from, to, part.len(), PIXEL_MEAN, PIXEL_DEVIATION);
+            }
+        });
+        Ok(())
+    }))
+}

@@ -1,0 +1,233 @@
+//! The provider: arenas, compiled programs, and the trait.
+
+use std::ops::Range;
+
+use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
+use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor};
+
+use crate::arena::Arena;
+use crate::isa::{self, Isa};
+use crate::layout::{Layout, plain};
+use crate::ops;
+use crate::safe::{self, Attributes, Call, Engine, MemoryDesc, PROVIDER, PrimitiveDesc, Stream};
+use crate::step::{Block, Context, Step};
+use crate::sys;
+use crate::threads::{self, Shared, parallel, part};
+use crate::vector;
+use crate::weights::WeightCopies;
+
+/// oneDNN on this machine's cores.
+pub struct OneDnn {
+    context: Context,
+    /// Programs by id; a released one leaves a gap.
+    programs: Vec<Option<Compiled>>,
+}
+
+/// A program: the steps of each operation.
+type Compiled = Vec<Vec<Box<dyn Step>>>;
+
+impl OneDnn {
+    /// A provider on `threads` threads, or on as many as there are cores.
+    pub fn new(threads: Option<usize>) -> Result<Self, KernelError> {
+        if let Some(threads) = threads {
+            threads::set_threads(threads);
+        }
+        let engine = Engine::cpu()?;
+        let context = Context {
+            stream: Stream::new(&engine)?,
+            engine,
+            attributes: Attributes::user_scratchpad()?,
+            isa: Isa::detect(),
+            layout: Layout::detect(),
+            arenas: Vec::new(),
+            scratch: Arena::new(0)?,
+            weights: WeightCopies::default(),
+        };
+        Ok(OneDnn { context, programs: Vec::new() })
+    }
+
+    /// Copies between a tensor's own layout and row-major fp32, in the direction that `from` and `to` say.
+    fn reorder(&self, from: (&MemoryDesc, *mut u8), to: (&MemoryDesc, *mut u8)) -> Result<(), KernelError> {
+        let context = &self.context;
+        let desc = PrimitiveDesc::reorder(from.0, to.0, &context.engine, &context.attributes)?;
+        let scratchpad = desc.operand(sys::QUERY_SCRATCHPAD)?;
+        let scratch = Arena::new(scratchpad.bytes())?;
+        let operands = [(sys::ARG_SRC, from.0), (sys::ARG_DST, to.0), (sys::ARG_SCRATCHPAD, &scratchpad)];
+        let call = Call::new(&desc, &operands, &context.engine, "reorder")?;
+        // SAFETY: the callers give addresses of memory as long as the descriptions say, which nobody else uses.
+        unsafe { call.run(&context.stream, &[from.1, to.1, scratch.start()]) }
+    }
+
+    /// The description of a tensor that `import` and `export` can move, checked against its region.
+    fn movable(&self, tensor: &Tensor) -> Result<MemoryDesc, KernelError> {
+        let desc = self.context.layout.describe(tensor)?;
+        if desc.bytes() > tensor.region.bytes {
+            return Err(KernelError::OutOfBounds { region: tensor.region, size: desc.bytes() });
+        }
+        Ok(desc)
+    }
+}
+
+impl Kernels for OneDnn {
+    fn describe(&self) -> String {
+        let isa = isa::name(isa::library_isa());
+        format!("oneDNN {} on {isa}, {} threads", safe::version(), threads::max_threads())
+    }
+
+    fn native(&self, dtype: DType) -> bool {
+        match dtype {
+            DType::F32 => true,
+            DType::Bf16 => isa::includes(isa::library_isa(), sys::ISA_AVX512_CORE_BF16),
+            DType::U8 | DType::I32 => false,
+        }
+    }
+
+    fn activation_bytes(&self, shape: Shape, dtype: DType) -> usize {
+        self.context.layout.activation_bytes(shape, dtype)
+    }
+
+    fn batch_norm_workspace_bytes(&self, shape: Shape, dtype: DType, relu: bool) -> Result<usize, KernelError> {
+        ops::batch_norm_workspace_bytes(&self.context, shape, dtype, relu)
+    }
+
+    fn max_pool_workspace_bytes(&self, dst: Shape, _dtype: DType) -> Result<usize, KernelError> {
+        // oneDNN keeps the place in the window as one byte an output, laid out as the output is.
+        Ok(self.context.layout.activation_bytes(dst, DType::U8))
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<ArenaId, KernelError> {
+        let id = ArenaId(self.context.arenas.len() as u32);
+        self.context.arenas.push(Block { arena: Arena::new(bytes)?, generation: 0 });
+        Ok(id)
+    }
+
+    fn reserve(&mut self, arena: ArenaId, bytes: usize) -> Result<(), KernelError> {
+        let block = self.context.block_mut(arena)?;
+        if block.arena.bytes() < bytes {
+            // The old block goes first: both together may not fit.
+            block.arena = Arena::new(0)?;
+            block.arena = Arena::new(bytes)?;
+            block.generation += 1;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, region: Region, bytes: &[u8]) -> Result<(), KernelError> {
+        check_length("write, in bytes", region.bytes, bytes.len())?;
+        let address = self.context.address(&region)?;
+        // SAFETY: the region lies in its arena and is as long as the slice, which is no part of an arena.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address, bytes.len()) };
+        self.context.block_mut(region.arena)?.generation += 1;
+        Ok(())
+    }
+
+    fn read(&self, region: Region, bytes: &mut [u8]) -> Result<(), KernelError> {
+        check_length("read, in bytes", region.bytes, bytes.len())?;
+        let address = self.context.address(&region)?;
+        // SAFETY: as in `write`.
+        unsafe { std::ptr::copy_nonoverlapping(address, bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    fn import(&mut self, tensor: &Tensor, values: &[f32]) -> Result<(), KernelError> {
+        check_length("import", tensor.shape.elements(), values.len())?;
+        if !matches!(tensor.dtype, DType::F32 | DType::Bf16) {
+            let bytes: Vec<u8> = match tensor.dtype {
+                DType::I32 => values.iter().flat_map(|&value| (value as i32).to_ne_bytes()).collect(),
+                _ => to_channels_last(tensor, values).into_iter().map(|value| value as u8).collect(),
+            };
+            return self.write(Region { bytes: bytes.len(), ..tensor.region }, &bytes);
+        }
+        let desc = self.movable(tensor)?;
+        let rows = plain(tensor.shape.extents(), DType::F32)?;
+        let address = self.context.address(&tensor.region)?;
+        // The reorder only reads its source.
+        self.reorder((&rows, values.as_ptr().cast_mut().cast()), (&desc, address))?;
+        self.context.block_mut(tensor.region.arena)?.generation += 1;
+        Ok(())
+    }
+
+    fn export(&self, tensor: &Tensor) -> Result<Vec<f32>, KernelError> {
+        if !matches!(tensor.dtype, DType::F32 | DType::Bf16) {
+            return Err(KernelError::Unsupported {
+                provider: PROVIDER,
+                what: format!("export of {}", tensor.dtype),
+                remedy: "read its bytes",
+            });
+        }
+        let desc = self.movable(tensor)?;
+        let rows = plain(tensor.shape.extents(), DType::F32)?;
+        let mut values = vec![0f32; tensor.shape.elements()];
+        self.reorder((&desc, self.context.address(&tensor.region)?), (&rows, values.as_mut_ptr().cast()))?;
+        Ok(values)
+    }
+
+    fn compile(&mut self, ops: &[Op]) -> Result<ProgramId, KernelError> {
+        let steps =
+            ops.iter().map(|op| ops::compile(op, &mut self.context)).collect::<Result<Vec<_>, KernelError>>()?;
+        let free = self.programs.iter().position(Option::is_none).unwrap_or(self.programs.len());
+        if free == self.programs.len() {
+            self.programs.push(None);
+        }
+        self.programs[free] = Some(steps);
+        Ok(ProgramId(free as u32))
+    }
+
+    fn release(&mut self, program: ProgramId) {
+        if let Some(place) = self.programs.get_mut(program.0 as usize) {
+            *place = None;
+        }
+    }
+
+    fn run(&mut self, program: ProgramId, ops: Range<usize>) -> Result<(), KernelError> {
+        let steps = self.programs.get(program.0 as usize).and_then(Option::as_ref);
+        let steps = steps.and_then(|steps| steps.get(ops)).ok_or(KernelError::NoSuchProgram(program.0))?;
+        for step in steps.iter().flatten() {
+            step.run(&mut self.context)?;
+        }
+        Ok(())
+    }
+
+    fn sgd(&mut self, updates: &[SgdUpdate]) -> Result<(), KernelError> {
+        let context = &mut self.context;
+        for update in updates {
+            check_length("velocity, in bytes", update.parameter.bytes, update.velocity.bytes)?;
+            check_length("gradient, in bytes", update.parameter.bytes, update.gradient.bytes)?;
+            let w = Shared::<f32>::new(context.address(&update.parameter)?);
+            let v = Shared::<f32>::new(context.address(&update.velocity)?);
+            let g = Shared::<f32>::new(context.address(&update.gradient)?);
+            let (isa, length) = (context.isa, update.parameter.bytes / size_of::<f32>());
+            parallel(|thread, threads| {
+                let part = part(length, 4096, thread, threads);
+                // SAFETY: three regions of one length, checked against their arenas; parts do not overlap.
+                unsafe {
+                    let (w, v, g) = (w.at(part.start), v.at(part.start), g.at(part.start));
+                    vector::sgd(isa, w, v, g, part.len(), update);
+                }
+            });
+        }
+        for update in updates {
+            context.block_mut(update.parameter.arena)?.generation += 1;
+        }
+        Ok(())
+    }
+}
+
+fn check_length(what: &'static str, expected: usize, got: usize) -> Result<(), KernelError> {
+    if expected == got { Ok(()) } else { Err(KernelError::Length { what, expected, got }) }
+}
+
+/// (N, C, H, W) values in (N, H, W, C) order if the tensor's format says so.
+fn to_channels_last(tensor: &Tensor, values: &[f32]) -> Vec<f32> {
+    if tensor.format != Format::ChannelsLast {
+        return values.to_vec();
+    }
+    let (channels, pixels) = (tensor.shape[1], tensor.shape[2] * tensor.shape[3]);
+    let mut out = Vec::with_capacity(values.len());
+    for image in values.chunks_exact(channels * pixels) {
+        for pixel in 0..pixels {
+            out.extend((0..channels).map(|channel| image[channel * pixels + pixel]));
+        }
+    }
+    out
+}

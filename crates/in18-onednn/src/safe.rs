@@ -1,0 +1,333 @@
+//! oneDNN's objects as owned Rust values whose every call answers with a `Result`.
+//!
+//! Memory handles point at memory that somebody else owns, so running a primitive stays `unsafe` here: the
+//! provider, which owns that memory, is where the proof is made.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr;
+
+use in18_kernels::KernelError;
+
+use crate::sys;
+
+/// The provider's name in error messages.
+pub const PROVIDER: &str = "oneDNN";
+
+/// A status as a `Result`; `operation` is rendered only on failure.
+fn check(status: sys::status, operation: impl FnOnce() -> String) -> Result<(), KernelError> {
+    let status = match status {
+        sys::SUCCESS => return Ok(()),
+        sys::OUT_OF_MEMORY => "out of memory".to_owned(),
+        sys::INVALID_ARGUMENTS => "invalid arguments".to_owned(),
+        sys::UNIMPLEMENTED => "not implemented for these shapes and types on this CPU".to_owned(),
+        sys::RUNTIME_ERROR => "runtime error".to_owned(),
+        other => format!("status {other}"),
+    };
+    Err(KernelError::Library { provider: PROVIDER, operation: operation(), status })
+}
+
+/// The library's version, such as `3.2.0`.
+pub fn version() -> String {
+    // SAFETY: returns a pointer to a static struct.
+    let version = unsafe { &*sys::dnnl_version() };
+    format!("{}.{}.{}", version.major, version.minor, version.patch)
+}
+
+/// Defines an owned handle that is destroyed on drop.
+macro_rules! handle {
+    ($(#[$meta:meta])* $name:ident, $raw:ident, $destroy:ident) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        pub struct $name(*mut sys::$raw);
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                // SAFETY: the handle was created by the library, is owned by this value and destroyed once.
+                unsafe { sys::$destroy(self.0) };
+            }
+        }
+    };
+}
+
+handle!(
+    /// The CPU as a device.
+    Engine,
+    engine,
+    dnnl_engine_destroy
+);
+handle!(
+    /// An in-order queue of an engine.
+    Stream,
+    stream,
+    dnnl_stream_destroy
+);
+handle!(
+    /// Shape, type and layout of a memory.
+    MemoryDesc,
+    memory_desc,
+    dnnl_memory_desc_destroy
+);
+handle!(
+    /// A description bound to an address, which is set before each use.
+    Memory,
+    memory,
+    dnnl_memory_destroy
+);
+handle!(
+    /// Attributes that all primitives here share: scratch memory comes from the caller.
+    Attributes,
+    primitive_attr,
+    dnnl_primitive_attr_destroy
+);
+handle!(
+    /// A chosen implementation of an operation.
+    PrimitiveDesc,
+    primitive_desc,
+    dnnl_primitive_desc_destroy
+);
+handle!(
+    /// Compiled code of an operation.
+    Primitive,
+    primitive,
+    dnnl_primitive_destroy
+);
+
+impl Engine {
+    /// The CPU.
+    pub fn cpu() -> Result<Self, KernelError> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: `raw` is a valid place for the new handle.
+        check(unsafe { sys::dnnl_engine_create(&mut raw, sys::ENGINE_CPU, 0) }, || "engine".to_owned())?;
+        Ok(Engine(raw))
+    }
+
+    pub(crate) fn raw(&self) -> *mut sys::engine {
+        self.0
+    }
+}
+
+impl Stream {
+    /// A queue that runs its primitives one after another.
+    pub fn new(engine: &Engine) -> Result<Self, KernelError> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the engine is alive; `raw` is a valid place for the new handle.
+        let status = unsafe { sys::dnnl_stream_create(&mut raw, engine.0, sys::STREAM_IN_ORDER) };
+        check(status, || "stream".to_owned())?;
+        Ok(Stream(raw))
+    }
+}
+
+impl Attributes {
+    /// Attributes that ask for scratch memory from the caller.
+    pub fn user_scratchpad() -> Result<Self, KernelError> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: `raw` is a valid place for the new handle.
+        check(unsafe { sys::dnnl_primitive_attr_create(&mut raw) }, || "attributes".to_owned())?;
+        let attributes = Attributes(raw);
+        // SAFETY: the handle was just created.
+        let status = unsafe { sys::dnnl_primitive_attr_set_scratchpad_mode(raw, sys::SCRATCHPAD_USER) };
+        check(status, || "scratchpad mode".to_owned())?;
+        Ok(attributes)
+    }
+
+    pub(crate) fn raw(&self) -> *const sys::primitive_attr {
+        self.0
+    }
+}
+
+/// Extents as oneDNN takes them.
+pub fn dims(extents: &[usize]) -> sys::dims {
+    let mut dims = [0; sys::MAX_NDIMS];
+    for (dim, &extent) in dims.iter_mut().zip(extents) {
+        *dim = extent as sys::dim;
+    }
+    dims
+}
+
+impl MemoryDesc {
+    /// A description in one of the library's named layouts ([`sys::ANY`] leaves the choice to a primitive).
+    pub fn new(extents: &[usize], data_type: sys::data_type, tag: sys::format_tag) -> Result<Self, KernelError> {
+        let mut raw = ptr::null_mut();
+        let dims = dims(extents);
+        // SAFETY: `dims` holds `MAX_NDIMS` extents; `raw` is a valid place for the new handle.
+        let status = unsafe {
+            sys::dnnl_memory_desc_create_with_tag(&mut raw, extents.len() as c_int, dims.as_ptr(), data_type, tag)
+        };
+        check(status, || format!("memory description {extents:?} type {data_type} layout {tag}"))?;
+        Ok(MemoryDesc(raw))
+    }
+
+    /// Bytes that a memory of this description takes.
+    pub fn bytes(&self) -> usize {
+        // SAFETY: the handle is alive.
+        unsafe { sys::dnnl_memory_desc_get_size(self.0) }
+    }
+
+    /// A copy of a description that something else owns.
+    ///
+    /// # Safety
+    /// `raw` must be null or a live description.
+    unsafe fn cloned(raw: *const sys::memory_desc) -> Result<Self, KernelError> {
+        let mut copy = ptr::null_mut();
+        // SAFETY: by the caller's promise; the library answers null with an error.
+        check(unsafe { sys::dnnl_memory_desc_clone(&mut copy, raw) }, || "memory description".to_owned())?;
+        Ok(MemoryDesc(copy))
+    }
+
+    pub(crate) fn raw(&self) -> *const sys::memory_desc {
+        self.0
+    }
+}
+
+impl Clone for MemoryDesc {
+    fn clone(&self) -> Self {
+        // SAFETY: the handle is alive.
+        unsafe { MemoryDesc::cloned(self.0) }.expect("a description that exists can be copied")
+    }
+}
+
+impl PartialEq for MemoryDesc {
+    fn eq(&self, other: &Self) -> bool {
+        // SAFETY: both handles are alive.
+        unsafe { sys::dnnl_memory_desc_equal(self.0, other.0) != 0 }
+    }
+}
+
+impl Memory {
+    /// A memory of this description without an address.
+    pub fn new(desc: &MemoryDesc, engine: &Engine) -> Result<Self, KernelError> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: description and engine are alive; a null handle is `DNNL_MEMORY_NONE`, no address yet.
+        let status = unsafe { sys::dnnl_memory_create(&mut raw, desc.0, engine.0, ptr::null_mut()) };
+        check(status, || "memory".to_owned())?;
+        Ok(Memory(raw))
+    }
+}
+
+impl PrimitiveDesc {
+    /// Wraps what one of the library's `…_primitive_desc_create` functions makes.
+    ///
+    /// # Safety
+    /// `create` must pass the place it is given to such a function, together with live objects.
+    pub unsafe fn create(
+        operation: impl FnOnce() -> String,
+        create: impl FnOnce(*mut *mut sys::primitive_desc) -> sys::status,
+    ) -> Result<Self, KernelError> {
+        let mut raw = ptr::null_mut();
+        check(create(&mut raw), operation)?;
+        Ok(PrimitiveDesc(raw))
+    }
+
+    /// A copy between layouts or types.
+    pub fn reorder(
+        from: &MemoryDesc,
+        to: &MemoryDesc,
+        engine: &Engine,
+        attributes: &Attributes,
+    ) -> Result<Self, KernelError> {
+        // SAFETY: all handles are alive.
+        unsafe {
+            PrimitiveDesc::create(
+                || "reorder".to_owned(),
+                |pd| {
+                    sys::dnnl_reorder_primitive_desc_create(
+                        pd,
+                        from.raw(),
+                        engine.raw(),
+                        to.raw(),
+                        engine.raw(),
+                        attributes.raw(),
+                    )
+                },
+            )
+        }
+    }
+
+    /// The description that the implementation chose for an operand (one of the `QUERY_` constants).
+    pub fn operand(&self, query: c_int) -> Result<MemoryDesc, KernelError> {
+        // SAFETY: the handle is alive; the description it answers with lives as long, and is copied at once.
+        unsafe { MemoryDesc::cloned(sys::dnnl_primitive_desc_query_md(self.0, query, 0)) }
+    }
+
+    /// The implementation's name, such as `jit:avx512_core_bf16`.
+    pub fn implementation(&self) -> String {
+        let mut text: *const c_char = ptr::null();
+        // SAFETY: this query writes a pointer to a string that lives as long as the handle.
+        unsafe {
+            let status =
+                sys::dnnl_primitive_desc_query(self.0, sys::QUERY_IMPL_INFO, 0, (&raw mut text).cast::<c_void>());
+            if status != sys::SUCCESS || text.is_null() {
+                return String::new();
+            }
+            CStr::from_ptr(text).to_string_lossy().into_owned()
+        }
+    }
+
+    pub(crate) fn raw(&self) -> *const sys::primitive_desc {
+        self.0
+    }
+}
+
+impl Primitive {
+    /// Compiles an implementation.
+    pub fn new(desc: &PrimitiveDesc) -> Result<Self, KernelError> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the description is alive; `raw` is a valid place for the new handle.
+        check(unsafe { sys::dnnl_primitive_create(&mut raw, desc.0) }, || {
+            format!("compilation of {}", desc.implementation())
+        })?;
+        Ok(Primitive(raw))
+    }
+}
+
+/// A primitive with its operands, ready to be run at addresses that are given each time.
+#[derive(Debug)]
+pub struct Call {
+    primitive: Primitive,
+    memories: Vec<Memory>,
+    arguments: Vec<sys::exec_arg>,
+    operation: String,
+}
+
+impl Call {
+    /// Binds a primitive to descriptions of its operands, each with its `ARG_` constant.
+    pub fn new(
+        desc: &PrimitiveDesc,
+        operands: &[(c_int, &MemoryDesc)],
+        engine: &Engine,
+        operation: impl Into<String>,
+    ) -> Result<Self, KernelError> {
+        let primitive = Primitive::new(desc)?;
+        let memories =
+            operands.iter().map(|(_, desc)| Memory::new(desc, engine)).collect::<Result<Vec<_>, KernelError>>()?;
+        let arguments =
+            operands.iter().zip(&memories).map(|(&(arg, _), memory)| sys::exec_arg { arg, memory: memory.0 }).collect();
+        Ok(Call { primitive, memories, arguments, operation: operation.into() })
+    }
+
+    /// Runs the primitive to its end with one address an operand, in the order of [`Call::new`].
+    ///
+    /// # Safety
+    /// Each address must be valid for the bytes of its operand's description, for writes where the primitive
+    /// writes, and no other thread may use those bytes meanwhile.
+    pub unsafe fn run(&self, stream: &Stream, addresses: &[*mut u8]) -> Result<(), KernelError> {
+        debug_assert_eq!(addresses.len(), self.memories.len());
+        for (memory, &address) in self.memories.iter().zip(addresses) {
+            // SAFETY: the memory is alive; the address is valid by the caller's promise.
+            let status = unsafe { sys::dnnl_memory_set_data_handle(memory.0, address.cast()) };
+            check(status, || self.operation.clone())?;
+        }
+        // SAFETY: primitive, stream and memories are alive, and `arguments` holds their handles.
+        let status = unsafe {
+            sys::dnnl_primitive_execute(
+                self.primitive.0,
+                stream.0,
+                self.arguments.len() as c_int,
+                self.arguments.as_ptr(),
+            )
+        };
+        check(status, || self.operation.clone())?;
+        // SAFETY: the stream is alive.
+        check(unsafe { sys::dnnl_stream_wait(stream.0) }, || self.operation.clone())
+    }
+}

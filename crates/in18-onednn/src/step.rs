@@ -1,0 +1,115 @@
+//! What a compiled operation is made of, and the memory that it runs on.
+
+use in18_kernels::KernelError;
+use in18_tensor::{ArenaId, Region};
+
+use crate::arena::Arena;
+use crate::isa::Isa;
+use crate::layout::Layout;
+use crate::safe::{Attributes, Call, Engine, Stream};
+use crate::weights::{CopyId, WeightCopies};
+
+/// One thing to do, with everything prepared that can be.
+pub trait Step {
+    /// Does it.
+    fn run(&self, context: &mut Context) -> Result<(), KernelError>;
+}
+
+/// The memory and the library's objects that steps share.
+pub struct Context {
+    /// The CPU.
+    pub engine: Engine,
+    /// The queue.
+    pub stream: Stream,
+    /// What primitives have in common.
+    pub attributes: Attributes,
+    /// The instructions of our own loops.
+    pub isa: Isa,
+    /// The layout of activations.
+    pub layout: Layout,
+    /// The caller's arenas, by id.
+    pub arenas: Vec<Block>,
+    /// Room that a step uses and leaves; as large as the largest need of a compiled step.
+    pub scratch: Arena,
+    /// Convolution weights as the primitives want them.
+    pub weights: WeightCopies,
+}
+
+/// An arena and how often its content was changed from outside the programs.
+pub struct Block {
+    /// The memory.
+    pub arena: Arena,
+    /// Grows with each write and each update of parameters: copies of older generations are out of date.
+    pub generation: u64,
+}
+
+impl Context {
+    /// An arena by its id.
+    pub fn block(&self, id: ArenaId) -> Result<&Block, KernelError> {
+        self.arenas.get(id.0 as usize).ok_or(KernelError::NoSuchArena(id))
+    }
+
+    /// An arena by its id, to be changed.
+    pub fn block_mut(&mut self, id: ArenaId) -> Result<&mut Block, KernelError> {
+        self.arenas.get_mut(id.0 as usize).ok_or(KernelError::NoSuchArena(id))
+    }
+
+    /// Where a region lies now.
+    pub fn address(&self, region: &Region) -> Result<*mut u8, KernelError> {
+        self.block(region.arena)?.arena.address(region)
+    }
+
+    /// Makes sure that steps find `bytes` of scratch memory.
+    pub fn reserve_scratch(&mut self, bytes: usize) -> Result<(), KernelError> {
+        if self.scratch.bytes() < bytes {
+            self.scratch = Arena::new(bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where an operand of a primitive lies.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    /// In planned memory.
+    Region(Region),
+    /// In scratch memory, from this byte on.
+    Scratch(usize),
+    /// In a copy of convolution weights, which is brought up to date first.
+    Weights(CopyId),
+}
+
+/// A step that runs one primitive.
+pub struct PrimitiveStep {
+    /// The primitive.
+    pub call: Call,
+    /// Its operands' places, in the order of the call.
+    pub places: Vec<Place>,
+}
+
+impl Step for PrimitiveStep {
+    fn run(&self, context: &mut Context) -> Result<(), KernelError> {
+        const MOST: usize = 12;
+        let mut addresses = [std::ptr::null_mut(); MOST];
+        for (address, place) in addresses.iter_mut().zip(&self.places) {
+            *address = match place {
+                Place::Region(region) => context.address(region)?,
+                // SAFETY: `reserve_scratch` made room for every compiled step's offsets.
+                Place::Scratch(offset) => unsafe { context.scratch.start().add(*offset) },
+                Place::Weights(copy) => context.refreshed_weights(*copy)?,
+            };
+        }
+        // SAFETY: regions were checked against their arenas, and `compile` checked that each is as long as its
+        // operand's description; `&mut Context` keeps everybody else away from the memory.
+        unsafe { self.call.run(&context.stream, &addresses[..self.places.len()]) }
+    }
+}
+
+/// A step of our own: a function of the context.
+pub struct LoopStep<F>(pub F);
+
+impl<F: Fn(&mut Context) -> Result<(), KernelError>> Step for LoopStep<F> {
+    fn run(&self, context: &mut Context) -> Result<(), KernelError> {
+        (self.0)(context)
+    }
+}

@@ -1,0 +1,102 @@
+//! Loops shared out over the threads that oneDNN itself runs on.
+//!
+//! A second pool of threads on the same cores would fight with OpenMP's workers, which spin while they wait.
+
+use std::ffi::c_void;
+use std::ops::Range;
+
+use crate::sys;
+
+/// How many threads a parallel loop gets.
+pub fn max_threads() -> usize {
+    // SAFETY: takes and returns a number.
+    unsafe { sys::omp_get_max_threads() as usize }
+}
+
+/// Sets how many threads parallel loops and oneDNN's primitives get from now on.
+pub fn set_threads(threads: usize) {
+    // SAFETY: takes a number.
+    unsafe { sys::omp_set_num_threads(threads.max(1) as i32) }
+}
+
+/// Calls `body(thread, threads)` once on every thread and waits for all of them.
+///
+/// # Panics
+/// A panic in `body` ends the process: it must not unwind into the OpenMP runtime.
+pub fn parallel(body: impl Fn(usize, usize) + Sync) {
+    unsafe extern "C" fn trampoline<F: Fn(usize, usize) + Sync>(data: *mut c_void) {
+        // SAFETY: `data` is the `&F` that `parallel` passed; it outlives the region, which `GOMP_parallel` joins.
+        let body = unsafe { &*data.cast::<F>() };
+        // SAFETY: inside a parallel region; both only return numbers.
+        let (thread, threads) = unsafe { (sys::omp_get_thread_num(), sys::omp_get_num_threads()) };
+        body(thread as usize, threads as usize);
+    }
+    fn start<F: Fn(usize, usize) + Sync>(body: &F) {
+        // SAFETY: the trampoline is instantiated for the very type behind the pointer, `F: Sync` may be shared
+        // among threads, and the call returns only after every thread has left the region.
+        unsafe { sys::GOMP_parallel(trampoline::<F>, (body as *const F).cast_mut().cast(), 0, 0) }
+    }
+    start(&body);
+}
+
+/// The part of `0..length` that falls to a thread: parts differ by at most `grain` and start at its multiples.
+pub fn part(length: usize, grain: usize, thread: usize, threads: usize) -> Range<usize> {
+    let grains = length.div_ceil(grain);
+    let bound = |t: usize| (grains * t / threads * grain).min(length);
+    bound(thread)..bound(thread + 1)
+}
+
+/// An address that threads of a parallel loop share, each for a part of its own.
+#[derive(Clone, Copy)]
+pub struct Shared<T>(*mut T);
+
+// SAFETY: it is only an address; whoever reads or writes through it proves there that parts do not overlap.
+unsafe impl<T> Sync for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T> Send for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// Takes the address of a block of `T`.
+    pub fn new(address: *mut u8) -> Self {
+        Shared(address.cast())
+    }
+
+    /// The address of element `index`.
+    ///
+    /// # Safety
+    /// The element must lie in the block.
+    pub unsafe fn at(self, index: usize) -> *mut T {
+        // SAFETY: by the caller's promise.
+        unsafe { self.0.add(index) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn parts_cover_everything_once() {
+        for (length, grain, threads) in [(0, 16, 3), (1, 16, 2), (100, 16, 2), (1024, 16, 7), (33, 1, 4)] {
+            let mut next = 0;
+            for thread in 0..threads {
+                let part = part(length, grain, thread, threads);
+                assert_eq!(part.start, next);
+                next = part.end;
+            }
+            assert_eq!(next, length);
+        }
+    }
+
+    #[test]
+    fn every_thread_runs_once() {
+        let seen: Vec<AtomicUsize> = (0..max_threads()).map(|_| AtomicUsize::new(0)).collect();
+        parallel(|thread, threads| {
+            assert!(threads <= seen.len());
+            seen[thread].fetch_add(1, Ordering::Relaxed);
+        });
+        assert!(seen.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+    }
+}

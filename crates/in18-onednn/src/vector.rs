@@ -1,0 +1,209 @@
+//! Loops over memory, compiled for each instruction set and chosen by an [`Isa`].
+//!
+//! They take raw pointers, because an elementwise result may lie over one of its inputs; and they work on whole
+//! blocks through local arrays, which the compiler keeps in vector registers without having to prove anything
+//! about overlap. No loop here depends on the instruction set in its results.
+
+use in18_kernels::SgdUpdate;
+use in18_tensor::round_to_bf16;
+
+use crate::isa::Isa;
+
+/// A type that activations are stored in; arithmetic is fp32.
+pub trait Element: Copy + Default + Send + Sync + 'static {
+    /// The value.
+    fn to_f32(self) -> f32;
+    /// The nearest element.
+    fn from_f32(value: f32) -> Self;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self
+    }
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        value
+    }
+}
+
+/// A bfloat16, as its bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Bf16(pub u16);
+
+impl Element for Bf16 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        f32::from_bits(u32::from(self.0) << 16)
+    }
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        Bf16((round_to_bf16(value).to_bits() >> 16) as u16)
+    }
+}
+
+/// Elements that a loop treats at once.
+const LANES: usize = 32;
+
+/// Declares `$name(isa, …)`, which runs `$body` compiled for that instruction set.
+macro_rules! multiversion {
+    (
+        $(#[$meta:meta])*
+        pub unsafe fn $name:ident [$($generics:tt)*] ($($arg:ident : $ty:ty),* $(,)?) where [$($bounds:tt)*] $body:block
+    ) => {
+        $(#[$meta])*
+        pub unsafe fn $name<$($generics)*>(isa: Isa, $($arg: $ty),*) where $($bounds)* {
+            #[inline(always)]
+            unsafe fn body<$($generics)*>($($arg: $ty),*) where $($bounds)* $body
+
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+            unsafe fn avx512<$($generics)*>($($arg: $ty),*) where $($bounds)* {
+                // SAFETY: the caller's promise is passed on.
+                unsafe { body($($arg),*) }
+            }
+
+            #[target_feature(enable = "avx2")]
+            unsafe fn avx2<$($generics)*>($($arg: $ty),*) where $($bounds)* {
+                // SAFETY: the caller's promise is passed on.
+                unsafe { body($($arg),*) }
+            }
+
+            // SAFETY: an `Isa` proves that the CPU has these instructions; the caller's promise is passed on.
+            unsafe {
+                match isa {
+                    Isa::Avx512 => avx512($($arg),*),
+                    Isa::Avx2 => avx2($($arg),*),
+                    Isa::Baseline => body($($arg),*),
+                }
+            }
+        }
+    };
+}
+
+multiversion! {
+    /// `dst[i] = f([inputs[0][i], …])` for `i < length`.
+    ///
+    /// # Safety
+    /// Every pointer must be valid for `length` elements, `dst` for writes. `dst` may equal an input but must not
+    /// overlap one otherwise.
+    pub unsafe fn map[E, const K: usize, F](inputs: [*const E; K], dst: *mut E, length: usize, f: F)
+    where [E: Element, F: Fn([f32; K]) -> f32] {
+        let mut i = 0;
+        while i + LANES <= length {
+            let mut values = [[0f32; K]; LANES];
+            for k in 0..K {
+                // SAFETY: the block ends at or before `length`.
+                let block = unsafe { inputs[k].add(i).cast::<[E; LANES]>().read_unaligned() };
+                for lane in 0..LANES {
+                    values[lane][k] = block[lane].to_f32();
+                }
+            }
+            let mut result = [E::default(); LANES];
+            for lane in 0..LANES {
+                result[lane] = E::from_f32(f(values[lane]));
+            }
+            // SAFETY: as above.
+            unsafe { dst.add(i).cast::<[E; LANES]>().write_unaligned(result) };
+            i += LANES;
+        }
+        while i < length {
+            let mut values = [0f32; K];
+            for k in 0..K {
+                // SAFETY: `i < length`.
+                values[k] = unsafe { inputs[k].add(i).read_unaligned() }.to_f32();
+            }
+            // SAFETY: `i < length`.
+            unsafe { dst.add(i).write_unaligned(E::from_f32(f(values))) };
+            i += 1;
+        }
+    }
+}
+
+multiversion! {
+    /// `dst[i] = (src[i] − mean[i mod 3]) / deviation[i mod 3]` for `i < length`.
+    ///
+    /// # Safety
+    /// Both pointers must be valid for `length` elements, `dst` for writes, without overlap; `length` must be a
+    /// multiple of 3.
+    pub unsafe fn normalize[E](src: *const u8, dst: *mut E, length: usize, mean: [f32; 3], deviation: [f32; 3])
+    where [E: Element] {
+        const BLOCK: usize = 48; // whole pixels and whole vectors
+        let means: [f32; BLOCK] = std::array::from_fn(|i| mean[i % 3]);
+        let deviations: [f32; BLOCK] = std::array::from_fn(|i| deviation[i % 3]);
+        let mut i = 0;
+        while i + BLOCK <= length {
+            // SAFETY: the block ends at or before `length`.
+            let block = unsafe { src.add(i).cast::<[u8; BLOCK]>().read_unaligned() };
+            let mut result = [E::default(); BLOCK];
+            for lane in 0..BLOCK {
+                result[lane] = E::from_f32((f32::from(block[lane]) - means[lane]) / deviations[lane]);
+            }
+            // SAFETY: as above.
+            unsafe { dst.add(i).cast::<[E; BLOCK]>().write_unaligned(result) };
+            i += BLOCK;
+        }
+        while i < length {
+            // SAFETY: `i < length`.
+            unsafe {
+                let value = (f32::from(src.add(i).read()) - mean[i % 3]) / deviation[i % 3];
+                dst.add(i).write_unaligned(E::from_f32(value));
+            }
+            i += 1;
+        }
+    }
+}
+
+multiversion! {
+    /// Adds `pixels` rows of `B` elements into `sums`.
+    ///
+    /// # Safety
+    /// `src` must be valid for `pixels · B` elements.
+    pub unsafe fn sum_rows[E, const B: usize](src: *const E, pixels: usize, sums: &mut [f32; B])
+    where [E: Element] {
+        let mut totals = *sums;
+        for pixel in 0..pixels {
+            // SAFETY: `pixel < pixels`.
+            let row = unsafe { src.add(pixel * B).cast::<[E; B]>().read_unaligned() };
+            for lane in 0..B {
+                totals[lane] += row[lane].to_f32();
+            }
+        }
+        *sums = totals;
+    }
+}
+
+multiversion! {
+    /// [`SgdUpdate`]'s rule with its coefficients, for `length` elements.
+    ///
+    /// # Safety
+    /// All pointers must be valid for `length` elements, `w` and `v` for writes, without overlap.
+    pub unsafe fn sgd[](w: *mut f32, v: *mut f32, g: *const f32, length: usize, with: &SgdUpdate)
+    where [] {
+        let update = |w: f32, v: f32, g: f32| {
+            let v = with.momentum * v + (g + with.weight_decay * w);
+            (w - with.rate * v, v)
+        };
+        let mut i = 0;
+        while i + LANES <= length {
+            // SAFETY: the block ends at or before `length`.
+            unsafe {
+                let mut ws = w.add(i).cast::<[f32; LANES]>().read_unaligned();
+                let mut vs = v.add(i).cast::<[f32; LANES]>().read_unaligned();
+                let gs = g.add(i).cast::<[f32; LANES]>().read_unaligned();
+                for lane in 0..LANES {
+                    (ws[lane], vs[lane]) = update(ws[lane], vs[lane], gs[lane]);
+                }
+                w.add(i).cast::<[f32; LANES]>().write_unaligned(ws);
+                v.add(i).cast::<[f32; LANES]>().write_unaligned(vs);
+            }
+            i += LANES;
+        }
+        while i < length {
+            // SAFETY: `i < length`.
+            unsafe { (*w.add(i), *v.add(i)) = update(*w.add(i), *v.add(i), *g.add(i)) };
+            i += 1;
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Networks, and their compilation into flat lists of operations over planned memory.
+//!
+//! * [`network`]: a network as data, a list of layers with torchvision's parameter names; [`resnet`] describes the
+//!   ResNets. Knows no hardware and no image size.
+//! * [`ParameterTable`]: what survives a step, by name, laid out in flat arenas.
+//! * [`lower`]: a network at one batch size, height and width becomes a forward and a backward list of operations.
+//! * [`plan`]: places what lives only during a step in one arena, by lifetime.
+//! * [`Model`]: a network's state on a kernel provider, and its programs by size.
+//!
+//! This crate knows no provider but through the [`Kernels`](in18_kernels::Kernels) trait, and no ranks.
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod initial;
+pub mod lower;
+mod model;
+pub mod network;
+pub mod plan;
+pub mod resnet;
+mod table;
+
+pub use error::ProgramError;
+pub use model::{Metrics, Mode, Model, Size};
+pub use network::Network;
+pub use resnet::Arch;
+pub use table::{Entry, ParameterTable, Role};

@@ -1,0 +1,207 @@
+//! A network's state on a kernel provider, and its programs by size.
+
+use std::collections::HashMap;
+
+use in18_kernels::op::METRICS;
+use in18_kernels::{Kernels, ProgramId, SgdUpdate};
+use in18_tensor::{ArenaId, DType, Format, Region, Tensor};
+
+use crate::error::ProgramError;
+use crate::lower::{Arenas, Lowered, lower};
+use crate::network::Network;
+use crate::table::{Entry, ParameterTable};
+
+/// What a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Forward and backward, with the batch's own statistics.
+    Training,
+    /// Forward only, with the running statistics.
+    Evaluation,
+}
+
+/// A batch's extents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Size {
+    /// Images.
+    pub batch: usize,
+    /// Pixels.
+    pub height: usize,
+    /// Pixels.
+    pub width: usize,
+}
+
+/// What a program reports of a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metrics {
+    /// Images of the batch.
+    pub images: usize,
+    /// Cross entropy summed over them, in nats.
+    pub loss_sum: f64,
+    /// Images whose best guess is right.
+    pub top1: usize,
+    /// Images with the right class among the best five.
+    pub top5: usize,
+}
+
+struct Program {
+    id: ProgramId,
+    lowered: Lowered,
+}
+
+/// A network with its parameters, velocities, gradients and statistics in a provider's memory.
+pub struct Model {
+    kernels: Box<dyn Kernels>,
+    network: Network,
+    dtype: DType,
+    parameters: ParameterTable,
+    statistics: ParameterTable,
+    arenas: Arenas,
+    velocities: ArenaId,
+    programs: HashMap<(Mode, Size), Program>,
+}
+
+impl Model {
+    /// A network whose activations are of type `dtype`. All of its state is zeros.
+    pub fn new(mut kernels: Box<dyn Kernels>, network: Network, dtype: DType) -> Result<Self, ProgramError> {
+        let parameters = ParameterTable::parameters(&network);
+        let statistics = ParameterTable::statistics(&network);
+        let arenas = Arenas {
+            parameters: kernels.allocate(parameters.bytes())?,
+            gradients: kernels.allocate(parameters.bytes())?,
+            statistics: kernels.allocate(statistics.bytes())?,
+            work: kernels.allocate(0)?,
+        };
+        let velocities = kernels.allocate(parameters.bytes())?;
+        let programs = HashMap::new();
+        Ok(Model { kernels, network, dtype, parameters, statistics, arenas, velocities, programs })
+    }
+
+    /// What runs, in a few words.
+    pub fn describe(&self) -> String {
+        self.kernels.describe()
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The trainable parameters.
+    pub fn parameters(&self) -> &ParameterTable {
+        &self.parameters
+    }
+
+    /// The running statistics.
+    pub fn statistics(&self) -> &ParameterTable {
+        &self.statistics
+    }
+
+    /// The arenas of parameters, velocities and gradients, in which a parameter has the same offset.
+    pub fn trainable_arenas(&self) -> [ArenaId; 3] {
+        [self.arenas.parameters, self.velocities, self.arenas.gradients]
+    }
+
+    /// Sets a parameter or statistic, row-major in torchvision's shape.
+    pub fn set(&mut self, name: &str, values: &[f32]) -> Result<(), ProgramError> {
+        let tensor = self.stored(name)?;
+        let (expected, got) = (tensor.shape.elements(), values.len());
+        if expected != got {
+            return Err(ProgramError::Length { name: name.to_owned(), expected, got });
+        }
+        Ok(self.kernels.import(&tensor, values)?)
+    }
+
+    /// A parameter or statistic, row-major in torchvision's shape.
+    pub fn get(&self, name: &str) -> Result<Vec<f32>, ProgramError> {
+        Ok(self.kernels.export(&self.stored(name)?)?)
+    }
+
+    /// A parameter's gradient, as the last training step left it.
+    pub fn gradient(&self, name: &str) -> Result<Vec<f32>, ProgramError> {
+        let entry = self.parameters.get(name).ok_or_else(|| ProgramError::NoSuchParameter(name.to_owned()))?;
+        Ok(self.kernels.export(&plain(entry, self.arenas.gradients))?)
+    }
+
+    /// Compiles the program for a size, if there is none yet. Returns the bytes that it works in.
+    pub fn prepare(&mut self, mode: Mode, size: Size) -> Result<usize, ProgramError> {
+        if let Some(program) = self.programs.get(&(mode, size)) {
+            return Ok(program.lowered.work_bytes);
+        }
+        let tables = (&self.parameters, &self.statistics);
+        let lowered = lower(&self.network, tables, (mode, size), self.dtype, &*self.kernels, self.arenas)?;
+        self.kernels.reserve(self.arenas.work, lowered.work_bytes)?;
+        let id = self.kernels.compile(&lowered.ops)?;
+        let bytes = lowered.work_bytes;
+        self.programs.insert((mode, size), Program { id, lowered });
+        Ok(bytes)
+    }
+
+    /// Releases every program, since other sizes follow.
+    pub fn forget_programs(&mut self) {
+        for (_, program) in self.programs.drain() {
+            self.kernels.release(program.id);
+        }
+    }
+
+    /// Forward and backward over a batch: (N, H, W, 3) pixels and N labels. Leaves gradients of the mean loss.
+    pub fn train_step(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
+        self.step(Mode::Training, size, pixels, labels)
+    }
+
+    /// Forward over a batch with the running statistics: (N, H, W, 3) pixels and N labels.
+    pub fn evaluate(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
+        self.step(Mode::Evaluation, size, pixels, labels)
+    }
+
+    /// The logits (N, K) that the last step of this mode and size left.
+    pub fn logits(&mut self, mode: Mode, size: Size) -> Result<Vec<f32>, ProgramError> {
+        self.prepare(mode, size)?;
+        Ok(self.kernels.export(&self.programs[&(mode, size)].lowered.logits)?)
+    }
+
+    /// Updates parameters from gradients.
+    pub fn update(&mut self, updates: &[SgdUpdate]) -> Result<(), ProgramError> {
+        Ok(self.kernels.sgd(updates)?)
+    }
+
+    fn step(&mut self, mode: Mode, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
+        self.prepare(mode, size)?;
+        let Program { id, lowered } = &self.programs[&(mode, size)];
+        for (name, expected, got) in
+            [("pixels", lowered.pixels.region.bytes, pixels.len()), ("labels", size.batch, labels.len())]
+        {
+            if expected != got {
+                return Err(ProgramError::Length { name: name.to_owned(), expected, got });
+            }
+        }
+        self.kernels.write(lowered.pixels.region, pixels)?;
+        let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_ne_bytes()).collect();
+        self.kernels.write(lowered.labels.region, &labels)?;
+        self.kernels.run(*id, lowered.forward.start..lowered.backward.end)?;
+        let mut bytes = [0u8; METRICS * size_of::<f32>()];
+        self.kernels.read(lowered.metrics.region, &mut bytes)?;
+        let metric = |index: usize| f32::from_ne_bytes(std::array::from_fn(|byte| bytes[4 * index + byte]));
+        Ok(Metrics {
+            images: size.batch,
+            loss_sum: f64::from(metric(0)),
+            top1: metric(1) as usize,
+            top5: metric(2) as usize,
+        })
+    }
+
+    fn stored(&self, name: &str) -> Result<Tensor, ProgramError> {
+        let parameter = self.parameters.get(name).map(|entry| plain(entry, self.arenas.parameters));
+        let statistic = || self.statistics.get(name).map(|entry| plain(entry, self.arenas.statistics));
+        parameter.or_else(statistic).ok_or_else(|| ProgramError::NoSuchParameter(name.to_owned()))
+    }
+}
+
+fn plain(entry: &Entry, arena: ArenaId) -> Tensor {
+    Tensor {
+        region: Region { arena, offset: entry.offset, bytes: entry.bytes() },
+        shape: entry.shape,
+        dtype: DType::F32,
+        format: Format::Plain,
+    }
+}

@@ -1,0 +1,163 @@
+//! The ResNets of He et al., *Deep Residual Learning for Image Recognition*, 2015, as torchvision builds them: in a
+//! bottleneck block the stride is on the 3×3 convolution ("ResNet v1.5").
+
+use std::fmt;
+use std::str::FromStr;
+
+use in18_kernels::op::Window;
+
+use crate::network::{LayerId, LayerKind, Network};
+
+/// Which ResNet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arch {
+    /// 18 layers, basic blocks.
+    Resnet18,
+    /// 34 layers, basic blocks.
+    Resnet34,
+    /// 50 layers, bottleneck blocks.
+    Resnet50,
+    /// 101 layers, bottleneck blocks.
+    Resnet101,
+    /// 152 layers, bottleneck blocks.
+    Resnet152,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Basic,
+    Bottleneck,
+}
+
+impl Block {
+    /// Output channels over the block's width.
+    fn expansion(self) -> usize {
+        match self {
+            Block::Basic => 1,
+            Block::Bottleneck => 4,
+        }
+    }
+}
+
+impl Arch {
+    /// All of them, smallest first.
+    pub const ALL: [Arch; 5] = [Arch::Resnet18, Arch::Resnet34, Arch::Resnet50, Arch::Resnet101, Arch::Resnet152];
+
+    /// Torchvision's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::Resnet18 => "resnet18",
+            Arch::Resnet34 => "resnet34",
+            Arch::Resnet50 => "resnet50",
+            Arch::Resnet101 => "resnet101",
+            Arch::Resnet152 => "resnet152",
+        }
+    }
+
+    /// The network, for images of three channels.
+    pub fn network(self, classes: usize) -> Network {
+        let (block, blocks) = match self {
+            Arch::Resnet18 => (Block::Basic, [2, 2, 2, 2]),
+            Arch::Resnet34 => (Block::Basic, [3, 4, 6, 3]),
+            Arch::Resnet50 => (Block::Bottleneck, [3, 4, 6, 3]),
+            Arch::Resnet101 => (Block::Bottleneck, [3, 4, 23, 3]),
+            Arch::Resnet152 => (Block::Bottleneck, [3, 8, 36, 3]),
+        };
+        build(block, blocks, classes)
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Arch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Arch::ALL.into_iter().find(|arch| arch.name() == text).ok_or_else(|| {
+            let names = Arch::ALL.map(Arch::name).join(", ");
+            format!("expected one of {names}; got `{text}`")
+        })
+    }
+}
+
+/// Channels after the stem, and the width of the first stage.
+const STEM_CHANNELS: usize = 64;
+
+fn build(block: Block, blocks: [usize; 4], classes: usize) -> Network {
+    let mut network = Network::default();
+    let input = network.push("input", LayerKind::Input, &[]);
+    let stem = Window { kernel: 7, stride: 2, padding: 3 };
+    let x = conv(&mut network, "conv1", stem, 3, STEM_CHANNELS, input);
+    let x = norm(&mut network, "bn1", STEM_CHANNELS, true, false, x);
+    let window = Window { kernel: 3, stride: 2, padding: 1 };
+    let mut x = network.push("maxpool", LayerKind::MaxPool { window }, &[x]);
+    let mut channels = STEM_CHANNELS;
+    for (stage, &count) in blocks.iter().enumerate() {
+        let width = STEM_CHANNELS << stage;
+        for index in 0..count {
+            let stride = if stage > 0 && index == 0 { 2 } else { 1 };
+            let name = format!("layer{}.{index}", stage + 1);
+            x = residual(&mut network, block, &name, channels, width, stride, x);
+            channels = width * block.expansion();
+        }
+    }
+    let x = network.push("avgpool", LayerKind::GlobalAvgPool, &[x]);
+    network.push("fc", LayerKind::Linear { inputs: channels, outputs: classes }, &[x]);
+    network
+}
+
+fn residual(
+    network: &mut Network,
+    block: Block,
+    name: &str,
+    channels: usize,
+    width: usize,
+    stride: usize,
+    x: LayerId,
+) -> LayerId {
+    let outputs = width * block.expansion();
+    let named = |part: &str| format!("{name}.{part}");
+    let own = match block {
+        Block::Basic => {
+            let y = conv(network, &named("conv1"), three(stride), channels, width, x);
+            let y = norm(network, &named("bn1"), width, true, false, y);
+            let y = conv(network, &named("conv2"), three(1), width, width, y);
+            norm(network, &named("bn2"), width, false, true, y)
+        }
+        Block::Bottleneck => {
+            let y = conv(network, &named("conv1"), one(1), channels, width, x);
+            let y = norm(network, &named("bn1"), width, true, false, y);
+            let y = conv(network, &named("conv2"), three(stride), width, width, y);
+            let y = norm(network, &named("bn2"), width, true, false, y);
+            let y = conv(network, &named("conv3"), one(1), width, outputs, y);
+            norm(network, &named("bn3"), outputs, false, true, y)
+        }
+    };
+    let shortcut = if stride != 1 || channels != outputs {
+        let y = conv(network, &named("downsample.0"), one(stride), channels, outputs, x);
+        norm(network, &named("downsample.1"), outputs, false, false, y)
+    } else {
+        x
+    };
+    network.push(named("relu"), LayerKind::AddRelu, &[own, shortcut])
+}
+
+fn one(stride: usize) -> Window {
+    Window { kernel: 1, stride, padding: 0 }
+}
+
+fn three(stride: usize) -> Window {
+    Window { kernel: 3, stride, padding: 1 }
+}
+
+fn conv(network: &mut Network, name: &str, window: Window, inputs: usize, outputs: usize, x: LayerId) -> LayerId {
+    network.push(name, LayerKind::Conv { window, inputs, outputs }, &[x])
+}
+
+fn norm(network: &mut Network, name: &str, channels: usize, relu: bool, ends_residual: bool, x: LayerId) -> LayerId {
+    network.push(name, LayerKind::BatchNorm { channels, relu, ends_residual }, &[x])
+}
