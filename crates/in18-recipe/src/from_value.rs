@@ -1,0 +1,207 @@
+//! From plain values to phases: which keys there are, which types they take, and where in the text a mistake stands.
+//!
+//! Shared by both notations; it knows neither. What a single phase must meet beyond its types is [`Phase::check`]'s,
+//! to which this module adds the place.
+
+use crate::literal::{self, LiteralError};
+use crate::phases::{DataPhase, Epochs, Key, LrPhase, Phase, PhaseFault, Phases, Rate};
+use crate::value::{Node, Position, Value, quote};
+
+/// A text that holds no phases.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PhasesError {
+    /// The text is no literal.
+    #[error(transparent)]
+    Literal(#[from] LiteralError),
+    /// The value is not a list of dicts.
+    #[error("{at}: expected {expected}, got {got}")]
+    Shape {
+        /// Where the value starts.
+        at: Position,
+        /// What should stand there.
+        expected: &'static str,
+        /// What stands there.
+        got: String,
+    },
+    /// A phase breaks a rule.
+    #[error("{at}: phase {phase}: {fault}")]
+    Phase {
+        /// Where the wrong key or value starts.
+        at: Position,
+        /// Which phase, counted from 1.
+        phase: usize,
+        /// What is wrong.
+        fault: PhaseFault,
+    },
+}
+
+impl PhasesError {
+    /// Where the mistake stands.
+    pub fn at(&self) -> Position {
+        match self {
+            PhasesError::Literal(error) => error.at,
+            PhasesError::Shape { at, .. } | PhasesError::Phase { at, .. } => *at,
+        }
+    }
+}
+
+impl Phases {
+    /// Reads a Python literal: a list (or tuple) of dicts, as `--phases` takes it. Nothing is evaluated.
+    ///
+    /// # Errors
+    /// The first mistake, with its column. Never panics, whatever the text.
+    pub fn from_python(text: &str) -> Result<Phases, PhasesError> {
+        let node = literal::parse(text)?;
+        match &node.value {
+            Value::Sequence(nodes) => from_nodes(text, nodes),
+            other => Err(PhasesError::Shape {
+                at: Position::of(text, node.offset),
+                expected: "a list of phases '[...]'",
+                got: other.to_string(),
+            }),
+        }
+    }
+}
+
+/// Reads the phases from `nodes`, whose offsets point into `text`.
+pub(crate) fn from_nodes(text: &str, nodes: &[Node]) -> Result<Phases, PhasesError> {
+    let phase = |(index, node): (usize, &Node)| {
+        let Value::Dict(entries) = &node.value else {
+            return Err(PhasesError::Shape {
+                at: Position::of(text, node.offset),
+                expected: "a phase '{...}'",
+                got: node.value.to_string(),
+            });
+        };
+        read_phase(entries).map_err(|Misplaced { offset, fault }| PhasesError::Phase {
+            at: Position::of(text, offset.unwrap_or(node.offset)),
+            phase: index + 1,
+            fault,
+        })
+    };
+    Ok(Phases { phases: nodes.iter().enumerate().map(phase).collect::<Result<_, _>>()? })
+}
+
+/// A fault and the byte offset of what causes it; `None` for the phase as a whole.
+struct Misplaced {
+    offset: Option<usize>,
+    fault: PhaseFault,
+}
+
+fn read_phase(entries: &[(Node, Node)]) -> Result<Phase, Misplaced> {
+    // Indexed by the key's place in `Key::ALL`.
+    let mut values: [Option<&Node>; Key::ALL.len()] = [None; Key::ALL.len()];
+    for (key, value) in entries {
+        let known = |name: &str| Key::ALL.iter().position(|key| key.name() == name);
+        let index = match &key.value {
+            Value::Str(name) => known(name).ok_or_else(|| {
+                let names = Key::ALL.map(Key::name).join(", ");
+                misplaced(key, PhaseFault::new(None, format!("one of the keys {names}"), quote(name)))
+            })?,
+            other => return Err(misplaced(key, PhaseFault::new(None, "a key in quotes", other))),
+        };
+        if values[index].replace(value).is_some() {
+            return Err(misplaced(key, PhaseFault::new(None, format!("{} once", Key::ALL[index]), "it twice")));
+        }
+    }
+    let value = |key: Key| Key::ALL.iter().position(|&known| known == key).and_then(|index| values[index]);
+
+    let Some(ep) = value(Key::Ep) else {
+        let fault = PhaseFault::new(None, "'ep', the epoch at which the phase starts", "none");
+        return Err(Misplaced { offset: None, fault });
+    };
+    let has_data = value(Key::Bs).is_some();
+    let has_lr = value(Key::Lr).is_some();
+    // A key that could have no effect is a mistake, not a wish to ignore.
+    for (key, node) in Key::ALL.iter().filter_map(|&key| value(key).map(|node| (key, node))) {
+        let needs = match key {
+            Key::Ep | Key::Bs | Key::Lr => continue,
+            Key::EpochStep if !has_lr => Key::Lr,
+            Key::EpochStep => continue,
+            _ if !has_data => Key::Bs,
+            _ => continue,
+        };
+        return Err(misplaced(node, PhaseFault::new(key, format!("{needs} in the same phase"), "none")));
+    }
+
+    let phase = Phase {
+        ep: epochs(ep)?,
+        data: match value(Key::Bs) {
+            None => None,
+            Some(batch) => Some(DataPhase {
+                size: value(Key::Sz).map(|node| count(Key::Sz, node)).transpose()?,
+                batch: count(Key::Bs, batch)?,
+                train_dir: value(Key::TrnDir).map(|node| text(Key::TrnDir, node)).transpose()?,
+                val_dir: value(Key::ValDir).map(|node| text(Key::ValDir, node)).transpose()?,
+                min_scale: value(Key::MinScale).map(|node| number(Key::MinScale, node)).transpose()?,
+                rect_val: value(Key::RectVal).map(|node| flag(Key::RectVal, node)).transpose()?,
+                keep_dl: value(Key::KeepDl).map_or(Ok(false), |node| flag(Key::KeepDl, node))?,
+            }),
+        },
+        lr: match value(Key::Lr) {
+            None => None,
+            Some(lr) => Some(LrPhase {
+                rate: rate(lr)?,
+                epoch_step: value(Key::EpochStep).map_or(Ok(false), |node| flag(Key::EpochStep, node))?,
+            }),
+        },
+    };
+    phase.check().map_err(|fault| Misplaced { offset: fault.key.and_then(value).map(|node| node.offset), fault })?;
+    Ok(phase)
+}
+
+fn epochs(node: &Node) -> Result<Epochs, Misplaced> {
+    match &node.value {
+        Value::Int(_) => Ok(Epochs::From(count(Key::Ep, node)?)),
+        Value::Sequence(items) if items.len() == 2 => {
+            Ok(Epochs::Span(count(Key::Ep, &items[0])?, count(Key::Ep, &items[1])?))
+        }
+        other => Err(misplaced(node, PhaseFault::new(Key::Ep, "an epoch or a pair (start, end)", other))),
+    }
+}
+
+fn rate(node: &Node) -> Result<Rate, Misplaced> {
+    match &node.value {
+        Value::Int(_) | Value::Float(_) => Ok(Rate::Constant(number(Key::Lr, node)?)),
+        Value::Sequence(items) if items.len() == 2 => {
+            Ok(Rate::Linear(number(Key::Lr, &items[0])?, number(Key::Lr, &items[1])?))
+        }
+        other => Err(misplaced(node, PhaseFault::new(Key::Lr, "a rate or a pair (from, to)", other))),
+    }
+}
+
+fn count(key: Key, node: &Node) -> Result<usize, Misplaced> {
+    let counted = match node.value {
+        Value::Int(int) => usize::try_from(int).ok(),
+        _ => None,
+    };
+    counted.ok_or_else(|| misplaced(node, PhaseFault::new(key, "a whole number that is not negative", &node.value)))
+}
+
+fn number(key: Key, node: &Node) -> Result<f64, Misplaced> {
+    match node.value {
+        Value::Int(int) => Ok(int as f64),
+        Value::Float(float) => Ok(float),
+        ref other => Err(misplaced(node, PhaseFault::new(key, "a number", other))),
+    }
+}
+
+fn text(key: Key, node: &Node) -> Result<String, Misplaced> {
+    match &node.value {
+        Value::Str(text) => Ok(text.clone()),
+        other => Err(misplaced(node, PhaseFault::new(key, "a string such as '-sz/160'", other))),
+    }
+}
+
+fn flag(key: Key, node: &Node) -> Result<bool, Misplaced> {
+    match node.value {
+        Value::Bool(flag) => Ok(flag),
+        // Python's bools are the numbers 0 and 1, and recipes use either.
+        Value::Int(int @ (0 | 1)) => Ok(int == 1),
+        ref other => Err(misplaced(node, PhaseFault::new(key, "True or False", other))),
+    }
+}
+
+fn misplaced(node: &Node, fault: PhaseFault) -> Misplaced {
+    Misplaced { offset: Some(node.offset), fault }
+}

@@ -1,0 +1,297 @@
+//! The phases as written: the typed form of `--phases`, and the rules that one phase alone must meet.
+//!
+//! It knows no notation (`from_value` reads, `render` writes) and nothing that needs several phases, a set of images or
+//! a number of devices: that is the plan's.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::value::quote;
+
+/// The last epoch a phase may name. It bounds the size of a plan; ImageNet recipes stay under a thousand.
+pub const MAX_EPOCHS: usize = 100_000;
+
+/// The largest training size in pixels: what a JPEG's side can be.
+pub const MAX_SIZE: usize = 65_535;
+
+/// A recipe's phases, in the order of the text. The order matters for the rate: of two rate phases in force the last
+/// listed wins.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Phases {
+    /// The phases.
+    pub phases: Vec<Phase>,
+}
+
+/// One phase: what happens from an epoch on. It changes the data, the rate, or both.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Phase {
+    /// `ep`: when.
+    pub ep: Epochs,
+    /// Which images, from the first epoch of [`Phase::ep`] on.
+    pub data: Option<DataPhase>,
+    /// Which learning rate.
+    pub lr: Option<LrPhase>,
+}
+
+/// The epochs of a phase, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Epochs {
+    /// From this epoch on.
+    From(usize),
+    /// From the first epoch up to, but without, the second. Only a rate phase has an end, and it only shapes the line
+    /// and the length of the run: the phase stays in force until a later one starts.
+    Span(usize, usize),
+}
+
+impl Epochs {
+    /// The epoch at which the phase starts.
+    pub fn start(self) -> usize {
+        match self {
+            Epochs::From(start) | Epochs::Span(start, _) => start,
+        }
+    }
+
+    /// The largest epoch named. The run ends, exclusively, at the largest of all rate phases.
+    pub fn last_named(self) -> usize {
+        match self {
+            Epochs::From(epoch) => epoch,
+            Epochs::Span(start, end) => start.max(end),
+        }
+    }
+}
+
+impl fmt::Display for Epochs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Epochs::From(epoch) => write!(f, "{epoch}"),
+            Epochs::Span(start, end) => write!(f, "({start}, {end})"),
+        }
+    }
+}
+
+/// The data keys of a phase. What is `None` was not written: the plan fills in the default or, under `keep_dl`, what
+/// is in force.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct DataPhase {
+    /// `sz`: square training size, and validation size, in pixels. Needed unless `keep_dl`.
+    pub size: Option<usize>,
+    /// `bs`: images per device and step.
+    pub batch: usize,
+    /// `trndir`: suffix appended to the data path, such as `-sz/160`; default ''.
+    pub train_dir: Option<String>,
+    /// `valdir`: the same for validation; default: what `trndir` is.
+    pub val_dir: Option<String>,
+    /// `min_scale`: lower bound of the random crop's share of the image's area, in (0, 1].
+    pub min_scale: Option<f64>,
+    /// `rect_val`: validate on rectangular batches.
+    pub rect_val: Option<bool>,
+    /// `keep_dl`: keep size and folders, change only the training batch.
+    pub keep_dl: bool,
+}
+
+/// The rate keys of a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LrPhase {
+    /// `lr`: the learning rate.
+    pub rate: Rate,
+    /// `epoch_step`: a linear rate moves once an epoch instead of every batch.
+    pub epoch_step: bool,
+}
+
+/// A learning rate as written. It holds for the global batch and is not rescaled with the number of devices.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub enum Rate {
+    /// One number.
+    Constant(f64),
+    /// A pair (from, to): linear over the phase's epochs.
+    Linear(f64, f64),
+}
+
+/// The keys a phase may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is documented at the field that holds its value")]
+pub enum Key {
+    Ep,
+    Sz,
+    Bs,
+    TrnDir,
+    ValDir,
+    MinScale,
+    RectVal,
+    KeepDl,
+    Lr,
+    EpochStep,
+}
+
+impl Key {
+    /// All keys, in the order in which phases are rendered.
+    pub const ALL: [Key; 10] = [
+        Key::Ep,
+        Key::Sz,
+        Key::Bs,
+        Key::TrnDir,
+        Key::ValDir,
+        Key::MinScale,
+        Key::RectVal,
+        Key::KeepDl,
+        Key::Lr,
+        Key::EpochStep,
+    ];
+
+    /// The key as written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Key::Ep => "ep",
+            Key::Sz => "sz",
+            Key::Bs => "bs",
+            Key::TrnDir => "trndir",
+            Key::ValDir => "valdir",
+            Key::MinScale => "min_scale",
+            Key::RectVal => "rect_val",
+            Key::KeepDl => "keep_dl",
+            Key::Lr => "lr",
+            Key::EpochStep => "epoch_step",
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&quote(self.name()))
+    }
+}
+
+/// A phase that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}expected {expected}, got {got}", .key.map(|key| format!("{key}: ")).unwrap_or_default())]
+pub struct PhaseFault {
+    /// The key whose value is wrong; `None` where the phase as a whole is.
+    pub key: Option<Key>,
+    /// What the rule asks for.
+    pub expected: String,
+    /// What the phase has.
+    pub got: String,
+}
+
+impl PhaseFault {
+    pub(crate) fn new(key: impl Into<Option<Key>>, expected: impl Into<String>, got: impl fmt::Display) -> Self {
+        PhaseFault { key: key.into(), expected: expected.into(), got: got.to_string() }
+    }
+}
+
+impl Phases {
+    /// The distinct suffixes of the training folders, in order of first use: the sets whose images must be counted
+    /// before [`Plan::resolve`](crate::Plan::resolve).
+    pub fn train_dirs(&self) -> Vec<&str> {
+        distinct(self.loading().map(DataPhase::train_suffix))
+    }
+
+    /// The distinct suffixes of the validation folders, in order of first use.
+    pub fn val_dirs(&self) -> Vec<&str> {
+        distinct(self.loading().map(DataPhase::val_suffix))
+    }
+
+    /// The data phases that load a set.
+    fn loading(&self) -> impl Iterator<Item = &DataPhase> {
+        self.phases.iter().filter_map(|phase| phase.data.as_ref()).filter(|data| !data.keep_dl)
+    }
+}
+
+impl Phase {
+    /// Checks the rules that concern this phase alone.
+    ///
+    /// # Errors
+    /// The first rule that it breaks. Phases that were read from text have passed already; those built by hand are
+    /// checked when a plan is resolved.
+    pub fn check(&self) -> Result<(), PhaseFault> {
+        if self.ep.last_named() > MAX_EPOCHS {
+            return Err(PhaseFault::new(Key::Ep, format!("epochs up to {MAX_EPOCHS}"), self.ep));
+        }
+        if let Epochs::Span(start, end) = self.ep
+            && start > end
+        {
+            return Err(PhaseFault::new(Key::Ep, "a pair (start, end) that does not run backwards", self.ep));
+        }
+        if self.data.is_none() && self.lr.is_none() {
+            return Err(PhaseFault::new(None, "'bs' (a data phase) or 'lr' (a rate phase) or both", "neither"));
+        }
+        if let (Some(data), None, Epochs::Span(..)) = (&self.data, &self.lr, self.ep) {
+            let expected = format!("the one epoch at which the batch of {} starts", data.batch);
+            return Err(PhaseFault::new(Key::Ep, expected, format!("the pair {}", self.ep)));
+        }
+        self.data.as_ref().map_or(Ok(()), |data| data.check(self.ep))?;
+        self.lr.map_or(Ok(()), |lr| lr.check(self.ep))
+    }
+}
+
+impl DataPhase {
+    /// The suffix of the training folder.
+    pub(crate) fn train_suffix(&self) -> &str {
+        self.train_dir.as_deref().unwrap_or("")
+    }
+
+    /// The suffix of the validation folder.
+    pub(crate) fn val_suffix(&self) -> &str {
+        self.val_dir.as_deref().unwrap_or(self.train_suffix())
+    }
+
+    fn check(&self, ep: Epochs) -> Result<(), PhaseFault> {
+        if self.batch == 0 {
+            return Err(PhaseFault::new(Key::Bs, "a batch of at least 1 image per device", 0));
+        }
+        match self.size {
+            Some(size) if size == 0 || size > MAX_SIZE => {
+                return Err(PhaseFault::new(Key::Sz, format!("a size from 1 to {MAX_SIZE} pixels"), size));
+            }
+            None if !self.keep_dl => {
+                let expected = "'sz' beside 'bs' (or 'keep_dl': True to change only the batch)";
+                return Err(PhaseFault::new(None, expected, format!("no size from epoch {} on", ep.start())));
+            }
+            _ => {}
+        }
+        match self.min_scale {
+            Some(share) if !(share > 0.0 && share <= 1.0) => {
+                Err(PhaseFault::new(Key::MinScale, "a share of the area above 0 and up to 1", format!("{share:?}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl LrPhase {
+    fn check(&self, ep: Epochs) -> Result<(), PhaseFault> {
+        let usable = |rate: f64| rate.is_finite() && rate >= 0.0;
+        match self.rate {
+            Rate::Constant(rate) if usable(rate) => return Ok(()),
+            Rate::Linear(from, to) if usable(from) && usable(to) => {}
+            wrong => return Err(PhaseFault::new(Key::Lr, "a finite rate that is not negative", wrong)),
+        }
+        match ep {
+            Epochs::From(_) => Err(PhaseFault::new(Key::Ep, "a pair (start, end), because 'lr' is a pair", ep)),
+            Epochs::Span(start, end) if start == end => {
+                Err(PhaseFault::new(Key::Ep, "at least one epoch between start and end, because 'lr' is a pair", ep))
+            }
+            Epochs::Span(..) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rate::Constant(rate) => write!(f, "{rate:?}"),
+            Rate::Linear(from, to) => write!(f, "({from:?}, {to:?})"),
+        }
+    }
+}
+
+fn distinct<'a>(items: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = Vec::new();
+    for item in items {
+        if !seen.contains(&item) {
+            seen.push(item);
+        }
+    }
+    seen
+}

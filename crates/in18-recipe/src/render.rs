@@ -1,0 +1,128 @@
+//! Phases back to text, in both notations. What is rendered reads back as the same phases.
+//!
+//! Numbers are written in the fewest digits that read back exactly, as Python's `repr` does.
+
+use std::fmt::Write;
+
+use crate::phases::{Epochs, Key, Phase, Phases, Rate};
+use crate::toml_form::Recipe;
+
+impl Phases {
+    /// The phases as a Python literal on one line, fit for `--phases` inside double quotes (a suffix that itself holds
+    /// shell characters aside).
+    pub fn to_python(&self) -> String {
+        let phases: Vec<String> = self
+            .phases
+            .iter()
+            .map(|phase| {
+                let entries: Vec<String> =
+                    entries(phase).iter().map(|(key, value)| format!("{key}: {}", value.python())).collect();
+                format!("{{{}}}", entries.join(", "))
+            })
+            .collect();
+        format!("[{}]", phases.join(", "))
+    }
+}
+
+impl Recipe {
+    /// The recipe as the text of a TOML file.
+    pub fn to_toml(&self) -> String {
+        let mut text = String::new();
+        for (key, value) in [("name", &self.name), ("about", &self.about)] {
+            if let Some(value) = value {
+                text.push_str(&format!("{key} = {}\n", quoted(value, '"')));
+            }
+        }
+        // An array of tables cannot be empty in the [[...]] form.
+        if self.phases.phases.is_empty() {
+            text.push_str("phase = []\n");
+        }
+        for phase in &self.phases.phases {
+            text.push_str(if text.is_empty() { "[[phase]]\n" } else { "\n[[phase]]\n" });
+            for (key, value) in entries(phase) {
+                text.push_str(&format!("{} = {}\n", key.name(), value.toml()));
+            }
+        }
+        text
+    }
+}
+
+enum Written<'a> {
+    Count(usize),
+    Counts(usize, usize),
+    Number(f64),
+    Numbers(f64, f64),
+    Text(&'a str),
+    Flag(bool),
+}
+
+impl Written<'_> {
+    fn python(&self) -> String {
+        match self {
+            Written::Counts(a, b) => format!("({a}, {b})"),
+            Written::Numbers(a, b) => format!("({a:?}, {b:?})"),
+            Written::Text(text) => quoted(text, '\''),
+            Written::Flag(flag) => if *flag { "True" } else { "False" }.to_owned(),
+            Written::Count(_) | Written::Number(_) => self.toml(),
+        }
+    }
+
+    fn toml(&self) -> String {
+        match self {
+            Written::Count(count) => count.to_string(),
+            Written::Counts(a, b) => format!("[{a}, {b}]"),
+            Written::Number(number) => format!("{number:?}"),
+            Written::Numbers(a, b) => format!("[{a:?}, {b:?}]"),
+            Written::Text(text) => quoted(text, '"'),
+            Written::Flag(flag) => flag.to_string(),
+        }
+    }
+}
+
+/// What the phase has written, in the order of [`Key::ALL`].
+fn entries(phase: &Phase) -> Vec<(Key, Written<'_>)> {
+    let mut entries = vec![(
+        Key::Ep,
+        match phase.ep {
+            Epochs::From(epoch) => Written::Count(epoch),
+            Epochs::Span(start, end) => Written::Counts(start, end),
+        },
+    )];
+    if let Some(data) = &phase.data {
+        entries.extend(data.size.map(|size| (Key::Sz, Written::Count(size))));
+        entries.push((Key::Bs, Written::Count(data.batch)));
+        entries.extend(data.train_dir.as_deref().map(|suffix| (Key::TrnDir, Written::Text(suffix))));
+        entries.extend(data.val_dir.as_deref().map(|suffix| (Key::ValDir, Written::Text(suffix))));
+        entries.extend(data.min_scale.map(|share| (Key::MinScale, Written::Number(share))));
+        entries.extend(data.rect_val.map(|rect| (Key::RectVal, Written::Flag(rect))));
+        entries.extend(data.keep_dl.then_some((Key::KeepDl, Written::Flag(true))));
+    }
+    if let Some(lr) = &phase.lr {
+        entries.push((
+            Key::Lr,
+            match lr.rate {
+                Rate::Constant(rate) => Written::Number(rate),
+                Rate::Linear(from, to) => Written::Numbers(from, to),
+            },
+        ));
+        entries.extend(lr.epoch_step.then_some((Key::EpochStep, Written::Flag(true))));
+    }
+    entries
+}
+
+/// `text` as a string of either notation: both know `\\`, the escaped mark and `\uXXXX`.
+fn quoted(text: &str, mark: char) -> String {
+    let mut quoted = String::from(mark);
+    for c in text.chars() {
+        if c == mark || c == '\\' {
+            quoted.extend(['\\', c]);
+        } else if c.is_control() {
+            // All control characters lie in the first plane; writing to a String cannot fail.
+            let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+        } else {
+            quoted.push(c);
+        }
+    }
+    quoted.push(mark);
+    quoted
+}
