@@ -1,0 +1,9 @@
+//! Lets the program find oneDNN's shared library by itself, with no environment variable. See `in18-onednn/build.rs`.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    // Absent where oneDNN is linked statically (feature `vendored-onednn`).
+    if let Ok(folder) = std::env::var("DEP_IN18_ONEDNN_RPATH") {
+        println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
+    }
+}

@@ -1,0 +1,269 @@
+//! The invariants of the architecture that a program can check: which crate may use which, and where `unsafe` may stand.
+//! The tables below are the truth; a crate that they do not list is an error.
+
+use crate::process::{capture, cargo, last_line};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+
+/// What a crate may use of the others, other than in its tests.
+struct Rule {
+    name: &'static str,
+    may_use: MayUse,
+}
+
+enum MayUse {
+    These(&'static [&'static str]),
+    /// Everything but the kernel providers: who only sees the `Kernels` trait runs on any hardware.
+    AllButProviders,
+    All,
+}
+
+use MayUse::{All, AllButProviders, These};
+
+const RULES: [Rule; 16] = [
+    Rule { name: "in18-recipe", may_use: These(&[]) },
+    Rule { name: "in18-jpeg", may_use: These(&[]) },
+    Rule { name: "in18-dataset", may_use: These(&["in18-jpeg"]) },
+    Rule { name: "in18-random", may_use: These(&[]) },
+    Rule { name: "in18-loader", may_use: These(&["in18-dataset", "in18-jpeg", "in18-random"]) },
+    Rule { name: "in18-tensor", may_use: These(&[]) },
+    Rule { name: "in18-kernels", may_use: These(&["in18-tensor"]) },
+    Rule { name: "in18-program", may_use: These(&["in18-tensor", "in18-kernels", "in18-random"]) },
+    Rule { name: "in18-optim", may_use: These(&["in18-tensor", "in18-kernels"]) },
+    Rule { name: "in18-onednn", may_use: These(&["in18-tensor", "in18-kernels"]) },
+    Rule { name: "in18-record", may_use: These(&[]) },
+    Rule { name: "in18-demo", may_use: These(&["in18-random"]) },
+    Rule { name: "in18-train", may_use: AllButProviders },
+    Rule { name: "imagenet18", may_use: All },
+    Rule { name: "in18-testkit", may_use: These(&["in18-tensor", "in18-kernels"]) },
+    // Runs before anything else is there to be linked.
+    Rule { name: "xtask", may_use: These(&[]) },
+];
+
+/// Kernels for one kind of hardware. Only the program chooses among them, so only it links them, even in tests.
+const PROVIDERS: [&str; 1] = ["in18-onednn"];
+
+/// Crates for programs and tests only: nothing that ships may use them.
+const TOOLS: [&str; 2] = ["in18-testkit", "xtask"];
+
+/// Crates that call foreign functions. Every other crate forbids `unsafe` in the root of its library and program.
+const MAY_BE_UNSAFE: [&str; 1] = ["in18-onednn"];
+
+const FORBID_UNSAFE: &str = "#![forbid(unsafe_code)]";
+
+/// A crate of the workspace as cargo describes it.
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+    /// Root files of its library and programs; tests, examples and build scripts do not ship.
+    roots: Vec<PathBuf>,
+}
+
+struct Dependency {
+    name: String,
+    in_tests_only: bool,
+}
+
+/// Checks the whole workspace; the error names every violation, one a line.
+pub fn check() -> Result<()> {
+    let packages = packages()?;
+    let mut violations = Vec::new();
+    for package in &packages {
+        violations.extend(edge_violations(package, &packages));
+        if !MAY_BE_UNSAFE.contains(&package.name.as_str()) {
+            for root in &package.roots {
+                let text = fs::read_to_string(root).with_context(|| format!("cannot read {}", root.display()))?;
+                if !forbids_unsafe(&text) {
+                    violations.push(format!("{} lacks {FORBID_UNSAFE}", root.display()));
+                }
+            }
+        }
+    }
+    if !violations.is_empty() {
+        bail!("the architecture is violated:\n  {}", violations.join("\n  "));
+    }
+    println!("{} crates keep to the tables in crates/xtask/src/architecture.rs", packages.len());
+    Ok(())
+}
+
+fn edge_violations(package: &Package, workspace: &[Package]) -> Vec<String> {
+    let Some(rule) = RULES.iter().find(|rule| rule.name == package.name) else {
+        return vec![format!("{} is missing in the table of crates/xtask/src/architecture.rs", package.name)];
+    };
+    package
+        .dependencies
+        .iter()
+        .filter(|dependency| workspace.iter().any(|other| other.name == dependency.name))
+        .filter(|dependency| !allows(rule, dependency))
+        .map(|dependency| {
+            let tests = if dependency.in_tests_only { ", even in tests" } else { "" };
+            format!("{} may not depend on {}{tests}", package.name, dependency.name)
+        })
+        .collect()
+}
+
+/// Tests may use every crate but the providers; for the rest the table holds.
+fn allows(rule: &Rule, dependency: &Dependency) -> bool {
+    let name = dependency.name.as_str();
+    match rule.may_use {
+        All => dependency.in_tests_only || !TOOLS.contains(&name),
+        _ if PROVIDERS.contains(&name) => false,
+        _ if dependency.in_tests_only => true,
+        AllButProviders => !TOOLS.contains(&name) && name != "imagenet18",
+        These(names) => names.contains(&name),
+    }
+}
+
+/// A comment does not count: the attribute must be a line of its own.
+fn forbids_unsafe(text: &str) -> bool {
+    text.lines().any(|line| line.trim() == FORBID_UNSAFE)
+}
+
+fn packages() -> Result<Vec<Package>> {
+    let output = capture(&mut cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
+    if !output.status.success() {
+        bail!("cargo metadata failed: {}", last_line(&output));
+    }
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata printed no JSON")?;
+    parse_metadata(&metadata).context("cargo metadata has another form than expected")
+}
+
+fn parse_metadata(metadata: &Value) -> Option<Vec<Package>> {
+    metadata["packages"].as_array()?.iter().map(parse_package).collect()
+}
+
+fn parse_package(package: &Value) -> Option<Package> {
+    let dependencies = package["dependencies"].as_array()?.iter().map(|dependency| {
+        Some(Dependency {
+            name: dependency["name"].as_str()?.to_owned(),
+            in_tests_only: dependency["kind"].as_str() == Some("dev"),
+        })
+    });
+    let ships = |target: &&Value| {
+        let kinds = target["kind"].as_array().into_iter().flatten();
+        kinds.filter_map(Value::as_str).any(|kind| !["test", "bench", "example", "custom-build"].contains(&kind))
+    };
+    let roots = package["targets"].as_array()?.iter().filter(ships);
+    Some(Package {
+        name: package["name"].as_str()?.to_owned(),
+        dependencies: dependencies.collect::<Option<_>>()?,
+        roots: roots.map(|target| Some(PathBuf::from(target["src_path"].as_str()?))).collect::<Option<_>>()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn workspace(edges: &[(&str, &str, bool)]) -> Vec<Package> {
+        RULES
+            .iter()
+            .map(|rule| Package {
+                name: rule.name.to_owned(),
+                dependencies: edges
+                    .iter()
+                    .filter(|(from, _, _)| *from == rule.name)
+                    .map(|&(_, to, in_tests_only)| Dependency { name: to.to_owned(), in_tests_only })
+                    .collect(),
+                roots: vec![],
+            })
+            .collect()
+    }
+
+    #[test]
+    fn edges_follow_the_table() {
+        struct Case {
+            from: &'static str,
+            to: &'static str,
+            in_tests_only: bool,
+            allowed: bool,
+        }
+        let case = |from, to, in_tests_only, allowed| Case { from, to, in_tests_only, allowed };
+        let cases = [
+            case("in18-program", "in18-kernels", false, true),
+            case("in18-program", "in18-onednn", false, false),
+            case("in18-program", "in18-onednn", true, false),
+            case("in18-program", "in18-testkit", true, true),
+            case("in18-program", "in18-testkit", false, false),
+            case("in18-recipe", "in18-tensor", false, false),
+            case("in18-train", "in18-program", false, true),
+            case("in18-train", "in18-onednn", false, false),
+            case("in18-train", "imagenet18", false, false),
+            case("in18-train", "in18-testkit", false, false),
+            case("in18-train", "in18-testkit", true, true),
+            case("imagenet18", "in18-onednn", false, true),
+            case("imagenet18", "in18-testkit", false, false),
+            case("imagenet18", "in18-testkit", true, true),
+            case("xtask", "in18-recipe", false, false),
+            // Crates of others are cargo-deny's business.
+            case("in18-recipe", "serde", false, true),
+        ];
+        for Case { from, to, in_tests_only, allowed } in cases {
+            let workspace = workspace(&[(from, to, in_tests_only)]);
+            let violations: Vec<_> =
+                workspace.iter().flat_map(|package| edge_violations(package, &workspace)).collect();
+            assert_eq!(
+                violations.is_empty(),
+                allowed,
+                "{from} -> {to}, in tests only: {in_tests_only}: {violations:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unlisted_crate_is_a_violation() {
+        let package = Package { name: "in18-new".to_owned(), dependencies: vec![], roots: vec![] };
+        assert_eq!(edge_violations(&package, &[]).len(), 1);
+    }
+
+    #[test]
+    fn the_table_has_no_cycle() {
+        // In the order of a topological sort: what uses only crates that are already placed is placed.
+        let mut placed: Vec<&str> = Vec::new();
+        let rules = || {
+            RULES
+                .iter()
+                .filter_map(|rule| if let These(names) = rule.may_use { Some((rule.name, names)) } else { None })
+        };
+        for _ in 0..RULES.len() {
+            placed.extend(
+                rules()
+                    .filter(|(name, uses)| !placed.contains(name) && uses.iter().all(|used| placed.contains(used)))
+                    .map(|(name, _)| name)
+                    .collect::<Vec<_>>(),
+            );
+        }
+        assert_eq!(placed.len(), rules().count());
+    }
+
+    #[test]
+    fn only_the_attribute_itself_forbids_unsafe() {
+        assert!(forbids_unsafe("//! Docs.\n\n#![forbid(unsafe_code)]\n\nfn main() {}\n"));
+        assert!(!forbids_unsafe("//! Docs of #![forbid(unsafe_code)].\nfn main() {}\n"));
+        assert!(!forbids_unsafe("// #![forbid(unsafe_code)]\n"));
+        assert!(!forbids_unsafe("#![deny(unsafe_code)]\n"));
+    }
+
+    #[test]
+    fn reads_the_metadata_of_cargo() {
+        let metadata = json!({"packages": [{
+            "name": "a",
+            "dependencies": [{"name": "b", "kind": null}, {"name": "c", "kind": "dev"}, {"name": "d", "kind": "build"}],
+            "targets": [
+                {"kind": ["lib"], "src_path": "/a/src/lib.rs"},
+                {"kind": ["bin"], "src_path": "/a/src/main.rs"},
+                {"kind": ["test"], "src_path": "/a/tests/it.rs"},
+                {"kind": ["custom-build"], "src_path": "/a/build.rs"},
+            ],
+        }]});
+        let packages = parse_metadata(&metadata).expect("well formed");
+        let [package] = packages.as_slice() else { panic!("one package") };
+        let dependencies: Vec<_> = package.dependencies.iter().map(|d| (d.name.as_str(), d.in_tests_only)).collect();
+        assert_eq!(dependencies, [("b", false), ("c", true), ("d", false)]);
+        assert_eq!(package.roots, [PathBuf::from("/a/src/lib.rs"), PathBuf::from("/a/src/main.rs")]);
+        assert!(parse_metadata(&json!({"packages": [{}]})).is_none());
+    }
+}

@@ -1,0 +1,123 @@
+//! The command line: which command, with which stages or arguments. Reads nothing and starts nothing.
+
+use crate::stages::Stage;
+
+pub const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+Commands:
+  setup                  fetch the prebuilt oneDNN, once, and check what the build needs
+  demo [ARGUMENTS]...    setup, then train on generated images: cargo run --release -p imagenet18 -- demo ARGUMENTS
+  test [--only STAGE]... setup, then everything that CI checks, or these stages of it:
+                         fmt, architecture, deny, clippy, doc, tests";
+
+#[derive(Debug, PartialEq)]
+pub enum Command {
+    Help,
+    Setup,
+    /// With arguments for the program's own `demo` command.
+    Demo(Vec<String>),
+    /// With the stages to run, in order.
+    Test(Vec<Stage>),
+}
+
+/// Understands the arguments that follow the program's name, or says in one line what is wrong with them.
+pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, String> {
+    let mut arguments = arguments.into_iter();
+    let command = arguments.next().ok_or("expected a command")?;
+    match command.as_str() {
+        "-h" | "--help" | "help" => Ok(Command::Help),
+        "setup" => match arguments.next().as_deref() {
+            None => Ok(Command::Setup),
+            Some("-h" | "--help") => Ok(Command::Help),
+            Some(unknown) => Err(format!("`setup` takes no arguments, got `{unknown}`")),
+        },
+        "demo" => Ok(Command::Demo(arguments.collect())),
+        "test" => parse_test(arguments),
+        unknown => Err(format!("unknown command `{unknown}`")),
+    }
+}
+
+fn parse_test(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut stages = Vec::new();
+    while let Some(argument) = arguments.next() {
+        let name = match argument.as_str() {
+            "-h" | "--help" => return Ok(Command::Help),
+            "--only" => arguments.next().ok_or("--only needs the name of a stage")?,
+            other => match other.strip_prefix("--only=") {
+                Some(name) => name.to_owned(),
+                None => return Err(format!("unknown argument `{other}` for `test`")),
+            },
+        };
+        let stage = Stage::ALL.into_iter().find(|stage| stage.name() == name).ok_or_else(|| {
+            format!("unknown stage `{name}`: expected one of {}", Stage::ALL.map(Stage::name).join(", "))
+        })?;
+        if !stages.contains(&stage) {
+            stages.push(stage);
+        }
+    }
+    Ok(Command::Test(if stages.is_empty() { Stage::ALL.to_vec() } else { stages }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_line(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn understands_every_command() {
+        struct Case {
+            line: &'static str,
+            expected: Command,
+        }
+        let cases = [
+            Case { line: "setup", expected: Command::Setup },
+            Case { line: "demo", expected: Command::Demo(vec![]) },
+            Case { line: "demo --seed 1", expected: Command::Demo(vec!["--seed".to_owned(), "1".to_owned()]) },
+            // Help is the program's own there.
+            Case { line: "demo --help", expected: Command::Demo(vec!["--help".to_owned()]) },
+            Case { line: "test", expected: Command::Test(Stage::ALL.to_vec()) },
+            Case { line: "test --only doc", expected: Command::Test(vec![Stage::Doc]) },
+            Case { line: "test --only=deny --only fmt", expected: Command::Test(vec![Stage::Deny, Stage::Format]) },
+            Case { line: "test --only fmt --only fmt", expected: Command::Test(vec![Stage::Format]) },
+            Case { line: "--help", expected: Command::Help },
+            Case { line: "setup --help", expected: Command::Help },
+            Case { line: "test --only fmt -h", expected: Command::Help },
+        ];
+        for case in cases {
+            assert_eq!(parse_line(case.line), Ok(case.expected), "{}", case.line);
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        struct Case {
+            line: &'static str,
+            says: &'static str,
+        }
+        let cases = [
+            Case { line: "", says: "expected a command" },
+            Case { line: "tets", says: "unknown command `tets`" },
+            Case { line: "setup now", says: "`setup` takes no arguments, got `now`" },
+            Case { line: "test fmt", says: "unknown argument `fmt`" },
+            Case { line: "test --only", says: "--only needs" },
+            Case { line: "test --only lint", says: "unknown stage `lint`: expected one of fmt, " },
+            Case { line: "test --only=", says: "unknown stage ``" },
+        ];
+        for case in cases {
+            let message = parse_line(case.line).expect_err(case.line);
+            assert!(message.contains(case.says), "{}: {message}", case.line);
+            assert!(!message.contains('\n'), "{}: {message}", case.line);
+        }
+    }
+
+    #[test]
+    fn usage_names_every_stage() {
+        for stage in Stage::ALL {
+            assert!(USAGE.contains(stage.name()), "{}", stage.name());
+        }
+    }
+}

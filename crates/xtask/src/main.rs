@@ -1,0 +1,44 @@
+//! Developer commands, run as `cargo xtask COMMAND`. Programs are started in the workspace's root folder; this crate
+//! knows nothing of training and links none of the project's other crates.
+
+#![forbid(unsafe_code)]
+
+mod architecture;
+mod arguments;
+mod golden;
+mod location;
+mod process;
+mod setup;
+mod stages;
+
+use arguments::{Command, USAGE};
+use std::process::ExitCode;
+
+/// Exit code for a command line that cannot be understood, as that of most Unix tools.
+const USAGE_ERROR: u8 = 2;
+
+fn main() -> ExitCode {
+    let command = match arguments::parse(std::env::args().skip(1)) {
+        Ok(command) => command,
+        Err(message) => {
+            eprintln!("error: {message}\n\n{USAGE}");
+            return ExitCode::from(USAGE_ERROR);
+        }
+    };
+    let outcome = match command {
+        Command::Help => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Command::Setup => setup::run(),
+        Command::Demo(arguments) => setup::run().and_then(|()| process::demo(&arguments)),
+        Command::Test(stages) => setup::run().and_then(|()| stages::run(&stages)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

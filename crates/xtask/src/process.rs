@@ -1,0 +1,54 @@
+//! Starting other programs: always in the workspace's root folder, with the exit status turned into an error.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The workspace's root folder. The one that this binary was built from, so that it does not matter where it is started.
+pub fn workspace() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).expect("this crate lies in crates/xtask").to_owned()
+}
+
+/// `cargo`, the one that runs this program.
+pub fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(workspace());
+    command
+}
+
+/// Runs a command whose output is shown. An error says only with which status it ended: the rest has been printed.
+pub fn show(command: &mut Command) -> Result<()> {
+    let program = name(command);
+    let status = command.status().with_context(|| format!("cannot start `{program}`"))?;
+    if !status.success() {
+        bail!("`{program}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// Runs a command silently and returns its output, whatever its exit status.
+pub fn capture(command: &mut Command) -> Result<Output> {
+    let program = name(command);
+    command.output().with_context(|| format!("cannot start `{program}`"))
+}
+
+/// Whether a command can be started and succeeds.
+pub fn succeeds(command: &mut Command) -> bool {
+    capture(command).is_ok_and(|output| output.status.success())
+}
+
+/// The last line of what a command reported, as the reason in an error message of one line.
+pub fn last_line(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing").to_owned()
+}
+
+/// Builds the program and lets it train on generated images.
+pub fn demo(arguments: &[String]) -> Result<()> {
+    show(cargo(&["run", "--release", "--package", "imagenet18", "--", "demo"]).args(arguments))
+}
+
+fn name(command: &Command) -> String {
+    Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
