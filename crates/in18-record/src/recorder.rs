@@ -1,0 +1,131 @@
+//! Hands every event to every sink, and does without a sink that fails.
+
+use crate::{Event, RecordError, Stamp};
+
+/// One format of the record. It only listens: nothing that it does comes back to the run.
+pub trait Sink: Send {
+    /// Takes in an event. Whole lines are flushed where a reader would look for them.
+    ///
+    /// # Errors
+    /// If the sink cannot go on; it is not called again.
+    fn record(&mut self, stamp: Stamp, event: &Event) -> Result<(), RecordError>;
+
+    /// Writes what is still held back.
+    ///
+    /// # Errors
+    /// If that fails.
+    fn close(self: Box<Self>) -> Result<(), RecordError>;
+}
+
+/// All sinks of a run. Without sinks it takes in every event and does nothing.
+#[derive(Default)]
+pub struct Recorder {
+    sinks: Vec<Box<dyn Sink>>,
+    failures: Vec<RecordError>,
+}
+
+impl Recorder {
+    /// Hands events to these, in this order.
+    #[must_use]
+    pub fn new(sinks: Vec<Box<dyn Sink>>) -> Self {
+        Self { sinks, failures: Vec::new() }
+    }
+
+    /// Hands an event to all sinks. A sink that fails is dropped, and the others are told by an
+    /// [`Event::Warning`]: hours of training are worth more than a log.
+    pub fn record(&mut self, stamp: Stamp, event: &Event) {
+        let mut warnings = self.hand_out(stamp, event);
+        // A sink may fail on a warning too; each round has fewer sinks, so this ends.
+        while let Some(text) = warnings.pop() {
+            warnings.extend(self.hand_out(stamp, &Event::Warning { text }));
+        }
+    }
+
+    /// Closes all sinks and returns every failure of the run, in order, those that
+    /// [`Recorder::record`] met included: the caller may tell them to the user once more.
+    #[must_use]
+    pub fn close(mut self) -> Vec<RecordError> {
+        for sink in self.sinks {
+            if let Err(error) = sink.close() {
+                self.failures.push(error);
+            }
+        }
+        self.failures
+    }
+
+    /// One event to all sinks; the messages of those that failed.
+    fn hand_out(&mut self, stamp: Stamp, event: &Event) -> Vec<String> {
+        let failures = &mut self.failures;
+        let before = failures.len();
+        self.sinks.retain_mut(|sink| match sink.record(stamp, event) {
+            Ok(()) => true,
+            Err(error) => {
+                failures.push(error);
+                false
+            }
+        });
+        failures[before..].iter().map(ToString::to_string).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{self, Shared};
+    use crate::{DebugLog, EventLog};
+    use std::io;
+
+    /// Fails from its n-th event on.
+    struct Failing {
+        after: usize,
+    }
+
+    impl Sink for Failing {
+        fn record(&mut self, _: Stamp, _: &Event) -> Result<(), RecordError> {
+            match self.after.checked_sub(1) {
+                Some(left) => {
+                    self.after = left;
+                    Ok(())
+                }
+                None => Err(RecordError::Write { name: "full.log".into(), cause: io::Error::other("disk full") }),
+            }
+        }
+
+        fn close(self: Box<Self>) -> Result<(), RecordError> {
+            Err(RecordError::Write { name: "late.log".into(), cause: io::Error::other("gone") })
+        }
+    }
+
+    #[test]
+    fn a_failing_sink_is_reported_once_and_does_not_stop_the_others() {
+        let shared = Shared::default();
+        let mut recorder = Recorder::new(vec![Box::new(Failing { after: 1 }), Box::new(EventLog::new(shared.clone()))]);
+        for (stamp, event) in samples::run() {
+            recorder.record(stamp, &event);
+        }
+        let failures = recorder.close();
+        let log = shared.text();
+        assert_eq!(failures.len(), 1, "{failures:?}");
+        assert_eq!(log.matches("disk full").count(), 1, "{log}");
+        assert_eq!(log.matches("~~1\t").count(), 1, "{log}");
+    }
+
+    #[test]
+    fn sinks_that_all_fail_leave_a_recorder_that_does_nothing() {
+        // The second fails while it is told of the first.
+        let mut recorder = Recorder::new(vec![Box::new(Failing { after: 0 }), Box::new(Failing { after: 1 })]);
+        for (stamp, event) in samples::run() {
+            recorder.record(stamp, &event);
+        }
+        assert_eq!(recorder.close().len(), 2);
+    }
+
+    #[test]
+    fn a_failure_to_close_is_returned() {
+        let shared = Shared::default();
+        let recorder = Recorder::new(vec![Box::new(Failing { after: 9 }), Box::new(DebugLog::new(shared))]);
+        let failures = recorder.close();
+        assert_eq!(failures.len(), 1);
+        assert!(failures[0].to_string().contains("late.log"));
+    }
+}

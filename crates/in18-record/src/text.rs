@@ -1,0 +1,121 @@
+//! Wording that several formats share.
+//!
+//! The lines of `event.log` are the original's (`training/train_imagenet_nv.py`), so that scripts
+//! which read those still do.
+
+use crate::{EpochRecord, Event, RunEnd, RunStart};
+
+/// What `event.log` says about an event, possibly in several lines; nothing about most steps.
+pub(crate) fn event_lines(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::RunStart(_) => "~~epoch\thours\ttop1\ttop5".to_owned(),
+        Event::DataChange(data) => format!(
+            "Dataset changed.\nImage size: {}\nBatch size: {}\nTrain Directory: {}\nValidation Directory: {}",
+            data.size, data.batch, data.train_dir, data.val_dir
+        ),
+        Event::BatchChange { batch, .. } => format!("Batch size changed: {batch}"),
+        // `{:?}` prints a float as Python does: 1.0 and not 1.
+        Event::RateChange { from, to, .. } => match from {
+            Some(from) => format!("Changing LR from {from:?} to {to:?}"),
+            None => format!("Changing LR from None to {to:?}"),
+        },
+        Event::EpochEnd(epoch) => {
+            format!("~~{}\t{:.5}\t\t{:.3}\t\t{:.3}", epoch.epoch, epoch.hours, epoch.top1, epoch.top5)
+        }
+        Event::Warning { text } => format!("Warning: {text}"),
+        Event::Step(_) | Event::EvalStep(_) | Event::Saved { .. } | Event::Note { .. } | Event::RunEnd(_) => {
+            return None;
+        }
+    })
+}
+
+/// What is trained, in a line.
+pub(crate) fn run_start(run: &RunStart) -> String {
+    format!(
+        "{}, {} classes, {:.1} M parameters, {} with {}, {}; {} training and {} validation images, epochs {} to {}, seed {}",
+        run.arch,
+        run.classes,
+        run.parameters as f64 / 1e6,
+        run.precision,
+        run.engine,
+        match run.world {
+            1 => "1 device".to_owned(),
+            devices => format!("{devices} devices"),
+        },
+        run.images_train,
+        run.images_val,
+        run.first_epoch,
+        run.epochs.saturating_sub(1),
+        run.seed
+    )
+}
+
+/// An epoch in a line, for people. Epochs count from 0, as in the phases.
+pub(crate) fn epoch_summary(epoch: &EpochRecord) -> String {
+    format!(
+        "Epoch {}: top-1 {:.2} %, top-5 {:.2} %, loss {:.4} (training {:.4}), {:.1} images/s at {} px, waited {:.1} % for data, {} in all",
+        epoch.epoch,
+        epoch.top1,
+        epoch.top5,
+        epoch.val_loss,
+        epoch.train_loss,
+        epoch.images_per_s,
+        epoch.size,
+        percent(epoch.data_seconds, epoch.train_seconds),
+        duration(epoch.hours * 3600.0)
+    )
+}
+
+/// A run's totals in a line.
+pub(crate) fn run_end(run: &RunEnd) -> String {
+    let memory = match run.peak_rss_bytes {
+        Some(bytes) => format!(", peak memory {:.0} MB", bytes as f64 / 1e6),
+        None => String::new(),
+    };
+    format!(
+        "Trained {} epochs in {}: top-1 {:.3} %, top-5 {:.3} %; training {}, of it waiting for data {:.1} %, validation {}{memory}",
+        run.epochs,
+        duration(run.seconds),
+        run.top1,
+        run.top5,
+        duration(run.train_seconds),
+        percent(run.data_seconds, run.train_seconds),
+        duration(run.eval_seconds)
+    )
+}
+
+/// `0:07`, `12:34`, `1:02:03`: hours, minutes and seconds, rounded; `-` if it is no duration.
+pub(crate) fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "-".to_owned();
+    }
+    let whole = seconds.round() as u64;
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+fn percent(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { 100.0 * part / whole } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_read_like_a_clock() {
+        for (seconds, want) in [
+            (0.0, "0:00"),
+            (7.4, "0:07"),
+            (59.6, "1:00"),
+            (754.0, "12:34"),
+            (3723.0, "1:02:03"),
+            (360_000.0, "100:00:00"),
+            (-1.0, "-"),
+            (f64::NAN, "-"),
+            (f64::INFINITY, "-"),
+        ] {
+            assert_eq!(duration(seconds), want, "{seconds}");
+        }
+    }
+}
