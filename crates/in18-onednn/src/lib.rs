@@ -9,6 +9,7 @@
 //! row-major; the copies that convolutions want are made when the parameters have changed.
 
 mod arena;
+mod integers;
 mod isa;
 mod layout;
 mod ops;

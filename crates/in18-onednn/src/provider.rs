@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
-use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor};
+use in18_tensor::{ArenaId, DType, Region, Shape, Tensor};
 
 use crate::arena::Arena;
+use crate::integers;
 use crate::isa::{self, Isa};
 use crate::layout::{Layout, plain};
 use crate::ops;
-use crate::safe::{self, Attributes, Call, Engine, MemoryDesc, PROVIDER, PrimitiveDesc, Stream};
+use crate::safe::{self, Attributes, Call, Engine, MemoryDesc, PrimitiveDesc, Stream};
 use crate::step::{Block, Context, Step};
 use crate::sys;
 use crate::threads::{self, Shared, parallel, part};
@@ -132,10 +133,7 @@ impl Kernels for OneDnn {
     fn import(&mut self, tensor: &Tensor, values: &[f32]) -> Result<(), KernelError> {
         check_length("import", tensor.shape.elements(), values.len())?;
         if !matches!(tensor.dtype, DType::F32 | DType::Bf16) {
-            let bytes: Vec<u8> = match tensor.dtype {
-                DType::I32 => values.iter().flat_map(|&value| (value as i32).to_ne_bytes()).collect(),
-                _ => to_channels_last(tensor, values).into_iter().map(|value| value as u8).collect(),
-            };
+            let bytes = integers::to_bytes(tensor, values);
             return self.write(Region { bytes: bytes.len(), ..tensor.region }, &bytes);
         }
         let desc = self.movable(tensor)?;
@@ -149,11 +147,9 @@ impl Kernels for OneDnn {
 
     fn export(&self, tensor: &Tensor) -> Result<Vec<f32>, KernelError> {
         if !matches!(tensor.dtype, DType::F32 | DType::Bf16) {
-            return Err(KernelError::Unsupported {
-                provider: PROVIDER,
-                what: format!("export of {}", tensor.dtype),
-                remedy: "read its bytes",
-            });
+            let mut bytes = vec![0; tensor.shape.elements() * tensor.dtype.bytes()];
+            self.read(Region { bytes: bytes.len(), ..tensor.region }, &mut bytes)?;
+            return Ok(integers::from_bytes(tensor, &bytes));
         }
         let desc = self.movable(tensor)?;
         let rows = plain(tensor.shape.extents(), DType::F32)?;
@@ -215,19 +211,4 @@ impl Kernels for OneDnn {
 
 fn check_length(what: &'static str, expected: usize, got: usize) -> Result<(), KernelError> {
     if expected == got { Ok(()) } else { Err(KernelError::Length { what, expected, got }) }
-}
-
-/// (N, C, H, W) values in (N, H, W, C) order if the tensor's format says so.
-fn to_channels_last(tensor: &Tensor, values: &[f32]) -> Vec<f32> {
-    if tensor.format != Format::ChannelsLast {
-        return values.to_vec();
-    }
-    let (channels, pixels) = (tensor.shape[1], tensor.shape[2] * tensor.shape[3]);
-    let mut out = Vec::with_capacity(values.len());
-    for image in values.chunks_exact(channels * pixels) {
-        for pixel in 0..pixels {
-            out.extend((0..channels).map(|channel| image[channel * pixels + pixel]));
-        }
-    }
-    out
 }

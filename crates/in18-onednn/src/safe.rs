@@ -249,6 +249,12 @@ impl PrimitiveDesc {
         unsafe { MemoryDesc::cloned(sys::dnnl_primitive_desc_query_md(self.0, query, 0)) }
     }
 
+    /// Moves on to the library's next choice of an implementation, if there is one.
+    pub fn next_implementation(&mut self) -> bool {
+        // SAFETY: the handle is alive; the library leaves it as it is when there is no other.
+        unsafe { sys::dnnl_primitive_desc_next_impl(self.0) == sys::SUCCESS }
+    }
+
     /// The implementation's name, such as `jit:avx512_core_bf16`.
     pub fn implementation(&self) -> String {
         let mut text: *const c_char = ptr::null();

@@ -251,6 +251,7 @@ unsafe extern "C" {
     ) -> status;
 
     pub fn dnnl_primitive_desc_destroy(pd: *mut primitive_desc) -> status;
+    pub fn dnnl_primitive_desc_next_impl(pd: *mut primitive_desc) -> status;
     pub fn dnnl_primitive_desc_query_md(pd: *const primitive_desc, what: c_int, index: c_int) -> *const memory_desc;
     pub fn dnnl_primitive_desc_query(
         pd: *const primitive_desc,

@@ -6,6 +6,7 @@ use in18_tensor::{DType, Tensor};
 
 use super::conv::padding_end;
 use super::{Binding, check};
+use crate::layout::Layout;
 use crate::safe::{PROVIDER, PrimitiveDesc, dims};
 use crate::step::{Context, LoopStep, Step};
 use crate::sys;
@@ -60,11 +61,10 @@ pub fn max_backward(op: &MaxPoolBackward, context: &mut Context) -> Result<Vec<B
 
 pub fn global_avg_forward(op: &GlobalAvgPool, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
     check_global(context, &op.src, &op.dst)?;
-    Ok(vec![match (op.src.dtype, context.layout.block) {
-        (DType::Bf16, 16) => average::<Bf16, 16>(*op),
-        (DType::Bf16, _) => average::<Bf16, 8>(*op),
-        (_, 16) => average::<f32, 16>(*op),
-        (_, _) => average::<f32, 8>(*op),
+    let blocks = Blocks::new(&op.src, &context.layout);
+    Ok(vec![match op.src.dtype {
+        DType::Bf16 => average::<Bf16>(*op, blocks),
+        _ => average::<f32>(*op, blocks),
     }])
 }
 
@@ -73,11 +73,10 @@ pub fn global_avg_backward(
     context: &mut Context,
 ) -> Result<Vec<Box<dyn Step>>, KernelError> {
     check_global(context, &op.dsrc, &op.ddst)?;
-    Ok(vec![match (op.dsrc.dtype, context.layout.block) {
-        (DType::Bf16, 16) => spread::<Bf16, 16>(*op),
-        (DType::Bf16, _) => spread::<Bf16, 8>(*op),
-        (_, 16) => spread::<f32, 16>(*op),
-        (_, _) => spread::<f32, 8>(*op),
+    let blocks = Blocks::new(&op.dsrc, &context.layout);
+    Ok(vec![match op.dsrc.dtype {
+        DType::Bf16 => spread::<Bf16>(*op, blocks),
+        _ => spread::<f32>(*op, blocks),
     }])
 }
 
@@ -132,39 +131,75 @@ fn name(kind: &str, src: &Tensor) -> String {
     format!("{kind} {} ({})", src.shape, src.dtype)
 }
 
-/// The loops below read whole blocks of channels.
 fn check_global(context: &Context, image: &Tensor, vector: &Tensor) -> Result<(), KernelError> {
     check(context, &[(image, image.dtype), (vector, DType::F32)])?;
-    let whole_blocks = image.shape[1].is_multiple_of(context.layout.block);
-    if !whole_blocks
-        || !matches!(image.dtype, DType::F32 | DType::Bf16)
-        || vector.shape.extents() != &image.shape.extents()[..2]
-    {
+    let bytes = context.layout.activation_bytes(image.shape, image.dtype);
+    if image.region.bytes < bytes {
+        let got = image.region.bytes;
+        return Err(KernelError::Length { what: "the operand of a global mean, in bytes", expected: bytes, got });
+    }
+    if !matches!(image.dtype, DType::F32 | DType::Bf16) || vector.shape.extents() != &image.shape.extents()[..2] {
         return Err(KernelError::Unsupported {
             provider: PROVIDER,
             what: format!("the global mean of {} ({}) to {}", image.shape, image.dtype, vector.shape),
-            remedy: "use a number of channels that is a multiple of 16",
+            remedy: "this is an error of the caller",
         });
     }
     Ok(())
 }
 
-/// Blocked (N, C/B, H·W, B) to plain (N, C).
-fn average<E: Element, const B: usize>(op: GlobalAvgPool) -> Box<dyn Step> {
-    let rows = op.src.shape[0] * op.src.shape[1] / B;
-    let pixels = op.src.shape[2] * op.src.shape[3];
+/// An activation as (N · blocks, pixels, lanes): channels-last is one block of all channels.
+#[derive(Clone, Copy)]
+struct Blocks {
+    images: usize,
+    channels: usize,
+    blocks: usize,
+    pixels: usize,
+    lanes: usize,
+}
+
+impl Blocks {
+    fn new(image: &Tensor, layout: &Layout) -> Self {
+        let (images, channels) = (image.shape[0], image.shape[1]);
+        let lanes = if layout.is_blocked(channels) { layout.block } else { channels };
+        let pixels = image.shape[2] * image.shape[3];
+        Blocks { images, channels, blocks: channels.div_ceil(lanes), pixels, lanes }
+    }
+
+    /// The channels of a row, as (first element of the plain (N, C) vector, number).
+    fn channels(&self, row: usize) -> (usize, usize) {
+        let first = row % self.blocks * self.lanes;
+        (row / self.blocks * self.channels + first, self.lanes.min(self.channels - first))
+    }
+}
+
+/// The most lanes of a row: a block, or the channels of an activation that has fewer.
+const MOST_LANES: usize = 16;
+
+fn average<E: Element>(op: GlobalAvgPool, blocks: Blocks) -> Box<dyn Step> {
     Box::new(LoopStep(move |context: &mut Context| {
         let src = Shared::<E>::new(context.address(&op.src.region)?);
-        let dst = Shared::<[f32; B]>::new(context.address(&op.dst.region)?);
+        let dst = Shared::<f32>::new(context.address(&op.dst.region)?);
         let isa = context.isa;
+        let Blocks { pixels, lanes, .. } = blocks;
         parallel(|thread, threads| {
-            for row in part(rows, 1, thread, threads) {
-                let mut sums = [0f32; B];
-                // SAFETY: `rows · pixels · B` elements are the source's, `rows · B` the result's, as checked; every
-                // row belongs to one thread.
+            for row in part(blocks.images * blocks.blocks, 1, thread, threads) {
+                let mut sums = [0f32; MOST_LANES];
+                let (first, channels) = blocks.channels(row);
+                // SAFETY: `check_global` compared both regions with the shapes that `blocks` was made of; every row
+                // belongs to one thread.
                 unsafe {
-                    vector::sum_rows::<E, B>(isa, src.at(row * pixels * B), pixels, &mut sums);
-                    dst.at(row).write_unaligned(sums.map(|sum| sum / pixels as f32));
+                    let from = src.at(row * pixels * lanes);
+                    if lanes == MOST_LANES {
+                        vector::sum_rows::<E, MOST_LANES>(isa, from, pixels, &mut sums);
+                    } else {
+                        for (lane, sum) in sums.iter_mut().enumerate().take(lanes) {
+                            *sum = (0..pixels).map(|pixel| from.add(pixel * lanes + lane).read().to_f32()).sum();
+                        }
+                    }
+                    for (lane, sum) in sums.iter().enumerate().take(channels) {
+                        dst.at(first + lane).write(sum / pixels as f32);
+                    }
                 }
             }
         });
@@ -172,20 +207,24 @@ fn average<E: Element, const B: usize>(op: GlobalAvgPool) -> Box<dyn Step> {
     }))
 }
 
-/// Plain (N, C) to blocked (N, C/B, H·W, B).
-fn spread<E: Element, const B: usize>(op: GlobalAvgPoolBackward) -> Box<dyn Step> {
-    let rows = op.dsrc.shape[0] * op.dsrc.shape[1] / B;
-    let pixels = op.dsrc.shape[2] * op.dsrc.shape[3];
+fn spread<E: Element>(op: GlobalAvgPoolBackward, blocks: Blocks) -> Box<dyn Step> {
     Box::new(LoopStep(move |context: &mut Context| {
-        let ddst = Shared::<[f32; B]>::new(context.address(&op.ddst.region)?);
-        let dsrc = Shared::<[E; B]>::new(context.address(&op.dsrc.region)?);
+        let ddst = Shared::<f32>::new(context.address(&op.ddst.region)?);
+        let dsrc = Shared::<E>::new(context.address(&op.dsrc.region)?);
+        let Blocks { pixels, lanes, .. } = blocks;
         parallel(|thread, threads| {
-            for row in part(rows, 1, thread, threads) {
+            for row in part(blocks.images * blocks.blocks, 1, thread, threads) {
+                // Lanes beyond the last channel are padding, which oneDNN wants to be zero.
+                let mut values = [E::default(); MOST_LANES];
+                let (first, channels) = blocks.channels(row);
                 // SAFETY: as in `average`.
                 unsafe {
-                    let value = ddst.at(row).read_unaligned().map(|d| E::from_f32(d / pixels as f32));
+                    for (lane, value) in values.iter_mut().enumerate().take(channels) {
+                        *value = E::from_f32(ddst.at(first + lane).read() / pixels as f32);
+                    }
                     for pixel in 0..pixels {
-                        dsrc.at(row * pixels + pixel).write_unaligned(value);
+                        let to = dsrc.at((row * pixels + pixel) * lanes);
+                        std::ptr::copy_nonoverlapping(values.as_ptr(), to, lanes);
                     }
                 }
             }
