@@ -9,7 +9,7 @@
 //!   accumulated into or left out shows;
 //! * nothing is written outside the regions that an operation writes, and no input changes;
 //! * a program that is run whole and one that is run operation by operation give the same bits;
-//! * the memory calls of the trait do what they say ([`memory`]).
+//! * the memory and program calls of the trait do what they say, and refuse what they must.
 //!
 //! [`Case`] and [`Bench`] also serve tests of single operations: a case is a list of operations on numbered
 //! values, and a bench lays the values out in an arena, fills the inputs in, runs, and takes the results out.

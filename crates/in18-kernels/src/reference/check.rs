@@ -76,6 +76,15 @@ impl Checker {
         if expected == got { Ok(()) } else { Err(self.misuse(operand, &expected, &got)) }
     }
 
+    /// A workspace of at least so many bytes.
+    pub(super) fn workspace(&self, tensor: &Tensor, bytes: usize) -> Result<(), KernelError> {
+        if tensor.region.bytes >= bytes {
+            return Ok(());
+        }
+        let got = format!("{} bytes", tensor.region.bytes);
+        Err(self.misuse("workspace", &format!("at least {bytes} bytes long"), &got))
+    }
+
     /// A window that moves and whose every place holds at least one pixel.
     pub(super) fn window(&self, window: Window) -> Result<(), KernelError> {
         if window.stride > 0 && window.padding < window.kernel {
