@@ -1,0 +1,44 @@
+//! Bytes of either format to pixels.
+
+use crate::error::Error;
+use crate::format::{Format, sniff};
+use crate::image::{Rgb8Image, Size};
+use crate::{jpeg, png};
+
+/// The size that `bytes` announce. Reads the header only: the start of a file is enough.
+///
+/// # Errors
+/// [`Error::Format`] for other formats; [`Error::Truncated`] if the header does not end inside `bytes` (more of
+/// the file may help); [`Error::Damaged`], [`Error::Unsupported`].
+pub fn header(bytes: &[u8]) -> Result<Size, Error> {
+    match sniff(bytes)? {
+        Format::Jpeg => jpeg::header(bytes),
+        Format::Png => png::header(bytes),
+    }
+}
+
+/// Decodes images one after the other, keeping its scratch memory. One for each thread.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    /// Channels as the file has them, where they are not RGB: (H, W, 1, 2 or 4).
+    scratch: Vec<u8>,
+}
+
+impl Decoder {
+    /// A decoder that holds no memory yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Decodes `bytes` into `image`, whose buffer is reused. Grey is replicated, alpha dropped, CMYK and YCCK
+    /// converted as Pillow does; EXIF orientation and colour profiles are ignored.
+    ///
+    /// # Errors
+    /// Any [`Error`] about the image; `image` then holds unspecified pixels.
+    pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb8Image) -> Result<(), Error> {
+        match sniff(bytes)? {
+            Format::Jpeg => jpeg::decode(bytes, &mut self.scratch, image),
+            Format::Png => png::decode(bytes, &mut self.scratch, image),
+        }
+    }
+}

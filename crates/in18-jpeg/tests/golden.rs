@@ -1,0 +1,132 @@
+//! Pixels against Pillow's: the committed set always, photos where someone made their goldens.
+//!
+//! `scripts/golden/crops.py` writes both and explains the manifest.
+
+use std::path::{Path, PathBuf};
+
+use in18_jpeg::{Crop, Decoder, Resizer, Rgb8Image, Size};
+
+/// How far pixels lie apart, over all images compared.
+#[derive(Debug, Default, Clone, Copy)]
+struct Difference {
+    images: usize,
+    values: u64,
+    sum: u64,
+    max: u8,
+    /// The largest mean difference of one image.
+    worst_mean: f64,
+}
+
+impl Difference {
+    fn add(&mut self, ours: &[u8], pillows: &[u8]) -> Self {
+        assert_eq!(ours.len(), pillows.len());
+        let differences = ours.iter().zip(pillows).map(|(a, b)| a.abs_diff(*b));
+        let max = differences.clone().max().unwrap_or(0);
+        let sum: u64 = differences.map(u64::from).sum();
+        let mean = sum as f64 / ours.len() as f64;
+        self.images += 1;
+        self.values += ours.len() as u64;
+        self.sum += sum;
+        self.max = self.max.max(max);
+        self.worst_mean = self.worst_mean.max(mean);
+        Self { images: 1, values: ours.len() as u64, sum, max, worst_mean: mean }
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum as f64 / self.values.max(1) as f64
+    }
+}
+
+/// The largest difference that a resize may have.
+const RESIZE_MAX: u8 = 1;
+
+/// What else is allowed of one image.
+struct Bounds {
+    resize_mean: f64,
+    decode_max: u8,
+    decode_mean: f64,
+}
+
+/// Runs every check of a golden folder and returns what decodes and resizes differ by.
+fn check(folder: &Path, bounds: &Bounds) -> (Difference, Difference) {
+    let manifest = std::fs::read_to_string(folder.join("manifest.tsv")).unwrap();
+    let mut decoder = Decoder::new();
+    let mut resizer = Resizer::new();
+    let mut load = |name: &str| {
+        let path = folder.join(name);
+        let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let mut image = Rgb8Image::new();
+        decoder.decode(&bytes, &mut image).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        image
+    };
+    let (mut decode, mut resize) = (Difference::default(), Difference::default());
+    for line in manifest.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let (source, golden) = (load(fields[1]), load(fields[2]));
+        match fields[0] {
+            "decode" => {
+                assert_eq!(source.size(), golden.size(), "{line}");
+                let one = decode.add(source.pixels(), golden.pixels());
+                assert!(one.max <= bounds.decode_max, "{line}: {one:?}");
+                assert!(one.mean() <= bounds.decode_mean, "{line}: {one:?}");
+            }
+            "resize" => {
+                let n: Vec<u32> = fields[3..].iter().map(|f| f.parse().unwrap()).collect();
+                let &[left, top, width, height, out_width, out_height] = n.as_slice() else {
+                    panic!("{line}");
+                };
+                let crop = Crop { left, top, width, height };
+                let out = Size::new(out_width, out_height);
+                let mut ours = vec![0; out.bytes()];
+                resizer.resize(&source, crop, out, &mut ours).unwrap();
+                let one = resize.add(&ours, golden.pixels());
+                assert!(one.max <= RESIZE_MAX, "{line}: {one:?}");
+                assert!(one.mean() <= bounds.resize_mean, "{line}: {one:?}");
+            }
+            other => panic!("unknown check {other}"),
+        }
+    }
+    (decode, resize)
+}
+
+fn report(name: &str, what: &str, difference: &Difference) {
+    eprintln!(
+        "{name}: {what} of {} images: max {}, mean {:.4}, worst image's mean {:.4}",
+        difference.images,
+        difference.max,
+        difference.mean(),
+        difference.worst_mean
+    );
+}
+
+#[test]
+fn committed_images_are_pillows() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let bounds = Bounds { resize_mean: 0.1, decode_max: 6, decode_mean: 0.6 };
+    let (decode, resize) = check(&folder, &bounds);
+    report("committed", "decode", &decode);
+    report("committed", "resize", &resize);
+    assert!(decode.images >= 15 && resize.images >= 15);
+}
+
+#[test]
+fn photos_are_pillows() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = std::env::var_os("IN18_GOLDEN_CROPS").map_or_else(|| root.join("target/golden/crops"), PathBuf::from);
+    let mut folders = vec![folder.clone()];
+    if let Ok(entries) = std::fs::read_dir(&folder) {
+        folders.extend(entries.flatten().map(|e| e.path()));
+    }
+    folders.retain(|f| f.join("manifest.tsv").is_file());
+    if folders.is_empty() {
+        eprintln!("skipped: no goldens in {}; scripts/golden/crops.py PHOTOS makes them", folder.display());
+        return;
+    }
+    let bounds = Bounds { resize_mean: 0.3, decode_max: 10, decode_mean: 0.5 };
+    for folder in folders {
+        let (decode, resize) = check(&folder, &bounds);
+        let name = folder.display().to_string();
+        report(&name, "decode", &decode);
+        report(&name, "resize", &resize);
+    }
+}
