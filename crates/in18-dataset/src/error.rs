@@ -1,0 +1,109 @@
+//! What can be wrong with a data set.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a data set cannot be used: what was expected where, what is there, what to change. One line each.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data folder itself is not there.
+    #[error(
+        "{path}: expected a folder with train/CLASS/* and validation/CLASS/* or val/CLASS/*, got nothing there: check \
+         the data path and the phase's trndir and valdir, which are appended to it"
+    )]
+    NoData {
+        /// `DATA + suffix`.
+        path: PathBuf,
+    },
+    /// The data folder lacks its half for training or for validation.
+    #[error("{path}: expected {expected} in it, got {got}: move the images there, or change the data path")]
+    NoSplit {
+        /// `DATA + suffix`.
+        path: PathBuf,
+        /// Such as "validation/CLASS/* or val/CLASS/*".
+        expected: &'static str,
+        /// What the folder holds.
+        got: String,
+    },
+    /// Something that is no folder stands where one was expected.
+    #[error("{path}: expected a folder, got a file: give the folder that holds it")]
+    NotAFolder {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A folder or file that the system does not let us read.
+    #[error("{path}: expected to read it, got: {source}")]
+    Unreadable {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder without class folders.
+    #[error(
+        "{path}: expected a folder for each class, got {got}: put the images of each class into a folder of its own"
+    )]
+    NoClasses {
+        /// The training or validation folder.
+        path: PathBuf,
+        /// "an empty folder" or how many files lie there.
+        got: String,
+    },
+    /// Class folders without images.
+    #[error("{path}: expected images in every class folder, got none in {classes}: add images or remove the folders")]
+    EmptyClasses {
+        /// The training or validation folder.
+        path: PathBuf,
+        /// The first of their names, and how many more.
+        classes: String,
+    },
+    /// Training and validation do not have the same classes, so their labels would not mean the same.
+    #[error(
+        "expected the same class folders in {train} and {validation}, got {only_train} only in the first and \
+         {only_validation} only in the second: rename, add or remove folders until they agree"
+    )]
+    DifferentClasses {
+        /// The training folder.
+        train: PathBuf,
+        /// The validation folder.
+        validation: PathBuf,
+        /// The first names, or "none".
+        only_train: String,
+        /// The first names, or "none".
+        only_validation: String,
+    },
+    /// Folders inside a class folder that go on and on: a link that leads back into itself.
+    #[error(
+        "{path}: expected at most {limit} folders inside each other in a class, got more: remove the link that leads back"
+    )]
+    TooDeep {
+        /// The first folder that is too deep.
+        path: PathBuf,
+        /// The limit.
+        limit: usize,
+    },
+    /// More images than an index of 32 bits can tell apart.
+    #[error("{path}: expected at most {} images, got more", u32::MAX)]
+    TooMany {
+        /// The training or validation folder.
+        path: PathBuf,
+    },
+    /// A file whose size in pixels cannot be told.
+    #[error("{path}: {source}")]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what came.
+        source: in18_jpeg::Error,
+    },
+}
+
+/// The first few of `names` for a message, and how many more there are.
+pub(crate) fn some_of(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    match names.len() {
+        0 => "none".to_owned(),
+        n if n <= SHOWN => names.join(", "),
+        n => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
+    }
+}

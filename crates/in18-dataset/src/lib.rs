@@ -1,0 +1,16 @@
+#![forbid(unsafe_code)]
+//! What images there are: class folders, their labels and their sizes.
+//!
+//! Owns the layout of a data set on disk: `DATA + suffix` holds `train/CLASS/*` and `validation/CLASS/*` or
+//! `val/CLASS/*`. Every file that is not hidden counts as an image, whatever its name: whether it is one shows when
+//! it is decoded. Knows no order of training, no batches and no pixels, so that another source (packed shards) can
+//! take the folders' place without the loader noticing.
+
+mod error;
+mod folders;
+mod root;
+mod sizes;
+
+pub use error::Error;
+pub use folders::ImageSet;
+pub use root::{DataRoot, check_same_classes};

@@ -1,0 +1,86 @@
+//! Where training and validation images lie: the data path, and what a phase appends to it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, some_of};
+use crate::folders::{ImageSet, list};
+
+/// The data path as the user gave it. A phase appends its suffix to the text, not as a folder:
+/// `/data/imagenet` + `-sz/160` is `/data/imagenet-sz/160`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataRoot {
+    data: PathBuf,
+}
+
+impl DataRoot {
+    /// Takes the data path. Slashes at its end are dropped, so that suffixes append as they do without them.
+    pub fn new(data: impl AsRef<Path>) -> Self {
+        let data = data.as_ref();
+        // `components` drops slashes at the end and keeps a lone root.
+        Self { data: data.components().collect() }
+    }
+
+    /// The data path with a phase's suffix appended.
+    pub fn with_suffix(&self, suffix: &str) -> PathBuf {
+        if suffix.is_empty() {
+            return self.data.clone();
+        }
+        let mut path = OsString::from(&self.data);
+        path.push(suffix);
+        PathBuf::from(path)
+    }
+
+    /// The folder of training images, `DATA + suffix/train`.
+    ///
+    /// # Errors
+    /// [`Error::NoData`], [`Error::NotAFolder`], [`Error::Unreadable`], [`Error::NoSplit`].
+    pub fn train(&self, suffix: &str) -> Result<PathBuf, Error> {
+        split(self.with_suffix(suffix), &["train"], "train/CLASS/*")
+    }
+
+    /// The folder of validation images, `DATA + suffix/validation`, or else `DATA + suffix/val`.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train).
+    pub fn validation(&self, suffix: &str) -> Result<PathBuf, Error> {
+        split(self.with_suffix(suffix), &["validation", "val"], "validation/CLASS/* or val/CLASS/*")
+    }
+}
+
+/// Refuses sets whose classes differ: equal labels would mean different things.
+///
+/// # Errors
+/// [`Error::DifferentClasses`], naming the classes that only one of them has.
+pub fn check_same_classes(train: &ImageSet, validation: &ImageSet) -> Result<(), Error> {
+    if train.classes() == validation.classes() {
+        return Ok(());
+    }
+    let only_in = |one: &ImageSet, other: &ImageSet| {
+        let names: Vec<String> =
+            one.classes().iter().filter(|class| other.classes().binary_search(class).is_err()).cloned().collect();
+        some_of(&names)
+    };
+    Err(Error::DifferentClasses {
+        train: train.root().to_owned(),
+        validation: validation.root().to_owned(),
+        only_train: only_in(train, validation),
+        only_validation: only_in(validation, train),
+    })
+}
+
+fn split(path: PathBuf, names: &[&str], expected: &'static str) -> Result<PathBuf, Error> {
+    let (folders, files) = list(&path)?;
+    if let Some(name) = names.iter().find(|name| folders.iter().any(|f| f == OsStr::new(name))) {
+        return Ok(path.join(name));
+    }
+    let got = match (folders.as_slice(), files.len()) {
+        ([], 0) => "an empty folder".to_owned(),
+        ([], n) => format!("{n} files and no folder"),
+        (folders, _) => {
+            let folders: Vec<String> = folders.iter().map(|f| f.to_string_lossy().into_owned()).collect();
+            format!("the folders {}", some_of(&folders))
+        }
+    };
+    Err(Error::NoSplit { path, expected, got })
+}

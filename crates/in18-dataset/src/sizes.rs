@@ -1,0 +1,88 @@
+//! Widths and heights of a set's images, from their headers: what rectangular validation sorts by.
+
+use std::fs::File;
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use in18_jpeg::Size;
+
+use crate::error::Error;
+use crate::folders::ImageSet;
+
+/// Most headers end within so many bytes; where one does not, twice as much is read, until it does.
+const FIRST_READ: u64 = 4096;
+
+/// Images that a thread takes at a time.
+const CHUNK: usize = 64;
+
+impl ImageSet {
+    /// The size of every image, by number, reading only the start of each file on `threads` threads.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] or [`Error::Image`] for the first image, by number, whose size cannot be told.
+    pub fn sizes(&self, threads: NonZeroUsize) -> Result<Vec<Size>, Error> {
+        let next = AtomicUsize::new(0);
+        let chunks = self.len().div_ceil(CHUNK);
+        let read_chunks = || {
+            let mut reader = HeaderReader::default();
+            let mut done = Vec::new();
+            loop {
+                let chunk = next.fetch_add(1, Ordering::Relaxed);
+                if chunk >= chunks {
+                    return done;
+                }
+                let images = chunk * CHUNK..((chunk + 1) * CHUNK).min(self.len());
+                // A chunk's error ends the chunk; the earliest chunk's is the one returned, whoever read it.
+                let sizes: Result<Vec<Size>, Error> = images.map(|image| reader.size(self, image)).collect();
+                done.push((chunk, sizes));
+            }
+        };
+        let mut done: Vec<(usize, Result<Vec<Size>, Error>)> = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads.get().min(chunks)).map(|_| scope.spawn(read_chunks)).collect();
+            let mut done = read_chunks();
+            for other in others {
+                match other.join() {
+                    Ok(more) => done.extend(more),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            done
+        });
+        done.sort_by_key(|(chunk, _)| *chunk);
+        let mut sizes = Vec::with_capacity(self.len());
+        for (_, chunk) in done {
+            sizes.extend(chunk?);
+        }
+        Ok(sizes)
+    }
+}
+
+/// Buffers of one thread.
+#[derive(Default)]
+struct HeaderReader {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl HeaderReader {
+    fn size(&mut self, set: &ImageSet, image: usize) -> Result<Size, Error> {
+        set.path_into(image, &mut self.path);
+        let unreadable = |path: &PathBuf, source| Error::Unreadable { path: path.clone(), source };
+        let mut file = File::open(&self.path).map_err(|e| unreadable(&self.path, e))?;
+        self.bytes.clear();
+        let mut more = FIRST_READ;
+        loop {
+            let read = (&mut file).take(more).read_to_end(&mut self.bytes).map_err(|e| unreadable(&self.path, e))?;
+            match in18_jpeg::header(&self.bytes) {
+                Err(in18_jpeg::Error::Truncated { .. }) if read as u64 == more => {
+                    more = self.bytes.len() as u64;
+                }
+                other => {
+                    return other.map_err(|source| Error::Image { path: self.path.clone(), source });
+                }
+            }
+        }
+    }
+}
