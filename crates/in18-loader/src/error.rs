@@ -1,0 +1,74 @@
+//! What can go wrong between a plan and its batches.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a plan cannot be made. One line each.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    /// A batch of no images.
+    #[error("expected a batch of at least one image, got 0: change bs in the phases")]
+    EmptyBatch,
+    /// No images at all.
+    #[error("expected at least one image, got none")]
+    NoImages,
+    /// A size too small for the 8-pixel grid of rectangular validation.
+    #[error("expected images of at least 8 pixels, got {0}: change sz in the phases")]
+    TooSmall(u32),
+    /// A rank outside of its world.
+    #[error("expected a rank below the number of ranks, got rank {rank} of {world}")]
+    Share {
+        /// The rank.
+        rank: usize,
+        /// How many ranks there are.
+        world: usize,
+    },
+    /// An area share outside of (0, 1].
+    #[error("expected min_scale above 0 and at most 1, got {0}: change it in the phases")]
+    MinScale(f64),
+}
+
+/// Why a batch did not come. One line each, naming the file where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file that cannot be read.
+    #[error("{path}: expected to read an image, got: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file that is no image that is read here.
+    #[error("{path}: {source}")]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what came.
+        source: in18_jpeg::Error,
+    },
+    /// Decoding panicked: a defect in a decoder, kept from taking the run down without a word.
+    #[error("{path}: expected pixels or an error, got a panic while decoding: {message}")]
+    Panic {
+        /// The file.
+        path: PathBuf,
+        /// The panic's message.
+        message: String,
+    },
+    /// The system gave no thread.
+    #[error("expected to start {workers} loader threads, got: {source}: use fewer workers")]
+    Spawn {
+        /// How many were asked for.
+        workers: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The plan speaks of images that the loader's set has not.
+    #[error("expected a plan for at most {images} images, got one that holds image {image}")]
+    Plan {
+        /// How many images the set has.
+        images: usize,
+        /// The first one outside of it.
+        image: usize,
+    },
+}

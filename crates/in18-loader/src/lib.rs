@@ -1,0 +1,27 @@
+#![forbid(unsafe_code)]
+//! From images to batches: order, shares of ranks, augmentation, worker threads.
+//!
+//! ```text
+//! ImageSet ─► BatchPlan (which images, at which size, how transformed) ─► Loader (threads, ring of slots) ─► Batch
+//! ```
+//! A [`BatchPlan`] says everything about an epoch before its first image is read; a [`Loader`] carries it out. Whatever is
+//! random is a function of (seed, epoch, image, draw), so that batches are the same bits for any number of workers and
+//! an epoch can be taken up in its middle. Knows no network, no learning rate and no clock: whoever waits for
+//! [`Epoch::next`] can time it. Pixels leave as they are in the image, 8 bits; normalising is the kernels' work.
+
+mod crop;
+mod error;
+mod loader;
+mod pipeline;
+mod plan;
+mod rect;
+mod ring;
+mod rng;
+
+pub use crop::{FlipAndCrop, random_resized_crop};
+pub use error::{LoadError, PlanError};
+pub use in18_jpeg::{Crop, Size};
+pub use loader::{Batch, Epoch, Loader};
+pub use plan::{Augmentation, BatchPlan, Share};
+pub use rect::resized_for_validation;
+pub use rng::{Draws, Purpose};

@@ -1,0 +1,221 @@
+//! Worker threads that carry out a plan, and the batches that come of it.
+
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use in18_dataset::ImageSet;
+use in18_jpeg::Size;
+
+use crate::error::LoadError;
+use crate::pipeline::Pipeline;
+use crate::plan::{BatchPlan, BatchSpec};
+use crate::ring::{Buffers, Item, Ring};
+
+/// Threads that turn images of one set into batches, one epoch after the other, with memory that is reused: two
+/// batches (more only where a batch has fewer images than there are workers) and the one that the consumer holds.
+pub struct Loader {
+    set: Arc<ImageSet>,
+    ring: Arc<Ring>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Loader {
+    /// Starts `workers` threads, named `loader-0` and so on; 0 means one. They sleep until an epoch starts. The batches
+    /// do not depend on their number.
+    ///
+    /// # Errors
+    /// [`LoadError::Spawn`].
+    pub fn new(set: Arc<ImageSet>, workers: usize) -> Result<Self, LoadError> {
+        let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN).get();
+        let mut loader = Self { set, ring: Arc::new(Ring::default()), workers: Vec::with_capacity(workers) };
+        for n in 0..workers {
+            let (set, ring) = (Arc::clone(&loader.set), Arc::clone(&loader.ring));
+            let worker = std::thread::Builder::new()
+                .name(format!("loader-{n}"))
+                .spawn(move || work(&set, &ring))
+                .map_err(|source| LoadError::Spawn { workers, source })?;
+            loader.workers.push(worker);
+        }
+        Ok(loader)
+    }
+
+    /// The set that this loader reads.
+    pub fn set(&self) -> &Arc<ImageSet> {
+        &self.set
+    }
+
+    /// Starts an epoch: workers begin at once, before the first batch is asked for, and stop when the epoch is dropped.
+    ///
+    /// # Errors
+    /// [`LoadError::Plan`] if the plan was made for a larger set.
+    pub fn start(&mut self, plan: BatchPlan) -> Result<Epoch<'_>, LoadError> {
+        let images = self.set.len();
+        let mut planned = (0..plan.len()).flat_map(|batch| plan.images(batch));
+        if let Some(&image) = planned.find(|&&image| image as usize >= images) {
+            let image = image as usize;
+            return Err(LoadError::Plan { images, image });
+        }
+        let sizes = plan.batches().iter().map(|spec| spec.images.len());
+        let batch = sizes.max().unwrap_or(1);
+        let max_open = 1 + self.workers.len().div_ceil(batch);
+        let plan = Arc::new(plan);
+        self.ring.start(Arc::clone(&plan), max_open);
+        Ok(Epoch { loader: self, plan })
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.ring.close();
+        for worker in self.workers.drain(..) {
+            // A worker catches its panics; should one have died all the same, there is nobody left to tell.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// An epoch under way. Dropping it ends it; images that are being decoded are finished and thrown away.
+pub struct Epoch<'a> {
+    loader: &'a mut Loader,
+    plan: Arc<BatchPlan>,
+}
+
+impl Epoch<'_> {
+    /// The next batch in the plan's order, waiting for it if it is not ready; `None` after the last. The batch's memory
+    /// goes back when it is dropped, which it must be before the next one is asked for.
+    ///
+    /// # Errors
+    /// The earliest image of the batch that could not be loaded. The epoch is over then. (Skipping such images
+    /// instead would be decided where workers finish an item, not here.)
+    #[allow(clippy::should_implement_trait, reason = "a batch borrows from the epoch, which an Iterator cannot say")]
+    pub fn next(&mut self) -> Result<Option<Batch<'_>>, LoadError> {
+        let Some((batch, buffers)) = self.loader.ring.take_batch()? else {
+            return Ok(None);
+        };
+        Ok(Some(Batch {
+            ring: &self.loader.ring,
+            plan: &self.plan,
+            spec: self.plan.batch(batch),
+            number: batch,
+            buffers,
+        }))
+    }
+
+    /// What is being carried out.
+    pub fn plan(&self) -> &BatchPlan {
+        &self.plan
+    }
+}
+
+impl Drop for Epoch<'_> {
+    fn drop(&mut self) {
+        self.loader.ring.cancel();
+    }
+}
+
+/// Images of one size with their labels.
+pub struct Batch<'a> {
+    ring: &'a Ring,
+    plan: &'a BatchPlan,
+    spec: &'a BatchSpec,
+    /// Its number in the plan, from 0, which is not its index where the plan is a part of an epoch.
+    number: usize,
+    buffers: Buffers,
+}
+
+impl Batch<'_> {
+    /// `(N, H, W, 3)` RGB, 0 to 255, not normalised.
+    pub fn pixels(&self) -> &[u8] {
+        &self.buffers.pixels
+    }
+
+    /// `(N)`, each the number of a class in the set.
+    pub fn labels(&self) -> &[i32] {
+        &self.buffers.labels
+    }
+
+    /// `(N)`, each the number of an image in the set.
+    pub fn images(&self) -> &[u32] {
+        self.plan.images(self.number)
+    }
+
+    /// N.
+    pub fn len(&self) -> usize {
+        self.buffers.labels.len()
+    }
+
+    /// Never true: plans hold no empty batches.
+    pub fn is_empty(&self) -> bool {
+        self.buffers.labels.is_empty()
+    }
+
+    /// W and H.
+    pub fn size(&self) -> Size {
+        self.spec.size
+    }
+
+    /// Its place in this rank's epoch, from 0.
+    pub fn index(&self) -> usize {
+        self.spec.index
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.ring.recycle(std::mem::take(&mut self.buffers));
+    }
+}
+
+/// A worker's life.
+fn work(set: &ImageSet, ring: &Ring) {
+    let mut pipeline = Pipeline::default();
+    while let Some(mut item) = ring.take_item() {
+        let result = load(&mut pipeline, set, &mut item);
+        ring.finish(item, result);
+    }
+}
+
+fn load(pipeline: &mut Pipeline, set: &ImageSet, item: &mut Item) -> Result<i32, LoadError> {
+    let Item { plan, batch, position, pixels, .. } = item;
+    let image = plan.images(*batch)[*position];
+    let (transform, size) = (plan.transform(), plan.size(*batch));
+    // A decoder's defect must not leave a batch that is never whole and a consumer that waits for it.
+    let caught = catch_unwind(AssertUnwindSafe(|| pipeline.load(set, image, transform, size, pixels)));
+    match caught {
+        Ok(loaded) => loaded.map(|()| set.label(image as usize) as i32),
+        Err(panic) => {
+            let path = pipeline.path().to_owned();
+            *pipeline = Pipeline::default();
+            let message = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+                .unwrap_or_else(|| "without a message".to_owned());
+            Err(LoadError::Panic { path, message })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Share;
+
+    #[test]
+    fn a_panic_while_decoding_becomes_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("class")).unwrap();
+        std::fs::write(dir.path().join("class/image"), b"").unwrap();
+        let set = Arc::new(ImageSet::open(dir.path()).unwrap());
+        let loader = Loader::new(set, 2).unwrap();
+        // Past `start`, which would refuse it: asking the set for an image that it has not panics.
+        let plan = BatchPlan::validation(5, Share::ALL, 4, 32).unwrap();
+        for _ in 0..2 {
+            loader.ring.start(Arc::new(plan.clone().select(1..2)), 2);
+            let error = loader.ring.take_batch().map(|_| ()).unwrap_err();
+            assert!(matches!(error, LoadError::Panic { .. }), "{error}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! One image from its file to its place in a batch.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use in18_dataset::ImageSet;
+use in18_jpeg::{Crop, Decoder, Resizer, Rgb8Image, Size, center_crop, flip_horizontal};
+
+use crate::crop::FlipAndCrop;
+use crate::error::LoadError;
+use crate::plan::Transform;
+use crate::rect::resized_for_validation;
+
+/// All the memory that a worker needs, kept from image to image.
+#[derive(Default)]
+pub(crate) struct Pipeline {
+    path: PathBuf,
+    file: Vec<u8>,
+    decoder: Decoder,
+    decoded: Rgb8Image,
+    resizer: Resizer,
+    /// Validation's image before its centre crop.
+    resized: Rgb8Image,
+}
+
+impl Pipeline {
+    /// The file that was last begun.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads, decodes and transforms image number `image` of `set` into `slot`, `(size.height, size.width, 3)`.
+    pub(crate) fn load(
+        &mut self,
+        set: &ImageSet,
+        image: u32,
+        transform: Transform,
+        size: Size,
+        slot: &mut [u8],
+    ) -> Result<(), LoadError> {
+        set.path_into(image as usize, &mut self.path);
+        self.file.clear();
+        File::open(&self.path)
+            .and_then(|mut file| file.read_to_end(&mut self.file))
+            .map_err(|source| LoadError::Unreadable { path: self.path.clone(), source })?;
+        self.pixels(image, transform, size, slot).map_err(|source| LoadError::Image { path: self.path.clone(), source })
+    }
+
+    fn pixels(
+        &mut self,
+        image: u32,
+        transform: Transform,
+        size: Size,
+        slot: &mut [u8],
+    ) -> Result<(), in18_jpeg::Error> {
+        self.decoder.decode(&self.file, &mut self.decoded)?;
+        let from = self.decoded.size();
+        match transform {
+            Transform::Train(a) => {
+                let FlipAndCrop { crop, flip } = FlipAndCrop::draw(a.seed, a.epoch, image, from, a.min_scale);
+                self.resizer.resize(&self.decoded, crop, size, slot)?;
+                if flip {
+                    flip_horizontal(slot, size.width);
+                }
+            }
+            Transform::Validate { sz } => {
+                // A strip one pixel high would become millions of pixels long.
+                let to = resized_for_validation(from, sz).checked()?;
+                self.resizer.resize(&self.decoded, Crop::whole(from), to, self.resized.reset(to))?;
+                center_crop(&self.resized, size, slot)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,345 @@
+//! What an epoch consists of, fixed before its first image is read: which images, in which batches, at which size,
+//! transformed how.
+
+use std::ops::Range;
+
+use in18_jpeg::Size;
+
+use crate::error::PlanError;
+use crate::rect;
+use crate::rng::permutation;
+
+/// Which part of an epoch is this process's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    rank: usize,
+    world: usize,
+}
+
+impl Share {
+    /// Everything: a world of one.
+    pub const ALL: Self = Self { rank: 0, world: 1 };
+
+    /// The share of `rank` among `world` ranks.
+    ///
+    /// # Errors
+    /// [`PlanError::Share`] unless `rank < world`.
+    pub fn new(rank: usize, world: usize) -> Result<Self, PlanError> {
+        if rank >= world {
+            return Err(PlanError::Share { rank, world });
+        }
+        Ok(Self { rank, world })
+    }
+}
+
+/// What makes one training epoch differ from another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Augmentation {
+    /// The run's seed.
+    pub seed: u64,
+    /// The epoch, from 0.
+    pub epoch: u32,
+    /// Lower bound of a crop's share of the image's area.
+    pub min_scale: f64,
+}
+
+/// What happens to an image between decoding and its place in the batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Transform {
+    /// Random resized crop to the batch's size, and a flip in half of the cases.
+    Train(Augmentation),
+    /// Short side to `int(sz * 1.14)`, then a centre crop of the batch's size.
+    Validate { sz: u32 },
+}
+
+/// One batch: a range of the plan's images, and the size they all get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BatchSpec {
+    /// Its place in the epoch, from 0, which selecting a part of the plan does not change.
+    pub index: usize,
+    pub images: Range<usize>,
+    pub size: Size,
+}
+
+/// An epoch of one rank, batch by batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchPlan {
+    /// Images of all batches, one after the other.
+    images: Vec<u32>,
+    batches: Vec<BatchSpec>,
+    transform: Transform,
+}
+
+impl BatchPlan {
+    /// A training epoch: a permutation of all `images` that depends on (seed, epoch), padded by wrapping round until
+    /// every rank has as many, dealt out one by one, in batches of `batch` a rank of which the last may be smaller.
+    /// Batch i of all ranks together is therefore the same set of images for any number of ranks with the same
+    /// global batch.
+    ///
+    /// # Errors
+    /// [`PlanError::NoImages`], [`PlanError::EmptyBatch`], [`PlanError::MinScale`].
+    pub fn train(
+        images: u32,
+        share: Share,
+        batch: usize,
+        sz: u32,
+        augmentation: Augmentation,
+    ) -> Result<Self, PlanError> {
+        check(images, batch)?;
+        let Augmentation { seed, epoch, min_scale } = augmentation;
+        if !(min_scale > 0.0 && min_scale <= 1.0) {
+            return Err(PlanError::MinScale(min_scale));
+        }
+        let order = permutation(seed, epoch, images);
+        let each = order.len().div_ceil(share.world);
+        let mine = (0..each).map(|k| order[(k * share.world + share.rank) % order.len()]).collect();
+        Ok(Self::in_runs(mine, batch, |_| Size::new(sz, sz), Transform::Train(augmentation)))
+    }
+
+    /// Validation on squares: all images in the set's order, cut into batches of `batch`, of which every rank takes a
+    /// run of whole ones; the last ranks may get fewer or none. No image is in two shares.
+    ///
+    /// # Errors
+    /// [`PlanError::NoImages`], [`PlanError::EmptyBatch`].
+    pub fn validation(images: u32, share: Share, batch: usize, sz: u32) -> Result<Self, PlanError> {
+        check(images, batch)?;
+        let all = Self::in_runs((0..images).collect(), batch, |_| Size::new(sz, sz), Transform::Validate { sz });
+        Ok(all.share_of_batches(share))
+    }
+
+    /// Rectangular validation: images of the given `sizes` in order of width / height (rounded to five digits, equal
+    /// ones in the set's order); each run of `batch` images is one batch and shares the crop that fits its mean
+    /// ratio. Shares are runs of whole batches, as in [`validation`](Self::validation).
+    ///
+    /// # Errors
+    /// [`PlanError::NoImages`], [`PlanError::EmptyBatch`], [`PlanError::TooSmall`].
+    pub fn rectangular_validation(sizes: &[Size], share: Share, batch: usize, sz: u32) -> Result<Self, PlanError> {
+        check(u32::try_from(sizes.len()).unwrap_or(u32::MAX), batch)?;
+        if sz < 8 {
+            return Err(PlanError::TooSmall(sz));
+        }
+        let ratios: Vec<f64> = sizes.iter().map(|&size| rect::ratio(size)).collect();
+        let mut order: Vec<u32> = (0..sizes.len() as u32).collect();
+        order.sort_by(|&a, &b| ratios[a as usize].total_cmp(&ratios[b as usize]));
+        let all = Self::in_runs(
+            order,
+            batch,
+            |images| rect::batch_size(sz, images.iter().map(|&i| ratios[i as usize])),
+            Transform::Validate { sz },
+        );
+        Ok(all.share_of_batches(share))
+    }
+
+    /// How many batches there are.
+    pub fn len(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Whether this rank has nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// How many images the batches hold together.
+    pub fn image_count(&self) -> usize {
+        self.batches.iter().map(|b| b.images.len()).sum()
+    }
+
+    /// Images of a batch, `batch < len()`, in their order.
+    pub fn images(&self, batch: usize) -> &[u32] {
+        &self.images[self.batches[batch].images.clone()]
+    }
+
+    /// The size that all images of a batch get, `batch < len()`.
+    pub fn size(&self, batch: usize) -> Size {
+        self.batches[batch].size
+    }
+
+    /// Only some of the batches, which keep their indices: the first ones of an epoch cut short, or the remaining
+    /// ones of an epoch that is taken up again. What lies outside of the plan is left out.
+    pub fn select(mut self, batches: Range<usize>) -> Self {
+        self.batches.truncate(batches.end);
+        self.batches.drain(..batches.start.min(self.batches.len()));
+        self
+    }
+
+    pub(crate) fn batch(&self, batch: usize) -> &BatchSpec {
+        &self.batches[batch]
+    }
+
+    pub(crate) fn batches(&self) -> &[BatchSpec] {
+        &self.batches
+    }
+
+    pub(crate) fn transform(&self) -> Transform {
+        self.transform
+    }
+
+    fn in_runs(images: Vec<u32>, batch: usize, size: impl Fn(&[u32]) -> Size, transform: Transform) -> Self {
+        let batches = (0..images.len())
+            .step_by(batch)
+            .enumerate()
+            .map(|(index, start)| {
+                let range = start..(start + batch).min(images.len());
+                BatchSpec { index, size: size(&images[range.clone()]), images: range }
+            })
+            .collect();
+        Self { images, batches, transform }
+    }
+
+    fn share_of_batches(self, share: Share) -> Self {
+        let each = self.batches.len().div_ceil(share.world);
+        self.select(share.rank * each..(share.rank + 1) * each)
+    }
+}
+
+fn check(images: u32, batch: usize) -> Result<(), PlanError> {
+    if images == 0 {
+        return Err(PlanError::NoImages);
+    }
+    if batch == 0 {
+        return Err(PlanError::EmptyBatch);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn augmentation(seed: u64, epoch: u32) -> Augmentation {
+        Augmentation { seed, epoch, min_scale: 0.08 }
+    }
+
+    fn train(images: u32, rank: usize, world: usize, batch: usize) -> BatchPlan {
+        let share = Share::new(rank, world).unwrap();
+        BatchPlan::train(images, share, batch, 96, augmentation(4, 2)).unwrap()
+    }
+
+    /// Global batch i, sorted, of a world in which every rank has `batch` images a step.
+    fn global(images: u32, world: usize, batch: usize) -> Vec<Vec<u32>> {
+        let ranks: Vec<BatchPlan> = (0..world).map(|r| train(images, r, world, batch)).collect();
+        assert!(ranks.iter().all(|r| r.len() == ranks[0].len()));
+        (0..ranks[0].len())
+            .map(|i| {
+                let mut all: Vec<u32> = ranks.iter().flat_map(|r| r.images(i)).copied().collect();
+                all.sort_unstable();
+                all
+            })
+            .collect()
+    }
+
+    #[test]
+    fn global_batches_do_not_depend_on_the_number_of_ranks() {
+        let one = global(1000, 1, 48);
+        assert_eq!(one.len(), 21);
+        for world in [2, 3, 8] {
+            let many = global(1000, world, 48 / world);
+            assert_eq!(many.len(), one.len());
+            assert_eq!(many[..20], one[..20], "world {world}");
+            // The last one is padded to the same number of images a rank.
+            let padded: Vec<u32> = train(1000, 0, 1, 48)
+                .images
+                .iter()
+                .cycle()
+                .copied()
+                .take(1000_usize.next_multiple_of(world))
+                .skip(20 * 48)
+                .collect();
+            let mut padded = padded;
+            padded.sort_unstable();
+            assert_eq!(many[20], padded, "world {world}");
+        }
+    }
+
+    #[test]
+    fn every_rank_trains_on_as_many_images_and_none_is_missed() {
+        for (images, world, batch) in [(10, 3, 2), (7, 8, 4), (1, 3, 5), (96, 4, 8)] {
+            let ranks: Vec<BatchPlan> = (0..world).map(|r| train(images, r, world, batch)).collect();
+            let each = (images as usize).div_ceil(world);
+            assert!(ranks.iter().all(|r| r.image_count() == each));
+            let seen: std::collections::HashSet<u32> = ranks.iter().flat_map(|r| r.images.clone()).collect();
+            assert_eq!(seen.len(), images as usize);
+        }
+    }
+
+    #[test]
+    fn epochs_and_seeds_differ() {
+        let plan = |seed, epoch| BatchPlan::train(500, Share::ALL, 64, 96, augmentation(seed, epoch)).unwrap().images;
+        assert_eq!(plan(1, 1), plan(1, 1));
+        assert_ne!(plan(1, 1), plan(1, 2));
+        assert_ne!(plan(1, 1), plan(2, 1));
+    }
+
+    #[test]
+    fn validation_shares_cover_every_image_once() {
+        let sizes: Vec<Size> = (0..1003).map(|i| Size::new(200 + i * 37 % 300, 200 + i * 53 % 300)).collect();
+        for world in [1, 2, 3, 8, 50] {
+            for rectangular in [false, true] {
+                let plan = |share| {
+                    if rectangular {
+                        BatchPlan::rectangular_validation(&sizes, share, 100, 128).unwrap()
+                    } else {
+                        BatchPlan::validation(1003, share, 100, 128).unwrap()
+                    }
+                };
+                let all = plan(Share::ALL);
+                let mut batches = Vec::new();
+                for rank in 0..world {
+                    let part = plan(Share::new(rank, world).unwrap());
+                    for b in 0..part.len() {
+                        assert_eq!(part.batch(b), all.batch(batches.len()));
+                        batches.push(part.images(b).to_vec());
+                    }
+                }
+                let mut seen = batches.concat();
+                seen.sort_unstable();
+                assert_eq!(seen, (0..1003).collect::<Vec<_>>());
+                assert_eq!(batches.len(), 11);
+            }
+        }
+        // Eleven batches among eight ranks: two each, so that the last two have none.
+        let last = BatchPlan::validation(1003, Share::new(7, 8).unwrap(), 100, 128).unwrap();
+        assert!(last.is_empty());
+    }
+
+    #[test]
+    fn rectangular_batches_go_from_tall_to_wide() {
+        let sizes: Vec<Size> = (0..40).map(|i| Size::new(100 + 7 * (i * 17 % 40), 240)).collect();
+        let plan = BatchPlan::rectangular_validation(&sizes, Share::ALL, 8, 96).unwrap();
+        let shape = |b| (plan.size(b).width, plan.size(b).height);
+        // Means of the ratios 100/240, 107/240, … in runs of eight, worked out in Python.
+        let expected = [(96, 184), (96, 120), (96, 96), (112, 96), (136, 96)];
+        assert_eq!((0..5).map(shape).collect::<Vec<_>>(), expected);
+        // Equal ratios keep the set's order.
+        let equal = vec![Size::new(300, 200), Size::new(600, 400), Size::new(150, 100)];
+        let plan = BatchPlan::rectangular_validation(&equal, Share::ALL, 8, 96).unwrap();
+        assert_eq!(plan.images(0), [0, 1, 2]);
+    }
+
+    #[test]
+    fn selected_batches_keep_their_index() {
+        let plan = train(100, 0, 1, 16);
+        let part = plan.clone().select(2..4);
+        assert_eq!(part.len(), 2);
+        assert_eq!(part.images(0), plan.images(2));
+        assert_eq!(part.batch(1).index, 3);
+        assert_eq!(plan.clone().select(5..100).len(), 2);
+        assert!(plan.clone().select(50..60).is_empty());
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert_eq!(Share::new(3, 3), Err(PlanError::Share { rank: 3, world: 3 }));
+        assert_eq!(BatchPlan::validation(0, Share::ALL, 1, 96), Err(PlanError::NoImages));
+        assert_eq!(BatchPlan::validation(5, Share::ALL, 0, 96), Err(PlanError::EmptyBatch));
+        for min_scale in [0.0, -1.0, 1.5, f64::NAN] {
+            let augmentation = Augmentation { seed: 0, epoch: 0, min_scale };
+            assert!(matches!(BatchPlan::train(5, Share::ALL, 1, 96, augmentation), Err(PlanError::MinScale(_))));
+        }
+        assert_eq!(
+            BatchPlan::rectangular_validation(&[Size::new(3, 4)], Share::ALL, 1, 7),
+            Err(PlanError::TooSmall(7))
+        );
+    }
+}

@@ -1,0 +1,261 @@
+//! The ring of slots between workers and consumer: which image is worked on next, where its pixels go, and when a
+//! batch is whole.
+//!
+//! A slot's pixels are one allocation that is split into a piece for each image; a piece is owned by whoever fills it,
+//! and joining the pieces again copies nothing. So several threads write into one contiguous batch without `unsafe`.
+//! Slots go round: a batch's buffers are those of a batch that was given back. Knows nothing of files and pixels.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::BytesMut;
+
+use crate::error::LoadError;
+use crate::plan::BatchPlan;
+
+/// Shared by the consumer and all workers.
+#[derive(Default)]
+pub(crate) struct Ring {
+    state: Mutex<State>,
+    /// There may be an image to work on, or the ring is closed.
+    work: Condvar,
+    /// The first open batch may be whole.
+    whole: Condvar,
+}
+
+/// One image to be worked on.
+pub(crate) struct Item {
+    pub plan: Arc<BatchPlan>,
+    pub batch: usize,
+    pub position: usize,
+    /// (size.height, size.width, 3), to be filled.
+    pub pixels: BytesMut,
+    generation: u64,
+}
+
+/// Memory of one batch.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    /// (N, H, W, 3)
+    pub pixels: BytesMut,
+    /// (N)
+    pub labels: Vec<i32>,
+    /// The split pixels while a batch is filled; empty otherwise, its memory kept.
+    pieces: Vec<BytesMut>,
+}
+
+#[derive(Default)]
+struct State {
+    plan: Option<Arc<BatchPlan>>,
+    /// Counts plans, so that what is finished for an earlier one is recognised and dropped.
+    generation: u64,
+    /// The next image to be given to a worker.
+    next_batch: usize,
+    next_position: usize,
+    /// Batches being filled or waiting for the consumer, in order; `open[0]` is batch number `first_open`.
+    open: VecDeque<Slot>,
+    first_open: usize,
+    /// How many may be open at a time.
+    max_open: usize,
+    free: Vec<Buffers>,
+    closed: bool,
+}
+
+struct Slot {
+    buffers: Buffers,
+    missing: usize,
+    /// The error of the earliest position, so that the same one is reported for any number of workers.
+    error: Option<(usize, LoadError)>,
+}
+
+impl Ring {
+    /// Starts a plan, dropping what is left of the one before.
+    pub(crate) fn start(&self, plan: Arc<BatchPlan>, max_open: usize) {
+        let mut state = self.lock();
+        state.cancel();
+        state.plan = Some(plan);
+        state.max_open = max_open;
+        drop(state);
+        self.work.notify_all();
+    }
+
+    /// Drops the plan. Images that are being worked on are finished and thrown away.
+    pub(crate) fn cancel(&self) {
+        self.lock().cancel();
+    }
+
+    /// Ends all workers, once each has finished its image.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.cancel();
+        state.closed = true;
+        drop(state);
+        self.work.notify_all();
+    }
+
+    /// For workers: the next image to work on, waiting for one; nothing once the ring is closed.
+    pub(crate) fn take_item(&self) -> Option<Item> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(item) = state.take_item() {
+                return Some(item);
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// For workers: gives an image back, filled or not.
+    pub(crate) fn finish(&self, item: Item, result: Result<i32, LoadError>) {
+        let mut state = self.lock();
+        if item.generation != state.generation {
+            return;
+        }
+        let first = item.batch == state.first_open;
+        let slot_index = item.batch - state.first_open;
+        let slot = &mut state.open[slot_index];
+        slot.buffers.pieces[item.position] = item.pixels;
+        match result {
+            Ok(label) => slot.buffers.labels[item.position] = label,
+            Err(error) => {
+                if slot.error.as_ref().is_none_or(|(at, _)| item.position < *at) {
+                    slot.error = Some((item.position, error));
+                }
+            }
+        }
+        slot.missing -= 1;
+        if slot.missing == 0 && first {
+            drop(state);
+            self.whole.notify_one();
+        }
+    }
+
+    /// For the consumer: the next batch's number and memory, waiting for it; nothing after the last one, or after an
+    /// error, which ends the plan.
+    pub(crate) fn take_batch(&self) -> Result<Option<(usize, Buffers)>, LoadError> {
+        let mut state = self.lock();
+        loop {
+            let batches = state.plan.as_ref().map_or(0, |plan| plan.len());
+            if state.first_open >= batches {
+                return Ok(None);
+            }
+            if let Some(slot) = state.open.pop_front_if(|slot| slot.missing == 0) {
+                if let Some((_, error)) = slot.error {
+                    state.free.push(slot.buffers.joined());
+                    state.cancel();
+                    return Err(error);
+                }
+                let batch = state.first_open;
+                state.first_open += 1;
+                drop(state);
+                self.work.notify_all();
+                return Ok(Some((batch, slot.buffers.joined())));
+            }
+            state = self.whole.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// For the consumer: gives a batch's memory back.
+    pub(crate) fn recycle(&self, buffers: Buffers) {
+        self.lock().free.push(buffers);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock; if something did, the state would still be consistent enough to
+        // shut down, which is better than a second panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn cancel(&mut self) {
+        self.plan = None;
+        self.generation += 1;
+        self.next_batch = 0;
+        self.next_position = 0;
+        self.first_open = 0;
+        // Their memory goes with them: pieces of it may be out with workers.
+        self.open.clear();
+    }
+
+    fn take_item(&mut self) -> Option<Item> {
+        let plan = Arc::clone(self.plan.as_ref()?);
+        if self.next_batch >= plan.len() {
+            return None;
+        }
+        let spec = plan.batch(self.next_batch);
+        let images = spec.images.len();
+        if self.next_position == 0 {
+            if self.open.len() >= self.max_open {
+                return None;
+            }
+            let buffers = self.free.pop().unwrap_or_default();
+            self.open.push_back(Slot {
+                buffers: buffers.split(images, spec.size.bytes()),
+                missing: images,
+                error: None,
+            });
+        }
+        let (batch, position) = (self.next_batch, self.next_position);
+        let pixels = std::mem::take(&mut self.open[batch - self.first_open].buffers.pieces[position]);
+        self.next_position += 1;
+        if self.next_position == images {
+            self.next_batch += 1;
+            self.next_position = 0;
+        }
+        Some(Item { plan, batch, position, pixels, generation: self.generation })
+    }
+}
+
+impl Buffers {
+    /// Makes room for `images` images of `bytes` bytes and splits it into a piece for each.
+    fn split(mut self, images: usize, bytes: usize) -> Self {
+        self.pixels.resize(images * bytes, 0);
+        self.labels.clear();
+        self.labels.resize(images, 0);
+        self.pieces.clear();
+        for _ in 0..images {
+            self.pieces.push(self.pixels.split_to(bytes));
+        }
+        self
+    }
+
+    /// Puts the pieces together again.
+    fn joined(mut self) -> Self {
+        // What is left of `pixels` is the allocation's unused end; it comes last.
+        let unused = std::mem::take(&mut self.pixels);
+        for piece in self.pieces.drain(..) {
+            self.pixels.unsplit(piece);
+        }
+        self.pixels.unsplit(unused);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_split_and_joined_in_place() {
+        let mut buffers = Buffers::default();
+        let mut start = None;
+        // The second is the largest; from then on the memory stays where it is.
+        for (images, bytes) in [(3, 10), (8, 30), (8, 30), (2, 30), (8, 29), (8, 30)] {
+            buffers = buffers.split(images, bytes);
+            for (i, piece) in buffers.pieces.iter_mut().enumerate() {
+                assert_eq!(piece.len(), bytes);
+                piece.fill(i as u8 + 1);
+            }
+            buffers = buffers.joined();
+            let expected: Vec<u8> = (0..images).flat_map(|i| vec![i as u8 + 1; bytes]).collect();
+            assert_eq!(buffers.pixels, expected);
+            if images * bytes == 240 {
+                let now = buffers.pixels.as_ptr();
+                assert_eq!(*start.get_or_insert(now), now);
+            }
+        }
+    }
+}

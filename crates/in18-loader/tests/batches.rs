@@ -1,0 +1,217 @@
+//! Batches from files: the same for any number of workers, whole, in order, and ending well.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use in18_dataset::ImageSet;
+use in18_loader::{Augmentation, BatchPlan, LoadError, Loader, PlanError, Share, Size};
+use tempfile::TempDir;
+
+const IMAGES: u32 = 60;
+
+/// Three classes of twenty JPEGs of many sizes.
+fn photos() -> (TempDir, Arc<ImageSet>) {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..IMAGES {
+        let class = dir.path().join(format!("class{}", i / 20));
+        fs::create_dir_all(&class).unwrap();
+        let (width, height) = (40 + (i * 13 % 50) as u16, 40 + (i * 29 % 50) as u16);
+        let pixels: Vec<u8> =
+            (0..u32::from(width) * u32::from(height) * 3).map(|k| ((k * 7 / 3 + i * 31) % 256) as u8).collect();
+        jpeg_encoder::Encoder::new_file(class.join(format!("{i:02}.jpg")), 90)
+            .unwrap()
+            .encode(&pixels, width, height, jpeg_encoder::ColorType::Rgb)
+            .unwrap();
+    }
+    let set = Arc::new(ImageSet::open(dir.path()).unwrap());
+    (dir, set)
+}
+
+fn train_plan(epoch: u32, batch: usize) -> BatchPlan {
+    let augmentation = Augmentation { seed: 9, epoch, min_scale: 0.08 };
+    BatchPlan::train(IMAGES, Share::ALL, batch, 32, augmentation).unwrap()
+}
+
+/// All that a batch holds.
+#[derive(Debug, Clone, PartialEq)]
+struct Owned {
+    index: usize,
+    size: Size,
+    images: Vec<u32>,
+    labels: Vec<i32>,
+    pixels: Vec<u8>,
+}
+
+fn run(loader: &mut Loader, plan: BatchPlan) -> Result<Vec<Owned>, LoadError> {
+    let mut epoch = loader.start(plan)?;
+    let mut all = Vec::new();
+    while let Some(batch) = epoch.next()? {
+        all.push(Owned {
+            index: batch.index(),
+            size: batch.size(),
+            images: batch.images().to_vec(),
+            labels: batch.labels().to_vec(),
+            pixels: batch.pixels().to_vec(),
+        });
+    }
+    assert!(epoch.next()?.is_none());
+    Ok(all)
+}
+
+#[test]
+fn batches_are_the_same_bits_for_any_number_of_workers() {
+    let (_dir, set) = photos();
+    let sizes = set.sizes(NonZeroUsize::MIN).unwrap();
+    let plans = [
+        train_plan(0, 16),
+        train_plan(1, 1),
+        BatchPlan::validation(IMAGES, Share::ALL, 25, 32).unwrap(),
+        BatchPlan::rectangular_validation(&sizes, Share::ALL, 7, 32).unwrap(),
+    ];
+    let mut one = Loader::new(Arc::clone(&set), 1).unwrap();
+    let expected: Vec<Vec<Owned>> = plans.iter().map(|plan| run(&mut one, plan.clone()).unwrap()).collect();
+    for workers in [0, 2, 5] {
+        let mut many = Loader::new(Arc::clone(&set), workers).unwrap();
+        for (plan, expected) in plans.iter().zip(&expected) {
+            assert!(run(&mut many, plan.clone()).unwrap() == *expected);
+        }
+    }
+    for (plan, batches) in plans.iter().zip(&expected) {
+        assert_eq!(batches.len(), plan.len());
+        for (i, batch) in batches.iter().enumerate() {
+            assert_eq!(batch.index, i);
+            assert_eq!(batch.images, plan.images(i));
+            let labels: Vec<i32> = batch.images.iter().map(|i| *i as i32 / 20).collect();
+            assert_eq!(batch.labels, labels);
+            assert_eq!(batch.pixels.len(), batch.images.len() * batch.size.bytes());
+        }
+    }
+    // Sizes differ among rectangular batches, crops among epochs.
+    assert_ne!(expected[3][0].size, expected[3].last().unwrap().size);
+    let again = run(&mut one, train_plan(2, 16)).unwrap();
+    assert_ne!(again[0].pixels, expected[0][0].pixels);
+}
+
+#[test]
+fn an_image_looks_the_same_in_whichever_batch_it_comes() {
+    let (_dir, set) = photos();
+    let mut loader = Loader::new(set, 2).unwrap();
+    let bytes = Size::new(32, 32).bytes();
+    let mut pixels_by_image = |batch: usize| {
+        let mut by_image = std::collections::BTreeMap::new();
+        for b in run(&mut loader, train_plan(3, batch)).unwrap() {
+            for (image, pixels) in b.images.iter().zip(b.pixels.chunks(bytes)) {
+                by_image.insert(*image, pixels.to_vec());
+            }
+        }
+        by_image
+    };
+    assert_eq!(pixels_by_image(7), pixels_by_image(32));
+}
+
+#[test]
+fn an_epoch_can_be_taken_up_in_its_middle() {
+    let (_dir, set) = photos();
+    let mut loader = Loader::new(set, 2).unwrap();
+    let all = run(&mut loader, train_plan(0, 16)).unwrap();
+    let rest = run(&mut loader, train_plan(0, 16).select(2..usize::MAX)).unwrap();
+    assert!(rest == all[2..]);
+}
+
+#[test]
+fn validation_is_resize_and_centre_crop() {
+    let (_dir, set) = photos();
+    let mut loader = Loader::new(Arc::clone(&set), 2).unwrap();
+    let plan = BatchPlan::validation(IMAGES, Share::ALL, 10, 32).unwrap();
+    let batches = run(&mut loader, plan).unwrap();
+    let mut image = in18_jpeg::Rgb8Image::new();
+    let bytes = fs::read(set.path(13)).unwrap();
+    in18_jpeg::Decoder::new().decode(&bytes, &mut image).unwrap();
+    let to = in18_loader::resized_for_validation(image.size(), 32);
+    let mut resized = in18_jpeg::Rgb8Image::new();
+    in18_jpeg::Resizer::new().resize(&image, in18_jpeg::Crop::whole(image.size()), to, resized.reset(to)).unwrap();
+    let mut expected = vec![0; Size::new(32, 32).bytes()];
+    in18_jpeg::center_crop(&resized, Size::new(32, 32), &mut expected).unwrap();
+    assert!(batches[1].pixels[3 * expected.len()..][..expected.len()] == expected);
+}
+
+#[test]
+fn dropping_early_ends_cleanly_and_the_loader_goes_on() {
+    let (_dir, set) = photos();
+    let mut loader = Loader::new(Arc::clone(&set), 3).unwrap();
+    let expected = run(&mut loader, train_plan(0, 4)).unwrap();
+    for taken in [0, 1, 3] {
+        let mut epoch = loader.start(train_plan(5, 4)).unwrap();
+        for _ in 0..taken {
+            assert!(epoch.next().unwrap().is_some());
+        }
+        drop(epoch);
+        assert!(run(&mut loader, train_plan(0, 4)).unwrap() == expected);
+    }
+    // A loader with an epoch under way, and one that never started.
+    loader.start(train_plan(5, 4)).unwrap();
+    drop(loader);
+    drop(Loader::new(set, 3).unwrap());
+}
+
+#[test]
+fn a_bad_image_ends_the_epoch_by_name() {
+    struct Case {
+        name: &'static str,
+        spoil: fn(&Path),
+        expected: &'static str,
+    }
+    let cases = [
+        Case {
+            name: "a GIF by the name of a JPEG",
+            spoil: |path| fs::write(path, b"GIF89a").unwrap(),
+            expected: "expected a JPEG or PNG image, got a GIF",
+        },
+        Case {
+            name: "empty",
+            spoil: |path| fs::write(path, b"").unwrap(),
+            expected: "expected a JPEG or PNG image, got an empty file",
+        },
+        Case {
+            name: "gone",
+            spoil: |path| fs::remove_file(path).unwrap(),
+            expected: "expected to read an image, got: No such file or directory (os error 2)",
+        },
+    ];
+    for case in cases {
+        let (_dir, set) = photos();
+        let path = set.path(17);
+        (case.spoil)(&path);
+        // A later one in the same batch must not be named instead, whatever the order of work.
+        (case.spoil)(&set.path(19));
+        for workers in [1, 4] {
+            let mut loader = Loader::new(Arc::clone(&set), workers).unwrap();
+            let plan = BatchPlan::validation(IMAGES, Share::ALL, 10, 32).unwrap();
+            let mut epoch = loader.start(plan).unwrap();
+            assert!(epoch.next().unwrap().is_some(), "{}", case.name);
+            let Err(error) = epoch.next() else {
+                panic!("{}: no error", case.name);
+            };
+            assert_eq!(error.to_string(), format!("{}: {}", path.display(), case.expected));
+            assert!(epoch.next().unwrap().is_none());
+            drop(epoch);
+            // Batches without it still come.
+            let plan = BatchPlan::validation(10, Share::ALL, 10, 32).unwrap();
+            assert_eq!(run(&mut loader, plan).unwrap().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn plans_for_other_sets_are_refused() {
+    let (_dir, set) = photos();
+    let mut loader = Loader::new(set, 1).unwrap();
+    let plan = BatchPlan::validation(IMAGES + 1, Share::ALL, 10, 32).unwrap();
+    let Err(error) = loader.start(plan) else {
+        panic!("no error");
+    };
+    assert_eq!(error.to_string(), "expected a plan for at most 60 images, got one that holds image 60");
+    assert_eq!(Share::new(2, 2).unwrap_err(), PlanError::Share { rank: 2, world: 2 });
+}
