@@ -24,6 +24,9 @@ pub trait Kernels {
     /// Whether activations of this type are computed by the hardware itself.
     fn native(&self, dtype: DType) -> bool;
 
+    /// Whether activations may be of this type, be it by slower means.
+    fn supports(&self, dtype: DType) -> bool;
+
     /// Bytes that an activation (N, C, H, W) takes in [`Format::Activation`](in18_tensor::Format::Activation).
     fn activation_bytes(&self, shape: Shape, dtype: DType) -> usize;
 

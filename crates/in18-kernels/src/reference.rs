@@ -53,6 +53,10 @@ impl Kernels for Reference {
         dtype == DType::F32
     }
 
+    fn supports(&self, dtype: DType) -> bool {
+        matches!(dtype, DType::F32 | DType::Bf16)
+    }
+
     fn activation_bytes(&self, shape: Shape, _: DType) -> usize {
         shape.elements() * DType::F32.bytes()
     }

@@ -175,6 +175,10 @@ impl Kernels for Faulty {
         self.inner.native(dtype)
     }
 
+    fn supports(&self, dtype: DType) -> bool {
+        self.inner.supports(dtype)
+    }
+
     fn activation_bytes(&self, shape: Shape, dtype: DType) -> usize {
         self.inner.activation_bytes(shape, dtype)
     }

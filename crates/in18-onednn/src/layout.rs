@@ -20,7 +20,7 @@ impl Layout {
         Layout { block: if includes(library_isa(), sys::ISA_AVX512_CORE) { 16 } else { 8 } }
     }
 
-    /// Whether an activation of `channels` lies in blocks (else channels-last).
+    /// Whether an activation of `channels` lies in blocks (else row-major, which the first convolution's fast code wants).
     pub fn is_blocked(&self, channels: usize) -> bool {
         channels >= self.block
     }
@@ -28,7 +28,7 @@ impl Layout {
     /// The description of an (N, C, H, W) activation.
     pub fn activation(&self, shape: Shape, dtype: DType) -> Result<MemoryDesc, KernelError> {
         let tag = match (self.is_blocked(shape[1]), self.block) {
-            (false, _) => sys::ACDB,
+            (false, _) => sys::ABCD,
             (true, 16) => sys::ABCD_BLOCKED_16B,
             (true, _) => sys::ABCD_BLOCKED_8B,
         };

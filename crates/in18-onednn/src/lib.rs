@@ -5,7 +5,7 @@
 //! compiles each [`Op`](in18_kernels::Op) of the vocabulary into steps. [`OneDnn`] owns the memory and runs them.
 //!
 //! Activations lie in blocks of channels (`nChw16c` with AVX-512, `nChw8c` below), which oneDNN's convolutions run
-//! fastest on; those with fewer channels than a block (the input) are channels-last. Parameters stay fp32 and
+//! fastest on; those with fewer channels than a block (the input) are row-major. Parameters stay fp32 and
 //! row-major; the copies that convolutions want are made when the parameters have changed.
 
 mod arena;

@@ -83,6 +83,15 @@ impl Kernels for OneDnn {
         }
     }
 
+    fn supports(&self, dtype: DType) -> bool {
+        match dtype {
+            DType::F32 => true,
+            // oneDNN emulates it with AVX-512, and not below.
+            DType::Bf16 => isa::includes(isa::library_isa(), sys::ISA_AVX512_CORE),
+            DType::U8 | DType::I32 => false,
+        }
+    }
+
     fn activation_bytes(&self, shape: Shape, dtype: DType) -> usize {
         self.context.layout.activation_bytes(shape, dtype)
     }

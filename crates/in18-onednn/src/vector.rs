@@ -122,33 +122,35 @@ multiversion! {
 }
 
 multiversion! {
-    /// `dst[i] = (src[i] − mean[i mod 3]) / deviation[i mod 3]` for `i < length`.
+    /// `dst[c·plane + i] = (src[3·i + c] − mean[c]) / deviation[c]` for `i < plane`: an image of interleaved pixels to
+    /// three planes.
     ///
     /// # Safety
-    /// Both pointers must be valid for `length` elements, `dst` for writes, without overlap; `length` must be a
-    /// multiple of 3.
-    pub unsafe fn normalize[E](src: *const u8, dst: *mut E, length: usize, mean: [f32; 3], deviation: [f32; 3])
+    /// Both pointers must be valid for `3 · plane` elements, `dst` for writes, without overlap.
+    pub unsafe fn normalize[E](src: *const u8, dst: *mut E, plane: usize, mean: [f32; 3], deviation: [f32; 3])
     where [E: Element] {
-        const BLOCK: usize = 48; // whole pixels and whole vectors
-        let means: [f32; BLOCK] = std::array::from_fn(|i| mean[i % 3]);
-        let deviations: [f32; BLOCK] = std::array::from_fn(|i| deviation[i % 3]);
+        const BLOCK: usize = 32;
         let mut i = 0;
-        while i + BLOCK <= length {
-            // SAFETY: the block ends at or before `length`.
-            let block = unsafe { src.add(i).cast::<[u8; BLOCK]>().read_unaligned() };
-            let mut result = [E::default(); BLOCK];
-            for lane in 0..BLOCK {
-                result[lane] = E::from_f32((f32::from(block[lane]) - means[lane]) / deviations[lane]);
+        while i + BLOCK <= plane {
+            // SAFETY: the block ends at or before the last pixel.
+            let block = unsafe { src.add(3 * i).cast::<[[u8; 3]; BLOCK]>().read_unaligned() };
+            for c in 0..3 {
+                let mut result = [E::default(); BLOCK];
+                for lane in 0..BLOCK {
+                    result[lane] = E::from_f32((f32::from(block[lane][c]) - mean[c]) / deviation[c]);
+                }
+                // SAFETY: as above.
+                unsafe { dst.add(c * plane + i).cast::<[E; BLOCK]>().write_unaligned(result) };
             }
-            // SAFETY: as above.
-            unsafe { dst.add(i).cast::<[E; BLOCK]>().write_unaligned(result) };
             i += BLOCK;
         }
-        while i < length {
-            // SAFETY: `i < length`.
-            unsafe {
-                let value = (f32::from(src.add(i).read()) - mean[i % 3]) / deviation[i % 3];
-                dst.add(i).write_unaligned(E::from_f32(value));
+        while i < plane {
+            for c in 0..3 {
+                // SAFETY: `i < plane`.
+                unsafe {
+                    let value = (f32::from(src.add(3 * i + c).read()) - mean[c]) / deviation[c];
+                    dst.add(c * plane + i).write_unaligned(E::from_f32(value));
+                }
             }
             i += 1;
         }

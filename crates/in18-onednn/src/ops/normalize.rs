@@ -1,4 +1,4 @@
-//! Pixels to the network's input, which is channels-last because it has fewer channels than a block.
+//! Pixels (channels-last) to the network's input, which is row-major because it has fewer channels than a block.
 
 use in18_kernels::KernelError;
 use in18_kernels::op::{Normalize, PIXEL_DEVIATION, PIXEL_MEAN};
@@ -26,18 +26,21 @@ pub fn compile(op: &Normalize, context: &mut Context) -> Result<Vec<Box<dyn Step
 }
 
 fn step<E: Element>(op: Normalize) -> Box<dyn Step> {
-    let length = op.dst.shape.elements();
+    let images = op.dst.shape[0];
+    let plane = op.dst.shape[2] * op.dst.shape[3];
     Box::new(LoopStep(move |context: &mut Context| {
         let pixels = Shared::<u8>::new(context.address(&op.pixels.region)?);
         let dst = Shared::<E>::new(context.address(&op.dst.region)?);
         let isa = context.isa;
         parallel(|thread, threads| {
-            let part = part(length, 48 * 64, thread, threads);
-            // SAFETY: the part lies within both tensors, whose regions `compile` checked; it starts at a whole
-            // pixel, and parts do not overlap.
-            unsafe {
-                let (from, to) = (pixels.at(part.start), dst.at(part.start));
-                vector::normalize(isa, from, to, part.len(), PIXEL_MEAN, PIXEL_DEVIATION);
+            for image in part(images, 1, thread, threads) {
+                let offset = image * 3 * plane;
+                // SAFETY: the image lies within both tensors, whose regions `compile` checked, and belongs to one
+                // thread.
+                unsafe {
+                    let (from, to) = (pixels.at(offset), dst.at(offset));
+                    vector::normalize(isa, from, to, plane, PIXEL_MEAN, PIXEL_DEVIATION);
+                }
             }
         });
         Ok(())

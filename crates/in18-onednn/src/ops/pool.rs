@@ -148,7 +148,7 @@ fn check_global(context: &Context, image: &Tensor, vector: &Tensor) -> Result<()
     Ok(())
 }
 
-/// An activation as (N · blocks, pixels, lanes): channels-last is one block of all channels.
+/// An activation as (N · blocks, pixels, lanes): row-major is a block of one lane for each channel.
 #[derive(Clone, Copy)]
 struct Blocks {
     images: usize,
@@ -161,7 +161,7 @@ struct Blocks {
 impl Blocks {
     fn new(image: &Tensor, layout: &Layout) -> Self {
         let (images, channels) = (image.shape[0], image.shape[1]);
-        let lanes = if layout.is_blocked(channels) { layout.block } else { channels };
+        let lanes = if layout.is_blocked(channels) { layout.block } else { 1 };
         let pixels = image.shape[2] * image.shape[3];
         Blocks { images, channels, blocks: channels.div_ceil(lanes), pixels, lanes }
     }
@@ -173,7 +173,7 @@ impl Blocks {
     }
 }
 
-/// The most lanes of a row: a block, or the channels of an activation that has fewer.
+/// The most lanes of a row.
 const MOST_LANES: usize = 16;
 
 fn average<E: Element>(op: GlobalAvgPool, blocks: Blocks) -> Box<dyn Step> {

@@ -1,0 +1,13 @@
+//! One file a command.
+
+mod bench;
+mod demo;
+mod dry_run;
+mod recipes;
+mod train;
+
+pub use bench::bench;
+pub use demo::demo;
+pub use dry_run::dry_run;
+pub use recipes::recipes;
+pub use train::train;

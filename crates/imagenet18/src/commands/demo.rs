@@ -1,0 +1,62 @@
+//! `imagenet18 demo`: the main job on generated photos.
+
+use anyhow::Result;
+use in18_demo::DemoSpec;
+use in18_program::Arch;
+use in18_recipe::Phases;
+use in18_train::Hyperparameters;
+
+use crate::cli::DemoArgs;
+use crate::commands::train::Run;
+use crate::engine;
+use crate::exit::Usage;
+
+/// Three sizes, rectangular validation in the last.
+const PHASES: &str = "[
+    {'ep': 0, 'sz': 48, 'bs': 32, 'min_scale': 0.35},
+    {'ep': (0, 4), 'lr': (0.05, 0.15)},
+    {'ep': (4, 16), 'lr': (0.15, 0.01)},
+    {'ep': 14, 'sz': 64, 'bs': 32, 'min_scale': 0.5},
+    {'ep': (16, 18), 'lr': (0.01, 0.001)},
+    {'ep': 16, 'sz': 72, 'bs': 32, 'min_scale': 0.5, 'rect_val': True},
+]";
+
+/// Top-1, in percent, that the demo promises.
+const PROMISED_TOP1: f64 = 90.0;
+
+/// Generates the photos (once), trains, and shows what came of it.
+pub fn demo(arguments: &DemoArgs) -> Result<()> {
+    let photos = arguments.dir.join("photos");
+    let summary = in18_demo::generate(&photos, &DemoSpec::default(), engine::cores().get())?;
+    println!(
+        "{} photos of {} classes in {}{}",
+        summary.train_images + summary.val_images,
+        summary.classes,
+        photos.display(),
+        if summary.reused { " (made before)" } else { "" }
+    );
+    let run = Run {
+        data: photos,
+        arch: Arch::Resnet18,
+        phases: Phases::from_python(PHASES).map_err(|error| Usage(error.to_string()))?,
+        init_bn0: true,
+        hyperparameters: Hyperparameters {
+            momentum: 0.9,
+            weight_decay: 1e-4,
+            no_bn_wd: true,
+            seed: arguments.seed,
+            workers: arguments.workers.unwrap_or_else(engine::cores),
+            short_epoch: false,
+        },
+        precision: arguments.precision,
+        print_freq: std::num::NonZeroUsize::new(50).unwrap_or(std::num::NonZeroUsize::MIN),
+        logdir: arguments.dir.join(format!("run-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"))),
+    };
+    let outcome = run.train()?;
+    let top1 = outcome.end.top1;
+    anyhow::ensure!(
+        top1 >= PROMISED_TOP1,
+        "the demo ended at {top1:.1} % top-1, expected {PROMISED_TOP1} % or more: please report this with the logs"
+    );
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! What went wrong, as one line and an exit code. This is the only table of exit codes.
+
+use std::process::ExitCode;
+
+use in18_kernels::KernelError;
+use in18_program::ProgramError;
+use in18_record::RecordError;
+use in18_train::TrainError;
+
+/// The table, as `--help` shows it.
+pub const HELP: &str = "Exit codes:
+  0  done
+  1  an error of the program or the machine
+  2  an argument, a schedule or a recipe is wrong
+  3  the images or their folders are wrong
+  4  training failed: the loss is not a number any more
+  5  a file could not be written
+  6  not enough memory, or something this CPU cannot do";
+
+const MACHINE: u8 = 1;
+const USAGE: u8 = 2;
+const DATA: u8 = 3;
+const DIVERGED: u8 = 4;
+const WRITE: u8 = 5;
+const HARDWARE: u8 = 6;
+
+/// A mistake in the arguments that the parser could not see.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Prints an error as one line on standard error and returns its exit code.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    // `{:#}` joins the chain of causes with colons, so that it stays one line.
+    let line = format!("{error:#}").replace('\n', " ");
+    eprintln!("error: {line}");
+    ExitCode::from(code(error))
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(|cause| cause_code(cause)).unwrap_or(MACHINE)
+}
+
+fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if let Some(error) = cause.downcast_ref::<TrainError>() {
+        return Some(match error {
+            TrainError::Data(_) | TrainError::Load(_) | TrainError::Batches(_) | TrainError::Changed { .. } => DATA,
+            TrainError::Plan(_) => USAGE,
+            TrainError::NotFinite { .. } => DIVERGED,
+            TrainError::Write { .. } => WRITE,
+            TrainError::Program(error) => program_code(error),
+            TrainError::Layout { .. } => MACHINE,
+        });
+    }
+    if cause.is::<Usage>() || cause.is::<in18_recipe::PlanError>() {
+        return Some(USAGE);
+    }
+    if cause.is::<in18_dataset::Error>() {
+        return Some(DATA);
+    }
+    if cause.is::<RecordError>() || cause.is::<in18_demo::DemoError>() {
+        return Some(WRITE);
+    }
+    if let Some(error) = cause.downcast_ref::<ProgramError>() {
+        return Some(program_code(error));
+    }
+    cause.downcast_ref::<KernelError>().map(kernel_code)
+}
+
+fn program_code(error: &ProgramError) -> u8 {
+    match error {
+        ProgramError::Kernel(error) => kernel_code(error),
+        ProgramError::ImageTooSmall { .. } => USAGE,
+        ProgramError::NoSuchParameter(_) | ProgramError::Length { .. } => MACHINE,
+    }
+}
+
+fn kernel_code(error: &KernelError) -> u8 {
+    match error {
+        KernelError::OutOfMemory { .. } | KernelError::Unsupported { .. } => HARDWARE,
+        _ => MACHINE,
+    }
+}

@@ -1,0 +1,63 @@
+//! The folder that a run leaves behind, and the sinks that write into it.
+
+use std::fs;
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use in18_record::{ConsoleBar, ConsoleLines, DebugLog, EventLog, Jsonl, Recorder, Sink, VerboseLog};
+use in18_train::TrainError;
+
+use crate::exit::Usage;
+
+/// A run's folder.
+pub struct Logdir {
+    path: PathBuf,
+}
+
+impl Logdir {
+    /// Makes the folder, if need be. One that holds a run already is refused: nothing is overwritten.
+    pub fn create(path: &Path) -> Result<Self> {
+        fs::create_dir_all(path).map_err(|source| TrainError::Write { path: path.to_owned(), source })?;
+        let logdir = Logdir { path: path.to_owned() };
+        if logdir.event_log().exists() {
+            let path = path.display();
+            return Err(Usage(format!(
+                "--logdir {path}: expected an empty or new folder, got one that holds a run (event.log): name another"
+            ))
+            .into());
+        }
+        Ok(logdir)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the trained parameters go.
+    pub fn parameters(&self) -> PathBuf {
+        self.path.join("model.safetensors")
+    }
+
+    /// All logs, and the console: a bar on a terminal, plain lines elsewhere.
+    pub fn recorder(&self, print_freq: NonZeroUsize) -> Result<Recorder> {
+        let console: Box<dyn Sink> = if std::io::stderr().is_terminal() {
+            Box::new(ConsoleBar::stderr())
+        } else {
+            Box::new(ConsoleLines::new(std::io::stderr(), print_freq))
+        };
+        Ok(Recorder::new(vec![
+            console,
+            Box::new(EventLog::create(&self.event_log())?),
+            Box::new(VerboseLog::create(&self.path.join("verbose.log"), print_freq)?),
+            Box::new(DebugLog::create(&self.path.join("debug.log"))?),
+            Box::new(Jsonl::create(&self.path.join("metrics.jsonl"))?),
+        ]))
+    }
+
+    fn event_log(&self) -> PathBuf {
+        self.path.join("event.log")
+    }
+}

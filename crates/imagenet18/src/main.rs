@@ -1,0 +1,31 @@
+//! The command line: it reads arguments, chooses a kernel provider, runs a command, and turns what went wrong into one
+//! line and an exit code.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod engine;
+mod exit;
+mod logdir;
+mod schedule;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Train(arguments) if arguments.dry_run => commands::dry_run(&arguments),
+        Command::Train(arguments) => commands::train(&arguments),
+        Command::Demo(arguments) => commands::demo(&arguments),
+        Command::Recipes(arguments) => commands::recipes(&arguments),
+        Command::Bench(arguments) => commands::bench(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}

@@ -1,0 +1,54 @@
+//! The only clock of the program.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use in18_record::Stamp;
+
+/// Time since the run began.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// Starts at zero.
+    pub fn start() -> Self {
+        Clock { start: Instant::now() }
+    }
+
+    /// Seconds since the start, from a clock that never goes back.
+    pub fn seconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64()
+    }
+
+    /// Now, for an event.
+    pub fn stamp(&self) -> Stamp {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
+        Stamp { seconds: self.seconds(), unix }
+    }
+}
+
+/// Measures laps: the time from one call to the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Laps {
+    clock: Clock,
+    last: f64,
+}
+
+impl Laps {
+    /// Starts now.
+    pub fn start(clock: Clock) -> Self {
+        Laps { clock, last: clock.seconds() }
+    }
+
+    /// Seconds since the last call, or the start.
+    pub fn lap(&mut self) -> f64 {
+        let now = self.clock.seconds();
+        now - std::mem::replace(&mut self.last, now)
+    }
+
+    /// Seconds since the last lap, without ending it.
+    pub fn since(&self) -> f64 {
+        self.clock.seconds() - self.last
+    }
+}

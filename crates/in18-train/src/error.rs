@@ -1,0 +1,74 @@
+//! Why a run ended before its end.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// An error of the training loop. One line each.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// Something is wrong with the images' folders.
+    #[error(transparent)]
+    Data(#[from] in18_dataset::Error),
+    /// An image could not be loaded.
+    #[error(transparent)]
+    Load(#[from] in18_loader::LoadError),
+    /// The images do not make an epoch.
+    #[error(transparent)]
+    Batches(#[from] in18_loader::PlanError),
+    /// The schedule does not hold together, or does not fit the images.
+    #[error(transparent)]
+    Plan(#[from] in18_recipe::PlanError),
+    /// The network could not be compiled or run.
+    #[error(transparent)]
+    Program(#[from] in18_program::ProgramError),
+    /// The loss is not a number any more.
+    #[error(
+        "the training loss became {loss} at epoch {epoch}, step {step} of {steps}, at learning rate {rate}: lower \
+         'lr' in the phases around this epoch, or warm up over more epochs"
+    )]
+    NotFinite {
+        /// Counted from 0.
+        epoch: usize,
+        /// Counted from 1.
+        step: usize,
+        /// Of the epoch.
+        steps: usize,
+        /// The batch's mean loss.
+        loss: f64,
+        /// In force at the step.
+        rate: f64,
+    },
+    /// Images came or went between planning and training.
+    #[error(
+        "epoch {epoch}: planned {planned} steps, but the images in {folder} now make {found}: leave the folders \
+         unchanged while a run uses them"
+    )]
+    Changed {
+        /// Counted from 0.
+        epoch: usize,
+        /// Steps by the plan.
+        planned: usize,
+        /// Steps that the images make.
+        found: usize,
+        /// The training folder.
+        folder: PathBuf,
+    },
+    /// A file could not be written.
+    #[error("{path}: cannot write it: {source}; choose another folder with --logdir, or make room")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Parameters could not be laid out as a file.
+    #[error("{path}: cannot lay out the parameters: {reason}")]
+    Layout {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,88 @@
+//! Files that appear whole or not at all, and a model's parameters as one of them.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use in18_program::{Model, Role};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use crate::error::TrainError;
+
+/// Writes a model's parameters and running statistics under torchvision's names and shapes, fp32, with
+/// `num_batches_tracked` (i64) as PyTorch's batch normalisation keeps it; architecture and class names are metadata.
+///
+/// # Errors
+/// [`TrainError::Write`], [`TrainError::Layout`]; there is no file then, or the one that was there before.
+pub fn save_parameters(
+    path: &Path,
+    model: &Model,
+    arch: &str,
+    classes: &[String],
+    steps: u64,
+) -> Result<(), TrainError> {
+    let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+    for entry in model.parameters().entries().iter().chain(model.statistics().entries()) {
+        let bytes = model.get(&entry.name)?.into_iter().flat_map(f32::to_le_bytes).collect();
+        tensors.push((entry.name.clone(), Dtype::F32, entry.shape.extents().to_vec(), bytes));
+        if let (Role::RunningMean, Some(layer)) = (entry.role, entry.name.strip_suffix("running_mean")) {
+            let bytes = (steps as i64).to_le_bytes().to_vec();
+            tensors.push((format!("{layer}num_batches_tracked"), Dtype::I64, vec![], bytes));
+        }
+    }
+    let layout = |reason: String| TrainError::Layout { path: path.to_owned(), reason };
+    let views = tensors
+        .iter()
+        .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|error| layout(error.to_string()))?;
+    let metadata = HashMap::from([
+        ("arch".to_owned(), arch.to_owned()),
+        ("classes".to_owned(), serde_json::Value::from(classes.to_vec()).to_string()),
+    ]);
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| layout(error.to_string()))?;
+    write_whole(path, &bytes).map_err(|source| TrainError::Write { path: path.to_owned(), source })
+}
+
+/// Writes a file under a temporary name beside its own, syncs it, and renames it: whoever looks sees the old file or
+/// the new one, whole.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    let temporary = Path::new(&temporary);
+    let written = File::create(temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(temporary, path)).inspect_err(|_| {
+        // The error that is reported is the first one; a file that cannot be removed either changes nothing.
+        let _ = fs::remove_file(temporary);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_whole(&path, b"one").unwrap();
+        write_whole(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a folder");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("inside"), b"x").unwrap();
+        assert!(write_whole(&path, b"one").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
