@@ -2,7 +2,7 @@
 
 use in18_jpeg::{Crop, Size};
 
-use crate::rng::{Draws, Purpose};
+use in18_random::{Draws, Purpose};
 
 /// Bounds of a crop's width / height.
 const RATIO: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
@@ -21,7 +21,7 @@ pub struct FlipAndCrop {
 impl FlipAndCrop {
     /// Draws crop and flip (probability 1/2) of image number `image`, which has `size`, in an epoch.
     pub fn draw(seed: u64, epoch: u32, image: u32, size: Size, min_scale: f64) -> Self {
-        let mut draws = Draws::new(seed, epoch, Purpose::Augmentation, image);
+        let mut draws = Draws::new(seed, Purpose::Augmentation, (epoch, image));
         // The flip first: it then is the same whatever number of tries the crop takes.
         let flip = draws.bits() >> 63 == 1;
         let crop = random_resized_crop(&mut draws, size, min_scale);
@@ -154,7 +154,7 @@ mod tests {
             assert_eq!(central_crop(Size::new(width, height)), expected);
         }
         // The whole area of a very wide image never fits.
-        let mut draws = Draws::new(0, 0, Purpose::Augmentation, 0);
+        let mut draws = Draws::new(0, Purpose::Augmentation, (0, 0));
         assert_eq!(random_resized_crop(&mut draws, Size::new(1000, 10), 1.0), central_crop(Size::new(1000, 10)));
     }
 }

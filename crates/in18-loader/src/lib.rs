@@ -16,7 +16,6 @@ mod pipeline;
 mod plan;
 mod rect;
 mod ring;
-mod rng;
 
 pub use crop::{FlipAndCrop, random_resized_crop};
 pub use error::{LoadError, PlanError};
@@ -24,4 +23,3 @@ pub use in18_jpeg::{Crop, Size};
 pub use loader::{Batch, Epoch, Loader};
 pub use plan::{Augmentation, BatchPlan, Share};
 pub use rect::resized_for_validation;
-pub use rng::{Draws, Purpose};

@@ -7,7 +7,7 @@ use in18_jpeg::Size;
 
 use crate::error::PlanError;
 use crate::rect;
-use crate::rng::permutation;
+use in18_random::permutation;
 
 /// Which part of an epoch is this process's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,124 @@
+//! Whole networks against PyTorch: logits, every parameter's gradient, running statistics, and ten losses of ten steps
+//! of SGD. The golden files and how they were made: `in18-testkit`, `scripts/golden/networks.py`.
+
+use in18_onednn::OneDnn;
+use in18_optim::{Parameter, Sgd};
+use in18_program::{Arch, Mode, Model, Size};
+use in18_tensor::DType;
+use in18_testkit::generator::Start;
+use in18_testkit::golden::{FP32_TOLERANCE, GoldenCase, GoldenError};
+
+/// Everything that departs from the reference by more than it may, and the worst that does not.
+#[derive(Default)]
+struct Findings {
+    failures: Vec<String>,
+    checked: usize,
+}
+
+impl Findings {
+    fn note<T>(&mut self, case: &GoldenCase, result: Result<T, GoldenError>) {
+        self.checked += 1;
+        if let Err(error) = result {
+            self.failures.push(format!("{}: {error}", case.name));
+        }
+    }
+
+    fn conclude(self) {
+        let Findings { failures, checked } = self;
+        assert!(failures.is_empty(), "{} of {checked} values deviate:\n{}", failures.len(), failures.join("\n"));
+        println!("{checked} values agree");
+    }
+}
+
+fn model(case: &GoldenCase, dtype: DType, start: Start) -> Model {
+    let arch: Arch = case.arch.parse().unwrap();
+    let kernels = OneDnn::new(None).expect("oneDNN starts");
+    let mut model = Model::new(Box::new(kernels), arch.network(case.classes), dtype).unwrap();
+    for entry in model.parameters().entries().to_vec() {
+        let values = case.initial_parameter(&entry.name, entry.shape.extents(), start);
+        model.set(&entry.name, &values).unwrap();
+    }
+    for entry in model.statistics().entries().to_vec() {
+        let value = if entry.name.ends_with("running_var") { 1.0 } else { 0.0 };
+        model.set(&entry.name, &vec![value; entry.shape.elements()]).unwrap();
+    }
+    model
+}
+
+fn size(case: &GoldenCase) -> Size {
+    Size { batch: case.batch, height: case.height, width: case.width }
+}
+
+fn labels(case: &GoldenCase, step: usize) -> Vec<i32> {
+    case.labels(step).into_iter().map(|label| label as i32).collect()
+}
+
+/// One forward and backward pass.
+fn check_plain(case: &GoldenCase, dtype: DType, findings: &mut Findings) {
+    let bf16 = dtype == DType::Bf16;
+    let mut model = model(case, dtype, Start::Open);
+    let metrics = model.train_step(size(case), &case.images(0), &labels(case, 0)).unwrap();
+    let plain = &case.plain;
+    let tolerance = if bf16 { plain.loss.bf16_tolerance() } else { FP32_TOLERANCE };
+    findings.note(case, plain.loss.check("loss", metrics.loss_sum / case.batch as f64, tolerance));
+    let logits = model.logits(Mode::Training, size(case)).unwrap();
+    let tolerance = if bf16 { plain.logits.summary.bf16_tolerance() } else { FP32_TOLERANCE };
+    findings.note(case, plain.logits.check(&logits, tolerance));
+    for summary in &plain.gradients {
+        let tolerance = if bf16 { summary.bf16_tolerance() } else { FP32_TOLERANCE };
+        findings.note(case, summary.check(&model.gradient(&summary.name).unwrap(), tolerance));
+    }
+    assert_eq!(plain.gradients.len(), model.parameters().entries().len());
+    for summary in &plain.statistics {
+        let tolerance = if bf16 { summary.bf16_tolerance() } else { FP32_TOLERANCE };
+        findings.note(case, summary.check(&model.get(&summary.name).unwrap(), tolerance));
+    }
+    assert_eq!(plain.statistics.len(), model.statistics().entries().len());
+}
+
+/// Ten steps of SGD from `--init-bn0`, with `--no-bn-wd`.
+fn check_training(case: &GoldenCase, dtype: DType, findings: &mut Findings) {
+    let bf16 = dtype == DType::Bf16;
+    let mut model = model(case, dtype, Start::Bn0);
+    let parameters = model.parameters().entries().iter().map(|entry| Parameter {
+        offset: entry.offset,
+        bytes: entry.bytes(),
+        weight_decay: if entry.role.is_batch_norm() { 0.0 } else { case.weight_decay as f32 },
+    });
+    let optimizer = Sgd::new(parameters.collect::<Vec<_>>(), case.momentum as f32);
+    for (step, expected) in case.training.losses.iter().enumerate() {
+        let metrics = model.train_step(size(case), &case.images(step), &labels(case, step)).unwrap();
+        model.update(&optimizer.updates(case.learning_rate as f32, model.trainable_arenas())).unwrap();
+        let tolerance = if bf16 { expected.bf16_tolerance() } else { FP32_TOLERANCE };
+        let loss = metrics.loss_sum / case.batch as f64;
+        findings.note(case, expected.check(&format!("loss of step {step}"), loss, tolerance));
+    }
+    model.evaluate(size(case), &case.images(0), &labels(case, 0)).unwrap();
+    let logits = model.logits(Mode::Evaluation, size(case)).unwrap();
+    let tolerance = if bf16 { case.training.logits.summary.bf16_tolerance() } else { FP32_TOLERANCE };
+    findings.note(case, case.training.logits.check(&logits, tolerance));
+}
+
+fn check(dtype: DType) {
+    let mut findings = Findings::default();
+    for case in GoldenCase::all().unwrap() {
+        check_plain(&case, dtype, &mut findings);
+        check_training(&case, dtype, &mut findings);
+    }
+    findings.conclude();
+}
+
+#[test]
+fn fp32_computes_what_pytorch_computes() {
+    check(DType::F32);
+}
+
+#[test]
+fn bf16_computes_what_bf16_allows() {
+    use in18_kernels::Kernels;
+    if !OneDnn::new(None).expect("oneDNN starts").native(DType::Bf16) {
+        eprintln!("skipped: this CPU has no bfloat16 instructions");
+        return;
+    }
+    check(DType::Bf16);
+}
