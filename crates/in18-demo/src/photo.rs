@@ -55,7 +55,9 @@ pub fn draw(seed: u64, split: Split, index: usize) -> Photo {
     let stream = &mut stream;
     let class = Class::ALL[index % Class::ALL.len()];
     let short = stream.integer(SHORT_SIDE.0, SHORT_SIDE.1) as f32;
-    let aspect = stream.uniform(ASPECT.0.ln(), ASPECT.1.ln()).exp();
+    // The mean of two: extreme shapes are rarer than moderate ones, as among real photos.
+    let mut log_aspect = || stream.uniform(ASPECT.0.ln(), ASPECT.1.ln());
+    let aspect = ((log_aspect() + log_aspect()) / 2.0).exp();
     let (width, height) =
         if aspect < 1.0 { (short, (short / aspect).round()) } else { ((short * aspect).round(), short) };
     let mut canvas = Canvas::new(width as usize, height as usize);
