@@ -44,6 +44,21 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code(error))
 }
 
+/// Prints what the argument parser has to say: help as it is, a mistake as one line.
+pub fn report_usage(error: &clap::Error) -> ExitCode {
+    let asked_nothing = error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if asked_nothing || !error.use_stderr() {
+        // Help or the version; a closed pipe is the reader's wish.
+        let _ = error.print();
+        return if asked_nothing { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+    }
+    let text = error.to_string();
+    let mistake = text.split("\n\n").next().unwrap_or(&text);
+    let words: Vec<&str> = mistake.split_whitespace().collect();
+    eprintln!("{}; `--help` lists what there is", words.join(" "));
+    ExitCode::from(USAGE)
+}
+
 fn code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(|cause| cause_code(cause)).unwrap_or(MACHINE)
 }

@@ -16,7 +16,10 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::report_usage(&error),
+    };
     let result = match cli.command {
         Command::Train(arguments) if arguments.dry_run => commands::dry_run(&arguments),
         Command::Train(arguments) => commands::train(&arguments),

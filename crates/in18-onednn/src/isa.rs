@@ -1,8 +1,5 @@
 //! Which vector instructions this CPU has, as a value: holding one proves support.
 
-use in18_kernels::KernelError;
-
-use crate::safe::PROVIDER;
 use crate::sys;
 
 /// The vector instructions that this crate's own loops are compiled for.
@@ -51,30 +48,4 @@ pub fn name(isa: sys::cpu_isa) -> &'static str {
         .into_iter()
         .find(|&(part, _)| includes(isa, part))
         .map_or("sse4.1", |(_, name)| name)
-}
-
-/// A CPU to pretend to be, to see how the program does on a smaller one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CpuLimit {
-    /// No AVX-512.
-    Avx2,
-    /// AVX-512 without bfloat16 instructions.
-    Avx512,
-}
-
-/// Limits the instructions that oneDNN and this crate use in this process. Only possible before the first use.
-pub fn limit_cpu(limit: CpuLimit) -> Result<(), KernelError> {
-    let isa = match limit {
-        CpuLimit::Avx2 => sys::ISA_AVX2,
-        CpuLimit::Avx512 => sys::ISA_AVX512_CORE,
-    };
-    // SAFETY: takes a number; refuses once the library has been used.
-    match unsafe { sys::dnnl_set_max_cpu_isa(isa) } {
-        sys::SUCCESS => Ok(()),
-        status => Err(KernelError::Library {
-            provider: PROVIDER,
-            operation: "set_max_cpu_isa".to_owned(),
-            status: format!("status {status}: the limit must be set before the library is first used"),
-        }),
-    }
 }

@@ -21,5 +21,4 @@ mod threads;
 mod vector;
 mod weights;
 
-pub use isa::{CpuLimit, limit_cpu};
 pub use provider::OneDnn;

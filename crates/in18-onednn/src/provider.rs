@@ -71,8 +71,9 @@ impl OneDnn {
 
 impl Kernels for OneDnn {
     fn describe(&self) -> String {
-        let isa = isa::name(isa::library_isa());
-        format!("oneDNN {} on {isa}, {} threads", safe::version(), threads::max_threads())
+        let (isa, threads) = (isa::name(isa::library_isa()), threads::max_threads());
+        let plural = if threads == 1 { "" } else { "s" };
+        format!("oneDNN {} on {isa}, {threads} thread{plural}", safe::version())
     }
 
     fn native(&self, dtype: DType) -> bool {

@@ -80,7 +80,6 @@ pub const ARG_DIFF_SCALE: c_int = 255;
 pub const ARG_DIFF_SHIFT: c_int = 256;
 
 pub type cpu_isa = c_int;
-pub const ISA_DEFAULT: cpu_isa = 0;
 pub const ISA_AVX2: cpu_isa = 7;
 pub const ISA_AVX512_CORE: cpu_isa = 39;
 pub const ISA_AVX512_CORE_BF16: cpu_isa = 231;
@@ -105,7 +104,6 @@ pub struct exec_arg {
 unsafe extern "C" {
     pub fn dnnl_version() -> *const version_info;
     pub fn dnnl_get_effective_cpu_isa() -> cpu_isa;
-    pub fn dnnl_set_max_cpu_isa(isa: cpu_isa) -> status;
 
     pub fn dnnl_engine_create(engine: *mut *mut engine, kind: c_int, index: usize) -> status;
     pub fn dnnl_engine_destroy(engine: *mut engine) -> status;

@@ -59,7 +59,7 @@ fn check_plain(case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     let mut model = model(case, dtype, Start::Open);
     let metrics = model.train_step(size(case), &case.images(0), &labels(case, 0)).unwrap();
     let plain = &case.plain;
-    let tolerance = if bf16 { plain.loss.bf16_tolerance() } else { FP32_TOLERANCE };
+    let tolerance = if bf16 { loss_tolerance_in_bf16(case) } else { FP32_TOLERANCE };
     findings.note(case, plain.loss.check("loss", metrics.loss_sum / case.batch as f64, tolerance));
     let logits = model.logits(Mode::Training, size(case)).unwrap();
     let tolerance = if bf16 { plain.logits.summary.bf16_tolerance() } else { FP32_TOLERANCE };
@@ -89,7 +89,7 @@ fn check_training(case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     for (step, expected) in case.training.losses.iter().enumerate() {
         let metrics = model.train_step(size(case), &case.images(step), &labels(case, step)).unwrap();
         model.update(&optimizer.updates(case.learning_rate as f32, model.trainable_arenas())).unwrap();
-        let tolerance = if bf16 { expected.bf16_tolerance() } else { FP32_TOLERANCE };
+        let tolerance = if bf16 { loss_tolerance_in_bf16(case) } else { FP32_TOLERANCE };
         let loss = metrics.loss_sum / case.batch as f64;
         findings.note(case, expected.check(&format!("loss of step {step}"), loss, tolerance));
     }
@@ -97,6 +97,13 @@ fn check_training(case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     let logits = model.logits(Mode::Evaluation, size(case)).unwrap();
     let tolerance = if bf16 { case.training.logits.summary.bf16_tolerance() } else { FP32_TOLERANCE };
     findings.note(case, case.training.logits.check(&logits, tolerance));
+}
+
+/// What bf16 explains in a loss: one number may be right by luck, so the worst of PyTorch's bf16 errors in the case's
+/// eleven losses is the yardstick, thrice, and one rounding.
+fn loss_tolerance_in_bf16(case: &GoldenCase) -> f64 {
+    let losses = case.training.losses.iter().chain([&case.plain.loss]);
+    3.0 * losses.map(|loss| loss.bf16).fold(0.0, f64::max) + 1.0 / 256.0
 }
 
 fn check(dtype: DType) {

@@ -1,0 +1,194 @@
+//! Every mistake that a user of `train` can make: one line that says what was expected, what came and what to change,
+//! and its exit code.
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use in18_testkit::images::write_class_folders;
+
+const PHASES: &str = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,1),'lr':(0.02,0.05)}]";
+
+/// A mistake and what must come of it.
+struct Case {
+    name: &'static str,
+    /// Makes the data folder.
+    data: fn(&Path),
+    phases: &'static str,
+    arguments: &'static [&'static str],
+    code: i32,
+    /// Parts of the message.
+    says: &'static [&'static str],
+}
+
+fn good(data: &Path) {
+    write_class_folders(&data.join("train"), 2, 4, &[(40, 40)]).unwrap();
+    write_class_folders(&data.join("validation"), 2, 2, &[(40, 40)]).unwrap();
+}
+
+fn class_folder(data: &Path, split: &str, index: usize) -> std::path::PathBuf {
+    let mut folders: Vec<_> = fs::read_dir(data.join(split)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    folders.swap_remove(index)
+}
+
+const GOOD: Case =
+    Case { name: "", data: good, phases: PHASES, arguments: &["--arch", "resnet18"], code: 0, says: &[] };
+
+const CASES: &[Case] = &[
+    Case { name: "no data folder", data: |_| {}, code: 3, says: &["train/CLASS/*"], ..GOOD },
+    Case {
+        name: "an empty data folder",
+        data: |data| fs::create_dir(data).unwrap(),
+        code: 3,
+        says: &["expected train/CLASS/*", "an empty folder"],
+        ..GOOD
+    },
+    Case {
+        name: "no validation folder",
+        data: |data| {
+            good(data);
+            fs::remove_dir_all(data.join("validation")).unwrap();
+        },
+        code: 3,
+        says: &["validation/CLASS/* or val/CLASS/*"],
+        ..GOOD
+    },
+    Case {
+        name: "an empty class",
+        data: |data| {
+            good(data);
+            fs::create_dir(data.join("train/zebra")).unwrap();
+        },
+        code: 3,
+        says: &["zebra"],
+        ..GOOD
+    },
+    Case {
+        name: "classes that differ",
+        data: |data| {
+            good(data);
+            fs::rename(class_folder(data, "validation", 1), data.join("validation/zebra")).unwrap();
+        },
+        code: 3,
+        says: &["zebra", "only in the second"],
+        ..GOOD
+    },
+    Case {
+        name: "a file that is no image",
+        data: |data| {
+            good(data);
+            fs::write(class_folder(data, "train", 0).join("notes.jpg"), "dear diary").unwrap();
+        },
+        code: 3,
+        says: &["notes.jpg", "JPEG", "PNG"],
+        ..GOOD
+    },
+    Case {
+        name: "phases that are no literal",
+        phases: "[{'ep':0,'sz':32,'bs':lr*2}]",
+        code: 2,
+        says: &["--phases", "column 23"],
+        ..GOOD
+    },
+    Case {
+        name: "an epoch without a size",
+        phases: "[{'ep':1,'sz':32,'bs':4},{'ep':(0,2),'lr':(0.1,0.2)}]",
+        code: 2,
+        says: &["epoch 0 has no size"],
+        ..GOOD
+    },
+    Case {
+        name: "an epoch without a rate",
+        phases: "[{'ep':0,'sz':32,'bs':4},{'ep':(1,2),'lr':(0.1,0.2)}]",
+        code: 2,
+        says: &["epoch 0 has no learning rate"],
+        ..GOOD
+    },
+    Case {
+        name: "a batch larger than the set",
+        phases: "[{'ep':0,'sz':32,'bs':9},{'ep':(0,1),'lr':(0.1,0.2)}]",
+        code: 2,
+        says: &["'bs' 9", "8 images"],
+        ..GOOD
+    },
+    Case {
+        name: "a rate that is far too high",
+        phases: "[{'ep':0,'sz':32,'bs':4},{'ep':(0,9),'lr':1e30}]",
+        arguments: &["--arch", "resnet18", "--precision", "fp32"],
+        code: 4,
+        says: &["step", "lower 'lr'"],
+        ..GOOD
+    },
+    Case { name: "an unknown network", arguments: &["--arch", "vgg16"], code: 2, says: &["resnet18", "vgg16"], ..GOOD },
+    Case { name: "a momentum of 2", arguments: &["--momentum", "2"], code: 2, says: &["from 0 to 1"], ..GOOD },
+];
+
+#[test]
+fn each_mistake_is_one_line_and_a_code() {
+    for case in CASES {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("photos");
+        (case.data)(&data);
+        let output = Command::cargo_bin("imagenet18")
+            .unwrap()
+            .arg("train")
+            .arg(&data)
+            .arg("--logdir")
+            .arg(folder.path().join("logs"))
+            .args(["--phases", case.phases])
+            .args(case.arguments)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(case.code), "{}: {stderr}", case.name);
+        let after: Vec<&str> = stderr.lines().skip_while(|line| !line.starts_with("error: ")).collect();
+        assert_eq!(after.len(), 1, "{}: expected the error as the one last line: {stderr}", case.name);
+        for part in case.says {
+            assert!(stderr.contains(part), "{}: expected {part:?} in {stderr}", case.name);
+        }
+        assert!(!stderr.contains("panicked"), "{}: {stderr}", case.name);
+    }
+}
+
+#[test]
+fn a_logdir_that_holds_a_run_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("photos");
+    good(&data);
+    fs::write(folder.path().join("event.log"), "precious").unwrap();
+    let output = Command::cargo_bin("imagenet18")
+        .unwrap()
+        .arg("train")
+        .arg(&data)
+        .args(["--arch", "resnet18", "--phases", PHASES, "--logdir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("holds a run"));
+    assert_eq!(fs::read_to_string(folder.path().join("event.log")).unwrap(), "precious");
+}
+
+#[test]
+fn a_dry_run_reads_no_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("photos");
+    for split in ["train/cat", "train/dog", "val/cat", "val/dog"] {
+        fs::create_dir_all(data.join(split)).unwrap();
+        for name in ["a.jpg", "b.jpg"] {
+            fs::write(data.join(split).join(name), "no image").unwrap();
+        }
+    }
+    let mut command = Command::cargo_bin("imagenet18").unwrap();
+    command.arg("train").arg(&data).args(["--dry-run", "--phases", PHASES]).assert().success();
+}
+
+#[test]
+fn an_unknown_recipe_names_the_known_ones() {
+    let mut command = Command::cargo_bin("imagenet18").unwrap();
+    let output = command.args(["train", "--dry-run", "--images", "9", "--recipe", "fast"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("seed-8gpu") && stderr.contains("`fast`"), "{stderr}");
+}

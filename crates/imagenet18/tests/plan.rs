@@ -1,0 +1,69 @@
+//! `train --dry-run` and `recipes`: what they print, without an image at hand.
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+fn imagenet18() -> Command {
+    Command::cargo_bin("imagenet18").unwrap()
+}
+
+fn plan(arguments: &[&str]) -> Vec<Value> {
+    let output = imagenet18().args(["train", "--dry-run", "--json"]).args(arguments).assert().success();
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_seed_schedule_on_eight_devices() {
+    let epochs = plan(&["--recipe", "seed-8gpu", "--images", "1281167", "--world", "8"]);
+    assert_eq!(epochs.len(), 28);
+    let first = &epochs[0];
+    // 1,281,167 images over 8 devices are 160,146 each, in batches of 512 that is 313 steps.
+    assert_eq!(
+        (first["size"].as_u64(), first["batch"].as_u64(), first["steps"].as_u64()),
+        (Some(128), Some(512), Some(313))
+    );
+    assert_eq!((first["train_dir"].as_str(), first["val_batch"].as_u64()), (Some("-sz/160"), Some(512)));
+    // From 1 to 2 over 7 epochs: the first step is 1 + 1 / (7 · 313).
+    assert!((first["lr_first"].as_f64().unwrap() - (1.0 + 1.0 / 2191.0)).abs() < 1e-12);
+    let last = &epochs[27];
+    assert_eq!((last["size"].as_u64(), last["rect_val"].as_bool()), (Some(288), Some(true)));
+    assert_eq!((last["train_dir"].as_str(), last["min_scale"].as_f64()), (Some(""), Some(0.5)));
+    assert!((last["lr_last"].as_f64().unwrap() - 0.00025).abs() < 1e-12);
+    let keys: Vec<&String> = first.as_object().unwrap().keys().collect();
+    let expected = [
+        "batch",
+        "epoch",
+        "lr_first",
+        "lr_last",
+        "min_scale",
+        "rect_val",
+        "size",
+        "steps",
+        "train_dir",
+        "val_batch",
+        "val_dir",
+    ];
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn phases_toml_and_preset_make_one_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = imagenet18().args(["recipes", "cloud-4gpu", "--toml"]).output().unwrap().stdout;
+    let file = folder.path().join("cloud.toml");
+    std::fs::write(&file, toml).unwrap();
+    let phases = String::from_utf8(imagenet18().args(["recipes", "cloud-4gpu"]).output().unwrap().stdout).unwrap();
+    let size = ["--images", "100000", "--world", "4"];
+    let by_name = plan(&[&["--recipe", "cloud-4gpu"][..], &size].concat());
+    assert_eq!(plan(&[&["--recipe", file.to_str().unwrap()][..], &size].concat()), by_name);
+    assert_eq!(plan(&[&["--phases", &phases][..], &size].concat()), by_name);
+}
+
+#[test]
+fn recipes_lists_every_schedule_with_what_it_reached() {
+    let text = String::from_utf8(imagenet18().arg("recipes").output().unwrap().stdout).unwrap();
+    for part in ["seed-8gpu", "cloud-4gpu", "1-machine", "4-machines", "8-machines", "16-machines", "93.018 %"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+}
