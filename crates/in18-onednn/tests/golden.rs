@@ -6,7 +6,7 @@ use in18_optim::{Parameter, Sgd};
 use in18_program::{Arch, Mode, Model, Size};
 use in18_tensor::DType;
 use in18_testkit::generator::Start;
-use in18_testkit::golden::{FP32_TOLERANCE, GoldenCase, GoldenError};
+use in18_testkit::golden::{FP32_TOLERANCE, GoldenCase, GoldenError, Summary};
 
 /// Everything that departs from the reference by more than it may, and the worst that does not.
 #[derive(Default)]
@@ -64,9 +64,18 @@ fn check_plain(case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     let logits = model.logits(Mode::Training, size(case)).unwrap();
     let tolerance = if bf16 { plain.logits.summary.bf16_tolerance() } else { FP32_TOLERANCE };
     findings.note(case, plain.logits.check(&logits, tolerance));
+    let yardstick = root_mean_square(plain.gradients.iter().map(|summary| summary.bf16));
+    let mut distances = Vec::new();
     for summary in &plain.gradients {
-        let tolerance = if bf16 { summary.bf16_tolerance() } else { FP32_TOLERANCE };
-        findings.note(case, summary.check(&model.gradient(&summary.name).unwrap(), tolerance));
+        let tolerance = if bf16 { gradient_tolerance_in_bf16(summary, yardstick) } else { FP32_TOLERANCE };
+        let result = summary.check(&model.gradient(&summary.name).unwrap(), tolerance);
+        distances.extend(result.iter().map(|deviation| deviation.l2));
+        findings.note(case, result);
+    }
+    if bf16 {
+        let ours = root_mean_square(distances.into_iter());
+        println!("{}: root mean square error of the gradients {ours:.4}, PyTorch's bf16 {yardstick:.4}", case.name);
+        assert!(ours <= 1.25 * yardstick, "{}: expected at most 1.25 times {yardstick:.4}, got {ours:.4}", case.name);
     }
     assert_eq!(plain.gradients.len(), model.parameters().entries().len());
     for summary in &plain.statistics {
@@ -97,6 +106,18 @@ fn check_training(case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     let logits = model.logits(Mode::Evaluation, size(case)).unwrap();
     let tolerance = if bf16 { case.training.logits.summary.bf16_tolerance() } else { FP32_TOLERANCE };
     findings.note(case, case.training.logits.check(&logits, tolerance));
+}
+
+/// What bf16 explains in one gradient: thrice PyTorch's own bf16 error, and one rounding. Which tensors it strikes is
+/// chance (a ReLU that flips changes whole channels), so where PyTorch was lucky, the root mean square of its errors over
+/// all of the case's gradients counts; ours is held to 1.25 times that as a whole.
+fn gradient_tolerance_in_bf16(summary: &Summary, yardstick: f64) -> f64 {
+    3.0 * summary.bf16.max(yardstick) + 1.0 / 256.0
+}
+
+fn root_mean_square(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len() as f64;
+    (values.map(|value| value * value).sum::<f64>() / count).sqrt()
 }
 
 /// What bf16 explains in a loss: one number may be right by luck, so the worst of PyTorch's bf16 errors in the case's

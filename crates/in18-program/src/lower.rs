@@ -1,6 +1,6 @@
 //! A network at one size becomes a flat list of operations over planned memory.
 //!
-//! Each kind of layer has its forward and its backward half side by side in [`Lowering`]. The backward pass is the
+//! Each kind of layer has its forward and its backward half side by side in `Lowering`. The backward pass is the
 //! forward list walked from its end: a layer takes the gradients that its readers left for its output and leaves
 //! gradients for its inputs. What the backward half needs of the forward half lives until then; the planner sees that
 //! from who reads it.

@@ -34,7 +34,7 @@ const RULES: [Rule; 16] = [
     Rule { name: "in18-optim", may_use: These(&["in18-tensor", "in18-kernels"]) },
     Rule { name: "in18-onednn", may_use: These(&["in18-tensor", "in18-kernels"]) },
     Rule { name: "in18-record", may_use: These(&[]) },
-    Rule { name: "in18-demo", may_use: These(&["in18-random"]) },
+    Rule { name: "in18-demo", may_use: These(&[]) },
     Rule { name: "in18-train", may_use: AllButProviders },
     Rule { name: "imagenet18", may_use: All },
     Rule { name: "in18-testkit", may_use: These(&["in18-tensor", "in18-kernels"]) },
