@@ -17,8 +17,8 @@ const PHASES: &str = "[
     {'ep': (0, 3), 'lr': (0.05, 0.15)},
     {'ep': (3, 14), 'lr': (0.15, 0.03)},
     {'ep': 11, 'sz': 64, 'bs': 32, 'min_scale': 0.5},
-    {'ep': (14, 18), 'lr': (0.03, 0.001)},
-    {'ep': 15, 'sz': 72, 'bs': 32, 'min_scale': 0.5, 'rect_val': True},
+    {'ep': (14, 22), 'lr': (0.03, 0.001)},
+    {'ep': 16, 'sz': 72, 'bs': 32, 'min_scale': 0.4, 'rect_val': True},
 ]";
 
 /// Top-1, in percent, that the demo promises.
