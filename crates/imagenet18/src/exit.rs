@@ -60,7 +60,7 @@ pub fn report_usage(error: &clap::Error) -> ExitCode {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    error.chain().find_map(|cause| cause_code(cause)).unwrap_or(MACHINE)
+    error.chain().find_map(cause_code).unwrap_or(MACHINE)
 }
 
 fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {

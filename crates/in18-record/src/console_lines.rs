@@ -84,7 +84,7 @@ mod tests {
         Saved parameters: runs/a/model.safetensors
         Everything is in runs/a
         Warning: 2 photos were skipped
-        Trained 2 epochs in 0:09: top-1 77.500 %, top-5 97.500 %; training 0:06, of it waiting for data 0.8 %, validation 0:03, peak memory 234 MB
+        Trained 2 epochs in 0:09: top-1 77.500 %, top-5 97.500 %; training 0:06 at 32.0 images/s, 0.8 % of it waiting for data, validation 0:03, peak memory 234 MB
         ");
     }
 }

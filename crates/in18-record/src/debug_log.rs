@@ -131,7 +131,7 @@ mod tests {
         2026-02-03T04:05:15.000Z      9.000 Saved parameters: runs/a/model.safetensors
         2026-02-03T04:05:15.000Z      9.000 Everything is in runs/a
         2026-02-03T04:05:15.000Z      9.000 Warning: 2 photos were skipped
-        2026-02-03T04:05:15.250Z      9.250 Trained 2 epochs in 0:09: top-1 77.500 %, top-5 97.500 %; training 0:06, of it waiting for data 0.8 %, validation 0:03, peak memory 234 MB
+        2026-02-03T04:05:15.250Z      9.250 Trained 2 epochs in 0:09: top-1 77.500 %, top-5 97.500 %; training 0:06 at 32.0 images/s, 0.8 % of it waiting for data, validation 0:03, peak memory 234 MB
         ");
     }
 

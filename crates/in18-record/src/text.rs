@@ -73,12 +73,14 @@ pub(crate) fn run_end(run: &RunEnd) -> String {
         None => String::new(),
     };
     format!(
-        "Trained {} epochs in {}: top-1 {:.3} %, top-5 {:.3} %; training {}, of it waiting for data {:.1} %, validation {}{memory}",
+        "Trained {} epochs in {}: top-1 {:.3} %, top-5 {:.3} %; training {} at {:.1} images/s, {:.1} % of it \
+         waiting for data, validation {}{memory}",
         run.epochs,
         duration(run.seconds),
         run.top1,
         run.top5,
         duration(run.train_seconds),
+        run.images_seen as f64 / run.train_seconds,
         percent(run.data_seconds, run.train_seconds),
         duration(run.eval_seconds)
     )

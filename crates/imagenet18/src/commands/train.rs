@@ -1,7 +1,7 @@
 //! `imagenet18 train`: from arguments to a trained network.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use in18_program::initial::Initialization;
@@ -96,24 +96,9 @@ impl Run {
         let saved = logdir.parameters();
         save_parameters(&saved, &model, self.arch.name(), data.classes(), outcome.steps)?;
         print!("{}", epoch_table(&outcome.epochs));
-        print_totals(&outcome, logdir.path(), &saved);
+        println!("network {}, logs in {}", saved.display(), logdir.path().display());
         Ok(outcome)
     }
-}
-
-fn print_totals(outcome: &Outcome, logdir: &Path, saved: &Path) {
-    let end = &outcome.end;
-    let rate = end.images_seen as f64 / end.train_seconds;
-    let waiting = 100.0 * end.data_seconds / end.train_seconds;
-    println!(
-        "{} epochs in {:.1} s: training {:.1} s ({rate:.1} images/s, {waiting:.1} % of it waiting for data), \
-         validation {:.1} s",
-        end.epochs, end.seconds, end.train_seconds, end.eval_seconds
-    );
-    if let Some(bytes) = end.peak_rss_bytes {
-        println!("peak memory {:.0} MB", bytes as f64 / 1e6);
-    }
-    println!("network {}, logs in {}", saved.display(), logdir.display());
 }
 
 fn default_logdir(arch: Arch) -> PathBuf {
