@@ -23,6 +23,7 @@ use std::ops::Range;
 
 use in18_tensor::{ArenaId, DType, Region, Shape, Tensor};
 
+use self::check::Checker;
 use self::memory::Memory;
 use crate::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
 
@@ -102,7 +103,8 @@ impl Kernels for Reference {
 
     fn compile(&mut self, ops: &[Op]) -> Result<ProgramId, KernelError> {
         for op in ops {
-            operation(op).check()?;
+            op.check()?;
+            check_workspace(op)?;
         }
         self.programs.push(Some(ops.to_vec()));
         Ok(ProgramId(self.programs.len() as u32 - 1))
@@ -145,6 +147,16 @@ trait Operation {
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError>;
 }
 
+impl Op {
+    /// Whether shapes, types and formats of the operands fit together. Every provider asks before it compiles.
+    ///
+    /// # Errors
+    /// [`KernelError::Operand`], which names the operand.
+    pub fn check(&self) -> Result<(), KernelError> {
+        operation(self).check()
+    }
+}
+
 fn operation(op: &Op) -> &dyn Operation {
     match op {
         Op::Normalize(op) => op,
@@ -168,6 +180,16 @@ fn operation(op: &Op) -> &dyn Operation {
         Op::CrossEntropy(op) => op,
         Op::CrossEntropyBackward(op) => op,
     }
+}
+
+/// How long a workspace must be is each provider's own affair.
+fn check_workspace(op: &Op) -> Result<(), KernelError> {
+    let (workspace, dst) = match op {
+        Op::MaxPool(op) => (&op.workspace, &op.dst),
+        Op::MaxPoolBackward(op) => (&op.workspace, &op.ddst),
+        _ => return Ok(()),
+    };
+    Checker::new(op.name(), dst).workspace(workspace, dst.shape.elements() * MAX_POOL_INDEX_BYTES)
 }
 
 fn same_length(what: &'static str, expected: usize, got: usize) -> Result<(), KernelError> {

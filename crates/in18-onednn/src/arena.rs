@@ -1,6 +1,6 @@
 //! Blocks of memory: aligned, zeroed, on huge pages where the system grants them.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::alloc::{Layout, alloc, dealloc};
 
 use in18_kernels::KernelError;
 use in18_tensor::Region;
@@ -25,14 +25,17 @@ impl Arena {
         let alignment = if bytes >= HUGE_PAGE { HUGE_PAGE } else { PAGE };
         let layout = Layout::from_size_align(bytes.max(1), alignment).map_err(|_| out_of_memory())?;
         // SAFETY: the layout's size is not zero.
-        let start = unsafe { alloc_zeroed(layout) };
+        let start = unsafe { alloc(layout) };
         if start.is_null() {
             return Err(out_of_memory());
         }
         if bytes >= HUGE_PAGE {
+            // Before the first touch, which decides what kind of page it is.
             // SAFETY: the range was just allocated; the advice changes no content, and may be refused.
             unsafe { libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE) };
         }
+        // SAFETY: the block was just allocated with this size.
+        unsafe { start.write_bytes(0, layout.size()) };
         Ok(Arena { start, layout })
     }
 

@@ -14,7 +14,7 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The widest that both this CPU and the library's limit allow.
+    /// The widest that this CPU has; AVX-512 only if the library uses it too, since the layouts are the library's.
     pub fn detect() -> Self {
         let allowed = library_isa();
         let has_avx512 = is_x86_feature_detected!("avx512f")

@@ -10,7 +10,7 @@ use crate::integers;
 use crate::isa::{self, Isa};
 use crate::layout::{Layout, plain};
 use crate::ops;
-use crate::safe::{self, Attributes, Call, Engine, MemoryDesc, PrimitiveDesc, Stream};
+use crate::safe::{self, Attributes, Call, Engine, MemoryDesc, PROVIDER, PrimitiveDesc, Stream};
 use crate::step::{Block, Context, Step};
 use crate::sys;
 use crate::threads::{self, Shared, parallel, part};
@@ -19,16 +19,18 @@ use crate::weights::WeightCopies;
 
 /// oneDNN on this machine's cores.
 pub struct OneDnn {
-    context: Context,
-    /// Programs by id; a released one leaves a gap.
+    /// Programs by id; a released one leaves a gap, so that no id ever means another program. They are dropped before
+    /// the engine that they were made on.
     programs: Vec<Option<Compiled>>,
+    context: Context,
 }
 
 /// A program: the steps of each operation.
 type Compiled = Vec<Vec<Box<dyn Step>>>;
 
 impl OneDnn {
-    /// A provider on `threads` threads, or on as many as there are cores.
+    /// A provider on `threads` threads; without a number, on as many as OpenMP takes by itself. The number holds for the
+    /// whole process: there is one OpenMP runtime.
     pub fn new(threads: Option<usize>) -> Result<Self, KernelError> {
         if let Some(threads) = threads {
             threads::set_threads(threads);
@@ -48,14 +50,17 @@ impl OneDnn {
     }
 
     /// Copies between a tensor's own layout and row-major fp32, in the direction that `from` and `to` say.
-    fn reorder(&self, from: (&MemoryDesc, *mut u8), to: (&MemoryDesc, *mut u8)) -> Result<(), KernelError> {
+    ///
+    /// # Safety
+    /// Both addresses must be valid for the bytes of their descriptions, `to` for writes.
+    unsafe fn reorder(&self, from: (&MemoryDesc, *mut u8), to: (&MemoryDesc, *mut u8)) -> Result<(), KernelError> {
         let context = &self.context;
         let desc = PrimitiveDesc::reorder(from.0, to.0, &context.engine, &context.attributes)?;
         let scratchpad = desc.operand(sys::QUERY_SCRATCHPAD)?;
         let scratch = Arena::new(scratchpad.bytes())?;
         let operands = [(sys::ARG_SRC, from.0), (sys::ARG_DST, to.0), (sys::ARG_SCRATCHPAD, &scratchpad)];
         let call = Call::new(&desc, &operands, &context.engine, "reorder")?;
-        // SAFETY: the callers give addresses of memory as long as the descriptions say, which nobody else uses.
+        // SAFETY: by the caller's promise; the scratch memory was just made.
         unsafe { call.run(&context.stream, &[from.1, to.1, scratch.start()]) }
     }
 
@@ -149,8 +154,8 @@ impl Kernels for OneDnn {
         let desc = self.movable(tensor)?;
         let rows = plain(tensor.shape.extents(), DType::F32)?;
         let address = self.context.address(&tensor.region)?;
-        // The reorder only reads its source.
-        self.reorder((&rows, values.as_ptr().cast_mut().cast()), (&desc, address))?;
+        // SAFETY: `values` has the shape's elements and is only read; `movable` compared the region.
+        unsafe { self.reorder((&rows, values.as_ptr().cast_mut().cast()), (&desc, address))? };
         self.context.block_mut(tensor.region.arena)?.generation += 1;
         Ok(())
     }
@@ -164,19 +169,23 @@ impl Kernels for OneDnn {
         let desc = self.movable(tensor)?;
         let rows = plain(tensor.shape.extents(), DType::F32)?;
         let mut values = vec![0f32; tensor.shape.elements()];
-        self.reorder((&desc, self.context.address(&tensor.region)?), (&rows, values.as_mut_ptr().cast()))?;
+        let address = self.context.address(&tensor.region)?;
+        // SAFETY: as in `import`.
+        unsafe { self.reorder((&desc, address), (&rows, values.as_mut_ptr().cast()))? };
         Ok(values)
     }
 
     fn compile(&mut self, ops: &[Op]) -> Result<ProgramId, KernelError> {
-        let steps =
-            ops.iter().map(|op| ops::compile(op, &mut self.context)).collect::<Result<Vec<_>, KernelError>>()?;
-        let free = self.programs.iter().position(Option::is_none).unwrap_or(self.programs.len());
-        if free == self.programs.len() {
-            self.programs.push(None);
-        }
-        self.programs[free] = Some(steps);
-        Ok(ProgramId(free as u32))
+        let compile = |op: &Op| {
+            op.check()?;
+            for tensor in op.reads().iter().chain(&op.writes()) {
+                self.context.operand(&tensor.region)?;
+            }
+            ops::compile(op, &mut self.context)
+        };
+        let steps = ops.iter().map(compile).collect::<Result<Vec<_>, KernelError>>()?;
+        self.programs.push(Some(steps));
+        Ok(ProgramId(self.programs.len() as u32 - 1))
     }
 
     fn release(&mut self, program: ProgramId) {
@@ -187,7 +196,9 @@ impl Kernels for OneDnn {
 
     fn run(&mut self, program: ProgramId, ops: Range<usize>) -> Result<(), KernelError> {
         let steps = self.programs.get(program.0 as usize).and_then(Option::as_ref);
-        let steps = steps.and_then(|steps| steps.get(ops)).ok_or(KernelError::NoSuchProgram(program.0))?;
+        let steps = steps.ok_or(KernelError::NoSuchProgram(program.0))?;
+        let (what, expected, got) = ("operations of a program", steps.len(), ops.end);
+        let steps = steps.get(ops).ok_or(KernelError::Length { what, expected, got })?;
         for step in steps.iter().flatten() {
             step.run(&mut self.context)?;
         }
@@ -199,6 +210,19 @@ impl Kernels for OneDnn {
         for update in updates {
             check_length("velocity, in bytes", update.parameter.bytes, update.velocity.bytes)?;
             check_length("gradient, in bytes", update.parameter.bytes, update.gradient.bytes)?;
+            let (w, v, g) = (&update.parameter, &update.velocity, &update.gradient);
+            if w.overlaps(v) || w.overlaps(g) || v.overlaps(g) {
+                return Err(KernelError::Unsupported {
+                    provider: PROVIDER,
+                    what: "an update whose parameters, velocities and gradients overlap".to_owned(),
+                    remedy: "this is an error of the caller",
+                });
+            }
+            for region in [w, v, g] {
+                context.operand(region)?;
+            }
+        }
+        for update in updates {
             let w = Shared::<f32>::new(context.address(&update.parameter)?);
             let v = Shared::<f32>::new(context.address(&update.velocity)?);
             let g = Shared::<f32>::new(context.address(&update.gradient)?);

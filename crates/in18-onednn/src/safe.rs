@@ -317,7 +317,7 @@ impl Call {
     /// Each address must be valid for the bytes of its operand's description, for writes where the primitive
     /// writes, and no other thread may use those bytes meanwhile.
     pub unsafe fn run(&self, stream: &Stream, addresses: &[*mut u8]) -> Result<(), KernelError> {
-        debug_assert_eq!(addresses.len(), self.memories.len());
+        assert_eq!(addresses.len(), self.memories.len(), "one address an operand");
         for (memory, &address) in self.memories.iter().zip(addresses) {
             // SAFETY: the memory is alive; the address is valid by the caller's promise.
             let status = unsafe { sys::dnnl_memory_set_data_handle(memory.0, address.cast()) };

@@ -1,12 +1,12 @@
 //! What a compiled operation is made of, and the memory that it runs on.
 
 use in18_kernels::KernelError;
-use in18_tensor::{ArenaId, Region};
+use in18_tensor::{ALIGNMENT, ArenaId, Region};
 
 use crate::arena::Arena;
 use crate::isa::Isa;
 use crate::layout::Layout;
-use crate::safe::{Attributes, Call, Engine, Stream};
+use crate::safe::{Attributes, Call, Engine, PROVIDER, Stream};
 use crate::weights::{CopyId, WeightCopies};
 
 /// One thing to do, with everything prepared that can be.
@@ -16,13 +16,17 @@ pub trait Step {
 }
 
 /// The memory and the library's objects that steps share.
+///
+/// Fields are dropped in the order of their declaration: what was made on the engine goes before it.
 pub struct Context {
-    /// The CPU.
-    pub engine: Engine,
-    /// The queue.
-    pub stream: Stream,
+    /// Convolution weights as the primitives want them.
+    pub weights: WeightCopies,
     /// What primitives have in common.
     pub attributes: Attributes,
+    /// The queue.
+    pub stream: Stream,
+    /// The CPU.
+    pub engine: Engine,
     /// The instructions of our own loops.
     pub isa: Isa,
     /// The layout of activations.
@@ -31,8 +35,6 @@ pub struct Context {
     pub arenas: Vec<Block>,
     /// Room that a step uses and leaves; as large as the largest need of a compiled step.
     pub scratch: Arena,
-    /// Convolution weights as the primitives want them.
-    pub weights: WeightCopies,
 }
 
 /// An arena and how often its content was changed from outside the programs.
@@ -57,6 +59,18 @@ impl Context {
     /// Where a region lies now.
     pub fn address(&self, region: &Region) -> Result<*mut u8, KernelError> {
         self.block(region.arena)?.arena.address(region)
+    }
+
+    /// Where an operand lies now. Operands start at multiples of [`ALIGNMENT`], which loops rely on.
+    pub fn operand(&self, region: &Region) -> Result<*mut u8, KernelError> {
+        if region.offset.is_multiple_of(ALIGNMENT) {
+            return self.address(region);
+        }
+        Err(KernelError::Unsupported {
+            provider: PROVIDER,
+            what: format!("an operand at byte {}, which is no multiple of {ALIGNMENT}", region.offset),
+            remedy: "this is an error of the caller",
+        })
     }
 
     /// Makes sure that steps find `bytes` of scratch memory.

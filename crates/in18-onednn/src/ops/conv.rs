@@ -124,7 +124,8 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
 }
 
 /// oneDNN 3.2's generated bf16 code for the weight gradient adds a wrong term to one tap of a strided 3×3 kernel if the
-/// image is a single pixel (images of 16 pixels or less reach that in a ResNet's last stage). Its plain code is right.
+/// image is one pixel high or wide (images of 16 pixels or less reach that in a ResNet's last stage). Its plain code is
+/// right.
 fn is_miscomputed(op: &ConvBackwardWeight) -> bool {
     op.src.dtype == DType::Bf16 && op.window.stride > 1 && (op.src.shape[2] == 1 || op.src.shape[3] == 1)
 }
