@@ -68,6 +68,10 @@ pub struct TrainArgs {
     #[arg(long, short = 'j', value_name = "N")]
     pub workers: Option<NonZeroUsize>,
 
+    /// Threads that compute [default: as many as there are cores]. The result depends on it in its last bits.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+
     /// Seed of initial weights, order and augmentation: the same seed gives the same network, bit for bit.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -76,8 +80,8 @@ pub struct TrainArgs {
     #[arg(long, short = 'p', value_name = "N", default_value = "10")]
     pub print_freq: NonZeroUsize,
 
-    /// End each epoch after ten batches, to try a schedule out.
-    #[arg(long)]
+    /// End each epoch after ten batches, to try a schedule out; rates are those of the whole epoch's first steps.
+    #[arg(long, conflicts_with = "dry_run")]
     pub short_epoch: bool,
 
     /// Where logs and the trained network go; made if it is not there [default: runs/ARCH-TIME].
@@ -115,6 +119,10 @@ pub struct DemoArgs {
     /// Threads that decode images [default: as many as there are cores].
     #[arg(long, short = 'j', value_name = "N")]
     pub workers: Option<NonZeroUsize>,
+
+    /// Threads that compute [default: as many as there are cores]. The result depends on it in its last bits.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
 
     /// Seed of the network, the order and the augmentation.
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -18,7 +18,7 @@ pub struct Engine {
 
 /// Chooses the provider and resolves the precision against what it computes natively.
 pub fn choose(precision: Precision, threads: Option<NonZeroUsize>) -> Result<Engine, KernelError> {
-    let kernels = OneDnn::new(threads.map(NonZeroUsize::get))?;
+    let kernels = OneDnn::new(Some(threads.unwrap_or_else(cores).get()))?;
     let native = kernels.native(DType::Bf16);
     let dtype = match precision {
         Precision::Fp32 => DType::F32,
@@ -35,7 +35,7 @@ pub fn choose(precision: Precision, threads: Option<NonZeroUsize>) -> Result<Eng
     Ok(Engine { kernels: Box::new(kernels), dtype })
 }
 
-/// As many as there are cores.
+/// As many as there are cores that this process may use, container limits included.
 pub fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }

@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 use in18_kernels::KernelError;
+use in18_loader::LoadError;
 use in18_program::ProgramError;
 use in18_record::RecordError;
 use in18_train::TrainError;
+
+use crate::output;
 
 /// The table, as `--help` shows it.
 pub const HELP: &str = "Exit codes:
@@ -38,9 +41,9 @@ impl std::error::Error for Usage {}
 
 /// Prints an error as one line on standard error and returns its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    // `{:#}` joins the chain of causes with colons, so that it stays one line.
-    let line = format!("{error:#}").replace('\n', " ");
-    eprintln!("error: {line}");
+    // Messages carry their causes themselves, so the outermost one says it all; a cause may still have several lines.
+    let line = error.to_string().replace('\n', " ");
+    output::complain(&format!("error: {line}"));
     ExitCode::from(code(error))
 }
 
@@ -55,7 +58,7 @@ pub fn report_usage(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let mistake = text.split("\n\n").next().unwrap_or(&text);
     let words: Vec<&str> = mistake.split_whitespace().collect();
-    eprintln!("{}; `--help` lists what there is", words.join(" "));
+    output::complain(&format!("{}; `--help` lists what there is", words.join(" ")));
     ExitCode::from(USAGE)
 }
 
@@ -66,9 +69,10 @@ fn code(error: &anyhow::Error) -> u8 {
 fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<TrainError>() {
         return Some(match error {
-            TrainError::Data(_) | TrainError::Load(_) | TrainError::Batches(_) | TrainError::Changed { .. } => DATA,
-            TrainError::Plan(_) => USAGE,
-            TrainError::NotFinite { .. } => DIVERGED,
+            TrainError::Load(LoadError::Spawn { .. } | LoadError::Panic { .. } | LoadError::Plan { .. }) => MACHINE,
+            TrainError::Data(_) | TrainError::Load(_) => DATA,
+            TrainError::Plan(_) | TrainError::Batches(_) => USAGE,
+            TrainError::NotFinite { .. } | TrainError::ValidationNotFinite { .. } => DIVERGED,
             TrainError::Write { .. } => WRITE,
             TrainError::Program(error) => program_code(error),
             TrainError::Layout { .. } => MACHINE,
@@ -93,7 +97,7 @@ fn program_code(error: &ProgramError) -> u8 {
     match error {
         ProgramError::Kernel(error) => kernel_code(error),
         ProgramError::ImageTooSmall { .. } => USAGE,
-        ProgramError::NoSuchParameter(_) | ProgramError::Length { .. } => MACHINE,
+        ProgramError::NoSuchParameter(_) | ProgramError::Length { .. } | ProgramError::NotPrepared => MACHINE,
     }
 }
 

@@ -11,6 +11,11 @@ use in18_train::TrainError;
 
 use crate::exit::Usage;
 
+/// A folder's name made unique by the time of day: `prefix-20181031-235959`, UTC.
+pub fn stamped(prefix: &str) -> PathBuf {
+    PathBuf::from(format!("{prefix}-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")))
+}
+
 /// A run's folder.
 pub struct Logdir {
     path: PathBuf,
@@ -19,7 +24,7 @@ pub struct Logdir {
 impl Logdir {
     /// Makes the folder, if need be. One that holds a run already is refused: nothing is overwritten.
     pub fn create(path: &Path) -> Result<Self> {
-        fs::create_dir_all(path).map_err(|source| TrainError::Write { path: path.to_owned(), source })?;
+        fs::create_dir_all(path).map_err(|cause| TrainError::Write { path: path.to_owned(), cause })?;
         let logdir = Logdir { path: path.to_owned() };
         if logdir.event_log().exists() {
             let path = path.display();

@@ -7,6 +7,7 @@ mod commands;
 mod engine;
 mod exit;
 mod logdir;
+mod output;
 mod schedule;
 
 use std::process::ExitCode;

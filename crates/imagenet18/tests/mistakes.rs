@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use assert_cmd::Command;
 use in18_testkit::images::write_class_folders;
@@ -148,6 +149,9 @@ fn each_mistake_is_one_line_and_a_code() {
             assert!(stderr.contains(part), "{}: expected {part:?} in {stderr}", case.name);
         }
         assert!(!stderr.contains("panicked"), "{}: {stderr}", case.name);
+        let message = after[0];
+        let tail = &message[message.len().saturating_sub(40)..];
+        assert_eq!(message.matches(tail).count(), 1, "{}: says something twice: {stderr}", case.name);
     }
 }
 
@@ -182,6 +186,17 @@ fn a_dry_run_reads_no_image() {
     }
     let mut command = Command::cargo_bin("imagenet18").unwrap();
     command.arg("train").arg(&data).args(["--dry-run", "--phases", PHASES]).assert().success();
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("imagenet18"));
+    command.args(["train", "--dry-run", "--images", "1281167", "--recipe", "1-machine", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert!(output.status.success());
 }
 
 #[test]

@@ -61,7 +61,8 @@ fn a_run_prints_the_table_and_leaves_its_files() {
     assert_eq!(header["layer1.0.conv1.weight"]["shape"], serde_json::json!([64, 64, 3, 3]));
     assert_eq!(header["fc.weight"]["shape"], serde_json::json!([3, 512]));
     assert_eq!(header["bn1.num_batches_tracked"]["dtype"], "I64");
-    assert_eq!(header["__metadata__"]["arch"], "resnet18");
+    let about: Value = serde_json::from_str(header["__metadata__"]["imagenet18"].as_str().unwrap()).unwrap();
+    assert_eq!(about, serde_json::json!({ "arch": "resnet18", "classes": ["class00", "class01", "class02"] }));
 }
 
 #[test]

@@ -2,11 +2,11 @@
 //! of SGD. The golden files and how they were made: `in18-testkit`, `scripts/golden/networks.py`.
 
 use in18_onednn::OneDnn;
-use in18_optim::{Parameter, Sgd};
 use in18_program::{Arch, Mode, Model, Size};
 use in18_tensor::DType;
 use in18_testkit::generator::Start;
 use in18_testkit::golden::{FP32_TOLERANCE, GoldenCase, GoldenError, Summary};
+use in18_train::optimizer;
 
 /// Everything that departs from the reference by more than it may, and the worst that does not.
 #[derive(Default)]
@@ -89,12 +89,7 @@ fn check_plain(case: &GoldenCase, dtype: DType, findings: &mut Findings) {
 fn check_training(case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     let bf16 = dtype == DType::Bf16;
     let mut model = model(case, dtype, Start::Bn0);
-    let parameters = model.parameters().entries().iter().map(|entry| Parameter {
-        offset: entry.offset,
-        bytes: entry.bytes(),
-        weight_decay: if entry.role.is_batch_norm() { 0.0 } else { case.weight_decay as f32 },
-    });
-    let optimizer = Sgd::new(parameters.collect::<Vec<_>>(), case.momentum as f32);
+    let optimizer = optimizer(&model, case.momentum as f32, case.weight_decay as f32, true);
     for (step, expected) in case.training.losses.iter().enumerate() {
         let metrics = model.train_step(size(case), &case.images(step), &labels(case, step)).unwrap();
         model.update(&optimizer.updates(case.learning_rate as f32, model.trainable_arenas())).unwrap();

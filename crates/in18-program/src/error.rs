@@ -22,6 +22,9 @@ pub enum ProgramError {
     /// There is no parameter or statistic of this name.
     #[error("there is no parameter named {0}")]
     NoSuchParameter(String),
+    /// Results of a program that does not exist.
+    #[error("no step of this mode and size has been prepared")]
+    NotPrepared,
     /// Values of another number than the parameter's elements.
     #[error("{name}: expected {expected} values, got {got}")]
     Length {

@@ -154,10 +154,11 @@ impl Model {
         self.step(Mode::Evaluation, size, pixels, labels)
     }
 
-    /// The logits (N, K) that the last step of this mode and size left.
-    pub fn logits(&mut self, mode: Mode, size: Size) -> Result<Vec<f32>, ProgramError> {
-        self.prepare(mode, size)?;
-        Ok(self.kernels.export(&self.programs[&(mode, size)].lowered.logits)?)
+    /// The logits (N, K) of the last step, which must have been of this mode and size: all programs share one work
+    /// arena.
+    pub fn logits(&self, mode: Mode, size: Size) -> Result<Vec<f32>, ProgramError> {
+        let program = self.programs.get(&(mode, size)).ok_or(ProgramError::NotPrepared)?;
+        Ok(self.kernels.export(&program.lowered.logits)?)
     }
 
     /// Updates parameters from gradients.

@@ -46,9 +46,4 @@ impl Laps {
         let now = self.clock.seconds();
         now - std::mem::replace(&mut self.last, now)
     }
-
-    /// Seconds since the last lap, without ending it.
-    pub fn since(&self) -> f64 {
-        self.clock.seconds() - self.last
-    }
 }

@@ -40,28 +40,26 @@ pub enum TrainError {
         /// In force at the step.
         rate: f64,
     },
-    /// Images came or went between planning and training.
+    /// The network gives nonsense on validation images: the epoch's last update broke it.
     #[error(
-        "epoch {epoch}: planned {planned} steps, but the images in {folder} now make {found}: leave the folders \
-         unchanged while a run uses them"
+        "the validation loss became {loss} after epoch {epoch}, which ended at learning rate {rate}: lower 'lr' in the \
+         phases around this epoch, or warm up over more epochs"
     )]
-    Changed {
+    ValidationNotFinite {
         /// Counted from 0.
         epoch: usize,
-        /// Steps by the plan.
-        planned: usize,
-        /// Steps that the images make.
-        found: usize,
-        /// The training folder.
-        folder: PathBuf,
+        /// The mean loss.
+        loss: f64,
+        /// At the epoch's last step.
+        rate: f64,
     },
     /// A file could not be written.
-    #[error("{path}: cannot write it: {source}; choose another folder with --logdir, or make room")]
+    #[error("{path}: cannot write it: {cause}; choose another folder with --logdir, or make room")]
     Write {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Parameters could not be laid out as a file.
     #[error("{path}: cannot lay out the parameters: {reason}")]

@@ -12,11 +12,13 @@
 mod clock;
 mod data;
 mod error;
+mod memory;
 mod save;
 mod tally;
 mod trainer;
 
 pub use data::Data;
 pub use error::TrainError;
+pub use memory::peak_rss_bytes;
 pub use save::{save_parameters, write_whole};
-pub use trainer::{Hyperparameters, Outcome, Trainer, peak_rss_bytes};
+pub use trainer::{Outcome, RunOptions, Trainer, optimizer};

@@ -12,7 +12,8 @@ use safetensors::tensor::TensorView;
 use crate::error::TrainError;
 
 /// Writes a model's parameters and running statistics under torchvision's names and shapes, fp32, with
-/// `num_batches_tracked` (i64) as PyTorch's batch normalisation keeps it; architecture and class names are metadata.
+/// `num_batches_tracked` (i64) as PyTorch's batch normalisation keeps it; architecture and class names are metadata, a JSON object
+/// `{"arch": …, "classes": […]}` under `imagenet18`.
 ///
 /// # Errors
 /// [`TrainError::Write`], [`TrainError::Layout`]; there is no file then, or the one that was there before.
@@ -38,12 +39,11 @@ pub fn save_parameters(
         .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| layout(error.to_string()))?;
-    let metadata = HashMap::from([
-        ("arch".to_owned(), arch.to_owned()),
-        ("classes".to_owned(), serde_json::Value::from(classes.to_vec()).to_string()),
-    ]);
+    // One entry: the crate writes them in the order of a hash map, and the same network shall be the same file.
+    let about = serde_json::json!({ "arch": arch, "classes": classes }).to_string();
+    let metadata = HashMap::from([("imagenet18".to_owned(), about)]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| layout(error.to_string()))?;
-    write_whole(path, &bytes).map_err(|source| TrainError::Write { path: path.to_owned(), source })
+    write_whole(path, &bytes).map_err(|cause| TrainError::Write { path: path.to_owned(), cause })
 }
 
 /// Writes a file under a temporary name beside its own, syncs it, and renames it: whoever looks sees the old file or

@@ -1,18 +1,20 @@
 //! The loop over a plan's epochs.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 
-use in18_dataset::ImageSet;
 use in18_loader::{Augmentation, Batch, BatchPlan, Loader, Share};
 use in18_optim::{Parameter, Sgd};
-use in18_program::{Metrics, Model, Size};
+use in18_program::{Metrics, Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
 use in18_record::{DataChange, EpochRecord, EvalRecord, Event, Recorder, RunEnd, RunStart, StepRecord};
 
 use crate::clock::{Clock, Laps};
 use crate::data::Data;
 use crate::error::TrainError;
+use crate::memory::peak_rss_bytes;
+use crate::save::save_parameters;
 use crate::tally::Tally;
 
 /// Batches of an epoch under `--short-epoch`.
@@ -20,7 +22,7 @@ const SHORT_EPOCH: usize = 10;
 
 /// What a run is told beside its plan and its data.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Hyperparameters {
+pub struct RunOptions {
     /// Share of the last velocity that is kept.
     pub momentum: f32,
     /// L2 penalty.
@@ -40,8 +42,6 @@ pub struct Hyperparameters {
 pub struct Outcome {
     /// Each epoch.
     pub epochs: Vec<EpochRecord>,
-    /// Steps trained.
-    pub steps: u64,
     /// Totals.
     pub end: RunEnd,
 }
@@ -51,7 +51,7 @@ pub struct Trainer<'a> {
     model: &'a mut Model,
     data: &'a mut Data,
     plan: &'a Plan,
-    hyperparameters: Hyperparameters,
+    options: RunOptions,
     optimizer: Sgd,
     recorder: &'a mut Recorder,
     clock: Clock,
@@ -60,10 +60,12 @@ pub struct Trainer<'a> {
     last_rate: Option<f64>,
 }
 
-/// The loaders of the sets in use.
+/// What is in use from one change of data to the next.
 struct Loaders {
     train: Loader,
     validation: Loader,
+    /// The same at every epoch.
+    validation_batches: BatchPlan,
 }
 
 impl<'a> Trainer<'a> {
@@ -72,21 +74,15 @@ impl<'a> Trainer<'a> {
         model: &'a mut Model,
         data: &'a mut Data,
         plan: &'a Plan,
-        hyperparameters: Hyperparameters,
+        options: RunOptions,
         recorder: &'a mut Recorder,
     ) -> Self {
-        let Hyperparameters { momentum, weight_decay, no_bn_wd, .. } = hyperparameters;
-        let parameters = model.parameters().entries().iter().map(|entry| Parameter {
-            offset: entry.offset,
-            bytes: entry.bytes(),
-            weight_decay: if no_bn_wd && entry.role.is_batch_norm() { 0.0 } else { weight_decay },
-        });
-        let optimizer = Sgd::new(parameters, momentum);
+        let optimizer = optimizer(model, options.momentum, options.weight_decay, options.no_bn_wd);
         Trainer {
             model,
             data,
             plan,
-            hyperparameters,
+            options,
             optimizer,
             recorder,
             clock: Clock::start(),
@@ -96,15 +92,25 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Runs all epochs. `start` says what is trained; the events carry it.
+    /// Runs all epochs and saves the parameters. `start` says what is trained; the events carry it.
     ///
     /// # Errors
-    /// [`TrainError`]; what was recorded until then stays.
-    pub fn run(mut self, start: RunStart) -> Result<Outcome, TrainError> {
+    /// [`TrainError`], which is also recorded; what was recorded until then stays.
+    pub fn run(mut self, start: RunStart, parameters: &Path) -> Result<Outcome, TrainError> {
+        let arch = start.arch.clone();
         self.record(Event::RunStart(start));
+        let outcome = self.epochs().and_then(|epochs| self.finish(epochs, &arch, parameters));
+        if let Err(error) = &outcome {
+            self.record(Event::Warning { text: format!("The run ends here: {error}") });
+        }
+        outcome
+    }
+
+    fn epochs(&mut self) -> Result<Vec<EpochRecord>, TrainError> {
         let mut loaders: Option<Loaders> = None;
         let mut epochs = Vec::new();
-        for epoch in &self.plan.epochs {
+        let plan = self.plan;
+        for epoch in &plan.epochs {
             if epoch.new_data || loaders.is_none() {
                 // The worker threads of sets that are not needed any more end first.
                 drop(loaders.take());
@@ -117,14 +123,21 @@ impl<'a> Trainer<'a> {
                 epochs.push(self.epoch(epoch, loaders)?);
             }
         }
+        Ok(epochs)
+    }
+
+    fn finish(&mut self, epochs: Vec<EpochRecord>, arch: &str, parameters: &Path) -> Result<Outcome, TrainError> {
+        save_parameters(parameters, self.model, arch, self.data.classes(), self.steps)?;
+        let (what, path) = ("parameters".to_owned(), parameters.display().to_string());
+        self.record(Event::Saved { what, path });
         let end = self.end(&epochs);
         self.record(Event::RunEnd(end.clone()));
-        Ok(Outcome { epochs, steps: self.steps, end })
+        Ok(Outcome { epochs, end })
     }
 
     fn change_data(&mut self, epoch: &EpochPlan) -> Result<Loaders, TrainError> {
         self.model.forget_programs();
-        let workers = self.hyperparameters.workers.get();
+        let workers = self.options.workers.get();
         let train = Arc::clone(self.data.train(&epoch.train_dir));
         let validation = Arc::clone(self.data.validation(&epoch.val_dir));
         self.record(Event::DataChange(DataChange {
@@ -137,14 +150,21 @@ impl<'a> Trainer<'a> {
             min_scale: epoch.min_scale,
             rect_val: epoch.rect_val,
         }));
-        Ok(Loaders { train: Loader::new(train, workers)?, validation: Loader::new(validation, workers)? })
+        // What can fail fails now and not after an epoch of training: memory, image headers, sizes.
+        self.model.prepare(Mode::Training, Size { batch: epoch.batch, height: epoch.size, width: epoch.size })?;
+        let validation_batches = self.validation_batches(epoch, validation.len())?;
+        Ok(Loaders {
+            train: Loader::new(train, workers)?,
+            validation: Loader::new(validation, workers)?,
+            validation_batches,
+        })
     }
 
     fn epoch(&mut self, epoch: &EpochPlan, loaders: &mut Loaders) -> Result<EpochRecord, TrainError> {
         let mut laps = Laps::start(self.clock);
         let (training, data_seconds) = self.train(epoch, &mut loaders.train)?;
         let train_seconds = laps.lap();
-        let validation = self.validate(epoch, &mut loaders.validation)?;
+        let validation = self.validate(epoch, loaders)?;
         let eval_seconds = laps.lap();
         let record = EpochRecord {
             epoch: epoch.epoch,
@@ -169,17 +189,19 @@ impl<'a> Trainer<'a> {
     /// The training half of an epoch; also returns the seconds spent waiting for data.
     fn train(&mut self, epoch: &EpochPlan, loader: &mut Loader) -> Result<(Tally, f64), TrainError> {
         let augmentation =
-            Augmentation { seed: self.hyperparameters.seed, epoch: epoch.epoch as u32, min_scale: epoch.min_scale };
-        let set = Arc::clone(loader.set());
-        let batches = train_batches(&set, epoch, augmentation)?;
+            Augmentation { seed: self.options.seed, epoch: epoch.epoch as u32, min_scale: epoch.min_scale };
+        let images = loader.set().len() as u32;
+        let batches = BatchPlan::train(images, Share::ALL, epoch.batch, epoch.size as u32, augmentation)?;
         let batches = self.shortened(batches);
         let steps = batches.len();
         let mut stream = loader.start(batches)?;
         let (mut total, mut waited) = (Tally::default(), 0.0);
         let mut laps = Laps::start(self.clock);
         let mut step = 0;
-        while let Some(batch) = stream.next()? {
-            let data_seconds = laps.since();
+        loop {
+            let asked = self.clock.seconds();
+            let Some(batch) = stream.next()? else { break };
+            let data_seconds = self.clock.seconds() - asked;
             step += 1;
             let rate = epoch.lr(step);
             self.record_rate(epoch.epoch, step, steps, rate);
@@ -202,17 +224,21 @@ impl<'a> Trainer<'a> {
         Ok((total, waited))
     }
 
-    fn validate(&mut self, epoch: &EpochPlan, loader: &mut Loader) -> Result<Tally, TrainError> {
+    fn validation_batches(&mut self, epoch: &EpochPlan, images: usize) -> Result<BatchPlan, TrainError> {
         let (sz, batch) = (epoch.size as u32, epoch.val_batch);
         let batches = if epoch.rect_val {
-            let sizes = self.data.validation_sizes(&epoch.val_dir, self.hyperparameters.workers)?;
+            let sizes = self.data.validation_sizes(&epoch.val_dir, self.options.workers)?;
             BatchPlan::rectangular_validation(sizes, Share::ALL, batch, sz)?
         } else {
-            BatchPlan::validation(loader.set().len() as u32, Share::ALL, batch, sz)?
+            BatchPlan::validation(images as u32, Share::ALL, batch, sz)?
         };
-        let batches = self.shortened(batches);
+        Ok(self.shortened(batches))
+    }
+
+    fn validate(&mut self, epoch: &EpochPlan, loaders: &mut Loaders) -> Result<Tally, TrainError> {
+        let batches = loaders.validation_batches.clone();
         let steps = batches.len();
-        let mut stream = loader.start(batches)?;
+        let mut stream = loaders.validation.start(batches)?;
         let mut total = Tally::default();
         let mut laps = Laps::start(self.clock);
         let mut step = 0;
@@ -232,11 +258,15 @@ impl<'a> Trainer<'a> {
                 step_seconds: laps.lap(),
             }));
         }
+        if !total.loss().is_finite() {
+            let (epoch, loss, rate) = (epoch.epoch, total.loss(), epoch.lr_last());
+            return Err(TrainError::ValidationNotFinite { epoch, loss, rate });
+        }
         Ok(total)
     }
 
     fn shortened(&self, batches: BatchPlan) -> BatchPlan {
-        if self.hyperparameters.short_epoch { batches.select(0..SHORT_EPOCH) } else { batches }
+        if self.options.short_epoch { batches.select(0..SHORT_EPOCH) } else { batches }
     }
 
     /// As the original: a change of rate is told of at an epoch's first and last step.
@@ -295,28 +325,18 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// An epoch's batches, which must be as many as were planned.
-fn train_batches(set: &ImageSet, epoch: &EpochPlan, augmentation: Augmentation) -> Result<BatchPlan, TrainError> {
-    let batches = BatchPlan::train(set.len() as u32, Share::ALL, epoch.batch, epoch.size as u32, augmentation)?;
-    if batches.len() != epoch.steps {
-        return Err(TrainError::Changed {
-            epoch: epoch.epoch,
-            planned: epoch.steps,
-            found: batches.len(),
-            folder: set.root().to_owned(),
-        });
-    }
-    Ok(batches)
+/// SGD over all of a model's parameters, by the recipe: the penalty is on everything, or with `no_bn_wd` on everything
+/// but batch normalisation's gamma and beta.
+pub fn optimizer(model: &Model, momentum: f32, weight_decay: f32, no_bn_wd: bool) -> Sgd {
+    let parameters = model.parameters().entries().iter().map(|entry| Parameter {
+        offset: entry.offset,
+        bytes: entry.bytes(),
+        weight_decay: if no_bn_wd && entry.role.is_batch_norm() { 0.0 } else { weight_decay },
+    });
+    Sgd::new(parameters, momentum)
 }
 
 fn size(batch: &Batch<'_>) -> Size {
     let pixels = batch.size();
     Size { batch: batch.len(), height: pixels.height as usize, width: pixels.width as usize }
-}
-
-/// Most memory that this process ever had resident, as Linux tells it.
-pub fn peak_rss_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }

@@ -4,14 +4,13 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use in18_optim::{Parameter, Sgd};
 use in18_program::initial::Initialization;
-use in18_program::{Model, Size};
+use in18_program::{Mode, Model, Size};
 use in18_random::{Draws, Purpose};
-use in18_train::peak_rss_bytes;
+use in18_train::{optimizer, peak_rss_bytes};
 
 use crate::cli::{BenchArgs, BenchCommand, BenchStepArgs};
-use crate::engine;
+use crate::{engine, output};
 
 /// Classes of the measured network: ImageNet's.
 const CLASSES: usize = 1000;
@@ -31,16 +30,11 @@ fn step(arguments: &BenchStepArgs) -> Result<()> {
     let dtype = engine.dtype;
     let mut model = Model::new(engine.kernels, arguments.arch.network(CLASSES), dtype)?;
     Initialization { seed: 0, bn0: false }.apply(&mut model)?;
-    let optimizer = Sgd::new(
-        model.parameters().entries().iter().map(|entry| Parameter {
-            offset: entry.offset,
-            bytes: entry.bytes(),
-            weight_decay: 1e-4,
-        }),
-        0.9,
-    );
+    let optimizer = optimizer(&model, 0.9, 1e-4, false);
     let side = arguments.size.get();
     let size = Size { batch: arguments.batch.get(), height: side, width: side };
+    // Before the pixels are made: a size that no memory holds ends here, with a message.
+    model.prepare(if arguments.eval { Mode::Evaluation } else { Mode::Training }, size)?;
     let mut draws = Draws::new(0, Purpose::Augmentation, (0, 0));
     let pixels: Vec<u8> = (0..size.batch * side * side * 3).map(|_| draws.below(256) as u8).collect();
     let labels: Vec<i32> = (0..size.batch).map(|_| draws.below(CLASSES as u64) as i32).collect();
@@ -65,8 +59,7 @@ fn step(arguments: &BenchStepArgs) -> Result<()> {
     let median = times[times.len() / 2];
     let threads = arguments.threads.unwrap_or_else(engine::cores);
     let peak_rss_mb = peak_rss_bytes().map_or(0, |bytes| bytes / (1 << 20));
-    report(arguments, &model.describe(), &dtype.to_string(), median, peak_rss_mb, threads);
-    Ok(())
+    report(arguments, &model.describe(), &dtype.to_string(), median, peak_rss_mb, threads)
 }
 
 fn report(
@@ -76,7 +69,7 @@ fn report(
     seconds: f64,
     peak_rss_mb: u64,
     threads: NonZeroUsize,
-) {
+) -> Result<()> {
     let images_per_s = arguments.batch.get() as f64 / seconds;
     let (arch, size, batch) = (arguments.arch, arguments.size, arguments.batch);
     if arguments.json {
@@ -92,13 +85,13 @@ fn report(
             "threads": threads.get(),
             "peak_rss_mb": peak_rss_mb,
         });
-        println!("{line}");
+        output::print(&format!("{line}\n"))
     } else {
         let what = if arguments.eval { "evaluation" } else { "training" };
-        println!(
+        output::print(&format!(
             "{what} {arch}, {size} px, batch {batch}, {precision}: {:.1} ms a step, {images_per_s:.2} images/s, \
-             peak memory {peak_rss_mb} MiB, {engine}",
+             peak memory {peak_rss_mb} MiB, {engine}\n",
             seconds * 1e3
-        );
+        ))
     }
 }

@@ -4,12 +4,12 @@ use anyhow::Result;
 use in18_demo::DemoSpec;
 use in18_program::Arch;
 use in18_recipe::Phases;
-use in18_train::Hyperparameters;
+use in18_train::RunOptions;
 
 use crate::cli::DemoArgs;
 use crate::commands::train::Run;
-use crate::engine;
 use crate::exit::Usage;
+use crate::{engine, logdir, output};
 
 /// Three sizes, rectangular validation in the last.
 const PHASES: &str = "[
@@ -28,19 +28,19 @@ const PROMISED_TOP1: f64 = 90.0;
 pub fn demo(arguments: &DemoArgs) -> Result<()> {
     let photos = arguments.dir.join("photos");
     let summary = in18_demo::generate(&photos, &DemoSpec::default(), engine::cores().get())?;
-    println!(
-        "{} photos of {} classes in {}{}",
+    output::print(&format!(
+        "{} photos of {} classes in {}{}\n",
         summary.train_images + summary.val_images,
         summary.classes,
         photos.display(),
         if summary.reused { " (made before)" } else { "" }
-    );
+    ))?;
     let run = Run {
         data: photos,
         arch: Arch::Resnet18,
         phases: Phases::from_python(PHASES).map_err(|error| Usage(error.to_string()))?,
         init_bn0: true,
-        hyperparameters: Hyperparameters {
+        options: RunOptions {
             momentum: 0.9,
             weight_decay: 1e-4,
             no_bn_wd: true,
@@ -49,8 +49,9 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
             short_epoch: false,
         },
         precision: arguments.precision,
+        threads: arguments.threads,
         print_freq: std::num::NonZeroUsize::new(50).unwrap_or(std::num::NonZeroUsize::MIN),
-        logdir: arguments.dir.join(format!("run-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"))),
+        logdir: arguments.dir.join(logdir::stamped("run")),
     };
     let outcome = run.train()?;
     let top1 = outcome.end.top1;

@@ -7,7 +7,7 @@ use in18_recipe::{EpochPlan, Plan, PlanInput};
 use in18_train::Data;
 
 use crate::cli::TrainArgs;
-use crate::schedule;
+use crate::{output, schedule};
 
 /// Prints the plan. With `--images` it needs no folder; without, it lists the training folders but opens no image.
 pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
@@ -22,13 +22,11 @@ pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
     };
     let plan = Plan::resolve(&phases, &input)?;
     if arguments.json {
-        for epoch in &plan.epochs {
-            println!("{}", json(epoch));
-        }
+        let lines: Vec<String> = plan.epochs.iter().map(|epoch| format!("{}\n", json(epoch))).collect();
+        output::print(&lines.concat())
     } else {
-        print!("{}", table(&plan));
+        output::print(&table(&plan))
     }
-    Ok(())
 }
 
 fn json(epoch: &EpochPlan) -> serde_json::Value {

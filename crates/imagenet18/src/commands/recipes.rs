@@ -5,35 +5,37 @@ use in18_recipe::{PRESETS, Preset, Recipe, preset};
 
 use crate::cli::RecipesArgs;
 use crate::exit::Usage;
+use crate::output;
 
 /// Lists the schedules, or shows one.
 pub fn recipes(arguments: &RecipesArgs) -> Result<()> {
-    let Some(name) = &arguments.name else {
-        for preset in &PRESETS {
-            if arguments.json {
-                println!("{}", serde_json::to_string(preset)?);
-            } else {
-                print_line(preset);
-            }
-        }
-        return Ok(());
+    let text = match &arguments.name {
+        Some(name) => one(find(name)?, arguments)?,
+        None => PRESETS.iter().map(|preset| listed(preset, arguments.json)).collect::<Result<String>>()?,
     };
+    output::print(&text)
+}
+
+fn find(name: &str) -> Result<&'static Preset> {
     let preset = preset(name).ok_or_else(|| {
         let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
         Usage(format!("expected one of {}; got `{name}`", names.join(", ")))
     })?;
-    if arguments.json {
-        println!("{}", serde_json::to_string(preset)?);
-    } else if arguments.toml {
-        let (name, about) = (preset.name.to_owned(), Some(preset.about.to_owned()));
-        print!("{}", Recipe { name: Some(name), about, phases: preset.phases() }.to_toml());
-    } else {
-        println!("{}", preset.text);
-    }
-    Ok(())
+    Ok(preset)
 }
 
-fn print_line(preset: &Preset) {
-    println!("{:<12}  {}", preset.name, preset.about);
-    println!("{:<12}  reached {} (devices: {})", "", preset.reached, preset.world);
+fn one(preset: &Preset, arguments: &RecipesArgs) -> Result<String> {
+    if arguments.toml {
+        let (name, about) = (preset.name.to_owned(), Some(preset.about.to_owned()));
+        return Ok(Recipe { name: Some(name), about, phases: preset.phases() }.to_toml());
+    }
+    if arguments.json { listed(preset, true) } else { Ok(format!("{}\n", preset.text)) }
+}
+
+fn listed(preset: &Preset, json: bool) -> Result<String> {
+    if json {
+        return Ok(serde_json::to_string(preset)? + "\n");
+    }
+    let Preset { name, about, reached, world, .. } = preset;
+    Ok(format!("{name:<12}  {about}\n{:<12}  reached {reached} (devices: {world})\n", ""))
 }

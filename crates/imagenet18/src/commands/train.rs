@@ -8,12 +8,11 @@ use in18_program::initial::Initialization;
 use in18_program::{Arch, Model};
 use in18_recipe::{Phases, Plan, PlanInput};
 use in18_record::{RunStart, epoch_table};
-use in18_train::{Data, Hyperparameters, Outcome, Trainer, save_parameters};
+use in18_train::{Data, Outcome, RunOptions, Trainer};
 
 use crate::cli::{Precision, TrainArgs};
-use crate::engine;
-use crate::logdir::Logdir;
-use crate::schedule;
+use crate::logdir::{self, Logdir};
+use crate::{engine, output, schedule};
 
 /// What a run needs, resolved.
 pub struct Run {
@@ -26,9 +25,11 @@ pub struct Run {
     /// Whether residual blocks start as the identity.
     pub init_bn0: bool,
     /// What the trainer is told.
-    pub hyperparameters: Hyperparameters,
+    pub options: RunOptions,
     /// Type of activations.
     pub precision: Precision,
+    /// Threads that compute; none: as many as there are cores.
+    pub threads: Option<NonZeroUsize>,
     /// Batches between two lines of the log.
     pub print_freq: NonZeroUsize,
     /// The run's folder.
@@ -42,7 +43,7 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
         arch: arguments.arch,
         phases: schedule::phases(arguments.phases.as_deref(), arguments.recipe.as_deref())?,
         init_bn0: arguments.init_bn0,
-        hyperparameters: Hyperparameters {
+        options: RunOptions {
             momentum: arguments.momentum,
             weight_decay: arguments.weight_decay,
             no_bn_wd: arguments.no_bn_wd,
@@ -51,8 +52,9 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
             short_epoch: arguments.short_epoch,
         },
         precision: arguments.precision,
+        threads: arguments.threads,
         print_freq: arguments.print_freq,
-        logdir: arguments.logdir.clone().unwrap_or_else(|| default_logdir(arguments.arch)),
+        logdir: arguments.logdir.clone().unwrap_or_else(|| logdir::stamped(&format!("runs/{}", arguments.arch))),
     };
     run.train().map(|_| ())
 }
@@ -62,11 +64,11 @@ impl Run {
     pub fn train(&self) -> Result<Outcome> {
         let mut data = Data::open(&self.data, &self.phases)?;
         let plan = Plan::resolve(&self.phases, &PlanInput::by_train_dir(1, data.train_images()))?;
-        let engine = engine::choose(self.precision, None)?;
+        let engine = engine::choose(self.precision, self.threads)?;
         let logdir = Logdir::create(&self.logdir)?;
         let network = self.arch.network(data.classes().len());
         let mut model = Model::new(engine.kernels, network, engine.dtype)?;
-        let initialization = Initialization { seed: self.hyperparameters.seed, bn0: self.init_bn0 };
+        let initialization = Initialization { seed: self.options.seed, bn0: self.init_bn0 };
         initialization.apply(&mut model)?;
 
         let first = &plan.epochs[0];
@@ -77,8 +79,8 @@ impl Run {
             precision: engine.dtype.to_string(),
             engine: model.describe(),
             world: 1,
-            workers: self.hyperparameters.workers.get(),
-            seed: self.hyperparameters.seed,
+            workers: self.options.workers.get(),
+            seed: self.options.seed,
             first_epoch: 0,
             epochs: plan.epochs.len(),
             images_train: data.train(&first.train_dir).len() as u64,
@@ -86,22 +88,16 @@ impl Run {
             epoch_cost: plan.epochs.iter().map(|epoch| (epoch.images * epoch.size * epoch.size) as f64).collect(),
         };
         let mut recorder = logdir.recorder(self.print_freq)?;
-        let trainer = Trainer::new(&mut model, &mut data, &plan, self.hyperparameters.clone(), &mut recorder);
-        let outcome = trainer.run(start);
+        let trainer = Trainer::new(&mut model, &mut data, &plan, self.options.clone(), &mut recorder);
+        let saved = logdir.parameters();
+        let outcome = trainer.run(start, &saved);
         // A log that failed does not end a run, but its user wants to know.
         for failure in recorder.close() {
-            eprintln!("warning: {failure}");
+            output::complain(&format!("warning: {failure}"));
         }
         let outcome = outcome?;
-        let saved = logdir.parameters();
-        save_parameters(&saved, &model, self.arch.name(), data.classes(), outcome.steps)?;
-        print!("{}", epoch_table(&outcome.epochs));
-        println!("network {}, logs in {}", saved.display(), logdir.path().display());
+        let table = epoch_table(&outcome.epochs);
+        output::print(&format!("{table}network {}, logs in {}\n", saved.display(), logdir.path().display()))?;
         Ok(outcome)
     }
-}
-
-fn default_logdir(arch: Arch) -> PathBuf {
-    let time = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
-    PathBuf::from(format!("runs/{arch}-{time}"))
 }

@@ -1,0 +1,19 @@
+//! Writing to standard output and standard error without a panic: a pipe whose reader has gone is no mistake.
+
+use std::io::{self, Write};
+
+use anyhow::{Context, Result};
+
+/// Writes to standard output. If the reader has gone, there is nobody to write for, and that is all right.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot write to standard output"),
+    }
+}
+
+/// Writes a line to standard error. If that fails, there is no other place to say so.
+pub fn complain(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
