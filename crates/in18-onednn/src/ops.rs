@@ -4,6 +4,7 @@ mod batch_norm;
 mod conv;
 mod cross_entropy;
 mod elementwise;
+mod geometry;
 mod linear;
 mod normalize;
 mod pool;

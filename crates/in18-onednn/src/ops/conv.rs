@@ -5,8 +5,9 @@ use in18_kernels::{KernelError, Op};
 use in18_tensor::{DType, Tensor, align_up};
 
 use super::Binding;
+use super::geometry::Geometry;
 use crate::layout::{data_type, plain};
-use crate::safe::{MemoryDesc, PrimitiveDesc, dims};
+use crate::safe::{MemoryDesc, PrimitiveDesc};
 use crate::step::{Context, Place, Step};
 use crate::sys;
 
@@ -29,9 +30,7 @@ pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Vec
     let dsrc = context.layout.describe(&op.dsrc)?;
     let ddst = context.layout.describe(&op.ddst)?;
     let any = any_weights(&op.weight, data_type(op.dsrc.dtype)?)?;
-    let (strides, padding) = (dims(&[op.window.stride; 2]), dims(&[op.window.padding; 2]));
-    let dilates = dims(&[0; 2]);
-    let padding_end = padding_end(op.window, &op.dsrc, &op.ddst);
+    let geometry = Geometry::new(op.window, &op.dsrc, &op.ddst);
     // SAFETY: all handles are alive; the arrays hold two extents each, as two spatial axes need.
     let desc = unsafe {
         PrimitiveDesc::create(
@@ -44,10 +43,10 @@ pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Vec
                     dsrc.raw(),
                     any.raw(),
                     ddst.raw(),
-                    strides.as_ptr(),
-                    dilates.as_ptr(),
-                    padding.as_ptr(),
-                    padding_end.as_ptr(),
+                    geometry.strides.as_ptr(),
+                    geometry.dilation.as_ptr(),
+                    geometry.padding.as_ptr(),
+                    geometry.padding_end.as_ptr(),
                     hint.raw(),
                     context.attributes.raw(),
                 )
@@ -72,9 +71,7 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
     let src = context.layout.describe(&op.src)?;
     let ddst = context.layout.describe(&op.ddst)?;
     let any = any_weights(&op.dweight, sys::F32)?;
-    let (strides, padding) = (dims(&[op.window.stride; 2]), dims(&[op.window.padding; 2]));
-    let dilates = dims(&[0; 2]);
-    let padding_end = padding_end(op.window, &op.src, &op.ddst);
+    let geometry = Geometry::new(op.window, &op.src, &op.ddst);
     // SAFETY: all handles are alive (no bias); the arrays hold two extents each, as two spatial axes need.
     let mut desc = unsafe {
         PrimitiveDesc::create(
@@ -88,10 +85,10 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
                     any.raw(),
                     std::ptr::null(),
                     ddst.raw(),
-                    strides.as_ptr(),
-                    dilates.as_ptr(),
-                    padding.as_ptr(),
-                    padding_end.as_ptr(),
+                    geometry.strides.as_ptr(),
+                    geometry.dilation.as_ptr(),
+                    geometry.padding.as_ptr(),
+                    geometry.padding_end.as_ptr(),
                     hint.raw(),
                     context.attributes.raw(),
                 )
@@ -141,9 +138,7 @@ fn forward_desc(
 ) -> Result<PrimitiveDesc, KernelError> {
     let any = any_weights(weight, data_type(src.dtype)?)?;
     let (src_desc, dst_desc) = (context.layout.describe(src)?, context.layout.describe(dst)?);
-    let (strides, padding) = (dims(&[window.stride; 2]), dims(&[window.padding; 2]));
-    let dilates = dims(&[0; 2]);
-    let padding_end = padding_end(window, src, dst);
+    let geometry = Geometry::new(window, src, dst);
     // SAFETY: all handles are alive (no bias); the arrays hold two extents each, as two spatial axes need.
     unsafe {
         PrimitiveDesc::create(
@@ -158,10 +153,10 @@ fn forward_desc(
                     any.raw(),
                     std::ptr::null(),
                     dst_desc.raw(),
-                    strides.as_ptr(),
-                    dilates.as_ptr(),
-                    padding.as_ptr(),
-                    padding_end.as_ptr(),
+                    geometry.strides.as_ptr(),
+                    geometry.dilation.as_ptr(),
+                    geometry.padding.as_ptr(),
+                    geometry.padding_end.as_ptr(),
                     context.attributes.raw(),
                 )
             },
@@ -172,17 +167,6 @@ fn forward_desc(
 /// Weights in a layout of the primitive's choice.
 fn any_weights(weight: &Tensor, data_type: sys::data_type) -> Result<MemoryDesc, KernelError> {
     MemoryDesc::new(weight.shape.extents(), data_type, sys::ANY)
-}
-
-/// oneDNN wants the padding after the image to be exactly what the last window reaches; less than the padding
-/// before it where the stride leaves pixels over.
-pub fn padding_end(window: Window, src: &Tensor, dst: &Tensor) -> sys::dims {
-    let mut end = dims(&[0; 2]);
-    for (axis, end) in end.iter_mut().take(2).enumerate() {
-        let reach = (dst.shape[2 + axis] - 1) * window.stride + window.kernel;
-        *end = reach as sys::dim - (src.shape[2 + axis] + window.padding) as sys::dim;
-    }
-    end
 }
 
 fn name(op: &Op, src: &Tensor, weight: &Tensor, dst: &Tensor, window: Window) -> String {

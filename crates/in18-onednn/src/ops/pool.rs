@@ -4,10 +4,10 @@ use in18_kernels::KernelError;
 use in18_kernels::op::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBackward, Window};
 use in18_tensor::{DType, Tensor};
 
-use super::conv::padding_end;
+use super::geometry::Geometry;
 use super::{Binding, check};
 use crate::layout::Layout;
-use crate::safe::{PROVIDER, PrimitiveDesc, dims};
+use crate::safe::{PROVIDER, PrimitiveDesc};
 use crate::step::{Context, LoopStep, Step};
 use crate::sys;
 use crate::threads::{Shared, parallel, part};
@@ -78,26 +78,6 @@ pub fn global_avg_backward(
         DType::Bf16 => spread::<Bf16>(*op, blocks),
         _ => spread::<f32>(*op, blocks),
     }])
-}
-
-struct Geometry {
-    strides: sys::dims,
-    kernel: sys::dims,
-    dilation: sys::dims,
-    padding: sys::dims,
-    padding_end: sys::dims,
-}
-
-impl Geometry {
-    fn new(window: Window, src: &Tensor, dst: &Tensor) -> Self {
-        Geometry {
-            strides: dims(&[window.stride; 2]),
-            kernel: dims(&[window.kernel; 2]),
-            dilation: dims(&[0; 2]),
-            padding: dims(&[window.padding; 2]),
-            padding_end: padding_end(window, src, dst),
-        }
-    }
 }
 
 fn forward_desc(context: &Context, src: &Tensor, dst: &Tensor, window: Window) -> Result<PrimitiveDesc, KernelError> {
