@@ -7,7 +7,7 @@ use in18_tensor::{DType, Tensor, align_up};
 use super::Binding;
 use super::geometry::Geometry;
 use crate::layout::{data_type, plain};
-use crate::safe::{MemoryDesc, PrimitiveDesc};
+use crate::safe::{MemoryDesc, PROVIDER, PrimitiveDesc};
 use crate::step::{Context, Place, Step};
 use crate::sys;
 
@@ -96,7 +96,15 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
         )?
     };
     if is_miscomputed(op) {
-        while desc.implementation().starts_with("jit") && desc.next_implementation() {}
+        while desc.implementation().starts_with("jit") {
+            if !desc.next_implementation() {
+                return Err(KernelError::Unsupported {
+                    provider: PROVIDER,
+                    what: name,
+                    remedy: "use larger images or --precision fp32",
+                });
+            }
+        }
     }
     let own = desc.operand(sys::QUERY_DIFF_WEIGHTS)?;
     let rows = plain(op.dweight.shape.extents(), DType::F32)?;
