@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use in18_record::{ConsoleBar, ConsoleLines, DebugLog, EventLog, Jsonl, Recorder, Sink, VerboseLog};
+use in18_record::{ConsoleBar, ConsoleLines, DebugLog, EventLog, Jsonl, Opening, Recorder, Sink, VerboseLog};
 use in18_train::TrainError;
 
 use crate::exit::Usage;
@@ -55,10 +55,10 @@ impl Logdir {
         };
         Ok(Recorder::new(vec![
             console,
-            Box::new(EventLog::create(&self.event_log())?),
-            Box::new(VerboseLog::create(&self.path.join("verbose.log"), print_freq)?),
-            Box::new(DebugLog::create(&self.path.join("debug.log"))?),
-            Box::new(Jsonl::create(&self.path.join("metrics.jsonl"))?),
+            Box::new(EventLog::open(&self.event_log(), Opening::New)?),
+            Box::new(VerboseLog::open(&self.path.join("verbose.log"), Opening::New, print_freq)?),
+            Box::new(DebugLog::open(&self.path.join("debug.log"), Opening::New)?),
+            Box::new(Jsonl::open(&self.path.join("metrics.jsonl"), Opening::New)?),
         ]))
     }
 

@@ -4,7 +4,7 @@ use crate::line_file::LineFile;
 use crate::progress::StepLines;
 use crate::recorder::Sink;
 use crate::text;
-use crate::{Event, RecordError, Stamp};
+use crate::{Event, Marks, Opening, RecordError, Stamp};
 use jiff::Timestamp;
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -23,12 +23,12 @@ impl DebugLog {
         Self::over(LineFile::new("debug.log", writer))
     }
 
-    /// Makes the file, or empties the one that is there.
+    /// Makes the file, or goes on with the one that is there.
     ///
     /// # Errors
     /// [`RecordError::Create`].
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
-        Ok(Self::over(LineFile::create(path)?))
+    pub fn open(path: &Path, opening: Opening<'_>) -> Result<Self, RecordError> {
+        Ok(Self::over(LineFile::open(path, opening)?))
     }
 
     fn over(file: LineFile) -> Self {
@@ -73,6 +73,10 @@ impl Sink for DebugLog {
             Event::Step(_) | Event::EvalStep(_) => Ok(()),
             _ => self.file.flush(),
         }
+    }
+
+    fn mark(&mut self, marks: &mut Marks) -> Result<(), RecordError> {
+        self.file.mark(marks)
     }
 
     fn close(mut self: Box<Self>) -> Result<(), RecordError> {

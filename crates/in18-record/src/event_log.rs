@@ -3,7 +3,7 @@
 use crate::line_file::LineFile;
 use crate::recorder::Sink;
 use crate::text::event_lines;
-use crate::{Event, RecordError, Stamp};
+use crate::{Event, Marks, Opening, RecordError, Stamp};
 use std::io::Write;
 use std::path::Path;
 
@@ -17,12 +17,12 @@ impl EventLog {
         Self(LineFile::new("event.log", writer))
     }
 
-    /// Makes the file, or empties the one that is there.
+    /// Makes the file, or goes on with the one that is there.
     ///
     /// # Errors
     /// [`RecordError::Create`].
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
-        Ok(Self(LineFile::create(path)?))
+    pub fn open(path: &Path, opening: Opening<'_>) -> Result<Self, RecordError> {
+        Ok(Self(LineFile::open(path, opening)?))
     }
 }
 
@@ -35,6 +35,10 @@ impl Sink for EventLog {
             }
             None => Ok(()),
         }
+    }
+
+    fn mark(&mut self, marks: &mut Marks) -> Result<(), RecordError> {
+        self.0.mark(marks)
     }
 
     fn close(mut self: Box<Self>) -> Result<(), RecordError> {

@@ -2,7 +2,7 @@
 
 use crate::line_file::LineFile;
 use crate::recorder::Sink;
-use crate::{Event, RecordError, Stamp};
+use crate::{Event, Marks, Opening, RecordError, Stamp};
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
@@ -17,12 +17,12 @@ impl Jsonl {
         Self(LineFile::new("metrics.jsonl", writer))
     }
 
-    /// Makes the file, or empties the one that is there.
+    /// Makes the file, or goes on with the one that is there.
     ///
     /// # Errors
     /// [`RecordError::Create`].
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
-        Ok(Self(LineFile::create(path)?))
+    pub fn open(path: &Path, opening: Opening<'_>) -> Result<Self, RecordError> {
+        Ok(Self(LineFile::open(path, opening)?))
     }
 }
 
@@ -43,6 +43,10 @@ impl Sink for Jsonl {
             Event::Step(_) | Event::EvalStep(_) => Ok(()),
             _ => self.0.flush(),
         }
+    }
+
+    fn mark(&mut self, marks: &mut Marks) -> Result<(), RecordError> {
+        self.0.mark(marks)
     }
 
     fn close(mut self: Box<Self>) -> Result<(), RecordError> {

@@ -19,6 +19,7 @@ mod event;
 mod event_log;
 mod jsonl;
 mod line_file;
+mod mark;
 mod meters;
 mod progress;
 mod recorder;
@@ -38,6 +39,7 @@ pub use event::{
 };
 pub use event_log::EventLog;
 pub use jsonl::Jsonl;
+pub use mark::{Marks, Opening};
 pub use meters::Meter;
 pub use recorder::{Recorder, Sink};
 pub use table::epoch_table;

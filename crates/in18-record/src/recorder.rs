@@ -1,6 +1,6 @@
 //! Hands every event to every sink, and does without a sink that fails.
 
-use crate::{Event, RecordError, Stamp};
+use crate::{Event, Marks, RecordError, Stamp};
 
 /// One format of the record. It only listens: nothing that it does comes back to the run.
 pub trait Sink: Send {
@@ -9,6 +9,15 @@ pub trait Sink: Send {
     /// # Errors
     /// If the sink cannot go on; it is not called again.
     fn record(&mut self, stamp: Stamp, event: &Event) -> Result<(), RecordError>;
+
+    /// Writes what is still held back, and notes how long its files are. A sink that keeps no files notes nothing.
+    ///
+    /// # Errors
+    /// If the sink cannot go on; it is not called again.
+    fn mark(&mut self, marks: &mut Marks) -> Result<(), RecordError> {
+        let _ = marks;
+        Ok(())
+    }
 
     /// Writes what is still held back.
     ///
@@ -34,11 +43,21 @@ impl Recorder {
     /// Hands an event to all sinks. A sink that fails is dropped, and the others are told by an
     /// [`Event::Warning`]: hours of training are worth more than a log.
     pub fn record(&mut self, stamp: Stamp, event: &Event) {
-        let mut warnings = self.hand_out(stamp, event);
-        // A sink may fail on a warning too; each round has fewer sinks, so this ends.
-        while let Some(text) = warnings.pop() {
-            warnings.extend(self.hand_out(stamp, &Event::Warning { text }));
+        let warnings = self.hand_out(|sink| sink.record(stamp, event));
+        self.warn(stamp, warnings);
+    }
+
+    /// How far the files of all sinks have come, everything so far included. A sink that fails is dropped as in
+    /// [`record`](Self::record), and has no mark.
+    pub fn marks(&mut self, stamp: Stamp) -> Marks {
+        let mut marks = Marks::default();
+        let warnings = self.hand_out(|sink| sink.mark(&mut marks));
+        if warnings.is_empty() {
+            return marks;
         }
+        // The others have been told since: their files are longer now.
+        self.warn(stamp, warnings);
+        self.marks(stamp)
     }
 
     /// Closes all sinks and returns every failure of the run, in order, those that
@@ -53,11 +72,19 @@ impl Recorder {
         self.failures
     }
 
-    /// One event to all sinks; the messages of those that failed.
-    fn hand_out(&mut self, stamp: Stamp, event: &Event) -> Vec<String> {
+    fn warn(&mut self, stamp: Stamp, mut warnings: Vec<String>) {
+        // A sink may fail on a warning too; each round has fewer sinks, so this ends.
+        while let Some(text) = warnings.pop() {
+            let warning = Event::Warning { text };
+            warnings.extend(self.hand_out(|sink| sink.record(stamp, &warning)));
+        }
+    }
+
+    /// Calls all sinks; returns the messages of those that failed, which are dropped.
+    fn hand_out(&mut self, mut call: impl FnMut(&mut dyn Sink) -> Result<(), RecordError>) -> Vec<String> {
         let failures = &mut self.failures;
         let before = failures.len();
-        self.sinks.retain_mut(|sink| match sink.record(stamp, event) {
+        self.sinks.retain_mut(|sink| match call(sink.as_mut()) {
             Ok(()) => true,
             Err(error) => {
                 failures.push(error);

@@ -4,7 +4,7 @@ use crate::line_file::LineFile;
 use crate::progress::StepLines;
 use crate::recorder::Sink;
 use crate::text::event_lines;
-use crate::{Event, RecordError, Stamp};
+use crate::{Event, Marks, Opening, RecordError, Stamp};
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -23,12 +23,12 @@ impl VerboseLog {
         Self::over(LineFile::new("verbose.log", writer), print_freq)
     }
 
-    /// Makes the file, or empties the one that is there.
+    /// Makes the file, or goes on with the one that is there.
     ///
     /// # Errors
     /// [`RecordError::Create`].
-    pub fn create(path: &Path, print_freq: NonZeroUsize) -> Result<Self, RecordError> {
-        Ok(Self::over(LineFile::create(path)?, print_freq))
+    pub fn open(path: &Path, opening: Opening<'_>, print_freq: NonZeroUsize) -> Result<Self, RecordError> {
+        Ok(Self::over(LineFile::open(path, opening)?, print_freq))
     }
 
     fn over(file: LineFile, print_freq: NonZeroUsize) -> Self {
@@ -45,6 +45,10 @@ impl Sink for VerboseLog {
             }
             None => Ok(()),
         }
+    }
+
+    fn mark(&mut self, marks: &mut Marks) -> Result<(), RecordError> {
+        self.file.mark(marks)
     }
 
     fn close(mut self: Box<Self>) -> Result<(), RecordError> {

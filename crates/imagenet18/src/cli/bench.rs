@@ -1,0 +1,59 @@
+//! Arguments of `imagenet18 bench`.
+
+use std::num::NonZeroUsize;
+
+use clap::{Args, Subcommand};
+use in18_program::Arch;
+
+use crate::cli::Precision;
+
+/// `imagenet18 bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub what: BenchCommand,
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// A training step (forward, backward, update) or an evaluation step, on random pixels.
+    Step(BenchStepArgs),
+}
+
+/// `imagenet18 bench step`.
+#[derive(Debug, Args)]
+pub struct BenchStepArgs {
+    /// The network.
+    #[arg(long, value_name = "NAME", default_value = "resnet50")]
+    pub arch: Arch,
+
+    /// Side of the square images, in pixels.
+    #[arg(long, value_name = "PIXELS", default_value = "128")]
+    pub size: NonZeroUsize,
+
+    /// Images a step.
+    #[arg(long, value_name = "N", default_value = "32")]
+    pub batch: NonZeroUsize,
+
+    /// Type of activations.
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    pub precision: Precision,
+
+    /// Measure an evaluation step instead of a training step.
+    #[arg(long)]
+    pub eval: bool,
+
+    /// Steps that are counted, after two that are not; the median is reported.
+    #[arg(long, value_name = "N", default_value = "7")]
+    pub steps: NonZeroUsize,
+
+    /// Threads that compute [default: as many as there are cores].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
