@@ -15,8 +15,6 @@ pub struct ConsoleBar {
     bar: ProgressBar,
     epoch: Option<usize>,
     seconds: Meter,
-    loss: Meter,
-    top1: Meter,
     left: TimeLeft,
 }
 
@@ -29,14 +27,7 @@ impl ConsoleBar {
         if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} {msg}") {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self {
-            bar,
-            epoch: None,
-            seconds: Meter::default(),
-            loss: Meter::default(),
-            top1: Meter::default(),
-            left: TimeLeft::default(),
-        }
+        Self { bar, epoch: None, seconds: Meter::default(), left: TimeLeft::default() }
     }
 
     /// Draws to standard error.
@@ -49,14 +40,11 @@ impl ConsoleBar {
         if self.epoch != Some(step.epoch) {
             self.epoch = Some(step.epoch);
             self.seconds = Meter::default();
-            self.loss = Meter::default();
-            self.top1 = Meter::default();
         }
-        self.seconds.add(step.step_seconds, 1);
-        self.loss.add(step.loss, step.images_total);
-        self.top1.add(step.top1, step.images_total);
+        // Each image weighs with its share of the step's time.
+        self.seconds.add(step.step_seconds / step.images_total.max(1) as f64, step.images_total);
         // Over the epoch so far: a single step's rate jumps too much to be read.
-        let rate = self.loss.count() as f64 / self.seconds.sum();
+        let rate = self.seconds.mean().recip();
         let left = self.left.after(stamp, step);
         self.show(
             format!("epoch {}", step.epoch),
@@ -64,8 +52,8 @@ impl ConsoleBar {
             step.steps,
             format!(
                 "{rate:.0} images/s, loss {:.4}, top-1 {:.2} %, {} left",
-                self.loss.mean(),
-                self.top1.mean(),
+                step.means.loss,
+                step.means.top1,
                 left.map_or_else(|| "-".to_owned(), duration)
             ),
         );

@@ -53,12 +53,13 @@ pub(crate) fn lasting_line(event: &Event) -> Option<String> {
         ),
         Event::BatchChange { epoch, batch } => format!("From epoch {epoch}: batch {batch}"),
         Event::EpochEnd(epoch) => text::epoch_summary(epoch),
+        Event::Resumed { epoch, step, from } => text::resumed(*epoch, *step, from),
         Event::Saved { what, path } => format!("Saved {what}: {path}"),
         Event::Note { text } => text.clone(),
         Event::Warning { text } => format!("Warning: {text}"),
         Event::RunEnd(run) => text::run_end(run),
-        // The rate moves with every step; the logs have it.
-        Event::RateChange { .. } | Event::Step(_) | Event::EvalStep(_) => return None,
+        // The rate moves with every step, and checkpoints come and go; the logs have them.
+        Event::RateChange { .. } | Event::Checkpoint { .. } | Event::Step(_) | Event::EvalStep(_) => return None,
     })
 }
 
@@ -79,7 +80,7 @@ mod tests {
         Epoch 0: top-1 17.50 %, top-5 62.50 %, loss 2.0625 (training 2.1500), 32.0 images/s at 48 px, waited 0.8 % for data, 0:05 in all
         From epoch 1: 64 px, batch 32, images of photos-sz/64/train, validation on photos/validation (rectangular)
         From epoch 1: batch 16
-        Epoch: [1][3/3]→Time 0.250 (0.250)→Loss 1.6500 (1.6500)→Acc@1 37.500 (37.500)→Acc@5 75.000 (75.000)→Data 0.002 (0.002)→BW 1.500 2.250
+        Epoch: [1][3/3]→Time 0.250 (0.250)→Loss 1.6500 (1.7750)→Acc@1 37.500 (31.250)→Acc@5 75.000 (62.500)→Data 0.002 (0.002)→BW 1.500 2.250
         Epoch 1: top-1 77.50 %, top-5 97.50 %, loss 2.0625 (training 2.1500), 32.0 images/s at 48 px, waited 0.8 % for data, 0:09 in all
         Saved parameters: runs/a/model.safetensors
         Everything is in runs/a

@@ -53,6 +53,8 @@ impl DebugLog {
                 let line = lines.unwrap_or_default();
                 format!("{line}\n{}", text::epoch_summary(epoch))
             }
+            Event::Resumed { epoch, step, from } => text::resumed(*epoch, *step, from),
+            Event::Checkpoint { epoch, step, path } => format!("Checkpoint at epoch {epoch}, step {step}: {path}"),
             Event::Saved { what, path } => format!("Saved {what}: {path}"),
             Event::Note { text } => text.clone(),
             Event::RunEnd(run) => text::run_end(run),
@@ -129,7 +131,7 @@ mod tests {
         2026-02-03T04:05:10.500Z      4.500 Rectangular validation: true
         2026-02-03T04:05:10.500Z      4.500 Batch size changed: 16
         2026-02-03T04:05:10.500Z      4.500 Changing LR from 0.15 to 1.0
-        2026-02-03T04:05:13.500Z      7.500 Epoch: [1][3/3]→Time 0.250 (0.250)→Loss 1.6500 (1.6500)→Acc@1 37.500 (37.500)→Acc@5 75.000 (75.000)→Data 0.002 (0.002)→BW 1.500 2.250
+        2026-02-03T04:05:13.500Z      7.500 Epoch: [1][3/3]→Time 0.250 (0.250)→Loss 1.6500 (1.7750)→Acc@1 37.500 (31.250)→Acc@5 75.000 (62.500)→Data 0.002 (0.002)→BW 1.500 2.250
         2026-02-03T04:05:15.000Z      9.000 ~~1→0.00250→→77.500→→97.500
         2026-02-03T04:05:15.000Z      9.000 Epoch 1: top-1 77.50 %, top-5 97.50 %, loss 2.0625 (training 2.1500), 32.0 images/s at 48 px, waited 0.8 % for data, 0:09 in all
         2026-02-03T04:05:15.000Z      9.000 Saved parameters: runs/a/model.safetensors

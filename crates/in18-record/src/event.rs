@@ -49,6 +49,24 @@ pub enum Event {
     EvalStep(EvalRecord),
     /// An epoch is done, its validation included.
     EpochEnd(EpochRecord),
+    /// A run goes on from a checkpoint of this or another folder.
+    Resumed {
+        /// The epoch that goes on, counted from 0.
+        epoch: usize,
+        /// Its steps that are done.
+        step: usize,
+        /// The checkpoint's file.
+        from: String,
+    },
+    /// A checkpoint is on disk, whole.
+    Checkpoint {
+        /// The epoch in which it was taken, counted from 0; the next one if that was at an epoch's end.
+        epoch: usize,
+        /// The epoch's steps that it holds.
+        step: usize,
+        /// Its file.
+        path: String,
+    },
     /// A file was written.
     Saved {
         /// What it holds, e.g. `parameters`.
@@ -157,6 +175,10 @@ pub struct StepRecord {
     pub step_seconds: f64,
     /// The part of it that was spent waiting for data. Tag `times/data`, there in ms.
     pub data_seconds: f64,
+    /// Over the epoch's steps so far. The trainer keeps them, so that they hold for an epoch that was taken up in
+    /// its middle, too.
+    #[serde(skip)]
+    pub means: Means,
     /// Traffic since the last record that had it, where it was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkRate>,
@@ -206,6 +228,25 @@ pub struct EvalRecord {
     pub top5: f64,
     /// From the end of the batch before to the end of this one.
     pub step_seconds: f64,
+    /// Over the validation's batches so far.
+    #[serde(skip)]
+    pub means: Means,
+}
+
+/// Means from an epoch's or a validation's first step to the latest. Images weigh equally in loss and accuracies, steps
+/// in times.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Means {
+    /// Cross entropy, nats.
+    pub loss: f64,
+    /// Percent.
+    pub top1: f64,
+    /// Percent.
+    pub top5: f64,
+    /// Of a step, waiting for data included.
+    pub step_seconds: f64,
+    /// Of the wait for data in a step; 0 in a validation.
+    pub data_seconds: f64,
 }
 
 /// An epoch: what was trained and how well it validated.

@@ -35,7 +35,7 @@ pub use console_lines::ConsoleLines;
 pub use debug_log::DebugLog;
 pub use error::RecordError;
 pub use event::{
-    DataChange, EpochRecord, EvalRecord, Event, MemoryUse, NetworkRate, RunEnd, RunStart, Stamp, StepRecord,
+    DataChange, EpochRecord, EvalRecord, Event, Means, MemoryUse, NetworkRate, RunEnd, RunStart, Stamp, StepRecord,
 };
 pub use event_log::EventLog;
 pub use jsonl::Jsonl;

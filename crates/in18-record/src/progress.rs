@@ -1,42 +1,25 @@
 //! The original's line about a step, and when it is due. Three formats show it.
 
-use crate::{EvalRecord, Event, Meter, StepRecord};
+use crate::{EvalRecord, Event, Means, StepRecord};
 use std::num::NonZeroUsize;
 
-/// Follows the steps of an epoch and of its validation and words a line for every
-/// `print_freq`-th and the last: the latest value and, in brackets, the mean so far.
+/// Words a line for every `print_freq`-th step of an epoch or validation and for the last: the latest value and, in
+/// brackets, the mean so far.
+#[derive(Clone, Copy)]
 pub(crate) struct StepLines {
     print_freq: NonZeroUsize,
-    training: Means,
-    validation: Means,
-}
-
-#[derive(Default)]
-struct Means {
-    epoch: Option<usize>,
-    time: Meter,
-    loss: Meter,
-    top1: Meter,
-    top5: Meter,
-    data: Meter,
 }
 
 impl StepLines {
     pub(crate) fn new(print_freq: NonZeroUsize) -> Self {
-        Self { print_freq, training: Means::default(), validation: Means::default() }
+        Self { print_freq }
     }
 
-    /// Takes in an event and returns the line that is due at it, if any.
-    pub(crate) fn line(&mut self, event: &Event) -> Option<String> {
+    /// The line that is due at an event, if any.
+    pub(crate) fn line(&self, event: &Event) -> Option<String> {
         match event {
-            Event::Step(step) => {
-                let text = self.training.step(step);
-                self.due(step.step, step.steps).then_some(text)
-            }
-            Event::EvalStep(step) => {
-                let text = self.validation.eval_step(step);
-                self.due(step.step, step.steps).then_some(text)
-            }
+            Event::Step(step) => self.due(step.step, step.steps).then(|| training(step)),
+            Event::EvalStep(step) => self.due(step.step, step.steps).then(|| validation(step)),
             _ => None,
         }
     }
@@ -46,58 +29,36 @@ impl StepLines {
     }
 }
 
-impl Means {
-    fn step(&mut self, step: &StepRecord) -> String {
-        self.enter(step.epoch);
-        self.time.add(step.step_seconds, 1);
-        self.data.add(step.data_seconds, 1);
-        self.add(step.loss, step.top1, step.top5, step.images_total);
-        let mut text = format!(
-            "Epoch: [{}][{}/{}]\t{}\tData {}",
-            step.epoch,
-            step.step,
-            step.steps,
-            self.columns(),
-            latest(&self.data, 3)
-        );
-        if let Some(rate) = step.network {
-            text += &format!("\tBW {:.3} {:.3}", rate.received_gbit, rate.sent_gbit);
-        }
-        text
+fn training(step: &StepRecord) -> String {
+    let mut text = format!(
+        "Epoch: [{}][{}/{}]\t{}\tData {}",
+        step.epoch,
+        step.step,
+        step.steps,
+        columns(step.step_seconds, step.loss, step.top1, step.top5, &step.means),
+        latest(step.data_seconds, step.means.data_seconds, 3)
+    );
+    if let Some(rate) = step.network {
+        text += &format!("\tBW {:.3} {:.3}", rate.received_gbit, rate.sent_gbit);
     }
-
-    fn eval_step(&mut self, step: &EvalRecord) -> String {
-        self.enter(step.epoch);
-        self.time.add(step.step_seconds, 1);
-        self.add(step.loss, step.top1, step.top5, step.images_total);
-        format!("Test:  [{}][{}/{}]\t{}", step.epoch, step.step, step.steps, self.columns())
-    }
-
-    /// Starts afresh with every epoch. By the epoch's number and not by its first step: a run that
-    /// is continued may enter an epoch in its middle.
-    fn enter(&mut self, epoch: usize) {
-        if self.epoch != Some(epoch) {
-            *self = Self { epoch: Some(epoch), ..Self::default() };
-        }
-    }
-
-    fn add(&mut self, loss: f64, top1: f64, top5: f64, images: u64) {
-        self.loss.add(loss, images);
-        self.top1.add(top1, images);
-        self.top5.add(top5, images);
-    }
-
-    fn columns(&self) -> String {
-        format!(
-            "Time {}\tLoss {}\tAcc@1 {}\tAcc@5 {}",
-            latest(&self.time, 3),
-            latest(&self.loss, 4),
-            latest(&self.top1, 3),
-            latest(&self.top5, 3)
-        )
-    }
+    text
 }
 
-fn latest(meter: &Meter, digits: usize) -> String {
-    format!("{:.digits$} ({:.digits$})", meter.last(), meter.mean())
+fn validation(step: &EvalRecord) -> String {
+    let columns = columns(step.step_seconds, step.loss, step.top1, step.top5, &step.means);
+    format!("Test:  [{}][{}/{}]\t{columns}", step.epoch, step.step, step.steps)
+}
+
+fn columns(seconds: f64, loss: f64, top1: f64, top5: f64, means: &Means) -> String {
+    format!(
+        "Time {}\tLoss {}\tAcc@1 {}\tAcc@5 {}",
+        latest(seconds, means.step_seconds, 3),
+        latest(loss, means.loss, 4),
+        latest(top1, means.top1, 3),
+        latest(top5, means.top5, 3)
+    )
+}
+
+fn latest(value: f64, mean: f64, digits: usize) -> String {
+    format!("{value:.digits$} ({mean:.digits$})")
 }

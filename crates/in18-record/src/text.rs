@@ -23,6 +23,8 @@ pub(crate) fn event_lines(event: &Event) -> Option<String> {
             format!("~~{}\t{:.5}\t\t{:.3}\t\t{:.3}", epoch.epoch, epoch.hours, epoch.top1, epoch.top5)
         }
         Event::Warning { text } => format!("Warning: {text}"),
+        // A continued run's log reads as if nothing had happened.
+        Event::Resumed { .. } | Event::Checkpoint { .. } => return None,
         Event::Step(_) | Event::EvalStep(_) | Event::Saved { .. } | Event::Note { .. } | Event::RunEnd(_) => {
             return None;
         }
@@ -64,6 +66,11 @@ pub(crate) fn epoch_summary(epoch: &EpochRecord) -> String {
         percent(epoch.data_seconds, epoch.train_seconds),
         duration(epoch.hours * 3600.0)
     )
+}
+
+/// Where a continued run goes on, in a line.
+pub(crate) fn resumed(epoch: usize, step: usize, from: &str) -> String {
+    format!("Continued at epoch {epoch} after step {step} from {from}")
 }
 
 /// A run's totals in a line.

@@ -83,7 +83,7 @@ mod tests {
         Validation Directory: photos/validation
         Batch size changed: 16
         Changing LR from 0.15 to 1.0
-        Epoch: [1][3/3]→Time 0.250 (0.250)→Loss 1.6500 (1.6500)→Acc@1 37.500 (37.500)→Acc@5 75.000 (75.000)→Data 0.002 (0.002)→BW 1.500 2.250
+        Epoch: [1][3/3]→Time 0.250 (0.250)→Loss 1.6500 (1.7750)→Acc@1 37.500 (31.250)→Acc@5 75.000 (62.500)→Data 0.002 (0.002)→BW 1.500 2.250
         ~~1→0.00250→→77.500→→97.500
         Warning: 2 photos were skipped
         ");
