@@ -148,7 +148,9 @@ impl Model {
     /// The inverse of [`save_state`](Self::save_state): steps from here on are those that followed the copy, bit for
     /// bit.
     pub fn load_state(&mut self, state: &ModelState) -> Result<(), ProgramError> {
-        for ((arena, bytes), buffer) in self.state_arenas().into_iter().zip([&state.parameters, &state.velocities, &state.statistics]) {
+        for ((arena, bytes), buffer) in
+            self.state_arenas().into_iter().zip([&state.parameters, &state.velocities, &state.statistics])
+        {
             if buffer.len() != bytes {
                 return Err(ProgramError::Length { name: "state".to_owned(), expected: bytes, got: buffer.len() });
             }
@@ -159,11 +161,7 @@ impl Model {
 
     fn state_arenas(&self) -> [(ArenaId, usize); 3] {
         let [parameters, statistics] = [self.parameters.bytes(), self.statistics.bytes()];
-        [
-            (self.arenas.parameters, parameters),
-            (self.velocities, parameters),
-            (self.arenas.statistics, statistics),
-        ]
+        [(self.arenas.parameters, parameters), (self.velocities, parameters), (self.arenas.statistics, statistics)]
     }
 
     /// A parameter's gradient, as the last training step left it.

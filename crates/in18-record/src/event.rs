@@ -4,7 +4,7 @@
 //! trainer's TensorBoard tags show; where a field feeds a tag, its comment names it. Their step is
 //! the number of training images seen *before* the batch, [`StepRecord::images_before`].
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// When an event happened, by the caller's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -250,7 +250,7 @@ pub struct Means {
 }
 
 /// An epoch: what was trained and how well it validated.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Counted from 0. Tag `epoch`.
     pub epoch: usize,
