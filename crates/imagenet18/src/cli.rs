@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub use bench::{BenchArgs, BenchCommand, BenchStepArgs};
 pub use demo::DemoArgs;
 pub use recipes::RecipesArgs;
-pub use train::TrainArgs;
+pub use train::{CheckpointArgs, Resume, TrainArgs};
 
 /// Trains ImageNet-style classifiers to a target accuracy, fast.
 #[derive(Debug, Parser)]

@@ -8,7 +8,9 @@ mod engine;
 mod exit;
 mod logdir;
 mod output;
+mod resume;
 mod schedule;
+mod signals;
 
 use std::process::ExitCode;
 

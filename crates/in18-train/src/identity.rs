@@ -25,23 +25,32 @@ pub struct NetworkIdentity {
 /// Everything that decides what a run computes, as one tree. Not in it: where folders lie, loader threads, how often
 /// anything is written. Computing threads are not in it either: they change the last bits only.
 pub fn identity(network: &NetworkIdentity, options: &RunOptions, plan: &Plan, data: &Data) -> Value {
-    let set = |set: &ImageSet| json!({ "images": set.len(), "fingerprint": set.fingerprint() });
-    let sets = |suffixes: Vec<&str>, find: &dyn Fn(&str) -> Value| -> Value {
-        suffixes.into_iter().map(|suffix| (suffix.to_owned(), find(suffix))).collect::<serde_json::Map<_, _>>().into()
-    };
+    let set = |set: &ImageSet| json!({ "count": set.len(), "fingerprint": set.fingerprint() });
+    let mut images = serde_json::Map::new();
+    for suffix in data.train_suffixes() {
+        images.insert(format!("DATA{suffix}/train"), set(data.train(suffix)));
+    }
+    for suffix in data.validation_suffixes() {
+        images.insert(format!("DATA{suffix}/validation"), set(data.validation(suffix)));
+    }
     json!({
         "network": network,
         "optimizer": {
-            "momentum": options.momentum,
-            "weight_decay": options.weight_decay,
+            "momentum": as_written(options.momentum),
+            "weight_decay": as_written(options.weight_decay),
             "no_bn_wd": options.no_bn_wd,
         },
         "seed": options.seed,
         "short_epoch": options.short_epoch,
         "plan": plan,
-        "train": sets(data.train_suffixes(), &|suffix| set(data.train(suffix))),
-        "validation": sets(data.validation_suffixes(), &|suffix| set(data.validation(suffix))),
+        // Compared, and so named, before the plan, which follows from them.
+        "images": images,
     })
+}
+
+/// The number that a user wrote: 0.9 and not 0.8999999761581421.
+fn as_written(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
 }
 
 /// Differences that are named; of more, only their number is.

@@ -30,4 +30,4 @@ pub use memory::peak_rss_bytes;
 pub use progress::{Best, Progress};
 pub use save::{save_parameters, write_whole};
 pub use signals::Signals;
-pub use trainer::{Outcome, RunOptions, Trainer, optimizer};
+pub use trainer::{Outcome, RunOptions, Saving, Trainer, optimizer};

@@ -73,7 +73,7 @@ impl Progress {
     }
 
     /// Goes to the start of an epoch; what was trained of the one under way is not counted as any epoch's.
-    pub(crate) fn start_epoch(&mut self, epoch: usize) {
+    pub fn start_epoch(&mut self, epoch: usize) {
         self.epoch = epoch;
         self.step = 0;
         self.training = Tally::default();

@@ -14,7 +14,7 @@ use crate::checkpoint::{About, CheckpointOptions, Store, Tables};
 use crate::clock::{Clock, Laps};
 use crate::data::Data;
 use crate::error::TrainError;
-use crate::identity::{NetworkIdentity, identity};
+use crate::identity::NetworkIdentity;
 use crate::memory::peak_rss_bytes;
 use crate::progress::Progress;
 use crate::save::save_parameters;
@@ -44,6 +44,19 @@ pub struct RunOptions {
     pub short_epoch: bool,
 }
 
+/// When and how a run is saved.
+#[derive(Clone, Debug)]
+pub struct Saving {
+    /// Where, how often, how many.
+    pub checkpoints: CheckpointOptions,
+    /// What the system asks for.
+    pub signals: Signals,
+    /// The network; checkpoints and the trained parameters carry its names.
+    pub network: NetworkIdentity,
+    /// The run's [`identity`](crate::identity::identity); checkpoints carry it.
+    pub identity: serde_json::Value,
+}
+
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -63,18 +76,10 @@ pub struct Trainer<'a> {
     recorder: &'a mut Recorder,
     clock: Clock,
     progress: Progress,
-    checkpoints: Checkpoints,
-}
-
-/// When and how the run is saved.
-struct Checkpoints {
+    saving: Saving,
     store: Store,
-    options: CheckpointOptions,
-    signals: Signals,
-    network: NetworkIdentity,
-    identity: serde_json::Value,
-    /// Seconds of the run when the last one was taken.
-    last: f64,
+    /// Seconds of the run when the last checkpoint was taken.
+    saved_at: f64,
 }
 
 /// A place that a run can be continued from.
@@ -96,25 +101,19 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// [`TrainError::Write`] if the folder of checkpoints cannot be made.
-    #[allow(clippy::too_many_arguments, reason = "a run is where everything meets")]
     pub fn new(
         model: &'a mut Model,
         data: &'a mut Data,
         plan: &'a Plan,
         options: RunOptions,
-        network: NetworkIdentity,
-        checkpoints: CheckpointOptions,
-        signals: Signals,
+        saving: Saving,
         progress: Progress,
         recorder: &'a mut Recorder,
     ) -> Result<Self, TrainError> {
         let optimizer = optimizer(model, options.momentum, options.weight_decay, options.no_bn_wd);
-        let identity = identity(&network, &options, plan, data);
-        let store = Store::open(checkpoints.clone(), Tables::of(model), progress.steps)?;
-        let clock = Clock::start(progress.seconds);
-        let last = progress.seconds;
-        let checkpoints = Checkpoints { store, options: checkpoints, signals, network, identity, last };
-        Ok(Trainer { model, data, plan, options, optimizer, recorder, clock, progress, checkpoints })
+        let store = Store::open(saving.checkpoints.clone(), Tables::of(model), progress.steps)?;
+        let (clock, saved_at) = (Clock::start(progress.seconds), progress.seconds);
+        Ok(Trainer { model, data, plan, options, optimizer, recorder, clock, progress, saving, store, saved_at })
     }
 
     /// Runs all epochs that are left and saves the parameters. `start` says what is trained, unless the logs go on and
@@ -166,10 +165,10 @@ impl<'a> Trainer<'a> {
     }
 
     fn finish(&mut self, parameters: &Path) -> Result<Outcome, TrainError> {
-        for written in self.checkpoints.store.finish() {
+        for written in self.store.finish() {
             self.checkpoint_written(written)?;
         }
-        let arch = &self.checkpoints.network.arch;
+        let arch = &self.saving.network.arch;
         save_parameters(parameters, self.model, arch, self.data.classes(), self.progress.steps)?;
         let (what, path) = ("parameters".to_owned(), parameters.display().to_string());
         self.record(Event::Saved { what, path });
@@ -229,7 +228,7 @@ impl<'a> Trainer<'a> {
             images_per_s: training.images as f64 / train_seconds,
         };
         self.record(Event::EpochEnd(record.clone()));
-        let is_best = self.progress.finish_epoch(record, self.checkpoints.options.best_top5);
+        let is_best = self.progress.finish_epoch(record, self.saving.checkpoints.best_top5);
         let point = self.point();
         self.save(&point, is_best)?;
         self.attend(&point)
@@ -348,24 +347,24 @@ impl<'a> Trainer<'a> {
     /// Does what the system and the clock ask for; `point` is where the run would go on from.
     fn attend(&mut self, point: &Point) -> Result<(), TrainError> {
         self.take_in_written()?;
-        let stopped_by = self.checkpoints.signals.stopped_by();
+        let stopped_by = self.saving.signals.stopped_by();
         if self.is_asked() {
-            self.checkpoints.signals.saving();
+            self.saving.signals.saving();
             self.save(point, false)?;
         }
         let Some(signal) = stopped_by else { return Ok(()) };
-        for written in self.checkpoints.store.finish() {
+        for written in self.store.finish() {
             self.checkpoint_written(written)?;
         }
         let Progress { epoch, step, .. } = point.progress;
-        let checkpoint = self.checkpoints.store.latest().unwrap_or_default();
+        let checkpoint = self.store.latest().unwrap_or_default();
         Err(TrainError::Interrupted { signal, epoch, step, checkpoint })
     }
 
     /// Whether a checkpoint is due, by the clock or by a signal.
     fn is_asked(&self) -> bool {
-        let Checkpoints { signals, last, options, .. } = &self.checkpoints;
-        let is_due = self.clock.seconds() - last >= options.every_seconds;
+        let Saving { signals, checkpoints, .. } = &self.saving;
+        let is_due = self.clock.seconds() - self.saved_at >= checkpoints.every_seconds;
         is_due || signals.is_save_asked() || signals.stopped_by().is_some()
     }
 
@@ -378,18 +377,18 @@ impl<'a> Trainer<'a> {
 
     /// Copies the state and has it written as a checkpoint for `point`.
     fn save(&mut self, point: &Point, is_best: bool) -> Result<(), TrainError> {
-        let mut state = self.checkpoints.store.buffer();
+        let mut state = self.store.buffer();
         self.model.save_state(&mut state)?;
-        let Checkpoints { network, identity, .. } = &self.checkpoints;
+        let Saving { network, identity, .. } = &self.saving;
         let about =
             About::new(identity.clone(), &network.arch, &network.classes, point.progress.clone(), point.marks.clone());
-        self.checkpoints.store.submit(state, about, is_best);
-        self.checkpoints.last = self.clock.seconds();
+        self.store.submit(state, about, is_best);
+        self.saved_at = self.clock.seconds();
         Ok(())
     }
 
     fn take_in_written(&mut self) -> Result<(), TrainError> {
-        for written in self.checkpoints.store.written() {
+        for written in self.store.written() {
             self.checkpoint_written(written)?;
         }
         Ok(())
@@ -408,8 +407,8 @@ impl<'a> Trainer<'a> {
     /// The last checkpoint that is whole, in words for a message.
     fn kept(&mut self) -> String {
         // One may still be on its way to the disk. Its failure is not what ends the run.
-        drop(self.checkpoints.store.finish());
-        self.checkpoints.store.kept()
+        drop(self.store.finish());
+        self.store.kept()
     }
 
     fn is_sane(&self, loss: f64) -> bool {
