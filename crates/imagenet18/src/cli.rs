@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod original;
 mod recipes;
 mod train;
 
@@ -9,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, BenchCommand, BenchStepArgs};
 pub use demo::DemoArgs;
+pub use original::OriginalArgs;
 pub use recipes::RecipesArgs;
 pub use train::{CheckpointArgs, Resume, TrainArgs};
 

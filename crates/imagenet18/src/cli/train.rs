@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use in18_program::Arch;
 
-use crate::cli::Precision;
+use crate::cli::{OriginalArgs, Precision};
 
 /// `imagenet18 train`.
 #[derive(Debug, Args)]
@@ -69,6 +69,9 @@ pub struct TrainArgs {
 
     #[command(flatten)]
     pub checkpoints: CheckpointArgs,
+
+    #[command(flatten)]
+    pub original: OriginalArgs,
 
     /// Type of activations: `auto` is bf16 where the CPU computes it natively, else fp32.
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
