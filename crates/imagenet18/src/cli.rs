@@ -28,7 +28,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a network on a folder of images.
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     /// Generate a set of photos, train a ResNet-18 on it, and show the result: about three minutes on two cores.
     Demo(DemoArgs),
     /// List the published schedules, with what they reached.

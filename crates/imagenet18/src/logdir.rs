@@ -6,7 +6,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use in18_record::{ConsoleBar, ConsoleLines, DebugLog, EventLog, Jsonl, Opening, Recorder, Sink, VerboseLog};
+use in18_record::{
+    ConsoleBar, ConsoleLines, DebugLog, EventLog, Jsonl, Opening, Recorder, Sink, TensorBoard, VerboseLog,
+};
 use in18_train::TrainError;
 
 use crate::exit::Usage;
@@ -102,6 +104,7 @@ impl Logdir {
             Box::new(VerboseLog::open(&file("verbose.log"), opening, print_freq)?),
             Box::new(DebugLog::open(&file("debug.log"), opening)?),
             Box::new(Jsonl::open(&file("metrics.jsonl"), opening)?),
+            Box::new(TensorBoard::open(&self.path, opening, &host(), print_freq)?),
         ]))
     }
 
@@ -113,6 +116,13 @@ impl Logdir {
 /// Where the checkpoints of the run in a folder lie.
 pub fn checkpoints(logdir: &Path) -> PathBuf {
     logdir.join("checkpoints")
+}
+
+/// This machine's name, for the names of TensorBoard's files.
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let plain: String = name.trim().chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
+    if plain.is_empty() { "localhost".to_owned() } else { plain }
 }
 
 fn console(print_freq: NonZeroUsize) -> Box<dyn Sink> {

@@ -75,6 +75,8 @@ impl Runs {
         let text = |name: &str, file: &str| String::from_utf8(read(name, file)).unwrap();
         assert!(read(one, "model.safetensors") == read(other, "model.safetensors"), "the parameters differ");
         assert_eq!(metrics(&text(one, "metrics.jsonl")), metrics(&text(other, "metrics.jsonl")));
+        let points = |name: &str| points(&self.logdir(name));
+        assert_eq!(points(one), points(other), "TensorBoard's points");
         for file in ["event.log", "verbose.log", "debug.log"] {
             assert_eq!(timeless(&text(one, file)), timeless(&text(other, file)), "{file}");
         }
@@ -93,6 +95,13 @@ fn metrics(text: &str) -> Vec<Value> {
         });
     }
     events
+}
+
+/// TensorBoard's points without times.
+fn points(logdir: &Path) -> Vec<(String, i64, f64)> {
+    let mut scalars = in18_events::read_scalars(logdir).unwrap();
+    scalars.retain(|scalar| !scalar.tag.starts_with("times/") && scalar.tag != "first");
+    scalars.into_iter().map(|scalar| (scalar.tag, scalar.step, scalar.value)).collect()
 }
 
 /// Lines without times.

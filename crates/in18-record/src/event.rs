@@ -55,6 +55,8 @@ pub enum Event {
         epoch: usize,
         /// Its steps that are done.
         step: usize,
+        /// Training images so far: TensorBoard's step.
+        images_seen: u64,
         /// The checkpoint's file.
         from: String,
     },

@@ -131,7 +131,8 @@ impl<'a> Trainer<'a> {
             self.record(Event::RunStart(start));
         }
         if let Some(from) = from {
-            self.record(Event::Resumed { epoch: self.progress.epoch, step: self.progress.step, from });
+            let Progress { epoch, step, images_seen, .. } = self.progress;
+            self.record(Event::Resumed { epoch, step, images_seen, from });
         }
         let outcome = self.epochs().and_then(|()| self.finish(parameters));
         if let Err(error) = &outcome {
