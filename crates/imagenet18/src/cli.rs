@@ -1,6 +1,7 @@
 //! Arguments as written, one file a command. What they resolve to is the commands' business.
 
 mod bench;
+mod dawn;
 mod demo;
 mod original;
 mod recipes;
@@ -9,6 +10,7 @@ mod train;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, BenchCommand, BenchStepArgs};
+pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;
 pub use original::OriginalArgs;
 pub use recipes::RecipesArgs;
@@ -33,6 +35,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// List the published schedules, with what they reached.
     Recipes(RecipesArgs),
+    /// Print DAWNBench's table, or a curve of the schedule, from TensorBoard's event files.
+    Dawn(DawnArgs),
     /// Measure this machine.
     Bench(BenchArgs),
 }

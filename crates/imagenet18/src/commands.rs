@@ -1,12 +1,14 @@
 //! One file a command.
 
 mod bench;
+mod dawn;
 mod demo;
 mod dry_run;
 mod recipes;
 mod train;
 
 pub use bench::bench;
+pub use dawn::dawn;
 pub use demo::demo;
 pub use dry_run::dry_run;
 pub use recipes::recipes;

@@ -15,7 +15,7 @@ pub const HELP: &str = "Exit codes:
   0  done
   1  an error of the program or the machine
   2  an argument, a schedule or a recipe is wrong
-  3  the images or their folders are wrong
+  3  the images or their folders are wrong, or the files that a command reads
   4  training failed: the loss is not a number any more
   5  a file could not be written
   6  not enough memory, or something this CPU cannot do
@@ -95,6 +95,9 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if cause.is::<CheckpointError>() {
         return Some(CHECKPOINT);
+    }
+    if cause.is::<in18_events::EventError>() || cause.is::<in18_record::dawn::DawnError>() {
+        return Some(DATA);
     }
     if cause.is::<in18_dataset::Error>() {
         return Some(DATA);

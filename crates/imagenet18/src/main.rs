@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => commands::train(&arguments),
         Command::Demo(arguments) => commands::demo(&arguments),
         Command::Recipes(arguments) => commands::recipes(&arguments),
+        Command::Dawn(arguments) => commands::dawn(&arguments),
         Command::Bench(arguments) => commands::bench(&arguments),
     };
     match result {

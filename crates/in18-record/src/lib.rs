@@ -13,6 +13,7 @@
 
 mod console_bar;
 mod console_lines;
+pub mod dawn;
 mod debug_log;
 mod error;
 mod event;

@@ -1,0 +1,66 @@
+//! `dawn` on the files of a run, and of other programs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use in18_events::EventWriter;
+
+fn dawn(arguments: &[&str], events: &Path) -> assert_cmd::assert::Assert {
+    Command::cargo_bin("imagenet18").unwrap().arg("dawn").args(arguments).arg("--events").arg(events).assert()
+}
+
+fn stdout(assert: &assert_cmd::assert::Assert) -> String {
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/events").join(name)
+}
+
+/// `scripts/golden/events.py` had tensorboardX and TensorBoard's own writer (tensors, as TensorFlow 2) write the same run.
+#[test]
+fn files_of_other_writers_give_the_same_table() {
+    let expected =
+        "epoch\thours\ttop1Accuracy\ttop5Accuracy\n1\t0.500000\t50.2500\t75.5000\n2\t1.000000\t75.7500\t93.2500\n";
+    for name in ["tensorboardx.tfevents", "tensors.tfevents"] {
+        let output = dawn(&["tsv"], &fixture(name)).success();
+        assert_eq!(stdout(&output), expected, "{name}");
+        let output = dawn(&["tsv", "--ignore-eval"], &fixture(name)).success();
+        assert!(stdout(&output).contains("2\t0.980000\t"), "{name}: {}", stdout(&output));
+        let output = dawn(&["lr"], &fixture(name)).success();
+        assert_eq!(stdout(&output), "images\thours\tsizes/lr\n0\t0.100000\t1.5\n", "{name}");
+    }
+}
+
+#[test]
+fn a_live_files_last_record_may_be_cut_and_a_damaged_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = fs::read(fixture("tensorboardx.tfevents")).unwrap();
+    let path = folder.path().join("events.out.tfevents.1");
+    fs::write(&path, &whole[..whole.len() - 3]).unwrap();
+    dawn(&["lr"], &path).success();
+    let mut damaged = whole.clone();
+    damaged[100] ^= 1;
+    fs::write(&path, damaged).unwrap();
+    let output = dawn(&["tsv"], folder.path()).failure().code(3);
+    let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    assert!(stderr.contains("events.out.tfevents.1: expected a whole record at byte "), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1);
+}
+
+#[test]
+fn mistakes_end_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let other = folder.path().join("other.tfevents");
+    let mut events = EventWriter::new(fs::File::create(&other).unwrap(), 1.0).unwrap();
+    events.scalars(1.0, 0, &[("loss", 1.0)]).unwrap();
+    for (path, says) in [(empty, "got none"), (other, "the tag `first`"), (folder.path().join("none"), "No such file")]
+    {
+        let output = dawn(&["tsv"], &path).failure().code(3);
+        let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+        assert!(stderr.contains(says) && stderr.lines().count() == 1, "{stderr}");
+    }
+}
