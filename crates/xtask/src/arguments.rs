@@ -9,7 +9,8 @@ Commands:
   setup                  fetch the prebuilt oneDNN, once, and check what the build needs
   demo [ARGUMENTS]...    setup, then train on generated images: cargo run --release -p imagenet18 -- demo ARGUMENTS
   test [--only STAGE]... setup, then everything that CI checks, or these stages of it:
-                         fmt, architecture, deny, clippy, doc, tests";
+                         fmt, architecture, deny, clippy, doc, tests, interop
+  interop                that stage alone: other programs read what this one writes";
 
 #[derive(Debug, PartialEq)]
 pub enum Command {
@@ -17,6 +18,8 @@ pub enum Command {
     Setup,
     /// With arguments for the program's own `demo` command.
     Demo(Vec<String>),
+    /// The stage of this name.
+    Interop,
     /// With the stages to run, in order.
     Test(Vec<Stage>),
 }
@@ -31,6 +34,11 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
             None => Ok(Command::Setup),
             Some("-h" | "--help") => Ok(Command::Help),
             Some(unknown) => Err(format!("`setup` takes no arguments, got `{unknown}`")),
+        },
+        "interop" => match arguments.next().as_deref() {
+            None => Ok(Command::Interop),
+            Some("-h" | "--help") => Ok(Command::Help),
+            Some(unknown) => Err(format!("`interop` takes no arguments, got `{unknown}`")),
         },
         "demo" => Ok(Command::Demo(arguments.collect())),
         "test" => parse_test(arguments),
@@ -75,6 +83,7 @@ mod tests {
         }
         let cases = [
             Case { line: "setup", expected: Command::Setup },
+            Case { line: "interop", expected: Command::Interop },
             Case { line: "demo", expected: Command::Demo(vec![]) },
             Case { line: "demo --seed 1", expected: Command::Demo(vec!["--seed".to_owned(), "1".to_owned()]) },
             // Help is the program's own there.

@@ -2,12 +2,12 @@
 //! that may not be distributed, so they are made here, from scratch, by Pillow, and stay in `target`. Where the
 //! photos or Python are missing, the test that needs them skips itself.
 
-use crate::location;
-use crate::process::{capture, last_line, show, workspace};
-use anyhow::{Context, Result, bail};
-use std::path::{Path, PathBuf};
+use crate::process::{show, workspace};
+use crate::python;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::Path;
 use std::process::Command;
-use std::{env, fs};
 
 /// Names of golden folders and the photos for them, relative to the workspace.
 const PHOTOS: [(&str, &str); 2] =
@@ -15,7 +15,7 @@ const PHOTOS: [(&str, &str); 2] =
 
 const SCRIPT: &str = "scripts/golden/crops.py";
 
-/// The Python packages that the script needs. Wheels only, as nobody should have to compile them for a test.
+/// The Python packages that the script needs.
 const PACKAGES: [&str; 2] = ["pillow==12.3.0", "numpy==2.4.6"];
 
 /// Makes what is missing or older than the script. What cannot be made for lack of Python packages is named and skipped.
@@ -35,7 +35,7 @@ pub fn crops() -> Result<()> {
             continue;
         }
         if packages.is_none() {
-            match install_packages() {
+            match python::packages(&PACKAGES) {
                 Ok(folder) => packages = Some(folder),
                 Err(error) => {
                     println!("golden crops: skipped, {error:#}");
@@ -49,31 +49,6 @@ pub fn crops() -> Result<()> {
             .with_context(|| format!("{SCRIPT} on {photos}"))?;
     }
     Ok(())
-}
-
-/// The folder with the packages, for `PYTHONPATH`. No virtual environment: Debian's Python cannot make one as it comes.
-fn install_packages() -> Result<PathBuf> {
-    let version = capture(Command::new("python3").args(["-c", "import sys; print(sys.implementation.cache_tag)"]))?;
-    let version = String::from_utf8(version.stdout).context("python3 does not say its version")?;
-    let dependencies = location::dependencies(|name| env::var(name).ok()).context("no cache folder: set IN18_DEPS")?;
-    // Compiled packages fit one version of Python.
-    let folder = dependencies.join([version.trim(), &PACKAGES.join("-")].join("-").replace("==", "-"));
-    if folder.is_dir() {
-        return Ok(folder);
-    }
-    fs::create_dir_all(&dependencies).with_context(|| format!("cannot create {}", dependencies.display()))?;
-    let work = tempfile::Builder::new().prefix(".python-").tempdir_in(&dependencies)?;
-    let staged = work.path().join("staged");
-    let pip = ["-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--only-binary=:all:"];
-    let output = capture(Command::new("python3").args(pip).arg("--target").arg(&staged).args(PACKAGES))?;
-    if !output.status.success() {
-        bail!("pip cannot install {} ({})", PACKAGES.join(" and "), last_line(&output));
-    }
-    match fs::rename(&staged, &folder) {
-        Err(_) if folder.is_dir() => {} // Another run was faster.
-        outcome => outcome.with_context(|| format!("cannot create {}", folder.display()))?,
-    }
-    Ok(folder)
 }
 
 /// Whether both files exist and the first was written after the second.

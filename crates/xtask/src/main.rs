@@ -6,8 +6,10 @@
 mod architecture;
 mod arguments;
 mod golden;
+mod interop;
 mod location;
 mod process;
+mod python;
 mod setup;
 mod stages;
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         }
         Command::Setup => setup::run(),
         Command::Demo(arguments) => setup::run().and_then(|()| process::demo(&arguments)),
+        Command::Interop => setup::run().and_then(|()| stages::run(&[stages::Stage::Interop])),
         Command::Test(stages) => setup::run().and_then(|()| stages::run(&stages)),
     };
     match outcome {

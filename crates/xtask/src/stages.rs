@@ -2,7 +2,7 @@
 //! fails, so that one run shows everything there is to mend.
 
 use crate::process::{capture, cargo, show, succeeds};
-use crate::{architecture, golden};
+use crate::{architecture, golden, interop};
 use anyhow::{Result, bail};
 use std::time::Instant;
 
@@ -14,12 +14,13 @@ pub enum Stage {
     Doc,
     Tests,
     Deny,
+    Interop,
 }
 
 impl Stage {
     /// In the order in which they run: what answers soonest comes first.
-    pub const ALL: [Stage; 6] =
-        [Stage::Format, Stage::Architecture, Stage::Deny, Stage::Clippy, Stage::Doc, Stage::Tests];
+    pub const ALL: [Stage; 7] =
+        [Stage::Format, Stage::Architecture, Stage::Deny, Stage::Clippy, Stage::Doc, Stage::Tests, Stage::Interop];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -29,6 +30,7 @@ impl Stage {
             Stage::Doc => "doc",
             Stage::Tests => "tests",
             Stage::Deny => "deny",
+            Stage::Interop => "interop",
         }
     }
 
@@ -40,6 +42,7 @@ impl Stage {
             Stage::Doc => show(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?,
             Stage::Tests => tests()?,
             Stage::Deny => return deny(),
+            Stage::Interop => return Ok(interop::run()?.map_or(Outcome::Passed, Outcome::Skipped)),
         }
         Ok(Outcome::Passed)
     }
@@ -47,7 +50,7 @@ impl Stage {
 
 enum Outcome {
     Passed,
-    Skipped(&'static str),
+    Skipped(String),
 }
 
 /// Runs the stages in the given order and fails if one of them did.
@@ -93,7 +96,9 @@ fn tests() -> Result<()> {
 /// Licences, duplicates and sources of all dependencies; known vulnerabilities where their database can be fetched.
 fn deny() -> Result<Outcome> {
     if !succeeds(&mut cargo(&["deny", "--version"])) {
-        return Ok(Outcome::Skipped("cargo-deny is not installed; get it with: cargo install --locked cargo-deny"));
+        return Ok(Outcome::Skipped(
+            "cargo-deny is not installed; get it with: cargo install --locked cargo-deny".to_owned(),
+        ));
     }
     if capture(&mut cargo(&["deny", "fetch", "db"]))?.status.success() {
         show(&mut cargo(&["deny", "check"]))?;

@@ -1,0 +1,34 @@
+//! Python packages for checks against other programs. Nothing that ships needs them.
+
+use crate::location;
+use crate::process::{capture, last_line};
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use std::process::Command;
+use std::{env, fs};
+
+/// The folder with these packages (`NAME==VERSION`), for `PYTHONPATH`; installed now if it is not there. Wheels only, as
+/// nobody should have to compile them for a test. No virtual environment: Debian's Python cannot make one as it comes.
+pub fn packages(packages: &[&str]) -> Result<PathBuf> {
+    let version = capture(Command::new("python3").args(["-c", "import sys; print(sys.implementation.cache_tag)"]))?;
+    let version = String::from_utf8(version.stdout).context("python3 does not say its version")?;
+    let dependencies = location::dependencies(|name| env::var(name).ok()).context("no cache folder: set IN18_DEPS")?;
+    // Compiled packages fit one version of Python.
+    let folder = dependencies.join([version.trim(), &packages.join("-")].join("-").replace("==", "-"));
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    fs::create_dir_all(&dependencies).with_context(|| format!("cannot create {}", dependencies.display()))?;
+    let work = tempfile::Builder::new().prefix(".python-").tempdir_in(&dependencies)?;
+    let staged = work.path().join("staged");
+    let pip = ["-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--only-binary=:all:"];
+    let output = capture(Command::new("python3").args(pip).arg("--target").arg(&staged).args(packages))?;
+    if !output.status.success() {
+        bail!("pip cannot install {} ({})", packages.join(" and "), last_line(&output));
+    }
+    match fs::rename(&staged, &folder) {
+        Err(_) if folder.is_dir() => {} // Another run was faster.
+        outcome => outcome.with_context(|| format!("cannot create {}", folder.display()))?,
+    }
+    Ok(folder)
+}
