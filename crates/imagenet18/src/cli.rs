@@ -41,6 +41,24 @@ pub enum Command {
     Bench(BenchArgs),
 }
 
+/// What happens at an image that cannot be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnBadImage {
+    /// Named, and done without.
+    Skip,
+    /// The run ends.
+    Fail,
+}
+
+impl From<OnBadImage> for in18_loader::OnBadImage {
+    fn from(written: OnBadImage) -> Self {
+        match written {
+            OnBadImage::Skip => Self::Skip,
+            OnBadImage::Fail => Self::Fail,
+        }
+    }
+}
+
 /// The type of activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Precision {

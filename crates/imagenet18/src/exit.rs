@@ -78,7 +78,7 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<TrainError>() {
         return Some(match error {
             TrainError::Load(LoadError::Spawn { .. } | LoadError::Panic { .. } | LoadError::Plan { .. }) => MACHINE,
-            TrainError::Data(_) | TrainError::Load(_) => DATA,
+            TrainError::Data(_) | TrainError::Load(_) | TrainError::TooManyBad { .. } => DATA,
             TrainError::Plan(_) | TrainError::Batches(_) => USAGE,
             TrainError::NotFinite { .. }
             | TrainError::ValidationNotFinite { .. }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,11 +19,9 @@ const FIRST_READ: u64 = 4096;
 const CHUNK: usize = 64;
 
 impl ImageSet {
-    /// The size of every image, by number, reading only the start of each file on `threads` threads.
-    ///
-    /// # Errors
-    /// [`Error::Unreadable`] or [`Error::Image`] for the first image, by number, whose size cannot be told.
-    pub fn sizes(&self, threads: NonZeroUsize) -> Result<Vec<Size>, Error> {
+    /// The size of every image, by number, reading only the start of each file on `threads` threads; an
+    /// [`Error::Unreadable`] or [`Error::Image`] where it cannot be told.
+    pub fn sizes(&self, threads: NonZeroUsize) -> Vec<Result<Size, Error>> {
         let next = AtomicUsize::new(0);
         let chunks = self.len().div_ceil(CHUNK);
         let read_chunks = || {
@@ -34,12 +33,11 @@ impl ImageSet {
                     return done;
                 }
                 let images = chunk * CHUNK..((chunk + 1) * CHUNK).min(self.len());
-                // A chunk's error ends the chunk; the earliest chunk's is the one returned, whoever read it.
-                let sizes: Result<Vec<Size>, Error> = images.map(|image| reader.size(self, image)).collect();
+                let sizes: Vec<Result<Size, Error>> = images.map(|image| reader.size(self, image)).collect();
                 done.push((chunk, sizes));
             }
         };
-        let mut done: Vec<(usize, Result<Vec<Size>, Error>)> = std::thread::scope(|scope| {
+        let mut done: Vec<(usize, Vec<Result<Size, Error>>)> = std::thread::scope(|scope| {
             let others: Vec<_> = (1..threads.get().min(chunks)).map(|_| scope.spawn(read_chunks)).collect();
             let mut done = read_chunks();
             for other in others {
@@ -51,11 +49,7 @@ impl ImageSet {
             done
         });
         done.sort_by_key(|(chunk, _)| *chunk);
-        let mut sizes = Vec::with_capacity(self.len());
-        for (_, chunk) in done {
-            sizes.extend(chunk?);
-        }
-        Ok(sizes)
+        done.into_iter().flat_map(|(_, chunk)| chunk).collect()
     }
 }
 
@@ -70,7 +64,9 @@ impl HeaderReader {
     fn size(&mut self, set: &ImageSet, image: usize) -> Result<Size, Error> {
         set.path_into(image, &mut self.path);
         let unreadable = |path: &PathBuf, source| Error::Unreadable { path: path.clone(), source };
-        let mut file = File::open(&self.path).map_err(|e| unreadable(&self.path, e))?;
+        // A named pipe by an image's name would be waited for forever; a file is not touched by the flag.
+        let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path);
+        let mut file = opened.map_err(|e| unreadable(&self.path, e))?;
         self.bytes.clear();
         let mut more = FIRST_READ;
         loop {

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let set = Arc::new(ImageSet::open(dir)?);
     let images = u32::try_from(set.len())?;
-    let mut loader = Loader::new(set, workers.parse()?)?;
+    let mut loader = Loader::new(set, workers.parse()?, in18_loader::OnBadImage::Fail)?;
     // The first epoch fills the page cache.
     for epoch in 0..3 {
         let augmentation = Augmentation { seed: 0, epoch, min_scale: 0.08 };

@@ -39,6 +39,12 @@ pub enum LoadError {
         /// What the system said.
         source: io::Error,
     },
+    /// A file that was listed and is gone.
+    #[error("{path}: expected to read an image, got nothing there: it has vanished since the images were listed")]
+    Vanished {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file that is no image that is read here.
     #[error("{path}: {source}")]
     Image {
@@ -71,4 +77,14 @@ pub enum LoadError {
         /// The first one outside of it.
         image: usize,
     },
+}
+
+impl LoadError {
+    /// Whether one image is to blame, which a run can do without.
+    pub fn is_about_an_image(&self) -> bool {
+        match self {
+            Self::Unreadable { .. } | Self::Vanished { .. } | Self::Image { .. } | Self::Panic { .. } => true,
+            Self::Spawn { .. } | Self::Plan { .. } => false,
+        }
+    }
 }

@@ -9,6 +9,7 @@
 //! an epoch can be taken up in its middle. Knows no network, no learning rate and no clock: whoever waits for
 //! [`Epoch::next`] can time it. Pixels leave as they are in the image, 8 bits; normalising is the kernels' work.
 
+mod bad;
 mod crop;
 mod error;
 mod loader;
@@ -17,6 +18,7 @@ mod plan;
 mod rect;
 mod ring;
 
+pub use bad::{BadImage, OnBadImage};
 pub use crop::{FlipAndCrop, random_resized_crop};
 pub use error::{LoadError, PlanError};
 pub use in18_jpeg::{Crop, Size};

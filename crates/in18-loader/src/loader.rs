@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use in18_dataset::ImageSet;
 use in18_jpeg::Size;
 
+use crate::bad::{BadImage, Loaded, OnBadImage, load_or_replace};
 use crate::error::LoadError;
 use crate::pipeline::Pipeline;
 use crate::plan::{BatchPlan, BatchSpec};
@@ -27,14 +28,14 @@ impl Loader {
     ///
     /// # Errors
     /// [`LoadError::Spawn`].
-    pub fn new(set: Arc<ImageSet>, workers: usize) -> Result<Self, LoadError> {
+    pub fn new(set: Arc<ImageSet>, workers: usize, on_bad_image: OnBadImage) -> Result<Self, LoadError> {
         let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN).get();
         let mut loader = Self { set, ring: Arc::new(Ring::default()), workers: Vec::with_capacity(workers) };
         for n in 0..workers {
             let (set, ring) = (Arc::clone(&loader.set), Arc::clone(&loader.ring));
             let worker = std::thread::Builder::new()
                 .name(format!("loader-{n}"))
-                .spawn(move || work(&set, &ring))
+                .spawn(move || work(&set, &ring, on_bad_image))
                 .map_err(|source| LoadError::Spawn { workers, source })?;
             loader.workers.push(worker);
         }
@@ -87,11 +88,11 @@ impl Epoch<'_> {
     /// goes back when it is dropped, which it must be before the next one is asked for.
     ///
     /// # Errors
-    /// The earliest image of the batch that could not be loaded. The epoch is over then. (Skipping such images
-    /// instead would be decided where workers finish an item, not here.)
+    /// The earliest image of the batch that could not be loaded, under [`OnBadImage::Fail`] or if nothing could take its
+    /// place. The epoch is over then.
     #[allow(clippy::should_implement_trait, reason = "a batch borrows from the epoch, which an Iterator cannot say")]
     pub fn next(&mut self) -> Result<Option<Batch<'_>>, LoadError> {
-        let Some((batch, buffers)) = self.loader.ring.take_batch()? else {
+        let Some((batch, buffers, bad)) = self.loader.ring.take_batch()? else {
             return Ok(None);
         };
         Ok(Some(Batch {
@@ -100,6 +101,7 @@ impl Epoch<'_> {
             spec: self.plan.batch(batch),
             number: batch,
             buffers,
+            bad,
         }))
     }
 
@@ -123,6 +125,7 @@ pub struct Batch<'a> {
     /// Its number in the plan, from 0, which is not its index where the plan is a part of an epoch.
     number: usize,
     buffers: Buffers,
+    bad: Vec<BadImage>,
 }
 
 impl Batch<'_> {
@@ -136,7 +139,12 @@ impl Batch<'_> {
         &self.buffers.labels
     }
 
-    /// `(N)`, each the number of an image in the set.
+    /// Images that could not be loaded for this batch, in the order of their places.
+    pub fn bad(&self) -> &[BadImage] {
+        &self.bad
+    }
+
+    /// Each the number of an image in the set, as planned: those in [`bad`](Self::bad) were replaced or left out.
     pub fn images(&self) -> &[u32] {
         self.plan.images(self.number)
     }
@@ -146,7 +154,7 @@ impl Batch<'_> {
         self.buffers.labels.len()
     }
 
-    /// Never true: plans hold no empty batches.
+    /// Whether all of its images were bad: plans hold no empty batches.
     pub fn is_empty(&self) -> bool {
         self.buffers.labels.is_empty()
     }
@@ -169,17 +177,22 @@ impl Drop for Batch<'_> {
 }
 
 /// A worker's life.
-fn work(set: &ImageSet, ring: &Ring) {
+fn work(set: &ImageSet, ring: &Ring, on_bad_image: OnBadImage) {
     let mut pipeline = Pipeline::default();
     while let Some(mut item) = ring.take_item() {
-        let result = load(&mut pipeline, set, &mut item);
+        let image = item.plan.images(item.batch)[item.position];
+        let transform = item.plan.transform();
+        let mut load = |image| load(&mut pipeline, set, image, &mut item);
+        let result = match on_bad_image {
+            OnBadImage::Fail => load(image).map(|label| Loaded { label: Some(label), bad: Vec::new() }),
+            OnBadImage::Skip => load_or_replace(image, set.len(), transform, load),
+        };
         ring.finish(item, result);
     }
 }
 
-fn load(pipeline: &mut Pipeline, set: &ImageSet, item: &mut Item) -> Result<i32, LoadError> {
-    let Item { plan, batch, position, pixels, .. } = item;
-    let image = plan.images(*batch)[*position];
+fn load(pipeline: &mut Pipeline, set: &ImageSet, image: u32, item: &mut Item) -> Result<i32, LoadError> {
+    let Item { plan, batch, pixels, .. } = item;
     let (transform, size) = (plan.transform(), plan.size(*batch));
     // A decoder's defect must not leave a batch that is never whole and a consumer that waits for it.
     let caught = catch_unwind(AssertUnwindSafe(|| pipeline.load(set, image, transform, size, pixels)));
@@ -209,7 +222,7 @@ mod tests {
         std::fs::create_dir(dir.path().join("class")).unwrap();
         std::fs::write(dir.path().join("class/image"), b"").unwrap();
         let set = Arc::new(ImageSet::open(dir.path()).unwrap());
-        let loader = Loader::new(set, 2).unwrap();
+        let loader = Loader::new(set, 2, OnBadImage::Fail).unwrap();
         // Past `start`, which would refuse it: asking the set for an image that it has not panics.
         let plan = BatchPlan::validation(5, Share::ALL, 4, 32).unwrap();
         for _ in 0..2 {

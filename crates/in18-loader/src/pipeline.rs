@@ -1,7 +1,8 @@
 //! One image from its file to its place in a batch.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use in18_dataset::ImageSet;
@@ -41,9 +42,15 @@ impl Pipeline {
     ) -> Result<(), LoadError> {
         set.path_into(image as usize, &mut self.path);
         self.file.clear();
-        File::open(&self.path)
-            .and_then(|mut file| file.read_to_end(&mut self.file))
-            .map_err(|source| LoadError::Unreadable { path: self.path.clone(), source })?;
+        // A named pipe by an image's name would be waited for forever; a file is not touched by the flag.
+        let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path);
+        opened.and_then(|mut file| file.read_to_end(&mut self.file)).map_err(|source| {
+            let path = self.path.clone();
+            match source.kind() {
+                io::ErrorKind::NotFound => LoadError::Vanished { path },
+                _ => LoadError::Unreadable { path, source },
+            }
+        })?;
         self.pixels(image, transform, size, slot).map_err(|source| LoadError::Image { path: self.path.clone(), source })
     }
 

@@ -107,19 +107,27 @@ impl BatchPlan {
         Ok(all.share_of_batches(share))
     }
 
-    /// Rectangular validation: images of the given `sizes` in order of width / height (rounded to five digits, equal
+    /// Rectangular validation: images of the given `sizes`, those without one left out, in order of width / height (rounded to five digits, equal
     /// ones in the set's order); each run of `batch` images is one batch and shares the crop that fits its mean
     /// ratio. Shares are runs of whole batches, as in [`validation`](Self::validation).
     ///
     /// # Errors
     /// [`PlanError::NoImages`], [`PlanError::EmptyBatch`], [`PlanError::TooSmall`].
-    pub fn rectangular_validation(sizes: &[Size], share: Share, batch: usize, sz: u32) -> Result<Self, PlanError> {
+    pub fn rectangular_validation(
+        sizes: &[Option<Size>],
+        share: Share,
+        batch: usize,
+        sz: u32,
+    ) -> Result<Self, PlanError> {
         check(u32::try_from(sizes.len()).unwrap_or(u32::MAX), batch)?;
         if sz < 8 {
             return Err(PlanError::TooSmall(sz));
         }
-        let ratios: Vec<f64> = sizes.iter().map(|&size| rect::ratio(size)).collect();
-        let mut order: Vec<u32> = (0..sizes.len() as u32).collect();
+        let ratios: Vec<f64> = sizes.iter().map(|size| size.map_or(f64::NAN, rect::ratio)).collect();
+        let mut order: Vec<u32> = (0..sizes.len() as u32).filter(|&image| sizes[image as usize].is_some()).collect();
+        if order.is_empty() {
+            return Err(PlanError::NoImages);
+        }
         order.sort_by(|&a, &b| ratios[a as usize].total_cmp(&ratios[b as usize]));
         let all = Self::in_runs(
             order,
@@ -273,7 +281,8 @@ mod tests {
 
     #[test]
     fn validation_shares_cover_every_image_once() {
-        let sizes: Vec<Size> = (0..1003).map(|i| Size::new(200 + i * 37 % 300, 200 + i * 53 % 300)).collect();
+        let size = |i: u32| Some(Size::new(200 + i * 37 % 300, 200 + i * 53 % 300));
+        let sizes: Vec<Option<Size>> = (0..1003).map(size).collect();
         for world in [1, 2, 3, 8, 50] {
             for rectangular in [false, true] {
                 let plan = |share| {
@@ -305,16 +314,18 @@ mod tests {
 
     #[test]
     fn rectangular_batches_go_from_tall_to_wide() {
-        let sizes: Vec<Size> = (0..40).map(|i| Size::new(100 + 7 * (i * 17 % 40), 240)).collect();
+        let sizes: Vec<Option<Size>> = (0..40).map(|i| Some(Size::new(100 + 7 * (i * 17 % 40), 240))).collect();
         let plan = BatchPlan::rectangular_validation(&sizes, Share::ALL, 8, 96).unwrap();
         let shape = |b| (plan.size(b).width, plan.size(b).height);
         // Means of the ratios 100/240, 107/240, … in runs of eight, worked out in Python.
         let expected = [(96, 184), (96, 120), (96, 96), (112, 96), (136, 96)];
         assert_eq!((0..5).map(shape).collect::<Vec<_>>(), expected);
         // Equal ratios keep the set's order.
-        let equal = vec![Size::new(300, 200), Size::new(600, 400), Size::new(150, 100)];
-        let plan = BatchPlan::rectangular_validation(&equal, Share::ALL, 8, 96).unwrap();
-        assert_eq!(plan.images(0), [0, 1, 2]);
+        // The third has no readable header.
+        let equal = [(300, 200), (600, 400), (150, 100)].map(|(width, height)| Some(Size::new(width, height)));
+        let sizes = [equal[0], equal[1], None, equal[2]];
+        let plan = BatchPlan::rectangular_validation(&sizes, Share::ALL, 8, 96).unwrap();
+        assert_eq!(plan.images(0), [0, 1, 3]);
     }
 
     #[test]
@@ -338,7 +349,7 @@ mod tests {
             assert!(matches!(BatchPlan::train(5, Share::ALL, 1, 96, augmentation), Err(PlanError::MinScale(_))));
         }
         assert_eq!(
-            BatchPlan::rectangular_validation(&[Size::new(3, 4)], Share::ALL, 1, 7),
+            BatchPlan::rectangular_validation(&[Some(Size::new(3, 4))], Share::ALL, 1, 7),
             Err(PlanError::TooSmall(7))
         );
     }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
 
+use crate::bad::{BadImage, Loaded};
 use crate::error::LoadError;
 use crate::plan::BatchPlan;
 
@@ -66,6 +67,10 @@ struct Slot {
     missing: usize,
     /// The error of the earliest position, so that the same one is reported for any number of workers.
     error: Option<(usize, LoadError)>,
+    /// Positions that nothing was found for.
+    left_out: Vec<usize>,
+    /// What could not be loaded, with its position.
+    bad: Vec<(usize, BadImage)>,
 }
 
 impl Ring {
@@ -108,7 +113,7 @@ impl Ring {
     }
 
     /// For workers: gives an image back, filled or not.
-    pub(crate) fn finish(&self, item: Item, result: Result<i32, LoadError>) {
+    pub(crate) fn finish(&self, item: Item, result: Result<Loaded, LoadError>) {
         let mut state = self.lock();
         if item.generation != state.generation {
             return;
@@ -118,7 +123,13 @@ impl Ring {
         let slot = &mut state.open[slot_index];
         slot.buffers.pieces[item.position] = item.pixels;
         match result {
-            Ok(label) => slot.buffers.labels[item.position] = label,
+            Ok(Loaded { label, bad }) => {
+                match label {
+                    Some(label) => slot.buffers.labels[item.position] = label,
+                    None => slot.left_out.push(item.position),
+                }
+                slot.bad.extend(bad.into_iter().map(|bad| (item.position, bad)));
+            }
             Err(error) => {
                 if slot.error.as_ref().is_none_or(|(at, _)| item.position < *at) {
                     slot.error = Some((item.position, error));
@@ -134,7 +145,7 @@ impl Ring {
 
     /// For the consumer: the next batch's number and memory, waiting for it; nothing after the last one, or after an
     /// error, which ends the plan.
-    pub(crate) fn take_batch(&self) -> Result<Option<(usize, Buffers)>, LoadError> {
+    pub(crate) fn take_batch(&self) -> Result<Option<(usize, Buffers, Vec<BadImage>)>, LoadError> {
         let mut state = self.lock();
         loop {
             let batches = state.plan.as_ref().map_or(0, |plan| plan.len());
@@ -151,7 +162,7 @@ impl Ring {
                 state.first_open += 1;
                 drop(state);
                 self.work.notify_all();
-                return Ok(Some((batch, slot.buffers.joined())));
+                return Ok(Some((batch, slot.buffers.joined().without(&slot.left_out), in_order(slot.bad))));
             }
             state = self.whole.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -167,6 +178,12 @@ impl Ring {
         // shut down, which is better than a second panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// By position, whichever worker was faster; within one in the order in which they were tried.
+fn in_order(mut bad: Vec<(usize, BadImage)>) -> Vec<BadImage> {
+    bad.sort_by_key(|(position, _)| *position);
+    bad.into_iter().map(|(_, bad)| bad).collect()
 }
 
 impl State {
@@ -196,6 +213,8 @@ impl State {
                 buffers: buffers.split(images, spec.size.bytes()),
                 missing: images,
                 error: None,
+                left_out: Vec::new(),
+                bad: Vec::new(),
             });
         }
         let (batch, position) = (self.next_batch, self.next_position);
@@ -230,6 +249,24 @@ impl Buffers {
             self.pixels.unsplit(piece);
         }
         self.pixels.unsplit(unused);
+        self
+    }
+
+    /// Closes the gaps at these positions.
+    fn without(mut self, left_out: &[usize]) -> Self {
+        if left_out.is_empty() {
+            return self;
+        }
+        let images = self.labels.len();
+        let bytes = self.pixels.len() / images;
+        let mut kept = 0;
+        for position in (0..images).filter(|position| !left_out.contains(position)) {
+            self.pixels.copy_within(position * bytes..(position + 1) * bytes, kept * bytes);
+            self.labels[kept] = self.labels[position];
+            kept += 1;
+        }
+        self.pixels.truncate(kept * bytes);
+        self.labels.truncate(kept);
         self
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use in18_dataset::ImageSet;
-use in18_loader::{Augmentation, BatchPlan, LoadError, Loader, PlanError, Share, Size};
+use in18_loader::{Augmentation, BatchPlan, LoadError, Loader, OnBadImage, PlanError, Share, Size};
 use tempfile::TempDir;
 
 const IMAGES: u32 = 60;
@@ -63,17 +63,17 @@ fn run(loader: &mut Loader, plan: BatchPlan) -> Result<Vec<Owned>, LoadError> {
 #[test]
 fn batches_are_the_same_bits_for_any_number_of_workers() {
     let (_dir, set) = photos();
-    let sizes = set.sizes(NonZeroUsize::MIN).unwrap();
+    let sizes: Vec<Option<Size>> = set.sizes(NonZeroUsize::MIN).into_iter().map(Result::ok).collect();
     let plans = [
         train_plan(0, 16),
         train_plan(1, 1),
         BatchPlan::validation(IMAGES, Share::ALL, 25, 32).unwrap(),
         BatchPlan::rectangular_validation(&sizes, Share::ALL, 7, 32).unwrap(),
     ];
-    let mut one = Loader::new(Arc::clone(&set), 1).unwrap();
+    let mut one = Loader::new(Arc::clone(&set), 1, OnBadImage::Fail).unwrap();
     let expected: Vec<Vec<Owned>> = plans.iter().map(|plan| run(&mut one, plan.clone()).unwrap()).collect();
     for workers in [0, 2, 5] {
-        let mut many = Loader::new(Arc::clone(&set), workers).unwrap();
+        let mut many = Loader::new(Arc::clone(&set), workers, OnBadImage::Fail).unwrap();
         for (plan, expected) in plans.iter().zip(&expected) {
             assert!(run(&mut many, plan.clone()).unwrap() == *expected);
         }
@@ -97,7 +97,7 @@ fn batches_are_the_same_bits_for_any_number_of_workers() {
 #[test]
 fn an_image_looks_the_same_in_whichever_batch_it_comes() {
     let (_dir, set) = photos();
-    let mut loader = Loader::new(set, 2).unwrap();
+    let mut loader = Loader::new(set, 2, OnBadImage::Fail).unwrap();
     let bytes = Size::new(32, 32).bytes();
     let mut pixels_by_image = |batch: usize| {
         let mut by_image = std::collections::BTreeMap::new();
@@ -114,7 +114,7 @@ fn an_image_looks_the_same_in_whichever_batch_it_comes() {
 #[test]
 fn an_epoch_can_be_taken_up_in_its_middle() {
     let (_dir, set) = photos();
-    let mut loader = Loader::new(set, 2).unwrap();
+    let mut loader = Loader::new(set, 2, OnBadImage::Fail).unwrap();
     let all = run(&mut loader, train_plan(0, 16)).unwrap();
     let rest = run(&mut loader, train_plan(0, 16).select(2..usize::MAX)).unwrap();
     assert!(rest == all[2..]);
@@ -123,7 +123,7 @@ fn an_epoch_can_be_taken_up_in_its_middle() {
 #[test]
 fn validation_is_resize_and_centre_crop() {
     let (_dir, set) = photos();
-    let mut loader = Loader::new(Arc::clone(&set), 2).unwrap();
+    let mut loader = Loader::new(Arc::clone(&set), 2, OnBadImage::Fail).unwrap();
     let plan = BatchPlan::validation(IMAGES, Share::ALL, 10, 32).unwrap();
     let batches = run(&mut loader, plan).unwrap();
     let mut image = in18_jpeg::Rgb8Image::new();
@@ -140,7 +140,7 @@ fn validation_is_resize_and_centre_crop() {
 #[test]
 fn dropping_early_ends_cleanly_and_the_loader_goes_on() {
     let (_dir, set) = photos();
-    let mut loader = Loader::new(Arc::clone(&set), 3).unwrap();
+    let mut loader = Loader::new(Arc::clone(&set), 3, OnBadImage::Fail).unwrap();
     let expected = run(&mut loader, train_plan(0, 4)).unwrap();
     for taken in [0, 1, 3] {
         let mut epoch = loader.start(train_plan(5, 4)).unwrap();
@@ -153,7 +153,7 @@ fn dropping_early_ends_cleanly_and_the_loader_goes_on() {
     // A loader with an epoch under way, and one that never started.
     loader.start(train_plan(5, 4)).unwrap();
     drop(loader);
-    drop(Loader::new(set, 3).unwrap());
+    drop(Loader::new(set, 3, OnBadImage::Fail).unwrap());
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_bad_image_ends_the_epoch_by_name() {
         Case {
             name: "gone",
             spoil: |path| fs::remove_file(path).unwrap(),
-            expected: "expected to read an image, got: No such file or directory (os error 2)",
+            expected: "expected to read an image, got nothing there: it has vanished since the images were listed",
         },
     ];
     for case in cases {
@@ -187,7 +187,7 @@ fn a_bad_image_ends_the_epoch_by_name() {
         // A later one in the same batch must not be named instead, whatever the order of work.
         (case.spoil)(&set.path(19));
         for workers in [1, 4] {
-            let mut loader = Loader::new(Arc::clone(&set), workers).unwrap();
+            let mut loader = Loader::new(Arc::clone(&set), workers, OnBadImage::Fail).unwrap();
             let plan = BatchPlan::validation(IMAGES, Share::ALL, 10, 32).unwrap();
             let mut epoch = loader.start(plan).unwrap();
             assert!(epoch.next().unwrap().is_some(), "{}", case.name);
@@ -207,11 +207,90 @@ fn a_bad_image_ends_the_epoch_by_name() {
 #[test]
 fn plans_for_other_sets_are_refused() {
     let (_dir, set) = photos();
-    let mut loader = Loader::new(set, 1).unwrap();
+    let mut loader = Loader::new(set, 1, OnBadImage::Fail).unwrap();
     let plan = BatchPlan::validation(IMAGES + 1, Share::ALL, 10, 32).unwrap();
     let Err(error) = loader.start(plan) else {
         panic!("no error");
     };
     assert_eq!(error.to_string(), "expected a plan for at most 60 images, got one that holds image 60");
     assert_eq!(Share::new(2, 2).unwrap_err(), PlanError::Share { rank: 2, world: 2 });
+}
+
+/// The images that were bad, batch by batch.
+fn run_skipping(loader: &mut Loader, plan: BatchPlan) -> (Vec<Owned>, Vec<Vec<u32>>) {
+    let mut epoch = loader.start(plan).unwrap();
+    let (mut all, mut bad) = (Vec::new(), Vec::new());
+    while let Some(batch) = epoch.next().unwrap() {
+        bad.push(batch.bad().iter().map(|bad| bad.image).collect());
+        all.push(Owned {
+            index: batch.index(),
+            size: batch.size(),
+            images: batch.images().to_vec(),
+            labels: batch.labels().to_vec(),
+            pixels: batch.pixels().to_vec(),
+        });
+    }
+    (all, bad)
+}
+
+#[test]
+fn a_bad_image_is_replaced_in_training_whatever_the_workers_and_wherever_the_epoch_is_taken_up() {
+    let (_dir, set) = photos();
+    fs::write(set.path(17), b"GIF89a").unwrap();
+    fs::remove_file(set.path(40)).unwrap();
+    let mut one = Loader::new(Arc::clone(&set), 1, OnBadImage::Skip).unwrap();
+    let expected = run_skipping(&mut one, train_plan(0, 16));
+    let (batches, bad) = &expected;
+    assert!(batches.iter().all(|batch| batch.labels.len() == batch.images.len()), "a batch is not full");
+    let mut named: Vec<u32> = bad.concat();
+    named.sort_unstable();
+    named.dedup();
+    assert_eq!(named, [17, 40]);
+    for workers in [2, 5] {
+        let mut many = Loader::new(Arc::clone(&set), workers, OnBadImage::Skip).unwrap();
+        assert!(run_skipping(&mut many, train_plan(0, 16)) == expected, "{workers} workers");
+        let (rest, _) = run_skipping(&mut many, train_plan(0, 16).select(2..usize::MAX));
+        assert!(rest == batches[2..], "{workers} workers, taken up");
+    }
+    // What takes the place is an image of the set, with its own label.
+    let good = |batch: &Owned| batch.pixels.chunks(batch.size.bytes()).all(|pixels| pixels.iter().any(|&p| p != 0));
+    assert!(batches.iter().all(good));
+}
+
+#[test]
+fn a_bad_image_is_left_out_in_validation() {
+    let (_dir, set) = photos();
+    let plan = || BatchPlan::validation(IMAGES, Share::ALL, 10, 32).unwrap();
+    let mut loader = Loader::new(Arc::clone(&set), 3, OnBadImage::Skip).unwrap();
+    let (whole, _) = run_skipping(&mut loader, plan());
+    fs::write(set.path(11), b"").unwrap();
+    fs::write(set.path(13), b"\xff\xd8\xff\xe0").unwrap();
+    (50..60).for_each(|image| fs::remove_file(set.path(image)).unwrap());
+    for _ in 0..2 {
+        let (batches, bad) = run_skipping(&mut loader, plan());
+        assert_eq!((&bad[0], &bad[1]), (&vec![], &vec![11, 13]));
+        let bytes = batches[1].size.bytes();
+        let kept: Vec<u8> = [10, 12, 14, 15, 16, 17, 18, 19]
+            .iter()
+            .flat_map(|image| whole[1].pixels[(image - 10) * bytes..][..bytes].to_vec())
+            .collect();
+        assert!(batches[1].pixels == kept && batches[1].labels.len() == 8);
+        // A batch of which nothing is left, and the ones beside it.
+        assert_eq!((batches[5].labels.len(), batches[5].pixels.len(), bad[5].len()), (0, 0, 10));
+        assert!(batches[2..5] == whole[2..5]);
+    }
+}
+
+#[test]
+fn a_pipe_by_an_images_name_is_not_waited_for() {
+    let (_dir, set) = photos();
+    fs::remove_file(set.path(3)).unwrap();
+    if !std::process::Command::new("mkfifo").arg(set.path(3)).status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no mkfifo");
+        return;
+    }
+    assert_eq!(set.sizes(NonZeroUsize::MIN).iter().filter(|size| size.is_err()).count(), 1);
+    let mut loader = Loader::new(Arc::clone(&set), 1, OnBadImage::Skip).unwrap();
+    let (_, bad) = run_skipping(&mut loader, BatchPlan::validation(IMAGES, Share::ALL, 60, 32).unwrap());
+    assert_eq!(bad, [[3]]);
 }

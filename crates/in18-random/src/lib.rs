@@ -15,6 +15,8 @@ pub enum Purpose {
     Augmentation = 1,
     /// Initial values of one parameter; index (hash of its name, 0).
     Initialization = 2,
+    /// Which images take the place of one that cannot be read; index (epoch, image).
+    Replacement = 3,
 }
 
 /// The draws that belong to one (seed, purpose, index), first to last.

@@ -15,8 +15,8 @@ use crate::error::TrainError;
 pub struct Data {
     train: BTreeMap<String, Arc<ImageSet>>,
     validation: BTreeMap<String, Arc<ImageSet>>,
-    /// Sizes of validation images, read when rectangular validation first needs them.
-    sizes: BTreeMap<String, Vec<Size>>,
+    /// Sizes of validation images, read when rectangular validation first needs them; none where they cannot be told.
+    sizes: BTreeMap<String, Vec<Option<Size>>>,
 }
 
 impl Data {
@@ -73,15 +73,19 @@ impl Data {
         &self.validation[suffix]
     }
 
-    /// Widths and heights of a validation set's images, from their headers.
-    ///
-    /// # Errors
-    /// The first file that is no image.
-    pub fn validation_sizes(&mut self, suffix: &str, threads: NonZeroUsize) -> Result<&[Size], TrainError> {
+    /// Widths and heights of a validation set's images, from their headers, and why some have none: the image and the
+    /// error, the first time that they are read.
+    pub fn validation_sizes(
+        &mut self,
+        suffix: &str,
+        threads: NonZeroUsize,
+    ) -> (&[Option<Size>], Vec<(u32, in18_dataset::Error)>) {
+        let mut bad = Vec::new();
         if !self.sizes.contains_key(suffix) {
-            let sizes = self.validation[suffix].sizes(threads)?;
+            let read = self.validation[suffix].sizes(threads).into_iter().enumerate();
+            let sizes = read.map(|(image, size)| size.map_err(|error| bad.push((image as u32, error))).ok()).collect();
             self.sizes.insert(suffix.to_owned(), sizes);
         }
-        Ok(&self.sizes[suffix])
+        (&self.sizes[suffix], bad)
     }
 }

@@ -14,6 +14,21 @@ pub enum TrainError {
     /// An image could not be loaded.
     #[error(transparent)]
     Load(#[from] in18_loader::LoadError),
+    /// So many images cannot be loaded that something else is wrong.
+    #[error(
+        "{set}: expected at most 1 % of {images} images that cannot be loaded, got {count} so far: {names}; mend or \
+         remove them (event.log says what is wrong with each)"
+    )]
+    TooManyBad {
+        /// The set's folder.
+        set: PathBuf,
+        /// Images of the set.
+        images: usize,
+        /// How many could not be loaded.
+        count: usize,
+        /// The first of them, and how many more.
+        names: String,
+    },
     /// The images do not make an epoch.
     #[error(transparent)]
     Batches(#[from] in18_loader::PlanError),

@@ -21,6 +21,7 @@ mod memory;
 mod progress;
 mod save;
 mod signals;
+mod skipped;
 mod tally;
 mod trainer;
 
@@ -30,4 +31,5 @@ pub use memory::peak_rss_bytes;
 pub use progress::{Best, Progress};
 pub use save::{save_parameters, write_whole};
 pub use signals::Signals;
+pub use skipped::Skipped;
 pub use trainer::{Outcome, RunOptions, Saving, Trainer, optimizer};

@@ -4,6 +4,7 @@ use in18_program::Metrics;
 use in18_record::{EpochRecord, Means};
 use serde::{Deserialize, Serialize};
 
+use crate::skipped::Skipped;
 use crate::tally::Tally;
 
 /// A place in the plan, and what has been counted up to it.
@@ -29,6 +30,9 @@ pub struct Progress {
     pub(crate) data_seconds: f64,
     /// The epochs that are done.
     pub epochs: Vec<EpochRecord>,
+    /// Images that the run does without.
+    #[serde(default)]
+    pub skipped: Skipped,
     /// The epoch with the best top-5 above the bar for `model_best`.
     pub best: Option<Best>,
 }

@@ -4,9 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use in18_loader::{Augmentation, Batch, BatchPlan, Loader, Share};
+use in18_dataset::ImageSet;
+use in18_loader::{Augmentation, BadImage, Batch, BatchPlan, Loader, OnBadImage, Share};
 use in18_optim::{Parameter, Sgd};
-use in18_program::{Mode, Model, Size};
+use in18_program::{Metrics, Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
 use in18_record::{DataChange, EpochRecord, EvalRecord, Event, Marks, Recorder, RunEnd, RunStart, StepRecord};
 
@@ -40,6 +41,8 @@ pub struct RunOptions {
     pub seed: u64,
     /// Loader threads.
     pub workers: NonZeroUsize,
+    /// What happens at an image that cannot be loaded.
+    pub on_bad_image: OnBadImage,
     /// Whether epochs end after a few batches, to try out a schedule.
     pub short_epoch: bool,
 }
@@ -173,6 +176,10 @@ impl<'a> Trainer<'a> {
         save_parameters(parameters, self.model, arch, self.data.classes(), self.progress.steps)?;
         let (what, path) = ("parameters".to_owned(), parameters.display().to_string());
         self.record(Event::Saved { what, path });
+        match self.progress.skipped.count() {
+            0 => {}
+            count => self.record(Event::Warning { text: format!("{count} images could not be loaded; see above") }),
+        }
         let end = self.end();
         self.record(Event::RunEnd(end.clone()));
         Ok(Outcome { epochs: std::mem::take(&mut self.progress.epochs), end })
@@ -199,8 +206,8 @@ impl<'a> Trainer<'a> {
         self.model.prepare(Mode::Training, Size { batch: epoch.batch, height: epoch.size, width: epoch.size })?;
         let validation_batches = self.validation_batches(epoch, validation.len())?;
         Ok(Loaders {
-            train: Loader::new(train, workers)?,
-            validation: Loader::new(validation, workers)?,
+            train: Loader::new(train, workers, self.options.on_bad_image)?,
+            validation: Loader::new(validation, workers, self.options.on_bad_image)?,
             validation_batches,
         })
     }
@@ -253,7 +260,9 @@ impl<'a> Trainer<'a> {
             let rate = epoch.lr(step);
             self.record_rate(epoch.epoch, step, steps, rate);
             let metrics = self.model.train_step(size(&batch), batch.pixels(), batch.labels())?;
+            let bad = named(batch.bad());
             drop(batch);
+            self.skip("train", &epoch.train_dir, bad)?;
             let tally = Tally::from(metrics);
             if !self.is_sane(tally.loss()) {
                 let (epoch, loss, kept) = (epoch.epoch, tally.loss(), self.kept());
@@ -291,8 +300,17 @@ impl<'a> Trainer<'a> {
     fn validation_batches(&mut self, epoch: &EpochPlan, images: usize) -> Result<BatchPlan, TrainError> {
         let (sz, batch) = (epoch.size as u32, epoch.val_batch);
         let batches = if epoch.rect_val {
-            let sizes = self.data.validation_sizes(&epoch.val_dir, self.options.workers)?;
-            BatchPlan::rectangular_validation(sizes, Share::ALL, batch, sz)?
+            let (sizes, bad) = self.data.validation_sizes(&epoch.val_dir, self.options.workers);
+            let batches = BatchPlan::rectangular_validation(sizes, Share::ALL, batch, sz);
+            let mut named = Vec::new();
+            for (image, error) in bad {
+                match self.options.on_bad_image {
+                    OnBadImage::Fail => return Err(error.into()),
+                    OnBadImage::Skip => named.push((image, error.to_string())),
+                }
+            }
+            self.skip("validation", &epoch.val_dir, named)?;
+            batches?
         } else {
             BatchPlan::validation(images as u32, Share::ALL, batch, sz)?
         };
@@ -310,8 +328,13 @@ impl<'a> Trainer<'a> {
         let mut step = 0;
         while let Some(batch) = stream.next()? {
             step += 1;
-            let metrics = self.model.evaluate(size(&batch), batch.pixels(), batch.labels())?;
+            let bad = named(batch.bad());
+            let metrics = match batch.is_empty() {
+                true => Metrics { images: 0, loss_sum: 0.0, top1: 0, top5: 0 },
+                false => self.model.evaluate(size(&batch), batch.pixels(), batch.labels())?,
+            };
             drop(batch);
+            self.skip("validation", &epoch.val_dir, bad)?;
             total.add(&metrics);
             let tally = Tally::from(metrics);
             let step_seconds = laps.lap();
@@ -418,6 +441,24 @@ impl<'a> Trainer<'a> {
         loss.is_finite() && loss < EXPLODED * guessing
     }
 
+    /// Notes images that could not be loaded, each once in a run.
+    fn skip(&mut self, split: &str, suffix: &str, bad: Vec<(u32, String)>) -> Result<(), TrainError> {
+        if bad.is_empty() {
+            return Ok(());
+        }
+        let name = format!("DATA{suffix}/{split}");
+        let (set, instead): (Arc<ImageSet>, _) = match split {
+            "train" => (Arc::clone(self.data.train(suffix)), "another image takes its place"),
+            _ => (Arc::clone(self.data.validation(suffix)), "it is left out"),
+        };
+        for (image, error) in bad {
+            if self.progress.skipped.add(&name, image) {
+                self.record(Event::Warning { text: format!("{error}; {instead}") });
+            }
+        }
+        self.progress.skipped.check(&name, &set)
+    }
+
     fn shortened(&self, batches: BatchPlan) -> BatchPlan {
         if self.options.short_epoch { batches.select(0..SHORT_EPOCH) } else { batches }
     }
@@ -461,6 +502,11 @@ pub fn optimizer(model: &Model, momentum: f32, weight_decay: f32, no_bn_wd: bool
         weight_decay: if no_bn_wd && entry.role.is_batch_norm() { 0.0 } else { weight_decay },
     });
     Sgd::new(parameters, momentum)
+}
+
+/// Bad images by number, with what is wrong with them.
+fn named(bad: &[BadImage]) -> Vec<(u32, String)> {
+    bad.iter().map(|bad| (bad.image, bad.error.to_string())).collect()
 }
 
 fn size(batch: &Batch<'_>) -> Size {

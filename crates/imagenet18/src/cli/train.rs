@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use in18_program::Arch;
 
-use crate::cli::{OriginalArgs, Precision};
+use crate::cli::{OnBadImage, OriginalArgs, Precision};
 
 /// `imagenet18 train`.
 #[derive(Debug, Args)]
@@ -46,6 +46,11 @@ pub struct TrainArgs {
     /// Threads that decode images [default: as many as there are cores].
     #[arg(long, short = 'j', value_name = "N")]
     pub workers: Option<NonZeroUsize>,
+
+    /// What happens at an image that cannot be loaded: `skip` names it and goes on, another taking its place in training
+    /// (up to 1 % of a set), `fail` ends the run.
+    #[arg(long, value_enum, default_value_t = OnBadImage::Skip)]
+    pub on_bad_image: OnBadImage,
 
     /// Threads that compute [default: as many as there are cores]. The result depends on it in its last bits.
     #[arg(long, value_name = "N")]

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use in18_demo::DemoSpec;
+use in18_loader::OnBadImage;
 use in18_program::Arch;
 use in18_recipe::Phases;
 use in18_train::RunOptions;
@@ -46,6 +47,7 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
             no_bn_wd: true,
             seed: arguments.seed,
             workers: arguments.workers.unwrap_or_else(engine::cores),
+            on_bad_image: OnBadImage::Fail,
             short_epoch: false,
         },
         precision: arguments.precision,

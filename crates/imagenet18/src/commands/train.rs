@@ -55,6 +55,7 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
             no_bn_wd: arguments.no_bn_wd,
             seed: arguments.seed,
             workers: arguments.workers.unwrap_or_else(engine::cores),
+            on_bad_image: arguments.on_bad_image.into(),
             short_epoch: arguments.short_epoch,
         },
         precision: arguments.precision,
