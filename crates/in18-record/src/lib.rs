@@ -17,6 +17,7 @@ mod debug_log;
 mod error;
 mod event;
 mod event_log;
+mod follower;
 mod jsonl;
 mod line_file;
 mod mark;
@@ -38,9 +39,11 @@ pub use event::{
     DataChange, EpochRecord, EvalRecord, Event, Means, MemoryUse, NetworkRate, RunEnd, RunStart, Stamp, StepRecord,
 };
 pub use event_log::EventLog;
+pub use follower::{Follower, News, ReadError};
 pub use jsonl::Jsonl;
 pub use mark::{Marks, Opening};
 pub use meters::Meter;
 pub use recorder::{Recorder, Sink};
 pub use table::epoch_table;
+pub use text::duration;
 pub use verbose_log::VerboseLog;
