@@ -22,7 +22,7 @@ enum MayUse {
 
 use MayUse::{All, AllButProviders, These};
 
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 17] = [
     Rule { name: "in18-recipe", may_use: These(&[]) },
     Rule { name: "in18-jpeg", may_use: These(&[]) },
     Rule { name: "in18-dataset", may_use: These(&["in18-jpeg"]) },
@@ -34,6 +34,7 @@ const RULES: [Rule; 16] = [
     Rule { name: "in18-optim", may_use: These(&["in18-tensor", "in18-kernels"]) },
     Rule { name: "in18-onednn", may_use: These(&["in18-tensor", "in18-kernels"]) },
     Rule { name: "in18-record", may_use: These(&[]) },
+    Rule { name: "in18-report", may_use: These(&["in18-record"]) },
     Rule { name: "in18-demo", may_use: These(&[]) },
     Rule { name: "in18-train", may_use: AllButProviders },
     Rule { name: "imagenet18", may_use: All },
