@@ -3,14 +3,18 @@
 mod bench;
 mod demo;
 mod recipes;
+mod report;
 mod train;
+mod watch;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, BenchCommand, BenchStepArgs};
 pub use demo::DemoArgs;
 pub use recipes::RecipesArgs;
+pub use report::ReportArgs;
 pub use train::TrainArgs;
+pub use watch::WatchArgs;
 
 /// Trains ImageNet-style classifiers to a target accuracy, fast.
 #[derive(Debug, Parser)]
@@ -31,6 +35,10 @@ pub enum Command {
     Demo(DemoArgs),
     /// List the published schedules, with what they reached.
     Recipes(RecipesArgs),
+    /// Write runs, with curves and tables, as one HTML page.
+    Report(ReportArgs),
+    /// Follow a run in the terminal.
+    Watch(WatchArgs),
     /// Measure this machine.
     Bench(BenchArgs),
 }

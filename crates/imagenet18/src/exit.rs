@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use in18_kernels::KernelError;
 use in18_loader::LoadError;
 use in18_program::ProgramError;
-use in18_record::RecordError;
+use in18_record::{ReadError, RecordError};
 use in18_train::TrainError;
 
 use crate::output;
@@ -15,7 +15,7 @@ pub const HELP: &str = "Exit codes:
   0  done
   1  an error of the program or the machine
   2  an argument, a schedule or a recipe is wrong
-  3  the images or their folders are wrong
+  3  the images, their folders, or a run's log are wrong
   4  training failed: the loss is not a number any more
   5  a file could not be written
   6  not enough memory, or something this CPU cannot do";
@@ -81,7 +81,7 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<Usage>() || cause.is::<in18_recipe::PlanError>() {
         return Some(USAGE);
     }
-    if cause.is::<in18_dataset::Error>() {
+    if cause.is::<in18_dataset::Error>() || cause.is::<ReadError>() {
         return Some(DATA);
     }
     if cause.is::<RecordError>() || cause.is::<in18_demo::DemoError>() {

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         Command::Train(arguments) => commands::train(&arguments),
         Command::Demo(arguments) => commands::demo(&arguments),
         Command::Recipes(arguments) => commands::recipes(&arguments),
+        Command::Report(arguments) => commands::report(&arguments),
+        Command::Watch(arguments) => commands::watch(&arguments),
         Command::Bench(arguments) => commands::bench(&arguments),
     };
     match result {

@@ -32,7 +32,7 @@ mod verbose_log;
 mod samples;
 
 pub use console_bar::ConsoleBar;
-pub use console_lines::ConsoleLines;
+pub use console_lines::{ConsoleLines, lasting_line};
 pub use debug_log::DebugLog;
 pub use error::RecordError;
 pub use event::{

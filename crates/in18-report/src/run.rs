@@ -2,6 +2,9 @@
 
 use in18_record::{DataChange, EpochRecord, Event, RunEnd, RunStart, Stamp};
 
+/// How a run's last warning begins when the trainer gave up; the reason follows (`in18-train`'s `Trainer::run`).
+const GAVE_UP: &str = "The run ends here:";
+
 /// How a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -9,6 +12,8 @@ pub enum State {
     Done,
     /// Its loss is not a number any more.
     Diverged,
+    /// The trainer gave up and said why in a warning.
+    Stopped,
     /// It has not ended, and wrote something lately.
     Running,
     /// It has not ended, and has been silent for long.
@@ -22,6 +27,7 @@ impl State {
         match self {
             Self::Done => "finished",
             Self::Diverged => "diverged",
+            Self::Stopped => "stopped early",
             Self::Running => "still running",
             Self::Interrupted => "not finished",
         }
@@ -73,6 +79,8 @@ pub struct Run {
     pub resumed: Vec<(usize, usize)>,
     /// All warnings.
     pub warnings: Vec<String>,
+    /// Whether the trainer gave up.
+    pub stopped: bool,
     /// Totals.
     pub end: Option<RunEnd>,
     /// The first and the latest event's time.
@@ -93,6 +101,9 @@ impl Run {
     /// Takes in the next event.
     pub fn add(&mut self, stamp: Stamp, event: &Event) {
         self.span = Some((self.span.map_or(stamp, |(first, _)| first), stamp));
+        if matches!(event, Event::RunStart(_) | Event::Resumed { .. } | Event::Step(_)) {
+            self.stopped = false;
+        }
         match event {
             Event::RunStart(start) => self.start = Some(start.clone()),
             Event::DataChange(data) => self.change(data.clone()),
@@ -111,7 +122,10 @@ impl Run {
             }),
             Event::EpochEnd(epoch) => self.epochs.push(epoch.clone()),
             Event::Resumed { epoch, step, .. } => self.resumed.push((*epoch, *step)),
-            Event::Warning { text } => self.warnings.push(text.clone()),
+            Event::Warning { text } => {
+                self.stopped |= text.starts_with(GAVE_UP);
+                self.warnings.push(text.clone());
+            }
             Event::RunEnd(end) => self.end = Some(end.clone()),
             _ => {}
         }
@@ -124,6 +138,8 @@ impl Run {
             State::Diverged
         } else if self.end.is_some() {
             State::Done
+        } else if self.stopped {
+            State::Stopped
         } else if self.span.is_some_and(|(_, last)| now - last.unix <= silence) {
             State::Running
         } else {

@@ -7,7 +7,7 @@ use in18_record::duration;
 
 /// A run's phases.
 pub(crate) fn plan(run: &Run) -> String {
-    let rows = run.phases().iter().map(|phase| {
+    let rows = run.phases().into_iter().map(|phase| {
         let data = &phase.data;
         row(&[
             match phase.until - data.epoch {
