@@ -79,5 +79,6 @@ pub fn metrics(logdir: &Path) -> Result<PathBuf> {
         (false, false) => "nothing there",
     };
     let logdir = logdir.display();
-    Err(Usage(format!("LOGDIR {logdir}: expected the folder of a run, got {got}: name what `train` had as --logdir")).into())
+    Err(Usage(format!("LOGDIR {logdir}: expected the folder of a run, got {got}: name what `train` had as --logdir"))
+        .into())
 }

@@ -65,7 +65,11 @@ impl Chart {
         let _ = write!(svg, "<path class=\"axis\" d=\"M{LEFT} {BOTTOM}H{RIGHT}\"/>");
         let middle = (LEFT + RIGHT) / 2.0;
         let label = escape(&self.x);
-        let _ = write!(svg, "<text class=\"label\" x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">{label}</text>", HEIGHT - 7.0);
+        let _ = write!(
+            svg,
+            "<text class=\"label\" x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">{label}</text>",
+            HEIGHT - 7.0
+        );
         for curve in &self.curves {
             svg += &drawn(curve, x, y);
         }

@@ -31,8 +31,22 @@ pub(crate) fn figures(runs: &[Run], reference: Option<&Reference>) -> String {
     let chart = |id, title, x, y, from_zero, curves| Chart { id, title, x, y, from_zero, curves }.html();
     let percent = "%";
     [
-        chart("top1-time", "Top-1 accuracy by time", time.name.to_owned(), percent, true, by_time(|e| e.top1, |e| e.top1)),
-        chart("top5-time", "Top-5 accuracy by time", time.name.to_owned(), percent, true, by_time(|e| e.top5, |e| e.top5)),
+        chart(
+            "top1-time",
+            "Top-1 accuracy by time",
+            time.name.to_owned(),
+            percent,
+            true,
+            by_time(|e| e.top1, |e| e.top1),
+        ),
+        chart(
+            "top5-time",
+            "Top-5 accuracy by time",
+            time.name.to_owned(),
+            percent,
+            true,
+            by_time(|e| e.top5, |e| e.top5),
+        ),
         chart("top1-epoch", "Top-1 accuracy by epoch", over_epochs(), percent, true, by_epoch(|e| e.top1, |e| e.top1)),
         chart("top5-epoch", "Top-5 accuracy by epoch", over_epochs(), percent, true, by_epoch(|e| e.top5, |e| e.top5)),
         chart("loss", "Loss: training fine, validation marked", over_epochs(), "nats", false, loss),

@@ -31,7 +31,11 @@ pub fn page(runs: &[Run], reference: Option<&Reference>, now: f64) -> String {
         body += "</header>\n";
     }
     if runs.len() > 1 || reference.is_some() {
-        let _ = write!(body, "<section>\n<h2>Comparison</h2>\n{}</section>\n", tables::comparison(runs, &states, reference));
+        let _ = write!(
+            body,
+            "<section>\n<h2>Comparison</h2>\n{}</section>\n",
+            tables::comparison(runs, &states, reference)
+        );
     }
     let charts = figures(runs, reference);
     let charts = if charts.is_empty() { "<p>No step is on record yet.</p>".to_owned() } else { charts };

@@ -23,8 +23,16 @@ pub(crate) fn plan(run: &Run) -> String {
             format!("<span class=\"path\">{}</span>", escape(&data.val_dir)),
         ])
     });
-    let head =
-        ["Epochs", "Size, px", "Batch", "Learning rate", "Least crop", "Validation", "Training images", "Validation images"];
+    let head = [
+        "Epochs",
+        "Size, px",
+        "Batch",
+        "Learning rate",
+        "Least crop",
+        "Validation",
+        "Training images",
+        "Validation images",
+    ];
     table("Plan, as far as the run has come", &head, rows, 6)
 }
 
@@ -47,7 +55,16 @@ pub(crate) fn epochs(run: &Run) -> String {
         ])
     });
     let head = [
-        "Epoch", "Time", "Size, px", "Training loss", "Loss", "Top-1 %", "Top-5 %", "Images/s", "Data wait %", "Validation time",
+        "Epoch",
+        "Time",
+        "Size, px",
+        "Training loss",
+        "Loss",
+        "Top-1 %",
+        "Top-5 %",
+        "Images/s",
+        "Data wait %",
+        "Validation time",
     ];
     table("Epochs, counted from 1; the best top-1 is bold", &head, rows, usize::MAX)
 }
@@ -71,7 +88,8 @@ pub(crate) fn comparison(runs: &[Run], states: &[State], reference: Option<&Refe
     });
     let theirs = reference.map(|reference| {
         let last = reference.epochs.last();
-        let best = |value: fn(&crate::ReferenceEpoch) -> f64| reference.epochs.iter().map(value).fold(f64::NAN, f64::max);
+        let best =
+            |value: fn(&crate::ReferenceEpoch) -> f64| reference.epochs.iter().map(value).fold(f64::NAN, f64::max);
         row(&[
             format!("{} {}", swatch(None), escape(reference.name)),
             "published".to_owned(),
@@ -85,8 +103,18 @@ pub(crate) fn comparison(runs: &[Run], states: &[State], reference: Option<&Refe
             "–".to_owned(),
         ])
     });
-    let head =
-        ["Run", "State", "Network", "Type", "Epochs", "Best top-1 %", "Best top-5 %", "Time", "Images/s", "Data wait %"];
+    let head = [
+        "Run",
+        "State",
+        "Network",
+        "Type",
+        "Epochs",
+        "Best top-1 %",
+        "Best top-5 %",
+        "Time",
+        "Images/s",
+        "Data wait %",
+    ];
     table("Runs compared", &head, ours.chain(theirs), usize::MAX)
 }
 
