@@ -5,7 +5,9 @@ mod dawn;
 mod demo;
 mod original;
 mod recipes;
+mod report;
 mod train;
+mod watch;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -14,7 +16,9 @@ pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;
 pub use original::OriginalArgs;
 pub use recipes::RecipesArgs;
+pub use report::ReportArgs;
 pub use train::{CheckpointArgs, Resume, TrainArgs};
+pub use watch::WatchArgs;
 
 /// Trains ImageNet-style classifiers to a target accuracy, fast.
 #[derive(Debug, Parser)]
@@ -37,6 +41,10 @@ pub enum Command {
     Recipes(RecipesArgs),
     /// Print DAWNBench's table, or a curve of the schedule, from TensorBoard's event files.
     Dawn(DawnArgs),
+    /// Write runs, with curves and tables, as one HTML page.
+    Report(ReportArgs),
+    /// Follow a run in the terminal.
+    Watch(WatchArgs),
     /// Measure this machine.
     Bench(BenchArgs),
 }

@@ -5,11 +5,15 @@ mod dawn;
 mod demo;
 mod dry_run;
 mod recipes;
+mod report;
 mod train;
+mod watch;
 
 pub use bench::bench;
 pub use dawn::dawn;
 pub use demo::demo;
 pub use dry_run::dry_run;
 pub use recipes::recipes;
+pub use report::report;
 pub use train::train;
+pub use watch::watch;

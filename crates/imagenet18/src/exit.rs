@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use in18_kernels::KernelError;
 use in18_loader::LoadError;
 use in18_program::ProgramError;
-use in18_record::RecordError;
+use in18_record::{ReadError, RecordError};
 use in18_train::{CheckpointError, TrainError};
 
 use crate::output;
@@ -99,7 +99,7 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<in18_events::EventError>() || cause.is::<in18_record::dawn::DawnError>() {
         return Some(DATA);
     }
-    if cause.is::<in18_dataset::Error>() {
+    if cause.is::<in18_dataset::Error>() || cause.is::<ReadError>() {
         return Some(DATA);
     }
     if cause.is::<RecordError>() || cause.is::<in18_demo::DemoError>() {

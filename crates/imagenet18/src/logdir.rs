@@ -132,3 +132,19 @@ fn console(print_freq: NonZeroUsize) -> Box<dyn Sink> {
         Box::new(ConsoleLines::new(std::io::stderr(), print_freq))
     }
 }
+
+/// The log of a run that is there, for reading.
+pub fn metrics(logdir: &Path) -> Result<PathBuf> {
+    let path = logdir.join("metrics.jsonl");
+    if path.is_file() {
+        return Ok(path);
+    }
+    let got = match (logdir.is_dir(), logdir.exists()) {
+        (true, _) => "a folder without metrics.jsonl",
+        (false, true) => "a file",
+        (false, false) => "nothing there",
+    };
+    let logdir = logdir.display();
+    Err(Usage(format!("LOGDIR {logdir}: expected the folder of a run, got {got}: name what `train` had as --logdir"))
+        .into())
+}

@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => commands::demo(&arguments),
         Command::Recipes(arguments) => commands::recipes(&arguments),
         Command::Dawn(arguments) => commands::dawn(&arguments),
+        Command::Report(arguments) => commands::report(&arguments),
+        Command::Watch(arguments) => commands::watch(&arguments),
         Command::Bench(arguments) => commands::bench(&arguments),
     };
     match result {

@@ -39,7 +39,8 @@ impl Sink for ConsoleLines {
 }
 
 /// What stays on the console about an event that is no step.
-pub(crate) fn lasting_line(event: &Event) -> Option<String> {
+#[must_use]
+pub fn lasting_line(event: &Event) -> Option<String> {
     Some(match event {
         Event::RunStart(run) => text::run_start(run),
         Event::DataChange(data) => format!(

@@ -3,11 +3,14 @@
 //! The fields are what the formats need and nothing else. Among them is all that the original
 //! trainer's TensorBoard tags show; where a field feeds a tag, its comment names it. Their step is
 //! the number of training images seen *before* the batch, [`StepRecord::images_before`].
+//!
+//! What is written can be read again ([`Follower`](crate::Follower)): `null` becomes NaN, and fields
+//! that this version does not know are passed over.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// When an event happened, by the caller's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Seconds since the run began, from a clock that never goes back.
     pub seconds: f64,
@@ -16,7 +19,7 @@ pub struct Stamp {
 }
 
 /// One thing that happened. Serialized with its name, in snake case, under `event`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
@@ -41,6 +44,7 @@ pub enum Event {
         /// The rate of the step before; none before the first.
         from: Option<f64>,
         /// The rate of this step.
+        #[serde(deserialize_with = "number")]
         to: f64,
     },
     /// A training step is done.
@@ -91,7 +95,7 @@ pub enum Event {
 }
 
 /// What is trained, on what, by what.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunStart {
     /// The network's name, e.g. `resnet50`.
     pub arch: String,
@@ -124,7 +128,7 @@ pub struct RunStart {
 }
 
 /// What an epoch and those after it read.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataChange {
     /// The first epoch that it holds for, counted from 0.
     pub epoch: usize,
@@ -139,13 +143,14 @@ pub struct DataChange {
     /// Folder of the validation images.
     pub val_dir: String,
     /// Lower bound of the crop's share of the image's area.
+    #[serde(deserialize_with = "number")]
     pub min_scale: f64,
     /// Whether validation batches are rectangular.
     pub rect_val: bool,
 }
 
 /// A training step. Loss and accuracies are means over the batches of all devices.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// Counted from 0. Tag `epoch`.
     pub epoch: usize,
@@ -163,19 +168,26 @@ pub struct StepRecord {
     /// Side of the training image, pixels.
     pub size: usize,
     /// Learning rate. Tag `sizes/lr`.
+    #[serde(deserialize_with = "number")]
     pub lr: f64,
     /// Tag `sizes/momentum`.
+    #[serde(deserialize_with = "number")]
     pub momentum: f64,
     /// Mean cross entropy, nats. Tag `losses/xent`.
+    #[serde(deserialize_with = "number")]
     pub loss: f64,
     /// Percent. Tag `losses/train_1`.
+    #[serde(deserialize_with = "number")]
     pub top1: f64,
     /// Percent. Tag `losses/train_5`.
+    #[serde(deserialize_with = "number")]
     pub top5: f64,
     /// From the end of the step before to the end of this one, waiting for data included. Tag
     /// `times/step`, there in ms.
+    #[serde(deserialize_with = "number")]
     pub step_seconds: f64,
     /// The part of it that was spent waiting for data. Tag `times/data`, there in ms.
+    #[serde(deserialize_with = "number")]
     pub data_seconds: f64,
     /// Over the epoch's steps so far. The trainer keeps them, so that they hold for an epoch that was taken up in
     /// its middle, too.
@@ -190,16 +202,18 @@ pub struct StepRecord {
 }
 
 /// Network traffic of this machine.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NetworkRate {
     /// 10⁹ bits a second. Tag `net/recv_gbit`.
+    #[serde(deserialize_with = "number")]
     pub received_gbit: f64,
     /// 10⁹ bits a second. Tag `net/transmit_gbit`.
+    #[serde(deserialize_with = "number")]
     pub sent_gbit: f64,
 }
 
 /// Device memory in bytes; the tags `memory/…_gb` show 10⁹ bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemoryUse {
     /// Held by tensors now.
     pub allocated: u64,
@@ -212,7 +226,7 @@ pub struct MemoryUse {
 }
 
 /// A validation batch. Loss and accuracies are means over the batches of all devices.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvalRecord {
     /// Counted from 0.
     pub epoch: usize,
@@ -223,12 +237,16 @@ pub struct EvalRecord {
     /// Images of all devices' batches.
     pub images_total: u64,
     /// Mean cross entropy, nats.
+    #[serde(deserialize_with = "number")]
     pub loss: f64,
     /// Percent.
+    #[serde(deserialize_with = "number")]
     pub top1: f64,
     /// Percent.
+    #[serde(deserialize_with = "number")]
     pub top5: f64,
     /// From the end of the batch before to the end of this one.
+    #[serde(deserialize_with = "number")]
     pub step_seconds: f64,
     /// Over the validation's batches so far.
     #[serde(skip)]
@@ -257,53 +275,75 @@ pub struct EpochRecord {
     /// Counted from 0. Tag `epoch`.
     pub epoch: usize,
     /// Hours since the run began, validation included.
+    #[serde(deserialize_with = "number")]
     pub hours: f64,
     /// Training images of all devices and epochs so far: TensorBoard's step.
     pub images_seen: u64,
     /// Side of the training image, pixels.
     pub size: usize,
     /// Mean cross entropy over the epoch's training images, nats.
+    #[serde(deserialize_with = "number")]
     pub train_loss: f64,
     /// Percent of the epoch's training images.
+    #[serde(deserialize_with = "number")]
     pub train_top1: f64,
     /// Percent of the epoch's training images.
+    #[serde(deserialize_with = "number")]
     pub train_top5: f64,
     /// Mean cross entropy over the validation images, nats.
+    #[serde(deserialize_with = "number")]
     pub val_loss: f64,
     /// Percent of the validation images. Tag `losses/test_1`.
+    #[serde(deserialize_with = "number")]
     pub top1: f64,
     /// Percent of the validation images. Tag `losses/test_5`.
+    #[serde(deserialize_with = "number")]
     pub top5: f64,
     /// Time of the training steps, waiting for data included.
+    #[serde(deserialize_with = "number")]
     pub train_seconds: f64,
     /// The part of it that was spent waiting for data.
+    #[serde(deserialize_with = "number")]
     pub data_seconds: f64,
     /// Time of the validation. Tag `times/eval_sec`.
+    #[serde(deserialize_with = "number")]
     pub eval_seconds: f64,
     /// Training images of all devices over [`EpochRecord::train_seconds`].
+    #[serde(deserialize_with = "number")]
     pub images_per_s: f64,
 }
 
 /// A run's totals.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunEnd {
     /// Epochs that this run trained.
     pub epochs: usize,
     /// Training images of all devices and epochs.
     pub images_seen: u64,
     /// From the run's start to its end.
+    #[serde(deserialize_with = "number")]
     pub seconds: f64,
     /// Time of the training steps, waiting for data included.
+    #[serde(deserialize_with = "number")]
     pub train_seconds: f64,
     /// The part of it that was spent waiting for data.
+    #[serde(deserialize_with = "number")]
     pub data_seconds: f64,
     /// Time of the validations.
+    #[serde(deserialize_with = "number")]
     pub eval_seconds: f64,
     /// Of the last validation, percent.
+    #[serde(deserialize_with = "number")]
     pub top1: f64,
     /// Of the last validation, percent.
+    #[serde(deserialize_with = "number")]
     pub top5: f64,
     /// Most memory that the process ever had resident, where the system tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_rss_bytes: Option<u64>,
+}
+
+/// JSON has no NaN: where a run diverged, `null` was written.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }

@@ -18,6 +18,7 @@ mod debug_log;
 mod error;
 mod event;
 mod event_log;
+mod follower;
 mod jsonl;
 mod line_file;
 mod mark;
@@ -33,17 +34,19 @@ mod verbose_log;
 mod samples;
 
 pub use console_bar::ConsoleBar;
-pub use console_lines::ConsoleLines;
+pub use console_lines::{ConsoleLines, lasting_line};
 pub use debug_log::DebugLog;
 pub use error::RecordError;
 pub use event::{
     DataChange, EpochRecord, EvalRecord, Event, Means, MemoryUse, NetworkRate, RunEnd, RunStart, Stamp, StepRecord,
 };
 pub use event_log::EventLog;
+pub use follower::{Follower, News, ReadError};
 pub use jsonl::Jsonl;
 pub use mark::{Marks, Opening};
 pub use meters::Meter;
 pub use recorder::{Recorder, Sink};
 pub use table::epoch_table;
 pub use tensorboard::TensorBoard;
+pub use text::duration;
 pub use verbose_log::VerboseLog;

@@ -94,7 +94,8 @@ pub(crate) fn run_end(run: &RunEnd) -> String {
 }
 
 /// `0:07`, `12:34`, `1:02:03`: hours, minutes and seconds, rounded; `-` if it is no duration.
-pub(crate) fn duration(seconds: f64) -> String {
+#[must_use]
+pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "-".to_owned();
     }

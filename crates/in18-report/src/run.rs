@@ -1,0 +1,226 @@
+//! A run, gathered from its log.
+
+use in18_record::{DataChange, EpochRecord, Event, RunEnd, RunStart, Stamp};
+
+/// How a run's last warning begins when the trainer gave up; the reason follows (`in18-train`'s `Trainer::run`).
+const GAVE_UP: &str = "The run ends here:";
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It ended as planned.
+    Done,
+    /// Its loss is not a number any more.
+    Diverged,
+    /// The trainer gave up and said why in a warning.
+    Stopped,
+    /// It has not ended, and wrote something lately.
+    Running,
+    /// It has not ended, and has been silent for long.
+    Interrupted,
+}
+
+impl State {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Done => "finished",
+            Self::Diverged => "diverged",
+            Self::Stopped => "stopped early",
+            Self::Running => "still running",
+            Self::Interrupted => "not finished",
+        }
+    }
+}
+
+/// A training step, as far as the page shows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Epochs done after this step, a fraction.
+    pub epochs: f64,
+    /// Since the run's start.
+    pub seconds: f64,
+    /// Learning rate.
+    pub lr: f64,
+    /// Mean cross entropy of the batch, nats.
+    pub loss: f64,
+    /// Images of all devices.
+    pub images_per_s: f64,
+    /// Share of the step's time spent waiting for data, percent.
+    pub wait: f64,
+}
+
+/// Epochs that read the same images in the same way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phase {
+    /// What is read; its epoch and batch are the phase's.
+    pub data: DataChange,
+    /// One past the phase's last epoch.
+    pub until: usize,
+    /// Lowest, highest and latest learning rate so far, if there was a step.
+    pub rates: Option<[f64; 3]>,
+}
+
+/// A run's log, gathered.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// What it is called, e.g. its folder.
+    pub name: String,
+    /// What is trained; the latest, if the run was continued.
+    pub start: Option<RunStart>,
+    /// Changes of data and batch, in order.
+    pub data: Vec<DataChange>,
+    /// Epochs that are done.
+    pub epochs: Vec<EpochRecord>,
+    /// Every training step.
+    pub steps: Vec<Sample>,
+    /// Where it was continued: epoch and step.
+    pub resumed: Vec<(usize, usize)>,
+    /// All warnings.
+    pub warnings: Vec<String>,
+    /// Whether the trainer gave up.
+    pub stopped: bool,
+    /// Totals.
+    pub end: Option<RunEnd>,
+    /// The first and the latest event's time.
+    pub span: Option<(Stamp, Stamp)>,
+}
+
+impl Run {
+    /// Gathers a log.
+    #[must_use]
+    pub fn new(name: String, events: &[(Stamp, Event)]) -> Self {
+        let mut run = Self { name, ..Self::default() };
+        for (stamp, event) in events {
+            run.add(*stamp, event);
+        }
+        run
+    }
+
+    /// Takes in the next event.
+    pub fn add(&mut self, stamp: Stamp, event: &Event) {
+        self.span = Some((self.span.map_or(stamp, |(first, _)| first), stamp));
+        if matches!(event, Event::RunStart(_) | Event::Resumed { .. } | Event::Step(_)) {
+            self.stopped = false;
+        }
+        match event {
+            Event::RunStart(start) => self.start = Some(start.clone()),
+            Event::DataChange(data) => self.change(data.clone()),
+            Event::BatchChange { epoch, batch } => {
+                if let Some(last) = self.data.last().cloned() {
+                    self.change(DataChange { epoch: *epoch, batch: *batch, ..last });
+                }
+            }
+            Event::Step(step) => self.steps.push(Sample {
+                epochs: step.epoch as f64 + step.step as f64 / step.steps.max(1) as f64,
+                seconds: stamp.seconds,
+                lr: step.lr,
+                loss: step.loss,
+                images_per_s: step.images_total as f64 / step.step_seconds,
+                wait: crate::text::percent(step.data_seconds, step.step_seconds),
+            }),
+            Event::EpochEnd(epoch) => self.epochs.push(epoch.clone()),
+            Event::Resumed { epoch, step, .. } => self.resumed.push((*epoch, *step)),
+            Event::Warning { text } => {
+                self.stopped |= text.starts_with(GAVE_UP);
+                self.warnings.push(text.clone());
+            }
+            Event::RunEnd(end) => self.end = Some(end.clone()),
+            _ => {}
+        }
+    }
+
+    /// How it stands at a time, given in seconds since 1970, if `silence` seconds without an event are long.
+    #[must_use]
+    pub fn state(&self, now: f64, silence: f64) -> State {
+        if self.diverged() {
+            State::Diverged
+        } else if self.end.is_some() {
+            State::Done
+        } else if self.stopped {
+            State::Stopped
+        } else if self.span.is_some_and(|(_, last)| now - last.unix <= silence) {
+            State::Running
+        } else {
+            State::Interrupted
+        }
+    }
+
+    /// Whether its latest loss is no number.
+    #[must_use]
+    pub fn diverged(&self) -> bool {
+        let trained = self.steps.last().is_some_and(|step| !step.loss.is_finite());
+        trained || self.epochs.last().is_some_and(|epoch| !(epoch.train_loss + epoch.val_loss).is_finite())
+    }
+
+    /// Seconds from its start to its latest event.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.span.map_or(0.0, |(_, last)| last.seconds)
+    }
+
+    /// The epoch of the best top-1.
+    #[must_use]
+    pub fn best(&self) -> Option<&EpochRecord> {
+        self.epochs.iter().filter(|epoch| epoch.top1.is_finite()).max_by(|a, b| a.top1.total_cmp(&b.top1))
+    }
+
+    /// The highest top-5, percent.
+    #[must_use]
+    pub fn best_top5(&self) -> Option<f64> {
+        self.epochs.iter().map(|epoch| epoch.top5).filter(|top5| top5.is_finite()).max_by(f64::total_cmp)
+    }
+
+    /// Training images of all devices over the time of the epochs' training steps.
+    #[must_use]
+    pub fn images_per_s(&self) -> f64 {
+        let images: f64 = self.epochs.iter().map(|epoch| epoch.images_per_s * epoch.train_seconds).sum();
+        images / self.train_seconds()
+    }
+
+    /// Share of training time spent waiting for data, percent.
+    #[must_use]
+    pub fn wait(&self) -> f64 {
+        let waited: f64 = self.epochs.iter().map(|epoch| epoch.data_seconds).sum();
+        crate::text::percent(waited, self.train_seconds())
+    }
+
+    /// Epochs in all: as planned, or as far as is known.
+    #[must_use]
+    pub fn planned_epochs(&self) -> usize {
+        let seen = self.steps.last().map_or(0, |step| step.epochs.ceil() as usize);
+        self.start.as_ref().map_or(seen, |start| start.epochs.max(seen))
+    }
+
+    /// The phases so far. The last one is taken to last until the end: what is planned later is not in the log.
+    #[must_use]
+    pub fn phases(&self) -> Vec<Phase> {
+        let ends = self.data.iter().skip(1).map(|data| data.epoch).chain([self.planned_epochs()]);
+        let phase = |(data, until): (&DataChange, usize)| Phase {
+            data: data.clone(),
+            until: until.max(data.epoch),
+            rates: self.rates(data.epoch, until),
+        };
+        self.data.iter().zip(ends).map(phase).collect()
+    }
+
+    fn rates(&self, from: usize, until: usize) -> Option<[f64; 3]> {
+        // A step's `epochs` lies past its epoch's beginning, and at most at its end.
+        let within = self.steps.iter().filter(|step| step.epochs > from as f64 && step.epochs <= until as f64);
+        within.fold(None, |rates, step| {
+            let [low, high, _] = rates.unwrap_or([step.lr; 3]);
+            Some([low.min(step.lr), high.max(step.lr), step.lr])
+        })
+    }
+
+    fn train_seconds(&self) -> f64 {
+        self.epochs.iter().map(|epoch| epoch.train_seconds).sum()
+    }
+
+    /// A batch change at the epoch of a data change belongs to it.
+    fn change(&mut self, data: DataChange) {
+        self.data.retain(|earlier| earlier.epoch < data.epoch);
+        self.data.push(data);
+    }
+}
