@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 260.0;
-const LEFT: f64 = 52.0;
+const LEFT: f64 = 60.0;
 const RIGHT: f64 = 468.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 216.0;

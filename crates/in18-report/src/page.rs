@@ -115,7 +115,7 @@ fn tiles(run: &Run) -> String {
         ("Best top-1", number(best.map_or(f64::NAN, |epoch| epoch.top1), 2), "%", at),
         ("Best top-5", number(run.best_top5().unwrap_or(f64::NAN), 2), "%", String::new()),
         ("Time", duration(run.seconds()), "", "validation included".to_owned()),
-        ("Training speed", short(run.images_per_s()), "images/s", "mean".to_owned()),
+        ("Training speed", short(run.images_per_s()), "", "images/s, mean".to_owned()),
         ("Waiting for data", number(run.wait(), 1), "%", "of training".to_owned()),
     ];
     if let Some(bytes) = memory {
