@@ -1,22 +1,22 @@
 //! One line chart as inline SVG. Knows curves and axes, nothing of runs.
 
-use crate::scale::{Scale, thinned, tick_label, ticks};
+use crate::scale::{Bucket, Scale, thinned, tick_label, ticks};
 use crate::text::{escape, number};
 use std::fmt::Write;
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 260.0;
-const LEFT: f64 = 52.0;
+const LEFT: f64 = 60.0;
 const RIGHT: f64 = 468.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 216.0;
-/// Buckets that a long curve is thinned to: about one for each pixel of a usual screen.
-const BUCKETS: usize = 450;
+/// Buckets that a long curve is thinned to: about one for each two pixels of a usual screen.
+const BUCKETS: usize = 300;
 
 /// How a curve is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// Every step: thin and pale.
+    /// Every step: a thin line over a pale band from lowest to highest.
     Fine,
     /// A point an epoch, joined.
     Marked,
@@ -119,15 +119,16 @@ fn drawn(curve: &Curve, x: Scale, y: Scale) -> String {
         (Some(color), Line::Fine) => format!("fine c{}", color % 6),
         (Some(color), _) => format!("line c{}", color % 6),
     };
+    let buckets = thinned(&curve.points, BUCKETS);
     let mut path = String::new();
     let mut marks = String::new();
     let mut pen_down = false;
-    for (at, value) in thinned(&curve.points, BUCKETS) {
-        if !(at.is_finite() && value.is_finite()) {
+    for bucket in &buckets {
+        if !(bucket.at.is_finite() && bucket.mean.is_finite()) {
             pen_down = false;
             continue;
         }
-        let (left, top) = (x.place(at), y.place(value));
+        let (left, top) = (x.place(bucket.at), y.place(bucket.mean));
         let _ = write!(path, "{}{left:.1} {top:.1}", if pen_down { "L" } else { "M" });
         pen_down = true;
         // Few points can be told apart and pointed at; one alone would not be seen without a mark.
@@ -137,15 +138,27 @@ fn drawn(curve: &Curve, x: Scale, y: Scale) -> String {
                 "<circle class=\"{}\" cx=\"{left:.1}\" cy=\"{top:.1}\" r=\"2.4\"><title>{}: {} at {}</title></circle>",
                 class.replace("line", "dot"),
                 escape(&curve.label),
-                number(value, 3),
-                number(at, 2)
+                number(bucket.mean, 3),
+                number(bucket.at, 2)
             );
         }
     }
+    let band = if buckets.len() < curve.points.len() { band(&buckets, &class, x, y) } else { String::new() };
     // Runs beyond the colours are told apart by their dashes.
     let dashes = match curve.color {
         Some(color) if color >= 6 => " stroke-dasharray=\"6 3\"",
         _ => "",
     };
-    if path.is_empty() { path } else { format!("<path class=\"{class}\"{dashes} d=\"{path}\"/>{marks}") }
+    if path.is_empty() { path } else { format!("{band}<path class=\"{class}\"{dashes} d=\"{path}\"/>{marks}") }
+}
+
+/// From the lowest to the highest of each bucket, as an area.
+fn band(buckets: &[Bucket], class: &str, x: Scale, y: Scale) -> String {
+    let mut path = String::new();
+    let seen = || buckets.iter().filter(|bucket| bucket.at.is_finite() && bucket.mean.is_finite());
+    let edges = seen().map(|bucket| (bucket.at, bucket.high)).chain(seen().rev().map(|bucket| (bucket.at, bucket.low)));
+    for (at, value) in edges {
+        let _ = write!(path, "{}{:.1} {:.1}", if path.is_empty() { "M" } else { "L" }, x.place(at), y.place(value));
+    }
+    format!("<path class=\"{}\" d=\"{path}Z\"/>", class.replace("fine", "band"))
 }

@@ -49,7 +49,7 @@ pub(crate) fn figures(runs: &[Run], reference: Option<&Reference>) -> String {
         ),
         chart("top1-epoch", "Top-1 accuracy by epoch", over_epochs(), percent, true, by_epoch(|e| e.top1, |e| e.top1)),
         chart("top5-epoch", "Top-5 accuracy by epoch", over_epochs(), percent, true, by_epoch(|e| e.top5, |e| e.top5)),
-        chart("loss", "Loss: training fine, validation marked", over_epochs(), "nats", false, loss),
+        chart("loss", "Loss: training fine, validation with dots", over_epochs(), "nats", false, loss),
         chart("rate", "Learning rate", over_epochs(), "", true, steps(runs, |step| step.lr)),
         chart("speed", "Training speed", over_epochs(), "images/s", true, steps(runs, |step| step.images_per_s)),
         chart("wait", "Waiting for data", over_epochs(), "% of a step", true, steps(runs, |step| step.wait)),
@@ -103,8 +103,11 @@ pub(crate) fn timeline(run: &Run) -> String {
 pub(crate) fn rates(rates: Option<[f64; 3]>) -> String {
     match rates {
         None => "–".to_owned(),
-        Some([low, high, _]) if low == high => short(low),
-        Some([low, high, last]) => format!("{} to {}, last {}", short(low), short(high), short(last)),
+        Some(rates) => {
+            let mut rates = rates.map(short).to_vec();
+            rates.dedup();
+            rates.join(" → ")
+        }
     }
 }
 

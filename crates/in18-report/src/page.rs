@@ -1,7 +1,7 @@
 //! The page itself.
 
 use crate::figures::{figures, legend, swatch, timeline};
-use crate::text::{count, escape, number};
+use crate::text::{count, escape, number, short};
 use crate::{Reference, Run, State, tables};
 use in18_record::duration;
 use std::fmt::Write;
@@ -115,7 +115,7 @@ fn tiles(run: &Run) -> String {
         ("Best top-1", number(best.map_or(f64::NAN, |epoch| epoch.top1), 2), "%", at),
         ("Best top-5", number(run.best_top5().unwrap_or(f64::NAN), 2), "%", String::new()),
         ("Time", duration(run.seconds()), "", "validation included".to_owned()),
-        ("Training speed", number(run.images_per_s(), 1), "images/s", "mean".to_owned()),
+        ("Training speed", short(run.images_per_s()), "", "images/s, mean".to_owned()),
         ("Waiting for data", number(run.wait(), 1), "%", "of training".to_owned()),
     ];
     if let Some(bytes) = memory {

@@ -58,7 +58,7 @@ pub struct Phase {
     pub data: DataChange,
     /// One past the phase's last epoch.
     pub until: usize,
-    /// Lowest, highest and latest learning rate so far, if there was a step.
+    /// First, highest and latest learning rate so far, if there was a step.
     pub rates: Option<[f64; 3]>,
 }
 
@@ -209,8 +209,8 @@ impl Run {
         // A step's `epochs` lies past its epoch's beginning, and at most at its end.
         let within = self.steps.iter().filter(|step| step.epochs > from as f64 && step.epochs <= until as f64);
         within.fold(None, |rates, step| {
-            let [low, high, _] = rates.unwrap_or([step.lr; 3]);
-            Some([low.min(step.lr), high.max(step.lr), step.lr])
+            let [first, high, _] = rates.unwrap_or([step.lr; 3]);
+            Some([first, high.max(step.lr), step.lr])
         })
     }
 
