@@ -196,7 +196,7 @@ fn runs_without_an_end_say_how_they_stand() {
     let begun = || vec![start(2), data(0, 128, "train"), step(0, 1, 2, 3.0)];
     let with = |more: Vec<Event>| begun().into_iter().chain(more).collect();
     let gave_up = || Event::Warning { text: "The run ends here: the training loss became NaN".into() };
-    let resumed = || Event::Resumed { epoch: 0, step: 1, from: "c".into() };
+    let resumed = || Event::Resumed { epoch: 0, step: 1, images_seen: 32, from: "c".into() };
     for Case { name, events, now, want } in [
         Case { name: "empty", events: vec![], now: STAMP, want: State::Interrupted },
         Case { name: "only begun", events: vec![start(2)], now: STAMP + 5.0, want: State::Running },
@@ -210,7 +210,7 @@ fn runs_without_an_end_say_how_they_stand() {
         let run = run("a", events);
         assert_eq!(run.state(now, 1800.0), want, "{name}");
         let words = want.words();
-        let html = page(&[run.clone()], None, now);
+        let html = page(std::slice::from_ref(&run), None, now);
         assert!(html.contains(&words[1..]), "{name}: {words}");
         if !run.warnings.is_empty() {
             assert!(html.contains("the training loss became"), "{name}");
