@@ -7,6 +7,7 @@ use in18_loader::LoadError;
 use in18_program::ProgramError;
 use in18_record::RecordError;
 use in18_train::TrainError;
+use in18_weights::WeightsError;
 
 use crate::output;
 
@@ -75,7 +76,7 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             TrainError::NotFinite { .. } | TrainError::ValidationNotFinite { .. } => DIVERGED,
             TrainError::Write { .. } => WRITE,
             TrainError::Program(error) => program_code(error),
-            TrainError::Layout { .. } => MACHINE,
+            TrainError::Weights(error) => weights_code(error),
         });
     }
     if cause.is::<Usage>() || cause.is::<in18_recipe::PlanError>() {
@@ -91,6 +92,14 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return Some(program_code(error));
     }
     cause.downcast_ref::<KernelError>().map(kernel_code)
+}
+
+fn weights_code(error: &WeightsError) -> u8 {
+    match error {
+        WeightsError::Write { .. } => WRITE,
+        WeightsError::Program(error) => program_code(error),
+        WeightsError::Layout { .. } | WeightsError::Seal(_) => MACHINE,
+    }
 }
 
 fn program_code(error: &ProgramError) -> u8 {

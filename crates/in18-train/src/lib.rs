@@ -6,19 +6,16 @@
 //!
 //! * [`Trainer`]: the loop.
 //! * [`Data`]: the image sets that a plan names.
-//! * [`save_parameters`]: a model's parameters as a safetensors file.
 #![forbid(unsafe_code)]
 
 mod clock;
 mod data;
 mod error;
 mod memory;
-mod save;
 mod tally;
 mod trainer;
 
 pub use data::Data;
 pub use error::TrainError;
 pub use memory::peak_rss_bytes;
-pub use save::{save_parameters, write_whole};
 pub use trainer::{Outcome, RunOptions, Trainer, optimizer};

@@ -9,12 +9,12 @@ use in18_optim::{Parameter, Sgd};
 use in18_program::{Metrics, Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
 use in18_record::{DataChange, EpochRecord, EvalRecord, Event, Recorder, RunEnd, RunStart, StepRecord};
+use in18_weights::save_parameters;
 
 use crate::clock::{Clock, Laps};
 use crate::data::Data;
 use crate::error::TrainError;
 use crate::memory::peak_rss_bytes;
-use crate::save::save_parameters;
 use crate::tally::Tally;
 
 /// Batches of an epoch under `--short-epoch`.

@@ -22,7 +22,7 @@ enum MayUse {
 
 use MayUse::{All, AllButProviders, These};
 
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 17] = [
     Rule { name: "in18-recipe", may_use: These(&[]) },
     Rule { name: "in18-jpeg", may_use: These(&[]) },
     Rule { name: "in18-dataset", may_use: These(&["in18-jpeg"]) },
@@ -35,6 +35,7 @@ const RULES: [Rule; 16] = [
     Rule { name: "in18-onednn", may_use: These(&["in18-tensor", "in18-kernels"]) },
     Rule { name: "in18-record", may_use: These(&[]) },
     Rule { name: "in18-demo", may_use: These(&[]) },
+    Rule { name: "in18-weights", may_use: These(&["in18-tensor", "in18-program"]) },
     Rule { name: "in18-train", may_use: AllButProviders },
     Rule { name: "imagenet18", may_use: All },
     Rule { name: "in18-testkit", may_use: These(&["in18-tensor", "in18-kernels"]) },

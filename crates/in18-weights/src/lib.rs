@@ -1,0 +1,18 @@
+//! A network as a safetensors file with torchvision's names: written whole and sealed with a checksum, read and checked.
+//!
+//! * [`write_whole`]: files that appear whole or not at all.
+//! * [`network_tensors`], [`to_bytes`], [`save_parameters`]: a model's state as a file.
+//! * [`checksum`]: the digest that such a file carries of itself.
+//!
+//! This crate knows what a network's file looks like and nothing of runs: what else a checkpoint holds, its writer adds as
+//! further tensors and further keys of the description. Nothing in a file is ever executed.
+#![forbid(unsafe_code)]
+
+pub mod checksum;
+mod error;
+mod save;
+mod whole;
+
+pub use error::WeightsError;
+pub use save::{DESCRIPTION, StoredTensor, description, network_tensors, save_parameters, to_bytes};
+pub use whole::write_whole;
