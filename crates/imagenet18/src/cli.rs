@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod original;
 mod recipes;
 mod train;
 
@@ -9,8 +10,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, BenchCommand, BenchStepArgs};
 pub use demo::DemoArgs;
+pub use original::OriginalArgs;
 pub use recipes::RecipesArgs;
-pub use train::TrainArgs;
+pub use train::{CheckpointArgs, Resume, TrainArgs};
 
 /// Trains ImageNet-style classifiers to a target accuracy, fast.
 #[derive(Debug, Parser)]
@@ -26,7 +28,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a network on a folder of images.
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     /// Generate a set of photos, train a ResNet-18 on it, and show the result: about three minutes on two cores.
     Demo(DemoArgs),
     /// List the published schedules, with what they reached.

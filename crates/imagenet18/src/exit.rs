@@ -6,7 +6,7 @@ use in18_kernels::KernelError;
 use in18_loader::LoadError;
 use in18_program::ProgramError;
 use in18_record::RecordError;
-use in18_train::TrainError;
+use in18_train::{CheckpointError, TrainError};
 use in18_weights::WeightsError;
 
 use crate::output;
@@ -19,7 +19,9 @@ pub const HELP: &str = "Exit codes:
   3  the images or their folders are wrong
   4  training failed: the loss is not a number any more
   5  a file could not be written
-  6  not enough memory, or something this CPU cannot do";
+  6  not enough memory, or something this CPU cannot do
+  7  a network's file or checkpoint is damaged, or of another run
+  130, 143  stopped by SIGINT or SIGTERM, after a checkpoint was saved";
 
 const MACHINE: u8 = 1;
 const USAGE: u8 = 2;
@@ -27,6 +29,12 @@ const DATA: u8 = 3;
 const DIVERGED: u8 = 4;
 const WRITE: u8 = 5;
 const HARDWARE: u8 = 6;
+const CHECKPOINT: u8 = 7;
+
+/// What shells and schedulers take for "ended by this signal".
+pub fn after_signal(signal: i32) -> i32 {
+    128 + signal
+}
 
 /// A mistake in the arguments that the parser could not see.
 #[derive(Debug)]
@@ -73,7 +81,11 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             TrainError::Load(LoadError::Spawn { .. } | LoadError::Panic { .. } | LoadError::Plan { .. }) => MACHINE,
             TrainError::Data(_) | TrainError::Load(_) => DATA,
             TrainError::Plan(_) | TrainError::Batches(_) => USAGE,
-            TrainError::NotFinite { .. } | TrainError::ValidationNotFinite { .. } => DIVERGED,
+            TrainError::NotFinite { .. }
+            | TrainError::ValidationNotFinite { .. }
+            | TrainError::StateNotFinite { .. } => DIVERGED,
+            TrainError::Interrupted { signal, .. } => u8::try_from(after_signal(*signal)).unwrap_or(MACHINE),
+            TrainError::Checkpoint(_) => CHECKPOINT,
             TrainError::Write { .. } => WRITE,
             TrainError::Program(error) => program_code(error),
             TrainError::Weights(error) => weights_code(error),
@@ -81,6 +93,9 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if cause.is::<Usage>() || cause.is::<in18_recipe::PlanError>() {
         return Some(USAGE);
+    }
+    if cause.is::<CheckpointError>() {
+        return Some(CHECKPOINT);
     }
     if cause.is::<in18_dataset::Error>() {
         return Some(DATA);
@@ -98,7 +113,6 @@ fn weights_code(error: &WeightsError) -> u8 {
     match error {
         WeightsError::Write { .. } => WRITE,
         WeightsError::Program(error) => program_code(error),
-        WeightsError::Layout { .. } | WeightsError::Seal(_) => MACHINE,
     }
 }
 

@@ -1,12 +1,14 @@
 //! The folder that a run leaves behind, and the sinks that write into it.
 
-use std::fs;
-use std::io::IsTerminal;
+use std::fs::{self, File};
+use std::io::{IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use in18_record::{ConsoleBar, ConsoleLines, DebugLog, EventLog, Jsonl, Opening, Recorder, Sink, VerboseLog};
+use in18_record::{
+    ConsoleBar, ConsoleLines, DebugLog, EventLog, Jsonl, Opening, Recorder, Sink, TensorBoard, VerboseLog,
+};
 use in18_train::TrainError;
 
 use crate::exit::Usage;
@@ -16,24 +18,61 @@ pub fn stamped(prefix: &str) -> PathBuf {
     PathBuf::from(format!("{prefix}-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")))
 }
 
-/// A run's folder.
+/// A run's folder, in this process's hands until it is dropped.
 pub struct Logdir {
     path: PathBuf,
+    /// Locked. The system unlocks it when the process ends, however it ends.
+    _lock: File,
 }
 
 impl Logdir {
-    /// Makes the folder, if need be. One that holds a run already is refused: nothing is overwritten.
-    pub fn create(path: &Path) -> Result<Self> {
-        fs::create_dir_all(path).map_err(|cause| TrainError::Write { path: path.to_owned(), cause })?;
-        let logdir = Logdir { path: path.to_owned() };
-        if logdir.event_log().exists() {
+    /// Makes the folder, if need be, and takes hold of it. Refused if another run has it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let write = |path: &Path, cause| TrainError::Write { path: path.to_owned(), cause };
+        fs::create_dir_all(path).map_err(|cause| write(path, cause))?;
+        let lock = path.join(".lock");
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&lock)
+            .map_err(|cause| write(&lock, cause))?;
+        if file.try_lock().is_err() {
+            let owner = fs::read_to_string(&lock).unwrap_or_default();
             let path = path.display();
             return Err(Usage(format!(
-                "--logdir {path}: expected an empty or new folder, got one that holds a run (event.log): name another"
+                "--logdir {path}: expected a folder that no run is using, got one in use by process {}: wait for its \
+                 end, or name another",
+                owner.trim()
             ))
             .into());
         }
-        Ok(logdir)
+        // For the message above only; a lock without a number is as good.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Logdir { path: path.to_owned(), _lock: file })
+    }
+
+    /// Why a folder that holds a run is refused: nothing is overwritten.
+    pub fn is_taken(&self) -> anyhow::Error {
+        let path = self.path.display();
+        Usage(format!(
+            "--logdir {path}: expected an empty or new folder, got one that holds a run (event.log): name another, or go \
+             on with that run by --resume auto"
+        ))
+        .into()
+    }
+
+    /// Whether a run has begun here.
+    pub fn holds_a_run(&self) -> bool {
+        self.event_log().exists()
+    }
+
+    /// Whether a checkpoint is of the run in this folder.
+    pub fn holds(&self, checkpoint: &Path) -> bool {
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        let folder = checkpoint.parent().and_then(real);
+        folder.is_some() && folder == real(&self.checkpoints())
     }
 
     /// The folder.
@@ -46,23 +85,50 @@ impl Logdir {
         self.path.join("model.safetensors")
     }
 
-    /// All logs, and the console: a bar on a terminal, plain lines elsewhere.
-    pub fn recorder(&self, print_freq: NonZeroUsize) -> Result<Recorder> {
-        let console: Box<dyn Sink> = if std::io::stderr().is_terminal() {
-            Box::new(ConsoleBar::stderr())
-        } else {
-            Box::new(ConsoleLines::new(std::io::stderr(), print_freq))
-        };
+    /// Where checkpoints go.
+    pub fn checkpoints(&self) -> PathBuf {
+        checkpoints(&self.path)
+    }
+
+    /// The best epoch's checkpoint.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("model_best.safetensors")
+    }
+
+    /// All logs, new or continued, and the console: a bar on a terminal, plain lines elsewhere.
+    pub fn recorder(&self, opening: Opening<'_>, print_freq: NonZeroUsize) -> Result<Recorder> {
+        let file = |name: &str| self.path.join(name);
         Ok(Recorder::new(vec![
-            console,
-            Box::new(EventLog::open(&self.event_log(), Opening::New)?),
-            Box::new(VerboseLog::open(&self.path.join("verbose.log"), Opening::New, print_freq)?),
-            Box::new(DebugLog::open(&self.path.join("debug.log"), Opening::New)?),
-            Box::new(Jsonl::open(&self.path.join("metrics.jsonl"), Opening::New)?),
+            console(print_freq),
+            Box::new(EventLog::open(&self.event_log(), opening)?),
+            Box::new(VerboseLog::open(&file("verbose.log"), opening, print_freq)?),
+            Box::new(DebugLog::open(&file("debug.log"), opening)?),
+            Box::new(Jsonl::open(&file("metrics.jsonl"), opening)?),
+            Box::new(TensorBoard::open(&self.path, opening, &host(), print_freq)?),
         ]))
     }
 
     fn event_log(&self) -> PathBuf {
         self.path.join("event.log")
+    }
+}
+
+/// Where the checkpoints of the run in a folder lie.
+pub fn checkpoints(logdir: &Path) -> PathBuf {
+    logdir.join("checkpoints")
+}
+
+/// This machine's name, for the names of TensorBoard's files.
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let plain: String = name.trim().chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
+    if plain.is_empty() { "localhost".to_owned() } else { plain }
+}
+
+fn console(print_freq: NonZeroUsize) -> Box<dyn Sink> {
+    if std::io::stderr().is_terminal() {
+        Box::new(ConsoleBar::stderr())
+    } else {
+        Box::new(ConsoleLines::new(std::io::stderr(), print_freq))
     }
 }

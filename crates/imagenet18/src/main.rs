@@ -8,7 +8,9 @@ mod engine;
 mod exit;
 mod logdir;
 mod output;
+mod resume;
 mod schedule;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -21,6 +23,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::report_usage(&error),
     };
+    if let Command::Train(arguments) = &cli.command {
+        arguments.original.answers().iter().for_each(|answer| output::complain(answer));
+    }
     let result = match cli.command {
         Command::Train(arguments) if arguments.dry_run => commands::dry_run(&arguments),
         Command::Train(arguments) => commands::train(&arguments),

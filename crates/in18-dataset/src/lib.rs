@@ -7,6 +7,7 @@
 //! take the folders' place without the loader noticing.
 
 mod error;
+mod fingerprint;
 mod folders;
 mod root;
 mod sizes;

@@ -20,7 +20,7 @@ pub mod resnet;
 mod table;
 
 pub use error::ProgramError;
-pub use model::{Metrics, Mode, Model, Size};
+pub use model::{Metrics, Mode, Model, ModelState, Size};
 pub use network::Network;
 pub use resnet::Arch;
 pub use table::{Entry, ParameterTable, Role};

@@ -44,6 +44,24 @@ pub struct Metrics {
     pub top5: usize,
 }
 
+/// Copies of a model's arenas: all that a step builds on beside the batch and the rate. fp32, each entry at its offset
+/// in the model's [`ParameterTable`]s.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelState {
+    /// By the table of parameters.
+    pub parameters: Vec<u8>,
+    /// SGD's velocities, by the table of parameters.
+    pub velocities: Vec<u8>,
+    /// By the table of statistics.
+    pub statistics: Vec<u8>,
+}
+
+impl ModelState {
+    fn buffers_mut(&mut self) -> [&mut Vec<u8>; 3] {
+        [&mut self.parameters, &mut self.velocities, &mut self.statistics]
+    }
+}
+
 struct Program {
     id: ProgramId,
     lowered: Lowered,
@@ -115,6 +133,35 @@ impl Model {
     /// A parameter or statistic, row-major in torchvision's shape.
     pub fn get(&self, name: &str) -> Result<Vec<f32>, ProgramError> {
         Ok(self.kernels.export(&self.stored(name)?)?)
+    }
+
+    /// Copies all that a step builds on out of the provider's memory. A copy of earlier is written over, its memory
+    /// kept.
+    pub fn save_state(&self, state: &mut ModelState) -> Result<(), ProgramError> {
+        for ((arena, bytes), buffer) in self.state_arenas().into_iter().zip(state.buffers_mut()) {
+            buffer.resize(bytes, 0);
+            self.kernels.read(Region { arena, offset: 0, bytes }, buffer)?;
+        }
+        Ok(())
+    }
+
+    /// The inverse of [`save_state`](Self::save_state): steps from here on are those that followed the copy, bit for
+    /// bit.
+    pub fn load_state(&mut self, state: &ModelState) -> Result<(), ProgramError> {
+        for ((arena, bytes), buffer) in
+            self.state_arenas().into_iter().zip([&state.parameters, &state.velocities, &state.statistics])
+        {
+            if buffer.len() != bytes {
+                return Err(ProgramError::Length { name: "state".to_owned(), expected: bytes, got: buffer.len() });
+            }
+            self.kernels.write(Region { arena, offset: 0, bytes }, buffer)?;
+        }
+        Ok(())
+    }
+
+    fn state_arenas(&self) -> [(ArenaId, usize); 3] {
+        let [parameters, statistics] = [self.parameters.bytes(), self.statistics.bytes()];
+        [(self.arenas.parameters, parameters), (self.velocities, parameters), (self.arenas.statistics, statistics)]
     }
 
     /// A parameter's gradient, as the last training step left it.

@@ -53,7 +53,7 @@ pub(crate) fn lasting_line(event: &Event) -> Option<String> {
         ),
         Event::BatchChange { epoch, batch } => format!("From epoch {epoch}: batch {batch}"),
         Event::EpochEnd(epoch) => text::epoch_summary(epoch),
-        Event::Resumed { epoch, step, from } => text::resumed(*epoch, *step, from),
+        Event::Resumed { epoch, step, from, .. } => text::resumed(*epoch, *step, from),
         Event::Saved { what, path } => format!("Saved {what}: {path}"),
         Event::Note { text } => text.clone(),
         Event::Warning { text } => format!("Warning: {text}"),

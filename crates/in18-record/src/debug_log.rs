@@ -53,7 +53,7 @@ impl DebugLog {
                 let line = lines.unwrap_or_default();
                 format!("{line}\n{}", text::epoch_summary(epoch))
             }
-            Event::Resumed { epoch, step, from } => text::resumed(*epoch, *step, from),
+            Event::Resumed { epoch, step, from, .. } => text::resumed(*epoch, *step, from),
             Event::Checkpoint { epoch, step, path } => format!("Checkpoint at epoch {epoch}, step {step}: {path}"),
             Event::Saved { what, path } => format!("Saved {what}: {path}"),
             Event::Note { text } => text.clone(),

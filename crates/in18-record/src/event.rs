@@ -4,7 +4,7 @@
 //! trainer's TensorBoard tags show; where a field feeds a tag, its comment names it. Their step is
 //! the number of training images seen *before* the batch, [`StepRecord::images_before`].
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// When an event happened, by the caller's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -55,6 +55,8 @@ pub enum Event {
         epoch: usize,
         /// Its steps that are done.
         step: usize,
+        /// Training images so far: TensorBoard's step.
+        images_seen: u64,
         /// The checkpoint's file.
         from: String,
     },
@@ -250,7 +252,7 @@ pub struct Means {
 }
 
 /// An epoch: what was trained and how well it validated.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Counted from 0. Tag `epoch`.
     pub epoch: usize,

@@ -24,6 +24,7 @@ mod meters;
 mod progress;
 mod recorder;
 mod table;
+mod tensorboard;
 mod text;
 mod verbose_log;
 
@@ -43,4 +44,5 @@ pub use mark::{Marks, Opening};
 pub use meters::Meter;
 pub use recorder::{Recorder, Sink};
 pub use table::epoch_table;
+pub use tensorboard::TensorBoard;
 pub use verbose_log::VerboseLog;

@@ -17,14 +17,23 @@ impl StepLines {
 
     /// The line that is due at an event, if any.
     pub(crate) fn line(&self, event: &Event) -> Option<String> {
+        if !self.is_due(event) {
+            return None;
+        }
         match event {
-            Event::Step(step) => self.due(step.step, step.steps).then(|| training(step)),
-            Event::EvalStep(step) => self.due(step.step, step.steps).then(|| validation(step)),
+            Event::Step(step) => Some(training(step)),
+            Event::EvalStep(step) => Some(validation(step)),
             _ => None,
         }
     }
 
-    fn due(&self, step: usize, steps: usize) -> bool {
+    /// Whether an event is a step that is due.
+    pub(crate) fn is_due(&self, event: &Event) -> bool {
+        let (step, steps) = match event {
+            Event::Step(step) => (step.step, step.steps),
+            Event::EvalStep(step) => (step.step, step.steps),
+            _ => return false,
+        };
         step.is_multiple_of(self.print_freq.get()) || step == steps
     }
 }

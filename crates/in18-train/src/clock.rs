@@ -4,21 +4,23 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use in18_record::Stamp;
 
-/// Time since the run began.
+/// Time since the run began, the time before an interruption included, the interruption itself not.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
+    /// Seconds that the run had taken when it was interrupted.
+    before: f64,
 }
 
 impl Clock {
-    /// Starts at zero.
-    pub fn start() -> Self {
-        Clock { start: Instant::now() }
+    /// Starts at `before` seconds: 0 for a new run.
+    pub fn start(before: f64) -> Self {
+        Clock { start: Instant::now(), before }
     }
 
     /// Seconds since the start, from a clock that never goes back.
     pub fn seconds(&self) -> f64 {
-        self.start.elapsed().as_secs_f64()
+        self.before + self.start.elapsed().as_secs_f64()
     }
 
     /// Now, for an event.

@@ -53,6 +53,16 @@ impl Data {
         self.train.iter().map(|(suffix, set)| (suffix.clone(), set.len())).collect()
     }
 
+    /// Suffixes of the training sets.
+    pub fn train_suffixes(&self) -> Vec<&str> {
+        self.train.keys().map(String::as_str).collect()
+    }
+
+    /// Suffixes of the validation sets.
+    pub fn validation_suffixes(&self) -> Vec<&str> {
+        self.validation.keys().map(String::as_str).collect()
+    }
+
     /// A training set, by a suffix that the phases name.
     pub fn train(&self, suffix: &str) -> &Arc<ImageSet> {
         &self.train[suffix]

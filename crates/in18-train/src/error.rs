@@ -23,10 +23,10 @@ pub enum TrainError {
     /// The network could not be compiled or run.
     #[error(transparent)]
     Program(#[from] in18_program::ProgramError),
-    /// The loss is not a number any more.
+    /// The loss is not a number any more, or far beyond that of guessing.
     #[error(
         "the training loss became {loss} at epoch {epoch}, step {step} of {steps}, at learning rate {rate}: lower \
-         'lr' in the phases around this epoch, or warm up over more epochs"
+         'lr' in the phases around this epoch, or warm up over more epochs; {kept}"
     )]
     NotFinite {
         /// Counted from 0.
@@ -39,11 +39,13 @@ pub enum TrainError {
         loss: f64,
         /// In force at the step.
         rate: f64,
+        /// Which checkpoint is left.
+        kept: String,
     },
     /// The network gives nonsense on validation images: the epoch's last update broke it.
     #[error(
         "the validation loss became {loss} after epoch {epoch}, which ended at learning rate {rate}: lower 'lr' in the \
-         phases around this epoch, or warm up over more epochs"
+         phases around this epoch, or warm up over more epochs; {kept}"
     )]
     ValidationNotFinite {
         /// Counted from 0.
@@ -52,9 +54,40 @@ pub enum TrainError {
         loss: f64,
         /// At the epoch's last step.
         rate: f64,
+        /// Which checkpoint is left.
+        kept: String,
     },
+    /// An update left parameters that are no numbers: no checkpoint is made of them.
+    #[error(
+        "the parameters are not finite any more at epoch {epoch} after step {step}: lower 'lr' in the phases around \
+         this epoch, or warm up over more epochs; {kept}"
+    )]
+    StateNotFinite {
+        /// Counted from 0.
+        epoch: usize,
+        /// The epoch's steps that were done.
+        step: usize,
+        /// Which checkpoint is left.
+        kept: String,
+    },
+    /// The system asked the run to end; it saved a checkpoint first.
+    #[error("stopped by {} at epoch {epoch} after step {step}: {} is whole; --resume auto goes on from there",
+        signal_name(*signal), checkpoint.display())]
+    Interrupted {
+        /// Its number.
+        signal: i32,
+        /// Counted from 0.
+        epoch: usize,
+        /// The epoch's steps that were done.
+        step: usize,
+        /// What was saved.
+        checkpoint: PathBuf,
+    },
+    /// A checkpoint could not be read, or is one of another run.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// A file could not be written.
-    #[error("{path}: cannot write it: {cause}; choose another folder with --logdir, or make room")]
+    #[error("{path}: expected to write it, got: {cause}; choose another folder with --logdir, or make room")]
     Write {
         /// The file.
         path: PathBuf,
@@ -64,4 +97,90 @@ pub enum TrainError {
     /// The network could not be saved.
     #[error(transparent)]
     Weights(#[from] in18_weights::WeightsError),
+}
+
+/// Why a run cannot be continued from a file. One line each.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// The system does not let it be read.
+    #[error("{path}: expected to read a checkpoint, got: {cause}; check --resume")]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Not every byte is as it was written.
+    #[error("{path}: expected a whole checkpoint, got a damaged one ({reason}); give --resume an earlier one, or auto")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Whole, but no checkpoint.
+    #[error("{path}: expected a checkpoint, got {got}; --resume takes files of a run's folder `checkpoints`")]
+    NotACheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        got: String,
+    },
+    /// Of a later or earlier format.
+    #[error(
+        "{path}: expected a checkpoint of version {}, got version {got}: use the program that wrote it",
+        crate::checkpoint::VERSION
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        got: u64,
+    },
+    /// Of another network.
+    #[error("{path}: expected {expected}, got {got}; use the --arch and the data that the checkpoint was made with")]
+    Network {
+        /// The file.
+        path: PathBuf,
+        /// The first tensor that is not as it should be.
+        expected: String,
+        /// What the file has.
+        got: String,
+    },
+    /// Of a run that is not this one.
+    #[error("{path}: expected the run that it was made by, but {differences}; --resume-anyway goes on all the same")]
+    Differs {
+        /// The file.
+        path: PathBuf,
+        /// In words.
+        differences: String,
+    },
+    /// A place that the plan does not have.
+    #[error("{path}: expected an epoch within the plan's {epochs}, got epoch {got}; add epochs to the phases")]
+    Beyond {
+        /// The file.
+        path: PathBuf,
+        /// Of the plan.
+        epochs: usize,
+        /// Of the checkpoint.
+        got: usize,
+    },
+    /// Checkpoints, but not a whole one among them.
+    #[error("{folder}: expected a whole checkpoint, got {count} damaged ones, the newest: {newest}")]
+    NoneWhole {
+        /// Their folder.
+        folder: PathBuf,
+        /// How many there are.
+        count: usize,
+        /// What is wrong with the newest.
+        newest: String,
+    },
+}
+
+fn signal_name(signal: i32) -> String {
+    match signal {
+        2 => "SIGINT".to_owned(),
+        15 => "SIGTERM".to_owned(),
+        other => format!("signal {other}"),
+    }
 }

@@ -6,16 +6,24 @@
 //!
 //! * [`Trainer`]: the loop.
 //! * [`Data`]: the image sets that a plan names.
+//! * [`checkpoint`]: a run's whole state as a file; [`Progress`], how far it has come; [`identity`], what it is.
+//! * [`Signals`]: what the system asks of it meanwhile.
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 mod clock;
 mod data;
 mod error;
+pub mod identity;
 mod memory;
+mod progress;
+mod signals;
 mod tally;
 mod trainer;
 
 pub use data::Data;
-pub use error::TrainError;
+pub use error::{CheckpointError, TrainError};
 pub use memory::peak_rss_bytes;
-pub use trainer::{Outcome, RunOptions, Trainer, optimizer};
+pub use progress::{Best, Progress};
+pub use signals::Signals;
+pub use trainer::{Outcome, RunOptions, Saving, Trainer, optimizer};

@@ -1,9 +1,11 @@
 //! Sums of a program's metrics over batches, as means and percentages.
 
 use in18_program::Metrics;
+use in18_record::Means;
+use serde::{Deserialize, Serialize};
 
 /// Loss and correct guesses over images.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Images.
     pub images: u64,
@@ -34,6 +36,11 @@ impl Tally {
     /// Percent of images with the right class among the best five.
     pub fn top5(&self) -> f64 {
         self.percent(self.top5)
+    }
+
+    /// As a record's means, with those of the times.
+    pub fn means(&self, step_seconds: f64, data_seconds: f64) -> Means {
+        Means { loss: self.loss(), top1: self.top1(), top5: self.top5(), step_seconds, data_seconds }
     }
 
     fn percent(&self, hits: u64) -> f64 {

@@ -6,19 +6,26 @@ use std::sync::Arc;
 
 use in18_loader::{Augmentation, Batch, BatchPlan, Loader, Share};
 use in18_optim::{Parameter, Sgd};
-use in18_program::{Metrics, Mode, Model, Size};
+use in18_program::{Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
-use in18_record::{DataChange, EpochRecord, EvalRecord, Event, Recorder, RunEnd, RunStart, StepRecord};
+use in18_record::{DataChange, EpochRecord, EvalRecord, Event, Marks, Recorder, RunEnd, RunStart, StepRecord};
 use in18_weights::save_parameters;
 
+use crate::checkpoint::{About, CheckpointOptions, Store, Tables};
 use crate::clock::{Clock, Laps};
 use crate::data::Data;
 use crate::error::TrainError;
+use crate::identity::NetworkIdentity;
 use crate::memory::peak_rss_bytes;
+use crate::progress::Progress;
+use crate::signals::Signals;
 use crate::tally::Tally;
 
 /// Batches of an epoch under `--short-epoch`.
 const SHORT_EPOCH: usize = 10;
+
+/// A loss so many times that of guessing has exploded: no training comes back from there.
+const EXPLODED: f64 = 100.0;
 
 /// What a run is told beside its plan and its data.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +42,19 @@ pub struct RunOptions {
     pub workers: NonZeroUsize,
     /// Whether epochs end after a few batches, to try out a schedule.
     pub short_epoch: bool,
+}
+
+/// When and how a run is saved.
+#[derive(Clone, Debug)]
+pub struct Saving {
+    /// Where, how often, how many.
+    pub checkpoints: CheckpointOptions,
+    /// What the system asks for.
+    pub signals: Signals,
+    /// The network; checkpoints and the trained parameters carry its names.
+    pub network: NetworkIdentity,
+    /// The run's [`identity`](crate::identity::identity); checkpoints carry it.
+    pub identity: serde_json::Value,
 }
 
 /// What a run came to.
@@ -55,9 +75,17 @@ pub struct Trainer<'a> {
     optimizer: Sgd,
     recorder: &'a mut Recorder,
     clock: Clock,
-    images_seen: u64,
-    steps: u64,
-    last_rate: Option<f64>,
+    progress: Progress,
+    saving: Saving,
+    store: Store,
+    /// Seconds of the run when the last checkpoint was taken.
+    saved_at: f64,
+}
+
+/// A place that a run can be continued from.
+struct Point {
+    progress: Progress,
+    marks: Marks,
 }
 
 /// What is in use from one change of data to the next.
@@ -69,87 +97,104 @@ struct Loaders {
 }
 
 impl<'a> Trainer<'a> {
-    /// Prepares a run of an initialised model.
+    /// Prepares a run of an initialised model, or of one that has a checkpoint's state and `progress`.
+    ///
+    /// # Errors
+    /// [`TrainError::Write`] if the folder of checkpoints cannot be made.
     pub fn new(
         model: &'a mut Model,
         data: &'a mut Data,
         plan: &'a Plan,
         options: RunOptions,
+        saving: Saving,
+        progress: Progress,
         recorder: &'a mut Recorder,
-    ) -> Self {
+    ) -> Result<Self, TrainError> {
         let optimizer = optimizer(model, options.momentum, options.weight_decay, options.no_bn_wd);
-        Trainer {
-            model,
-            data,
-            plan,
-            options,
-            optimizer,
-            recorder,
-            clock: Clock::start(),
-            images_seen: 0,
-            steps: 0,
-            last_rate: None,
-        }
+        let store = Store::open(saving.checkpoints.clone(), Tables::of(model), progress.steps)?;
+        let (clock, saved_at) = (Clock::start(progress.seconds), progress.seconds);
+        Ok(Trainer { model, data, plan, options, optimizer, recorder, clock, progress, saving, store, saved_at })
     }
 
-    /// Runs all epochs and saves the parameters. `start` says what is trained; the events carry it.
+    /// Runs all epochs that are left and saves the parameters. `start` says what is trained, unless the logs go on and
+    /// have it; `from` is the checkpoint whose state the model has.
     ///
     /// # Errors
     /// [`TrainError`], which is also recorded; what was recorded until then stays.
-    pub fn run(mut self, start: RunStart, parameters: &Path) -> Result<Outcome, TrainError> {
-        let arch = start.arch.clone();
-        self.record(Event::RunStart(start));
-        let outcome = self.epochs().and_then(|epochs| self.finish(epochs, &arch, parameters));
+    pub fn run(
+        mut self,
+        start: Option<RunStart>,
+        from: Option<String>,
+        parameters: &Path,
+    ) -> Result<Outcome, TrainError> {
+        if let Some(start) = start {
+            self.record(Event::RunStart(start));
+        }
+        if let Some(from) = from {
+            let Progress { epoch, step, images_seen, .. } = self.progress;
+            self.record(Event::Resumed { epoch, step, images_seen, from });
+        }
+        let outcome = self.epochs().and_then(|()| self.finish(parameters));
         if let Err(error) = &outcome {
             self.record(Event::Warning { text: format!("The run ends here: {error}") });
         }
         outcome
     }
 
-    fn epochs(&mut self) -> Result<Vec<EpochRecord>, TrainError> {
+    fn epochs(&mut self) -> Result<(), TrainError> {
         let mut loaders: Option<Loaders> = None;
-        let mut epochs = Vec::new();
         let plan = self.plan;
-        for epoch in &plan.epochs {
+        for epoch in &plan.epochs[self.progress.epoch.min(plan.epochs.len())..] {
+            // What an epoch that is taken up in its middle changed is on record already.
+            let begins = self.progress.step == 0;
             if epoch.new_data || loaders.is_none() {
                 // The worker threads of sets that are not needed any more end first.
                 drop(loaders.take());
-                loaders = Some(self.change_data(epoch)?);
-            } else if epoch.keep_dl {
+                loaders = Some(self.change_data(epoch, begins && epoch.new_data)?);
+            }
+            if epoch.keep_dl {
                 self.model.forget_programs();
-                self.record(Event::BatchChange { epoch: epoch.epoch, batch: epoch.batch });
+                if begins {
+                    self.record(Event::BatchChange { epoch: epoch.epoch, batch: epoch.batch });
+                }
             }
             if let Some(loaders) = &mut loaders {
-                epochs.push(self.epoch(epoch, loaders)?);
+                self.epoch(epoch, loaders)?;
             }
         }
-        Ok(epochs)
+        Ok(())
     }
 
-    fn finish(&mut self, epochs: Vec<EpochRecord>, arch: &str, parameters: &Path) -> Result<Outcome, TrainError> {
-        save_parameters(parameters, self.model, arch, self.data.classes(), self.steps)?;
+    fn finish(&mut self, parameters: &Path) -> Result<Outcome, TrainError> {
+        for written in self.store.finish() {
+            self.checkpoint_written(written)?;
+        }
+        let arch = &self.saving.network.arch;
+        save_parameters(parameters, self.model, arch, self.data.classes(), self.progress.steps)?;
         let (what, path) = ("parameters".to_owned(), parameters.display().to_string());
         self.record(Event::Saved { what, path });
-        let end = self.end(&epochs);
+        let end = self.end();
         self.record(Event::RunEnd(end.clone()));
-        Ok(Outcome { epochs, end })
+        Ok(Outcome { epochs: std::mem::take(&mut self.progress.epochs), end })
     }
 
-    fn change_data(&mut self, epoch: &EpochPlan) -> Result<Loaders, TrainError> {
+    fn change_data(&mut self, epoch: &EpochPlan, is_news: bool) -> Result<Loaders, TrainError> {
         self.model.forget_programs();
         let workers = self.options.workers.get();
         let train = Arc::clone(self.data.train(&epoch.train_dir));
         let validation = Arc::clone(self.data.validation(&epoch.val_dir));
-        self.record(Event::DataChange(DataChange {
-            epoch: epoch.epoch,
-            size: epoch.size,
-            batch: epoch.batch,
-            val_batch: epoch.val_batch,
-            train_dir: train.root().display().to_string(),
-            val_dir: validation.root().display().to_string(),
-            min_scale: epoch.min_scale,
-            rect_val: epoch.rect_val,
-        }));
+        if is_news {
+            self.record(Event::DataChange(DataChange {
+                epoch: epoch.epoch,
+                size: epoch.size,
+                batch: epoch.batch,
+                val_batch: epoch.val_batch,
+                train_dir: train.root().display().to_string(),
+                val_dir: validation.root().display().to_string(),
+                min_scale: epoch.min_scale,
+                rect_val: epoch.rect_val,
+            }));
+        }
         // What can fail fails now and not after an epoch of training: memory, image headers, sizes.
         self.model.prepare(Mode::Training, Size { batch: epoch.batch, height: epoch.size, width: epoch.size })?;
         let validation_batches = self.validation_batches(epoch, validation.len())?;
@@ -160,16 +205,17 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    fn epoch(&mut self, epoch: &EpochPlan, loaders: &mut Loaders) -> Result<EpochRecord, TrainError> {
+    fn epoch(&mut self, epoch: &EpochPlan, loaders: &mut Loaders) -> Result<(), TrainError> {
+        self.train(epoch, &mut loaders.train)?;
+        let trained = self.point();
         let mut laps = Laps::start(self.clock);
-        let (training, data_seconds) = self.train(epoch, &mut loaders.train)?;
-        let train_seconds = laps.lap();
-        let validation = self.validate(epoch, loaders)?;
+        let validation = self.validate(epoch, loaders, &trained)?;
         let eval_seconds = laps.lap();
+        let Progress { images_seen, ref training, train_seconds, data_seconds, .. } = self.progress;
         let record = EpochRecord {
             epoch: epoch.epoch,
             hours: self.clock.seconds() / 3600.0,
-            images_seen: self.images_seen,
+            images_seen,
             size: epoch.size,
             train_loss: training.loss(),
             train_top1: training.top1(),
@@ -183,45 +229,63 @@ impl<'a> Trainer<'a> {
             images_per_s: training.images as f64 / train_seconds,
         };
         self.record(Event::EpochEnd(record.clone()));
-        Ok(record)
+        let is_best = self.progress.finish_epoch(record, self.saving.checkpoints.best_top5);
+        let point = self.point();
+        self.save(&point, is_best)?;
+        self.attend(&point)
     }
 
-    /// The training half of an epoch; also returns the seconds spent waiting for data.
-    fn train(&mut self, epoch: &EpochPlan, loader: &mut Loader) -> Result<(Tally, f64), TrainError> {
+    /// The training half of an epoch, or what is left of it.
+    fn train(&mut self, epoch: &EpochPlan, loader: &mut Loader) -> Result<(), TrainError> {
         let augmentation =
             Augmentation { seed: self.options.seed, epoch: epoch.epoch as u32, min_scale: epoch.min_scale };
         let images = loader.set().len() as u32;
         let batches = BatchPlan::train(images, Share::ALL, epoch.batch, epoch.size as u32, augmentation)?;
         let batches = self.shortened(batches);
         let steps = batches.len();
-        let mut stream = loader.start(batches)?;
-        let (mut total, mut waited) = (Tally::default(), 0.0);
+        let mut stream = loader.start(batches.select(self.progress.step..steps))?;
         let mut laps = Laps::start(self.clock);
-        let mut step = 0;
         loop {
             let asked = self.clock.seconds();
             let Some(batch) = stream.next()? else { break };
             let data_seconds = self.clock.seconds() - asked;
-            step += 1;
+            let step = self.progress.step + 1;
             let rate = epoch.lr(step);
             self.record_rate(epoch.epoch, step, steps, rate);
             let metrics = self.model.train_step(size(&batch), batch.pixels(), batch.labels())?;
             drop(batch);
             let tally = Tally::from(metrics);
-            if !tally.loss().is_finite() {
-                let (epoch, loss) = (epoch.epoch, tally.loss());
-                return Err(TrainError::NotFinite { epoch, step, steps, loss, rate });
+            if !self.is_sane(tally.loss()) {
+                let (epoch, loss, kept) = (epoch.epoch, tally.loss(), self.kept());
+                return Err(TrainError::NotFinite { epoch, step, steps, loss, rate, kept });
             }
             let updates = self.optimizer.updates(rate as f32, self.model.trainable_arenas());
             self.model.update(&updates)?;
-            total.add(&metrics);
-            waited += data_seconds;
-            let record = self.step_record(epoch, (step, steps), rate, &tally, (laps.lap(), data_seconds));
-            self.images_seen += tally.images;
-            self.steps += 1;
-            self.record(Event::Step(record));
+            let images_before = self.progress.images_seen;
+            let step_seconds = laps.lap();
+            self.progress.add_step(&metrics, step_seconds, data_seconds);
+            self.record(Event::Step(StepRecord {
+                epoch: epoch.epoch,
+                step,
+                steps,
+                images: tally.images,
+                images_total: tally.images,
+                images_before,
+                size: epoch.size,
+                lr: rate,
+                momentum: f64::from(self.optimizer.momentum()),
+                loss: tally.loss(),
+                top1: tally.top1(),
+                top5: tally.top5(),
+                step_seconds,
+                data_seconds,
+                means: self.progress.means(),
+                network: None,
+                memory: None,
+            }));
+            self.attend_here()?;
         }
-        Ok((total, waited))
+        Ok(())
     }
 
     fn validation_batches(&mut self, epoch: &EpochPlan, images: usize) -> Result<BatchPlan, TrainError> {
@@ -235,18 +299,23 @@ impl<'a> Trainer<'a> {
         Ok(self.shortened(batches))
     }
 
-    fn validate(&mut self, epoch: &EpochPlan, loaders: &mut Loaders) -> Result<Tally, TrainError> {
+    /// The validation half of an epoch. It changes nothing that a checkpoint holds: a run that is interrupted in it
+    /// goes on from `trained`, its beginning.
+    fn validate(&mut self, epoch: &EpochPlan, loaders: &mut Loaders, trained: &Point) -> Result<Tally, TrainError> {
         let batches = loaders.validation_batches.clone();
         let steps = batches.len();
         let mut stream = loaders.validation.start(batches)?;
-        let mut total = Tally::default();
+        let (mut total, mut seconds) = (Tally::default(), 0.0);
         let mut laps = Laps::start(self.clock);
         let mut step = 0;
         while let Some(batch) = stream.next()? {
             step += 1;
-            let metrics: Metrics = self.model.evaluate(size(&batch), batch.pixels(), batch.labels())?;
+            let metrics = self.model.evaluate(size(&batch), batch.pixels(), batch.labels())?;
+            drop(batch);
             total.add(&metrics);
             let tally = Tally::from(metrics);
+            let step_seconds = laps.lap();
+            seconds += step_seconds;
             self.record(Event::EvalStep(EvalRecord {
                 epoch: epoch.epoch,
                 step,
@@ -255,14 +324,98 @@ impl<'a> Trainer<'a> {
                 loss: tally.loss(),
                 top1: tally.top1(),
                 top5: tally.top5(),
-                step_seconds: laps.lap(),
+                step_seconds,
+                means: total.means(seconds / step as f64, 0.0),
             }));
+            self.attend(trained)?;
         }
         if !total.loss().is_finite() {
-            let (epoch, loss, rate) = (epoch.epoch, total.loss(), epoch.lr_last());
-            return Err(TrainError::ValidationNotFinite { epoch, loss, rate });
+            let (epoch, loss, rate, kept) = (epoch.epoch, total.loss(), epoch.lr_last(), self.kept());
+            return Err(TrainError::ValidationNotFinite { epoch, loss, rate, kept });
         }
         Ok(total)
+    }
+
+    /// Does what the system and the clock ask for after a training step.
+    fn attend_here(&mut self) -> Result<(), TrainError> {
+        if self.is_asked() {
+            let point = self.point();
+            return self.attend(&point);
+        }
+        self.take_in_written()
+    }
+
+    /// Does what the system and the clock ask for; `point` is where the run would go on from.
+    fn attend(&mut self, point: &Point) -> Result<(), TrainError> {
+        self.take_in_written()?;
+        let stopped_by = self.saving.signals.stopped_by();
+        if self.is_asked() {
+            self.saving.signals.saving();
+            self.save(point, false)?;
+        }
+        let Some(signal) = stopped_by else { return Ok(()) };
+        for written in self.store.finish() {
+            self.checkpoint_written(written)?;
+        }
+        let Progress { epoch, step, .. } = point.progress;
+        let checkpoint = self.store.latest().unwrap_or_default();
+        Err(TrainError::Interrupted { signal, epoch, step, checkpoint })
+    }
+
+    /// Whether a checkpoint is due, by the clock or by a signal.
+    fn is_asked(&self) -> bool {
+        let Saving { signals, checkpoints, .. } = &self.saving;
+        let is_due = self.clock.seconds() - self.saved_at >= checkpoints.every_seconds;
+        is_due || signals.is_save_asked() || signals.stopped_by().is_some()
+    }
+
+    /// Where the run stands, its logs included.
+    fn point(&mut self) -> Point {
+        self.progress.seconds = self.clock.seconds();
+        let marks = self.recorder.marks(self.clock.stamp());
+        Point { progress: self.progress.clone(), marks }
+    }
+
+    /// Copies the state and has it written as a checkpoint for `point`.
+    fn save(&mut self, point: &Point, is_best: bool) -> Result<(), TrainError> {
+        let mut state = self.store.buffer();
+        self.model.save_state(&mut state)?;
+        let Saving { network, identity, .. } = &self.saving;
+        let about =
+            About::new(identity.clone(), &network.arch, &network.classes, point.progress.clone(), point.marks.clone());
+        self.store.submit(state, about, is_best);
+        self.saved_at = self.clock.seconds();
+        Ok(())
+    }
+
+    fn take_in_written(&mut self) -> Result<(), TrainError> {
+        for written in self.store.written() {
+            self.checkpoint_written(written)?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint_written(
+        &mut self,
+        written: Result<crate::checkpoint::Written, TrainError>,
+    ) -> Result<(), TrainError> {
+        let written = written?;
+        let (epoch, step, path) = (written.epoch, written.step, written.path.display().to_string());
+        self.record(Event::Checkpoint { epoch, step, path });
+        Ok(())
+    }
+
+    /// The last checkpoint that is whole, in words for a message.
+    fn kept(&mut self) -> String {
+        // One may still be on its way to the disk. Its failure is not what ends the run.
+        drop(self.store.finish());
+        self.store.kept()
+    }
+
+    fn is_sane(&self, loss: f64) -> bool {
+        // A network that guesses among K classes has a loss of ln K.
+        let guessing = (self.data.classes().len().max(2) as f64).ln();
+        loss.is_finite() && loss < EXPLODED * guessing
     }
 
     fn shortened(&self, batches: BatchPlan) -> BatchPlan {
@@ -271,45 +424,19 @@ impl<'a> Trainer<'a> {
 
     /// As the original: a change of rate is told of at an epoch's first and last step.
     fn record_rate(&mut self, epoch: usize, step: usize, steps: usize, rate: f64) {
-        if self.last_rate != Some(rate) && (step == 1 || step == steps) {
-            self.record(Event::RateChange { epoch, step, from: self.last_rate, to: rate });
+        let from = self.progress.last_rate;
+        if from != Some(rate) && (step == 1 || step == steps) {
+            self.record(Event::RateChange { epoch, step, from, to: rate });
         }
-        self.last_rate = Some(rate);
+        self.progress.last_rate = Some(rate);
     }
 
-    fn step_record(
-        &self,
-        epoch: &EpochPlan,
-        (step, steps): (usize, usize),
-        lr: f64,
-        tally: &Tally,
-        (step_seconds, data_seconds): (f64, f64),
-    ) -> StepRecord {
-        StepRecord {
-            epoch: epoch.epoch,
-            step,
-            steps,
-            images: tally.images,
-            images_total: tally.images,
-            images_before: self.images_seen,
-            size: epoch.size,
-            lr,
-            momentum: f64::from(self.optimizer.momentum()),
-            loss: tally.loss(),
-            top1: tally.top1(),
-            top5: tally.top5(),
-            step_seconds,
-            data_seconds,
-            network: None,
-            memory: None,
-        }
-    }
-
-    fn end(&self, epochs: &[EpochRecord]) -> RunEnd {
+    fn end(&self) -> RunEnd {
+        let epochs = &self.progress.epochs;
         let sum = |part: fn(&EpochRecord) -> f64| epochs.iter().map(part).sum();
         RunEnd {
             epochs: epochs.len(),
-            images_seen: self.images_seen,
+            images_seen: self.progress.images_seen,
             seconds: self.clock.seconds(),
             train_seconds: sum(|epoch| epoch.train_seconds),
             data_seconds: sum(|epoch| epoch.data_seconds),

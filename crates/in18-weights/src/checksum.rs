@@ -4,126 +4,119 @@
 //! file with those 64 digits replaced by `0`. It guards against damage, not against intent: whoever can change a file can
 //! also seal it again.
 
-use std::fmt::Write;
+use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
 use crate::save::DESCRIPTION;
 
 /// The digest's key in the description.
 pub const KEY: &str = "checksum";
 
-/// How the value starts: the name of the digest.
-const SCHEME: &str = "sha256:";
+/// The value that a description holds until its file is sealed.
+pub const PLACEHOLDER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Hexadecimal digits of the digest.
+/// Hexadecimal digits of a SHA-256.
 const DIGITS: usize = 64;
 
-/// The entry as its bytes stand in a header: a JSON object inside a JSON string. A name in the same object that holds the
-/// entry's text is escaped twice, so that it does not look like this.
+/// The entry as its bytes stand in a header: a JSON object inside a JSON string. A class whose name holds this text is
+/// escaped twice, so that it does not look like this.
 const ENTRY: &[u8] = br#"\"checksum\":\"sha256:"#;
-
-/// What is wrong with a file's seal.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ChecksumError {
-    /// The file has no header to look into.
-    #[error("expected a safetensors header, got {bytes} bytes without a whole one")]
-    NoHeader {
-        /// Length of the file.
-        bytes: usize,
-    },
-    /// There is a description without a checksum.
-    #[error("expected a checksum of 64 digits in its `imagenet18` entry, got none")]
-    NoEntry,
-    /// The content is not what was sealed.
-    #[error("damaged: expected SHA-256 {expected}, got {got}")]
-    Mismatch {
-        /// The digest that the file carries.
-        expected: String,
-        /// The digest of what it holds.
-        got: String,
-    },
-}
-
-/// The value that a description holds before it is sealed.
-pub fn placeholder() -> String {
-    format!("{SCHEME}{}", "0".repeat(DIGITS))
-}
-
-/// Fills in the digest of a file whose description holds the [`placeholder`] (or an older digest).
-///
-/// # Errors
-/// [`ChecksumError::NoHeader`], [`ChecksumError::NoEntry`].
-pub fn seal(file: &mut [u8]) -> Result<(), ChecksumError> {
-    let digits = digits(file)?.ok_or(ChecksumError::NoEntry)?;
-    let digest = digest(file, &digits);
-    file[digits].copy_from_slice(digest.as_bytes());
-    Ok(())
-}
-
-/// Compares a file with the digest that it carries. Files without a description pass: they come from elsewhere.
-///
-/// # Errors
-/// [`ChecksumError`].
-pub fn verify(file: &[u8]) -> Result<(), ChecksumError> {
-    let Some(digits) = digits(file)? else {
-        let described = find(header(file)?, format!("\"{DESCRIPTION}\"").as_bytes()).is_some();
-        return if described { Err(ChecksumError::NoEntry) } else { Ok(()) };
-    };
-    let got = digest(file, &digits);
-    let expected = &file[digits];
-    if expected == got.as_bytes() {
-        return Ok(());
-    }
-    Err(ChecksumError::Mismatch { expected: String::from_utf8_lossy(expected).into_owned(), got })
-}
-
-/// Where the digits stand in a file.
-fn digits(file: &[u8]) -> Result<Option<Range<usize>>, ChecksumError> {
-    let header = header(file)?;
-    let Some(entry) = find(header, ENTRY) else { return Ok(None) };
-    let start = LENGTH + entry + ENTRY.len();
-    let digits = start..start + DIGITS;
-    // The header goes on after them: they are inside of a JSON string.
-    if digits.end > LENGTH + header.len() { Err(ChecksumError::NoEntry) } else { Ok(Some(digits)) }
-}
 
 /// Bytes of the header's length, with which a file starts.
 const LENGTH: usize = size_of::<u64>();
 
-fn header(file: &[u8]) -> Result<&[u8], ChecksumError> {
-    let none = ChecksumError::NoHeader { bytes: file.len() };
-    let (length, rest) = file.split_first_chunk::<LENGTH>().ok_or(none.clone())?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| none.clone())?;
-    rest.get(..length).ok_or(none)
+/// The longest header that is looked into: the safetensors format's own bound, in bytes.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// Fills in the digest of a file whose description holds the [`PLACEHOLDER`].
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::InvalidData`] for a file without the placeholder.
+pub fn seal(file: &File) -> io::Result<()> {
+    let mut length = [0; LENGTH];
+    file.read_exact_at(&mut length, 0)?;
+    let header = u64::from_le_bytes(length).min(file.metadata()?.len()).min(MAX_HEADER);
+    let mut start = vec![0; LENGTH + header as usize];
+    file.read_exact_at(&mut start, 0)?;
+    let digits = digits(&start)
+        .filter(|digits| start[digits.clone()].iter().all(|&digit| digit == b'0'))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no place for a checksum"))?;
+    let mut digest = Sha256::new();
+    let mut block = vec![0; 1 << 20];
+    let mut at = 0;
+    loop {
+        match file.read_at(&mut block, at)? {
+            0 => break,
+            read => {
+                digest.update(&block[..read]);
+                at += read as u64;
+            }
+        }
+    }
+    file.write_all_at(&hex(digest), digits.start as u64)
 }
 
-fn digest(file: &[u8], digits: &Range<usize>) -> String {
-    let mut sha = Sha256::new();
-    sha.update(&file[..digits.start]);
-    sha.update([b'0'; DIGITS]);
-    sha.update(&file[digits.end..]);
-    sha.finalize().iter().fold(String::with_capacity(DIGITS), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// Compares a file's bytes with the digest that they carry. Files without a description pass: they come from elsewhere.
+///
+/// # Errors
+/// What was expected and what came; for a description without a digest, too.
+pub fn verify(bytes: &[u8]) -> Result<(), String> {
+    let header = header_end(bytes).ok_or_else(|| format!("a file of {} bytes without a whole header", bytes.len()))?;
+    let start = &bytes[..header];
+    let Some(digits) = digits(start) else {
+        let described = find(start, format!("\"{DESCRIPTION}\"").as_bytes()).is_some();
+        return if described { Err("no checksum in its header".to_owned()) } else { Ok(()) };
+    };
+    let mut digest = Sha256::new();
+    digest.update(&bytes[..digits.start]);
+    digest.update([b'0'; DIGITS]);
+    digest.update(&bytes[digits.end..]);
+    let (expected, got) = (&bytes[digits], hex(digest));
+    if expected != got {
+        let text = |digits: &[u8]| String::from_utf8_lossy(&digits[..8]).into_owned();
+        return Err(format!("its checksum says {}…, its content has {}…", text(expected), text(&got)));
+    }
+    Ok(())
 }
 
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
+/// Where a file's header ends, if the file is longer.
+fn header_end(bytes: &[u8]) -> Option<usize> {
+    let length = u64::from_le_bytes(*bytes.first_chunk()?);
+    let end = usize::try_from(length.min(MAX_HEADER)).ok()? + LENGTH;
+    (end <= bytes.len()).then_some(end)
+}
+
+/// Where the digits stand in a file's start.
+fn digits(start: &[u8]) -> Option<Range<usize>> {
+    let first = find(start, ENTRY)? + ENTRY.len();
+    (first + DIGITS <= start.len()).then_some(first..first + DIGITS)
+}
+
+fn hex(digest: Sha256) -> Vec<u8> {
+    digest.finalize().iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::save::{StoredTensor, description, to_bytes};
+    use crate::save::{Stored, description, write_sealed};
+    use std::collections::HashMap;
 
     fn sealed(classes: &[&str]) -> Vec<u8> {
         let classes: Vec<String> = classes.iter().map(|&class| class.to_owned()).collect();
-        to_bytes(&[StoredTensor::f32("x", &[2], &[1.0, 2.0])], description("resnet18", &classes)).unwrap()
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let tensors = vec![("x".to_owned(), Stored::f32(&[2], &[1.0, 2.0]))];
+        write_sealed(&path, tensors, description("resnet18", &classes)).unwrap();
+        std::fs::read(&path).unwrap()
     }
 
     #[test]
@@ -157,12 +150,9 @@ mod tests {
 
     #[test]
     fn files_from_elsewhere_pass_and_ours_without_a_digest_do_not() {
-        let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).unwrap();
-        let foreign = safetensors::serialize([("x", tensor)], None).unwrap();
-        assert_eq!(verify(&foreign), Ok(()));
-        let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).unwrap();
-        let about = std::collections::HashMap::from([(DESCRIPTION.to_owned(), "{}".to_owned())]);
-        let ours = safetensors::serialize([("x", tensor)], Some(about)).unwrap();
-        assert_eq!(verify(&ours), Err(ChecksumError::NoEntry));
+        let file = |metadata| safetensors::serialize([("x", Stored::f32(&[1], &[0.0]))], metadata).unwrap();
+        assert_eq!(verify(&file(None)), Ok(()));
+        let ours = HashMap::from([(DESCRIPTION.to_owned(), "{}".to_owned())]);
+        assert_eq!(verify(&file(Some(ours))), Err("no checksum in its header".to_owned()));
     }
 }

@@ -1,7 +1,7 @@
 //! A network as a safetensors file with torchvision's names: written whole and sealed with a checksum, read and checked.
 //!
-//! * [`write_whole`]: files that appear whole or not at all.
-//! * [`network_tensors`], [`to_bytes`], [`save_parameters`]: a model's state as a file.
+//! * [`replace`], [`write_whole`]: files that appear whole or not at all.
+//! * [`write_sealed`], [`save_parameters`]: tensors, and a model's state, as a file.
 //! * [`checksum`]: the digest that such a file carries of itself.
 //!
 //! This crate knows what a network's file looks like and nothing of runs: what else a checkpoint holds, its writer adds as
@@ -14,5 +14,5 @@ mod save;
 mod whole;
 
 pub use error::WeightsError;
-pub use save::{DESCRIPTION, StoredTensor, description, network_tensors, save_parameters, to_bytes};
-pub use whole::write_whole;
+pub use save::{DESCRIPTION, Stored, description, save_parameters, write_sealed};
+pub use whole::{TEMPORARY, replace, write_whole};

@@ -1,38 +1,63 @@
-//! A model's state as a sealed safetensors file.
+//! Tensors as a sealed safetensors file, and a model's state as one of them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use in18_program::{Model, Role};
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+use safetensors::tensor::View;
+use safetensors::{Dtype, SafeTensorError};
 use serde_json::{Map, Value};
 
 use crate::checksum;
 use crate::error::WeightsError;
-use crate::whole::write_whole;
+use crate::whole::replace;
 
 /// The metadata entry that describes a file of ours: a JSON object with at least `arch`, `classes` and `checksum`.
 pub const DESCRIPTION: &str = "imagenet18";
 
-/// A tensor as it stands in a file.
+/// A tensor to be written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct StoredTensor {
-    /// Its name.
-    pub name: String,
+pub struct Stored<'a> {
     /// Element type.
     pub dtype: Dtype,
     /// Extents, outermost first; none of a scalar.
     pub shape: Vec<usize>,
     /// Row-major, little-endian.
-    pub bytes: Vec<u8>,
+    pub bytes: Cow<'a, [u8]>,
 }
 
-impl StoredTensor {
+impl Stored<'static> {
     /// An fp32 tensor of row-major `values`.
-    pub fn f32(name: impl Into<String>, shape: &[usize], values: &[f32]) -> Self {
+    pub fn f32(shape: &[usize], values: &[f32]) -> Self {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        StoredTensor { name: name.into(), dtype: Dtype::F32, shape: shape.to_vec(), bytes }
+        Stored { dtype: Dtype::F32, shape: shape.to_vec(), bytes }
+    }
+
+    /// An integer: `num_batches_tracked`, as PyTorch's batch normalisation keeps it.
+    pub fn count(value: u64) -> Self {
+        let bytes = Cow::Owned((value as i64).to_le_bytes().to_vec());
+        Stored { dtype: Dtype::I64, shape: vec![], bytes }
+    }
+}
+
+impl View for Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
     }
 }
 
@@ -41,50 +66,35 @@ pub fn description(arch: &str, classes: &[String]) -> Map<String, Value> {
     Map::from_iter([("arch".to_owned(), arch.into()), ("classes".to_owned(), classes.into())])
 }
 
-/// A model's parameters and running statistics under torchvision's names and shapes, fp32, with `num_batches_tracked` (i64)
-/// as PyTorch's batch normalisation keeps it.
+/// Writes tensors by name with a [`description`] as a sealed safetensors file: whole or not at all, without another copy of
+/// the tensors in memory. The same input gives the same bytes.
 ///
 /// # Errors
-/// [`WeightsError::Program`].
-pub fn network_tensors(model: &Model, steps: u64) -> Result<Vec<StoredTensor>, WeightsError> {
-    let mut tensors = Vec::new();
-    for entry in model.parameters().entries().iter().chain(model.statistics().entries()) {
-        tensors.push(StoredTensor::f32(&entry.name, entry.shape.extents(), &model.get(&entry.name)?));
-        if let (Role::RunningMean, Some(layer)) = (entry.role, entry.name.strip_suffix("running_mean")) {
-            tensors.push(StoredTensor {
-                name: format!("{layer}num_batches_tracked"),
-                dtype: Dtype::I64,
-                shape: vec![],
-                bytes: (steps as i64).to_le_bytes().to_vec(),
-            });
-        }
-    }
-    Ok(tensors)
-}
-
-/// Lays tensors out as a safetensors file with a [`description`] and seals it. The same input gives the same bytes.
-///
-/// # Errors
-/// [`WeightsError::Layout`], [`WeightsError::Seal`].
-pub fn to_bytes(tensors: &[StoredTensor], mut description: Map<String, Value>) -> Result<Vec<u8>, WeightsError> {
-    let layout = |error: safetensors::SafeTensorError| WeightsError::Layout { reason: error.to_string() };
-    let views = tensors
-        .iter()
-        .map(|t| Ok((t.name.as_str(), TensorView::new(t.dtype, t.shape.clone(), &t.bytes)?)))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(layout)?;
-    description.insert(checksum::KEY.to_owned(), checksum::placeholder().into());
+/// What the system says, and tensors that a file cannot hold; the file of earlier is still there then.
+pub fn write_sealed(
+    path: &Path,
+    tensors: Vec<(String, Stored<'_>)>,
+    mut description: Map<String, Value>,
+) -> io::Result<()> {
+    description.insert(checksum::KEY.to_owned(), checksum::PLACEHOLDER.into());
     // One entry: the crate writes them in the order of a hash map, and the same network shall be the same file.
     let metadata = HashMap::from([(DESCRIPTION.to_owned(), Value::Object(description).to_string())]);
-    let mut bytes = safetensors::serialize(views, Some(metadata)).map_err(layout)?;
-    checksum::seal(&mut bytes).map_err(WeightsError::Seal)?;
-    Ok(bytes)
+    replace(path, |temporary| {
+        safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|error| match error {
+            SafeTensorError::IoError(cause) => cause,
+            other => io::Error::other(other.to_string()),
+        })?;
+        let file = File::options().read(true).write(true).open(temporary)?;
+        checksum::seal(&file)?;
+        file.sync_all()
+    })
 }
 
-/// Writes a model's [`network_tensors`] as a sealed file.
+/// Writes a model's parameters and running statistics as a sealed file, under torchvision's names and shapes, fp32, with
+/// `num_batches_tracked` (i64) as PyTorch's batch normalisation keeps it.
 ///
 /// # Errors
-/// [`WeightsError`]; there is no file then, or the one that was there before.
+/// [`WeightsError::Write`], [`WeightsError::Program`]; there is no file then, or the one that was there before.
 pub fn save_parameters(
     path: &Path,
     model: &Model,
@@ -92,6 +102,13 @@ pub fn save_parameters(
     classes: &[String],
     steps: u64,
 ) -> Result<(), WeightsError> {
-    let bytes = to_bytes(&network_tensors(model, steps)?, description(arch, classes))?;
-    write_whole(path, &bytes).map_err(|cause| WeightsError::Write { path: path.to_owned(), cause })
+    let mut tensors = Vec::new();
+    for entry in model.parameters().entries().iter().chain(model.statistics().entries()) {
+        tensors.push((entry.name.clone(), Stored::f32(entry.shape.extents(), &model.get(&entry.name)?)));
+        if let (Role::RunningMean, Some(layer)) = (entry.role, entry.name.strip_suffix("running_mean")) {
+            tensors.push((format!("{layer}num_batches_tracked"), Stored::count(steps)));
+        }
+    }
+    write_sealed(path, tensors, description(arch, classes))
+        .map_err(|cause| WeightsError::Write { path: path.to_owned(), cause })
 }

@@ -4,20 +4,32 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes a file under a temporary name beside its own, syncs it, and renames it: whoever looks sees the old file or
-/// the new one, whole.
+/// Ends the names of files that are not whole yet.
+pub const TEMPORARY: &str = ".tmp";
+
+/// Writes a file whole or not at all; see [`replace`].
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = Path::new(&temporary);
-    let written = File::create(temporary).and_then(|mut file| {
+    replace(path, |temporary| {
+        let mut file = File::create(temporary)?;
         file.write_all(bytes)?;
         file.sync_all()
-    });
-    written.and_then(|()| fs::rename(temporary, path)).inspect_err(|_| {
+    })
+}
+
+/// Has a file made under a temporary name beside its own, and renames it: whoever looks sees the old file or the new
+/// one, whole, and after a power cut, too: `make` syncs the file, this its folder.
+pub fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}{TEMPORARY}", std::process::id()));
+    let temporary = Path::new(&temporary);
+    make(temporary).and_then(|()| fs::rename(temporary, path)).inspect_err(|_| {
         // The error that is reported is the first one; a file that cannot be removed either changes nothing.
         let _ = fs::remove_file(temporary);
-    })
+    })?;
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

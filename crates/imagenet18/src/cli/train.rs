@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use in18_program::Arch;
 
-use crate::cli::Precision;
+use crate::cli::{OriginalArgs, Precision};
 
 /// `imagenet18 train`.
 #[derive(Debug, Args)]
@@ -63,9 +63,15 @@ pub struct TrainArgs {
     #[arg(long, conflicts_with = "dry_run")]
     pub short_epoch: bool,
 
-    /// Where logs and the trained network go; made if it is not there [default: runs/ARCH-TIME].
+    /// Where logs, checkpoints and the trained network go; made if it is not there [default: runs/ARCH-TIME].
     #[arg(long, value_name = "DIR")]
     pub logdir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub checkpoints: CheckpointArgs,
+
+    #[command(flatten)]
+    pub original: OriginalArgs,
 
     /// Type of activations: `auto` is bf16 where the CPU computes it natively, else fp32.
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
@@ -86,6 +92,70 @@ pub struct TrainArgs {
     /// With --dry-run: plan for this many devices.
     #[arg(long, value_name = "W", requires = "dry_run", default_value = "1")]
     pub world: NonZeroUsize,
+}
+
+/// How a run is saved and continued.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Checkpoints")]
+pub struct CheckpointArgs {
+    /// Go on from a checkpoint: a file, a run's folder, or `auto`: the newest whole one in --logdir, or from the start
+    /// if there is none.
+    #[arg(long, value_name = "PATH|auto", conflicts_with = "dry_run")]
+    pub resume: Option<Resume>,
+
+    /// Go on even if the plan, the images or other settings are not the checkpoint's.
+    #[arg(long, requires = "resume")]
+    pub resume_anyway: bool,
+
+    /// Begin with this epoch, counted from 0, instead of where the checkpoint stands or the plan begins.
+    #[arg(long, value_name = "EPOCH", conflicts_with = "dry_run")]
+    pub start_epoch: Option<usize>,
+
+    /// Minutes between two checkpoints within an epoch; there is one at each epoch's end, too.
+    #[arg(long, value_name = "MINUTES", default_value_t = Self::default().checkpoint_minutes, value_parser = positive)]
+    pub checkpoint_minutes: f64,
+
+    /// Checkpoints that are kept.
+    #[arg(long, value_name = "N", default_value_t = Self::default().keep)]
+    pub keep: NonZeroUsize,
+
+    /// Top-5, in percent, that an epoch must pass to become `model_best.safetensors`, if it is the best.
+    #[arg(long, value_name = "PERCENT", default_value_t = Self::default().best_top5, value_parser = positive)]
+    pub best_top5: f64,
+}
+
+/// What `--resume` names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Resume {
+    /// The newest whole checkpoint of the run's folder, if there is any.
+    Auto,
+    /// A checkpoint's file, or a run's folder.
+    From(PathBuf),
+}
+
+impl From<&str> for Resume {
+    fn from(text: &str) -> Self {
+        if text == "auto" { Resume::Auto } else { Resume::From(PathBuf::from(text)) }
+    }
+}
+
+impl Default for CheckpointArgs {
+    /// As if nothing was said.
+    fn default() -> Self {
+        CheckpointArgs {
+            resume: None,
+            resume_anyway: false,
+            start_epoch: None,
+            checkpoint_minutes: 10.0,
+            keep: NonZeroUsize::MIN.saturating_add(1),
+            best_top5: 93.0,
+        }
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|&value: &f64| value > 0.0 && value.is_finite());
+    value.ok_or_else(|| "expected a number above 0".to_owned())
 }
 
 fn unit_interval(text: &str) -> Result<f32, String> {

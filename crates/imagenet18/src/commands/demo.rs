@@ -6,7 +6,7 @@ use in18_program::Arch;
 use in18_recipe::Phases;
 use in18_train::RunOptions;
 
-use crate::cli::DemoArgs;
+use crate::cli::{CheckpointArgs, DemoArgs};
 use crate::commands::train::Run;
 use crate::exit::Usage;
 use crate::{engine, logdir, output};
@@ -52,6 +52,7 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
         threads: arguments.threads,
         print_freq: std::num::NonZeroUsize::new(50).unwrap_or(std::num::NonZeroUsize::MIN),
         logdir: arguments.dir.join(logdir::stamped("run")),
+        checkpoints: CheckpointArgs::default(),
     };
     let outcome = run.train()?;
     let top1 = outcome.end.top1;

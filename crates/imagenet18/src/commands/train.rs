@@ -7,12 +7,16 @@ use anyhow::{Context, Result};
 use in18_program::initial::Initialization;
 use in18_program::{Arch, Model};
 use in18_recipe::{Phases, Plan, PlanInput};
-use in18_record::{RunStart, epoch_table};
-use in18_train::{Data, Outcome, RunOptions, Trainer};
+use in18_record::{Opening, RunStart, epoch_table};
+use in18_tensor::DType;
+use in18_train::checkpoint::{CheckpointOptions, Tables};
+use in18_train::identity::{NetworkIdentity, identity};
+use in18_train::{Data, Outcome, Progress, RunOptions, Saving, Trainer};
 
-use crate::cli::{Precision, TrainArgs};
+use crate::cli::{CheckpointArgs, Precision, Resume, TrainArgs};
+use crate::exit::Usage;
 use crate::logdir::{self, Logdir};
-use crate::{engine, output, schedule};
+use crate::{engine, output, resume, schedule, signals};
 
 /// What a run needs, resolved.
 pub struct Run {
@@ -34,6 +38,8 @@ pub struct Run {
     pub print_freq: NonZeroUsize,
     /// The run's folder.
     pub logdir: PathBuf,
+    /// How it is saved and continued.
+    pub checkpoints: CheckpointArgs,
 }
 
 /// Trains, and prints the epoch table.
@@ -54,43 +60,74 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
         precision: arguments.precision,
         threads: arguments.threads,
         print_freq: arguments.print_freq,
-        logdir: arguments.logdir.clone().unwrap_or_else(|| logdir::stamped(&format!("runs/{}", arguments.arch))),
+        logdir: folder(arguments)?,
+        checkpoints: arguments.checkpoints.clone(),
     };
     run.train().map(|_| ())
+}
+
+/// The run's folder: the one that is named, that of the checkpoint, or a new one.
+fn folder(arguments: &TrainArgs) -> Result<PathBuf> {
+    if let Some(logdir) = &arguments.logdir {
+        return Ok(logdir.clone());
+    }
+    match &arguments.checkpoints.resume {
+        Some(Resume::Auto) => {
+            Err(Usage("--resume auto: expected --logdir with it, got none: name the run's folder".to_owned()).into())
+        }
+        Some(Resume::From(path)) if logdir::checkpoints(path).is_dir() => Ok(path.clone()),
+        _ => Ok(logdir::stamped(&format!("runs/{}", arguments.arch))),
+    }
 }
 
 impl Run {
     /// Trains the network, saves it, and prints the epoch table and where everything is.
     pub fn train(&self) -> Result<Outcome> {
+        let signals = signals::watch()?;
         let mut data = Data::open(&self.data, &self.phases)?;
         let plan = Plan::resolve(&self.phases, &PlanInput::by_train_dir(1, data.train_images()))?;
         let engine = engine::choose(self.precision, self.threads)?;
-        let logdir = Logdir::create(&self.logdir)?;
-        let network = self.arch.network(data.classes().len());
-        let mut model = Model::new(engine.kernels, network, engine.dtype)?;
-        let initialization = Initialization { seed: self.options.seed, bn0: self.init_bn0 };
-        initialization.apply(&mut model)?;
-
-        let first = &plan.epochs[0];
-        let start = RunStart {
+        let logdir = Logdir::open(&self.logdir)?;
+        let network = NetworkIdentity {
             arch: self.arch.to_string(),
-            classes: data.classes().len(),
-            parameters: model.parameters().elements() as u64,
+            classes: data.classes().to_vec(),
             precision: engine.dtype.to_string(),
-            engine: model.describe(),
-            world: 1,
-            workers: self.options.workers.get(),
-            seed: self.options.seed,
-            first_epoch: 0,
-            epochs: plan.epochs.len(),
-            images_train: data.train(&first.train_dir).len() as u64,
-            images_val: data.validation(&first.val_dir).len() as u64,
-            epoch_cost: plan.epochs.iter().map(|epoch| (epoch.images * epoch.size * epoch.size) as f64).collect(),
+            init_bn0: self.init_bn0,
         };
-        let mut recorder = logdir.recorder(self.print_freq)?;
-        let trainer = Trainer::new(&mut model, &mut data, &plan, self.options.clone(), &mut recorder);
+        let identity = identity(&network, &self.options, &plan, &data);
+        let mut model = Model::new(engine.kernels, self.arch.network(data.classes().len()), engine.dtype)?;
+        let checkpoint = resume::find(&self.checkpoints, &logdir, &Tables::of(&model))?;
+        let progress = match &checkpoint {
+            Some(checkpoint) => {
+                model.load_state(&checkpoint.state)?;
+                resume::progress(checkpoint, &identity, &plan, &self.checkpoints)?
+            }
+            None => self.begin(&mut model, &plan)?,
+        };
+        let from = checkpoint.as_ref().map(|checkpoint| checkpoint.path.display().to_string());
+        // The logs of the checkpoint's own run go on; another folder's begin.
+        let marks = checkpoint.filter(|own| logdir.holds(&own.path)).map(|own| own.about.marks);
+        if marks.is_none() && logdir.holds_a_run() {
+            if self.checkpoints.resume != Some(Resume::Auto) {
+                return Err(logdir.is_taken());
+            }
+            output::complain("warning: the run has no checkpoint yet: it begins anew");
+        }
+        let start = marks.is_none().then(|| self.start(&model, &data, &plan, engine.dtype, progress.epoch));
+        let opening = marks.as_ref().map_or(Opening::New, Opening::Continue);
+        let mut recorder = logdir.recorder(opening, self.print_freq)?;
+        let checkpoints = CheckpointOptions {
+            folder: logdir.checkpoints(),
+            best: logdir.best(),
+            best_top5: self.checkpoints.best_top5,
+            every_seconds: self.checkpoints.checkpoint_minutes * 60.0,
+            keep: self.checkpoints.keep,
+        };
+        let saving = Saving { checkpoints, signals, network, identity };
+        let options = self.options.clone();
+        let trainer = Trainer::new(&mut model, &mut data, &plan, options, saving, progress, &mut recorder)?;
         let saved = logdir.parameters();
-        let outcome = trainer.run(start, &saved);
+        let outcome = trainer.run(start, from, &saved);
         // A log that failed does not end a run, but its user wants to know.
         for failure in recorder.close() {
             output::complain(&format!("warning: {failure}"));
@@ -99,5 +136,39 @@ impl Run {
         let table = epoch_table(&outcome.epochs);
         output::print(&format!("{table}network {}, logs in {}\n", saved.display(), logdir.path().display()))?;
         Ok(outcome)
+    }
+
+    /// Initial values; with `--start-epoch`, at that epoch.
+    fn begin(&self, model: &mut Model, plan: &Plan) -> Result<Progress> {
+        Initialization { seed: self.options.seed, bn0: self.init_bn0 }.apply(model)?;
+        let mut progress = Progress::default();
+        if let Some(epoch) = self.checkpoints.start_epoch {
+            let epochs = plan.epochs.len();
+            if epoch >= epochs {
+                return Err(Usage(format!("--start-epoch: expected an epoch below {epochs}, got {epoch}")).into());
+            }
+            progress.start_epoch(epoch);
+        }
+        Ok(progress)
+    }
+
+    /// What is trained, for the logs' first lines.
+    fn start(&self, model: &Model, data: &Data, plan: &Plan, dtype: DType, first_epoch: usize) -> RunStart {
+        let first = &plan.epochs[first_epoch.min(plan.epochs.len() - 1)];
+        RunStart {
+            arch: self.arch.to_string(),
+            classes: data.classes().len(),
+            parameters: model.parameters().elements() as u64,
+            precision: dtype.to_string(),
+            engine: model.describe(),
+            world: 1,
+            workers: self.options.workers.get(),
+            seed: self.options.seed,
+            first_epoch,
+            epochs: plan.epochs.len(),
+            images_train: data.train(&first.train_dir).len() as u64,
+            images_val: data.validation(&first.val_dir).len() as u64,
+            epoch_cost: plan.epochs.iter().map(|epoch| (epoch.images * epoch.size * epoch.size) as f64).collect(),
+        }
     }
 }

@@ -1,0 +1,73 @@
+//! Flags of the original trainer (`training/train_imagenet_nv.py`) that mean nothing here, or something else: a command
+//! line that was written for it is accepted as it stands, and every such flag is answered by one line.
+
+use clap::Args;
+
+/// What is accepted beside `train`'s own flags.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Accepted from the original's command line")]
+pub struct OriginalArgs {
+    /// Half precision: bf16 where the CPU computes it natively, else fp32.
+    #[arg(long, conflicts_with = "precision")]
+    fp16: bool,
+
+    /// For fp16's narrow range; bf16 has fp32's, and needs no scale.
+    #[arg(long, value_name = "S")]
+    loss_scale: Option<f64>,
+
+    /// One process, one device: nothing is distributed.
+    #[arg(long)]
+    distributed: bool,
+
+    /// As --distributed.
+    #[arg(long, value_name = "URL")]
+    dist_url: Option<String>,
+
+    /// As --distributed.
+    #[arg(long, value_name = "NAME")]
+    dist_backend: Option<String>,
+
+    /// As --distributed. Rank 0 alone is accepted: a launcher that starts several would train several networks.
+    #[arg(long = "local_rank", alias = "local-rank", value_name = "N", value_parser = rank_zero)]
+    local_rank: Option<u32>,
+
+    /// The machine is never shut down.
+    #[arg(long)]
+    skip_auto_shutdown: bool,
+
+    /// The machine is never shut down.
+    #[arg(long, value_name = "MINUTES")]
+    auto_shutdown_success_delay_mins: Option<u32>,
+
+    /// The machine is never shut down.
+    #[arg(long, value_name = "MINUTES")]
+    auto_shutdown_failure_delay_mins: Option<u32>,
+}
+
+impl OriginalArgs {
+    /// What became of each flag that was given, a line each.
+    pub fn answers(&self) -> Vec<String> {
+        const ONE_DEVICE: &str = "has no effect: this is one process on one device";
+        const NO_SHUTDOWN: &str = "has no effect: the machine is never shut down";
+        let answers = [
+            (self.fp16, "--fp16", "is taken as --precision auto: bf16 where the CPU computes it natively, else fp32"),
+            (self.loss_scale.is_some(), "--loss-scale", "has no effect: bf16 and fp32 need no scaled loss"),
+            (self.distributed, "--distributed", ONE_DEVICE),
+            (self.dist_url.is_some(), "--dist-url", ONE_DEVICE),
+            (self.dist_backend.is_some(), "--dist-backend", ONE_DEVICE),
+            (self.local_rank.is_some(), "--local_rank", ONE_DEVICE),
+            (self.skip_auto_shutdown, "--skip-auto-shutdown", NO_SHUTDOWN),
+            (self.auto_shutdown_success_delay_mins.is_some(), "--auto-shutdown-success-delay-mins", NO_SHUTDOWN),
+            (self.auto_shutdown_failure_delay_mins.is_some(), "--auto-shutdown-failure-delay-mins", NO_SHUTDOWN),
+        ];
+        let given = answers.into_iter().filter(|(given, ..)| *given);
+        given.map(|(_, flag, answer)| format!("note: {flag} {answer}")).collect()
+    }
+}
+
+fn rank_zero(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) => Ok(0),
+        _ => Err("expected 0: start one process; several devices are not supported yet".to_owned()),
+    }
+}

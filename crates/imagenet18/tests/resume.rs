@@ -1,0 +1,322 @@
+//! Runs that are killed, stopped and continued: they must end as if nothing had happened.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use in18_testkit::images::write_class_folders;
+use serde_json::Value;
+
+/// Two sizes, the second with rectangular validation; a batch that changes alone; a partial last batch.
+const PHASES: &str = "[{'ep':0,'sz':32,'bs':8},{'ep':(0,3),'lr':(0.02,0.05)},{'ep':2,'bs':12,'keep_dl':True},\
+    {'ep':(3,6),'lr':(0.05,0.01)},{'ep':4,'sz':48,'bs':10,'rect_val':True}]";
+
+struct Runs {
+    folder: tempfile::TempDir,
+}
+
+impl Runs {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sizes = [(40, 56), (64, 48), (50, 50)];
+        write_class_folders(&folder.path().join("photos/train"), 3, 15, &sizes).unwrap();
+        write_class_folders(&folder.path().join("photos/val"), 3, 6, &sizes).unwrap();
+        Runs { folder }
+    }
+
+    fn logdir(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, name: &str, more: &[&str]) -> Command {
+        self.command_for("resnet18", name, more)
+    }
+
+    fn command_for(&self, arch: &str, name: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet18"));
+        command.arg("train").arg(self.folder.path().join("photos")).arg("--logdir").arg(self.logdir(name));
+        command.args(["--arch", arch, "--no-bn-wd", "--threads", "1", "-p", "1", "--best-top5", "1"]);
+        command.args(["--phases", PHASES]).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, name: &str, more: &[&str]) -> Output {
+        self.command(name, more).output().unwrap()
+    }
+
+    fn done(&self, name: &str, more: &[&str]) -> String {
+        let output = self.run(name, more);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{stderr}");
+        stderr
+    }
+
+    /// A run that must fail: its code and its one line.
+    fn fails(&self, name: &str, more: &[&str]) -> (i32, String) {
+        let output = self.run(name, more);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let line = stderr.lines().last().unwrap_or_default().to_owned();
+        (output.status.code().unwrap_or_default(), line)
+    }
+
+    fn checkpoints(&self, name: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.logdir(name).join("checkpoints")).unwrap();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+        paths.sort();
+        paths
+    }
+
+    /// Holds two runs to the same bits, the same metrics and the same lines. Only times may differ.
+    fn same(&self, one: &str, other: &str) {
+        let read = |name: &str, file: &str| fs::read(self.logdir(name).join(file)).unwrap();
+        let text = |name: &str, file: &str| String::from_utf8(read(name, file)).unwrap();
+        assert!(read(one, "model.safetensors") == read(other, "model.safetensors"), "the parameters differ");
+        assert_eq!(metrics(&text(one, "metrics.jsonl")), metrics(&text(other, "metrics.jsonl")));
+        let points = |name: &str| points(&self.logdir(name));
+        assert_eq!(points(one), points(other), "TensorBoard's points");
+        for file in ["event.log", "verbose.log", "debug.log"] {
+            assert_eq!(timeless(&text(one, file)), timeless(&text(other, file)), "{file}");
+        }
+    }
+}
+
+/// Events without what is allowed to differ: times, the run's own folder, and that it was continued.
+fn metrics(text: &str) -> Vec<Value> {
+    let mut events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    events.retain(|event| event["event"] != "resumed" && event["event"] != "checkpoint");
+    for event in &mut events {
+        let fields = event.as_object_mut().unwrap();
+        fields.retain(|key, _| {
+            !key.ends_with("seconds")
+                && !["unix", "hours", "images_per_s", "path", "peak_rss_bytes"].contains(&key.as_str())
+        });
+    }
+    events
+}
+
+/// TensorBoard's points without times.
+fn points(logdir: &Path) -> Vec<(String, i64, f64)> {
+    let mut scalars = in18_events::read_scalars(logdir).unwrap();
+    scalars.retain(|scalar| !scalar.tag.starts_with("times/") && scalar.tag != "first");
+    scalars.into_iter().map(|scalar| (scalar.tag, scalar.step, scalar.value)).collect()
+}
+
+/// Lines without times.
+fn timeless(text: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| !line.contains("Continued at") && !line.contains("Checkpoint at"));
+    lines
+        .map(|line| {
+            // debug.log: the time of day and the seconds since the start.
+            let line = match line.split_once("Z ") {
+                Some((day, rest)) if day.starts_with("20") => rest.trim_start().split_once(' ').unwrap().1,
+                _ => line,
+            };
+            if let Some(epoch) = line.strip_prefix("~~").filter(|line| !line.starts_with("epoch")) {
+                let columns: Vec<&str> = epoch.split('\t').filter(|column| !column.is_empty()).collect();
+                return [columns[0], columns[2], columns[3]].join(" ");
+            }
+            let columns =
+                line.split('\t').filter(|column| !column.starts_with("Time ") && !column.starts_with("Data "));
+            let line = columns.collect::<Vec<_>>().join("\t");
+            // The lines of an epoch and of the run end with rates and times.
+            let line = line.split(" images/s").next().unwrap_or_default();
+            let words = line.split_whitespace().filter(|word| !word.trim_end_matches(':').contains(':'));
+            let words: Vec<&str> = words.collect();
+            match words.first() {
+                Some(&"Trained") => words[..6.min(words.len())].join(" "),
+                Some(&"Saved") => "Saved".to_owned(),
+                Some(&"Epoch") if line.contains("training") => line[..line.find(')').unwrap()].to_owned(),
+                _ => words.join(" "),
+            }
+        })
+        .collect()
+}
+
+/// Waits between two kills, in milliseconds: a fixed sequence that looks random (a linear congruential generator).
+fn waits() -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(7_u64), |seed| Some(seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)))
+        .map(|seed| seed >> 33)
+}
+
+#[test]
+fn a_run_that_is_killed_over_and_over_ends_as_one_that_was_not() {
+    const KILLS: usize = 20;
+    let runs = Runs::new();
+    let begun = Instant::now();
+    runs.done("whole", &[]);
+    let whole = begun.elapsed().as_millis() as u64;
+    // A checkpoint after every step.
+    let often = ["--resume", "auto", "--checkpoint-minutes", "1e-9", "--keep", "3"];
+    let (mut kills, mut rounds) = (0, 0);
+    let mut waits = waits();
+    while kills < KILLS {
+        let name = format!("killed-{rounds}");
+        rounds += 1;
+        assert!(rounds < 100, "only {kills} kills hit a run");
+        loop {
+            let mut run = runs.command(&name, &often).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(waits.next().unwrap() % (whole / 2).max(200)));
+            // One that has ended by itself is not hurt.
+            run.kill().unwrap();
+            let status = run.wait().unwrap();
+            if status.success() {
+                break;
+            }
+            assert_eq!(status.signal(), Some(9), "{status}");
+            kills += 1;
+        }
+        runs.same("whole", &name);
+        assert!(runs.checkpoints(&name).len() <= 3);
+    }
+    println!("{kills} kills in {rounds} runs");
+}
+
+#[test]
+fn signals_save_a_checkpoint_and_end_or_go_on() {
+    let runs = Runs::new();
+    runs.done("whole", &[]);
+    for (signal, code) in [("-TERM", Some(143)), ("-INT", Some(130)), ("-USR1", None)] {
+        let name = format!("stopped{signal}");
+        let run = runs.command(&name, &[]).spawn().unwrap();
+        wait_for_steps(&runs.logdir(&name), 3);
+        assert!(Command::new("kill").args([signal, &run.id().to_string()]).status().unwrap().success());
+        let output = run.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        if let Some(code) = code {
+            assert_eq!(output.status.code(), Some(code), "{stderr}");
+            let line = stderr.lines().last().unwrap();
+            assert!(line.contains("--resume auto") && line.contains(".safetensors"), "{line}");
+            runs.done(&name, &["--resume", "auto"]);
+        } else {
+            assert!(output.status.success(), "{stderr}");
+            let log = fs::read_to_string(runs.logdir(&name).join("debug.log")).unwrap();
+            assert!(log.matches("Checkpoint at").count() > 6, "one an epoch and one by the signal: {log}");
+        }
+        runs.same("whole", &name);
+    }
+}
+
+/// Until so many steps are in the log.
+fn wait_for_steps(logdir: &Path, steps: usize) {
+    let log = logdir.join("verbose.log");
+    for _ in 0..3000 {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        if text.lines().filter(|line| line.starts_with("Epoch: ")).count() >= steps {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    panic!("no {steps} steps in {}", log.display());
+}
+
+#[test]
+fn auto_falls_back_when_the_newest_is_damaged() {
+    let runs = Runs::new();
+    runs.done("whole", &[]);
+    runs.done("damaged", &[]);
+    let checkpoints = runs.checkpoints("damaged");
+    assert_eq!(checkpoints.len(), 2);
+    let mut bytes = fs::read(&checkpoints[1]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&checkpoints[1], &bytes).unwrap();
+    let stderr = runs.done("damaged", &["--resume", "auto"]);
+    assert!(stderr.contains("warning: ") && stderr.contains("damaged"), "{stderr}");
+    runs.same("whole", "damaged");
+    // A named one is not replaced by another in silence.
+    fs::write(&checkpoints[1], &bytes).unwrap();
+    let (code, line) = runs.fails("damaged", &["--resume", checkpoints[1].to_str().unwrap()]);
+    assert_eq!(code, 7, "{line}");
+    assert!(line.starts_with("error: ") && line.contains("damaged"), "{line}");
+    // With none whole there is nothing to fall back to.
+    fs::write(&checkpoints[0], b"").unwrap();
+    let (code, line) = runs.fails("damaged", &["--resume", "auto"]);
+    assert_eq!(code, 7, "{line}");
+    assert!(line.contains("2 damaged ones"), "{line}");
+}
+
+#[test]
+fn a_changed_run_is_refused_by_what_differs() {
+    let runs = Runs::new();
+    runs.done("first", &["--short-epoch"]);
+    struct Case {
+        arch: &'static str,
+        more: &'static [&'static str],
+        says: &'static str,
+    }
+    let cases = [
+        Case { arch: "resnet18", more: &[], says: "short_epoch is true in the checkpoint and false here" },
+        Case {
+            arch: "resnet18",
+            more: &["--short-epoch", "--seed", "3"],
+            says: "seed is 0 in the checkpoint and 3 here",
+        },
+        Case { arch: "resnet34", more: &["--short-epoch"], says: "layer4.2.bn2.weight" },
+        Case { arch: "resnet18", more: &["--short-epoch", "--momentum", "0.5"], says: "optimizer.momentum is 0.9" },
+        Case { arch: "resnet18", more: &["--short-epoch", "--precision", "fp32"], says: "network.precision" },
+    ];
+    for case in cases {
+        let more = [&["--resume", "auto"], case.more].concat();
+        let output = runs.command_for(case.arch, "first", &more).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let line = stderr.lines().last().unwrap_or_default();
+        assert_eq!(output.status.code(), Some(7), "{line}");
+        assert!(line.starts_with("error: ") && line.contains(case.says), "{line}");
+    }
+    let stderr = runs.done("first", &["--resume", "auto", "--resume-anyway", "--short-epoch", "--seed", "3"]);
+    assert!(stderr.contains("warning: ") && stderr.contains("seed is 0"), "{stderr}");
+    // An image more is another set.
+    let photos = runs.folder.path().join("photos/train/class00");
+    let image = fs::read_dir(&photos).unwrap().next().unwrap().unwrap().path();
+    fs::copy(image, photos.join("new.jpg")).unwrap();
+    let (code, line) = runs.fails("first", &["--resume", "auto", "--short-epoch", "--seed", "3"]);
+    assert_eq!(code, 7, "{line}");
+    assert!(line.contains("images.DATA/train.count is 45 in the checkpoint and 46 here"), "{line}");
+}
+
+#[test]
+fn a_folder_serves_one_run_at_a_time() {
+    let runs = Runs::new();
+    let mut run = runs.command("shared", &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_steps(&runs.logdir("shared"), 1);
+    let (code, line) = runs.fails("shared", &["--resume", "auto"]);
+    assert_eq!(code, 2, "{line}");
+    assert!(line.contains(&format!("in use by process {}", run.id())), "{line}");
+    assert!(run.wait().unwrap().success());
+}
+
+#[test]
+fn the_best_epoch_is_kept_under_its_own_name() {
+    let runs = Runs::new();
+    runs.done("run", &["--keep", "1"]);
+    assert_eq!(runs.checkpoints("run").len(), 1);
+    assert!(runs.logdir("run").join("model_best.safetensors").exists());
+    // With three classes top-5 is 100 % from the first epoch on, and no later one is better.
+    runs.done("from", &["--resume", runs.logdir("run").join("model_best.safetensors").to_str().unwrap()]);
+    let log = fs::read_to_string(runs.logdir("from").join("debug.log")).unwrap();
+    assert!(log.contains("Continued at epoch 1 after step 0"), "{log}");
+    let parameters = |name: &str| fs::read(runs.logdir(name).join("model.safetensors")).unwrap();
+    assert!(parameters("run") == parameters("from"), "a run in another folder ends otherwise");
+}
+
+/// A disk of one megabyte takes the logs and no checkpoint.
+#[test]
+fn a_full_disk_ends_a_run_with_the_name_of_the_file() {
+    let runs = Runs::new();
+    let disk = runs.logdir("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&disk).output();
+    if !mount.is_ok_and(|mount| mount.status.success()) {
+        eprintln!("skipped: mounting a small disk is not permitted here");
+        return;
+    }
+    let (code, line) = runs.fails("disk", &[]);
+    let left = fs::read_dir(disk.join("checkpoints")).unwrap().count();
+    assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+    assert_eq!(code, 5, "{line}");
+    assert!(line.contains(".safetensors") && line.contains("No space left") && line.contains("--logdir"), "{line}");
+    assert_eq!(left, 0, "half a file was left");
+}

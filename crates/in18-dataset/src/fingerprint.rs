@@ -1,0 +1,56 @@
+//! Whether two listings are the same set.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use crate::folders::ImageSet;
+
+impl ImageSet {
+    /// 16 hex digits that depend on every image's path below the set's root, in order: the start of their SHA-256. The
+    /// same for a set that was moved or copied; blind to what the files hold.
+    pub fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        let mut path = PathBuf::new();
+        for image in 0..self.len() {
+            self.path_into(image, &mut path);
+            let below = path.strip_prefix(self.root()).unwrap_or(&path);
+            // No path holds a zero byte, so it ends one.
+            digest.update(below.as_os_str().as_bytes());
+            digest.update([0]);
+        }
+        digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    fn set(folder: &Path, images: &[&str]) -> ImageSet {
+        for image in images {
+            let path = folder.join(image);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        ImageSet::open(folder).unwrap()
+    }
+
+    #[test]
+    fn only_names_and_classes_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = ["a/1.jpg", "a/2.jpg", "b/1.jpg"];
+        let first = set(&folder.path().join("first"), &images).fingerprint();
+        assert_eq!(first, set(&folder.path().join("moved"), &images).fingerprint());
+        for (name, others) in [
+            ("fewer", &["a/1.jpg", "b/1.jpg"][..]),
+            ("renamed", &["a/1.jpg", "a/3.jpg", "b/1.jpg"]),
+            ("another class", &["a/1.jpg", "a/2.jpg", "c/1.jpg"]),
+        ] {
+            assert_ne!(first, set(&folder.path().join(name), others).fingerprint(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! TensorBoard event files: scalars by tag and step, written and read.
+//!
+//! * [`record`]: TFRecord framing, a length and checksums round each message.
+//! * [`message`]: the few fields of TensorFlow's `Event` message that scalars need.
+//! * [`EventWriter`], [`read_scalars`]: files.
+//!
+//! Reads what this crate, tensorboardX and TensorFlow write. Knows no trainer, no tag's meaning and no clock.
+#![forbid(unsafe_code)]
+
+pub mod message;
+mod read;
+pub mod record;
+mod write;
+
+pub use read::{EventError, Read, Scalar, list, read_file, read_scalars};
+pub use write::EventWriter;

@@ -1,0 +1,282 @@
+//! One checkpoint as a file.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use in18_program::{Entry, Model, ModelState, ParameterTable, Role};
+use in18_record::Marks;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{CheckpointError, TrainError};
+use crate::progress::Progress;
+use in18_weights::checksum::{self, PLACEHOLDER};
+use in18_weights::{DESCRIPTION, Stored, write_sealed};
+
+/// Of the format. A reader refuses others.
+pub const VERSION: u32 = 1;
+
+/// Prefix of the velocities' names: what PyTorch's SGD calls them.
+const VELOCITY: &str = "momentum_buffer.";
+
+/// Everything of a checkpoint but its tensors.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct About {
+    /// Such as `resnet50`.
+    pub arch: String,
+    /// Names of the classes, by label.
+    pub classes: Vec<String>,
+    /// Of the whole file. Written by [`Checkpoint::write`].
+    pub checksum: String,
+    /// [`VERSION`].
+    pub version: u32,
+    /// What the run is; see [`identity`](crate::identity).
+    pub identity: Value,
+    /// How far it has come.
+    pub progress: Progress,
+    /// How far its logs have come.
+    pub marks: Marks,
+}
+
+impl About {
+    /// What a checkpoint of a run at a place says.
+    pub(crate) fn new(identity: Value, arch: &str, classes: &[String], progress: Progress, marks: Marks) -> Self {
+        let (arch, classes, checksum) = (arch.to_owned(), classes.to_vec(), PLACEHOLDER.to_owned());
+        About { arch, classes, checksum, version: VERSION, identity, progress, marks }
+    }
+}
+
+/// Names and places of what a model's state holds.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    parameters: ParameterTable,
+    statistics: ParameterTable,
+}
+
+impl Tables {
+    /// A model's.
+    pub fn of(model: &Model) -> Self {
+        Tables { parameters: model.parameters().clone(), statistics: model.statistics().clone() }
+    }
+
+    /// Every stored tensor: its name, its entry, and which of a state's buffers holds it.
+    fn tensors(&self) -> impl Iterator<Item = (String, &Entry, Buffer)> {
+        let parameters = self.parameters.entries();
+        let plain = parameters.iter().map(|entry| (entry.name.clone(), entry, Buffer::Parameters));
+        let velocities =
+            parameters.iter().map(|entry| (format!("{VELOCITY}{}", entry.name), entry, Buffer::Velocities));
+        let statistics = self.statistics.entries().iter().map(|entry| (entry.name.clone(), entry, Buffer::Statistics));
+        plain.chain(velocities).chain(statistics)
+    }
+
+    /// A state of the right lengths, all zeros.
+    fn zeros(&self) -> ModelState {
+        let zeros = |table: &ParameterTable| vec![0; table.bytes()];
+        let (parameters, statistics) = (zeros(&self.parameters), zeros(&self.statistics));
+        ModelState { velocities: parameters.clone(), parameters, statistics }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Buffer {
+    Parameters,
+    Velocities,
+    Statistics,
+}
+
+impl Buffer {
+    fn of(self, state: &ModelState) -> &[u8] {
+        match self {
+            Buffer::Parameters => &state.parameters,
+            Buffer::Velocities => &state.velocities,
+            Buffer::Statistics => &state.statistics,
+        }
+    }
+
+    fn of_mut(self, state: &mut ModelState) -> &mut [u8] {
+        match self {
+            Buffer::Parameters => &mut state.parameters,
+            Buffer::Velocities => &mut state.velocities,
+            Buffer::Statistics => &mut state.statistics,
+        }
+    }
+}
+
+/// A checkpoint in memory.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// Its file.
+    pub path: PathBuf,
+    /// All but the tensors.
+    pub about: About,
+    /// The tensors.
+    pub state: ModelState,
+}
+
+impl Checkpoint {
+    /// Writes one: under a temporary name, checksummed, synced, renamed. Takes no memory for another copy of `state`.
+    ///
+    /// # Errors
+    /// [`TrainError::Write`]; the file of earlier is still there then.
+    pub(crate) fn write(path: &Path, tables: &Tables, about: &About, state: &ModelState) -> Result<(), TrainError> {
+        let failed = |cause| TrainError::Write { path: path.to_owned(), cause };
+        let mut tensors: Vec<(String, Stored<'_>)> = Vec::new();
+        for (name, entry, buffer) in tables.tensors() {
+            let bytes = (&buffer.of(state)[entry.offset..entry.offset + entry.bytes()]).into();
+            if let (Role::RunningMean, Some(layer)) = (entry.role, name.strip_suffix("running_mean")) {
+                tensors.push((format!("{layer}num_batches_tracked"), Stored::count(about.progress.steps)));
+            }
+            tensors.push((name, Stored { dtype: Dtype::F32, shape: entry.shape.extents().to_vec(), bytes }));
+        }
+        let about = match serde_json::to_value(about) {
+            Ok(Value::Object(about)) => about,
+            Ok(other) => return Err(failed(io::Error::other(format!("expected an object, got {other}")))),
+            Err(error) => return Err(failed(error.into())),
+        };
+        write_sealed(path, tensors, about).map_err(failed)
+    }
+
+    /// Reads one that was written for a network of the same tables.
+    ///
+    /// # Errors
+    /// [`CheckpointError`], for every file that [`write`](Self::write) did not write whole for such a network.
+    pub fn read(path: &Path, tables: &Tables) -> Result<Self, CheckpointError> {
+        let bytes = fs::read(path).map_err(|cause| CheckpointError::Unreadable { path: path.to_owned(), cause })?;
+        let (about, state) = parse(&bytes, tables, path)?;
+        Ok(Checkpoint { path: path.to_owned(), about, state })
+    }
+}
+
+/// The bytes of a checkpoint as its parts; `path` serves messages.
+fn parse(bytes: &[u8], tables: &Tables, path: &Path) -> Result<(About, ModelState), CheckpointError> {
+    let damaged = |reason: String| CheckpointError::Damaged { path: path.to_owned(), reason };
+    checksum::verify(bytes).map_err(&damaged)?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+    let about = header.metadata().as_ref().and_then(|metadata| metadata.get(DESCRIPTION));
+    let other = |got: String| CheckpointError::NotACheckpoint { path: path.to_owned(), got };
+    let about = about.ok_or_else(|| other("a safetensors file of another program".to_owned()))?;
+    let about: Value = serde_json::from_str(about).map_err(|error| damaged(error.to_string()))?;
+    match about.get("version").and_then(Value::as_u64) {
+        None => return Err(other("a network without its training's state".to_owned())),
+        Some(version) if version != u64::from(VERSION) => {
+            return Err(CheckpointError::Version { path: path.to_owned(), got: version });
+        }
+        Some(_) => {}
+    }
+    let about: About = serde_json::from_value(about).map_err(|error| damaged(error.to_string()))?;
+    let mut state = tables.zeros();
+    for (name, entry, buffer) in tables.tensors() {
+        let network = |got: String| CheckpointError::Network {
+            path: path.to_owned(),
+            expected: format!("{name} of shape {:?}", entry.shape.extents()),
+            got,
+        };
+        let tensor = file.tensor(&name).map_err(|_| network(format!("a {} without it", about.arch)))?;
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != entry.shape.extents() {
+            return Err(network(format!("{:?} of shape {:?} in a {}", tensor.dtype(), tensor.shape(), about.arch)));
+        }
+        buffer.of_mut(&mut state)[entry.offset..entry.offset + entry.bytes()].copy_from_slice(tensor.data());
+    }
+    Ok((about, state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use in18_program::Arch;
+    use serde_json::json;
+
+    fn tables(classes: usize) -> Tables {
+        let network = Arch::Resnet18.network(classes);
+        Tables { parameters: ParameterTable::parameters(&network), statistics: ParameterTable::statistics(&network) }
+    }
+
+    fn written(folder: &Path) -> (PathBuf, About, ModelState) {
+        let tables = tables(3);
+        let mut state = tables.zeros();
+        for buffer in [&mut state.parameters, &mut state.velocities, &mut state.statistics] {
+            // Only what lies in entries is stored; padding stays zero.
+            buffer.iter_mut().step_by(4096).enumerate().for_each(|(index, byte)| *byte = index as u8);
+        }
+        let progress = Progress { epoch: 2, step: 3, seconds: 0.1 + 0.2, ..Progress::default() };
+        let classes: Vec<String> = ["a", "b", "ç\"\n"].map(str::to_owned).to_vec();
+        let about = About::new(json!({"seed": 1}), "resnet18", &classes, progress, Marks::default());
+        let path = folder.join("step.safetensors");
+        Checkpoint::write(&path, &tables, &about, &state).unwrap();
+        (path, about, state)
+    }
+
+    #[test]
+    fn what_is_written_is_read_bit_for_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, about, state) = written(folder.path());
+        let read = Checkpoint::read(&path, &tables(3)).unwrap();
+        assert!(read.state == state);
+        assert_eq!((read.about.classes, read.about.progress), (about.classes, about.progress));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn damage_is_found_wherever_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, ..) = written(folder.path());
+        let whole = fs::read(&path).unwrap();
+        let tables = tables(3);
+        let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+        let checksum = whole.windows(7).position(|window| window == b"sha256:").unwrap();
+        let places = [0, 7, 8, 20, checksum, checksum + 10, header - 1, header, whole.len() / 2, whole.len() - 1];
+        for (place, bit) in places.into_iter().flat_map(|place| [0, 3, 7].map(|bit| (place, bit))) {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 1 << bit;
+            let error = parse(&bytes, &tables, &path).map(|_| ()).expect_err(&format!("byte {place}, bit {bit}"));
+            assert!(error.to_string().starts_with(path.to_str().unwrap()), "{error}");
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
+        for length in [0, 1, 7, 8, 100, header, whole.len() - 1] {
+            parse(&whole[..length], &tables, &path).map(|_| ()).expect_err("cut short");
+        }
+        let longer = [whole.as_slice(), b"x"].concat();
+        parse(&longer, &tables, &path).map(|_| ()).expect_err("with a tail");
+    }
+
+    #[test]
+    fn hostile_headers_are_refused() {
+        let path = Path::new("hostile.safetensors");
+        let file = |length: u64, header: &str| [&length.to_le_bytes(), header.as_bytes()].concat();
+        let tensor = |shape: &str, offsets: &str| {
+            let header = format!(r#"{{"x":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}}}"#);
+            file(header.len() as u64, &header)
+        };
+        for bytes in [
+            file(u64::MAX, "{}"),
+            file(1 << 40, "{}"),
+            file(2, "[]"),
+            tensor("[18446744073709551615,18446744073709551615]", "[0,4]"),
+            tensor("[4611686018427387904]", "[0,18446744073709551615]"),
+            tensor("[1]", "[4,0]"),
+        ] {
+            let error = parse(&bytes, &tables(3), path).map(|_| ()).expect_err("hostile");
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn another_network_class_count_or_version_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, mut about, state) = written(folder.path());
+        let says = |tables: &Tables| Checkpoint::read(&path, tables).map(|_| ()).unwrap_err().to_string();
+        assert!(says(&tables(4)).contains("fc.weight of shape [4, 512]"), "{}", says(&tables(4)));
+        let network = Arch::Resnet50.network(3);
+        let larger = Tables {
+            parameters: ParameterTable::parameters(&network),
+            statistics: ParameterTable::statistics(&network),
+        };
+        assert!(says(&larger).contains("resnet18"), "{}", says(&larger));
+        about.version = 2;
+        Checkpoint::write(&path, &tables(3), &about, &state).unwrap();
+        assert!(says(&tables(3)).contains("version 2"), "{}", says(&tables(3)));
+    }
+}
