@@ -113,6 +113,7 @@ fn weights_code(error: &WeightsError) -> u8 {
     match error {
         WeightsError::Write { .. } => WRITE,
         WeightsError::Program(error) => program_code(error),
+        _ => CHECKPOINT,
     }
 }
 

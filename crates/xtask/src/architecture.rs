@@ -36,7 +36,7 @@ const RULES: [Rule; 17] = [
     Rule { name: "in18-events", may_use: These(&[]) },
     Rule { name: "in18-record", may_use: These(&["in18-events"]) },
     Rule { name: "in18-demo", may_use: These(&[]) },
-    Rule { name: "in18-weights", may_use: These(&["in18-tensor", "in18-program"]) },
+    Rule { name: "in18-weights", may_use: These(&["in18-program"]) },
     Rule { name: "in18-train", may_use: AllButProviders },
     Rule { name: "imagenet18", may_use: All },
     Rule { name: "in18-testkit", may_use: These(&["in18-tensor", "in18-kernels"]) },

@@ -13,13 +13,10 @@ use serde_json::Value;
 use crate::error::{CheckpointError, TrainError};
 use crate::progress::Progress;
 use in18_weights::checksum::{self, PLACEHOLDER};
-use in18_weights::{DESCRIPTION, Stored, write_sealed};
+use in18_weights::{DESCRIPTION, Stored, VELOCITY, write_sealed};
 
 /// Of the format. A reader refuses others.
 pub const VERSION: u32 = 1;
-
-/// Prefix of the velocities' names: what PyTorch's SGD calls them.
-const VELOCITY: &str = "momentum_buffer.";
 
 /// Everything of a checkpoint but its tensors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
