@@ -22,7 +22,7 @@ enum MayUse {
 
 use MayUse::{All, AllButProviders, These};
 
-const RULES: [Rule; 17] = [
+const RULES: [Rule; 18] = [
     Rule { name: "in18-recipe", may_use: These(&[]) },
     Rule { name: "in18-jpeg", may_use: These(&[]) },
     Rule { name: "in18-dataset", may_use: These(&["in18-jpeg"]) },
@@ -36,6 +36,7 @@ const RULES: [Rule; 17] = [
     Rule { name: "in18-events", may_use: These(&[]) },
     Rule { name: "in18-record", may_use: These(&["in18-events"]) },
     Rule { name: "in18-demo", may_use: These(&[]) },
+    Rule { name: "in18-onnx", may_use: These(&["in18-program"]) },
     Rule { name: "in18-weights", may_use: These(&["in18-program"]) },
     Rule { name: "in18-train", may_use: AllButProviders },
     Rule { name: "imagenet18", may_use: All },
