@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod inference;
 mod original;
 mod recipes;
 mod train;
@@ -10,6 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, BenchCommand, BenchStepArgs};
 pub use demo::DemoArgs;
+pub use inference::{EngineArgs, EvalArgs, ExportArgs, NetworkArgs, PredictArgs, Tta};
 pub use original::OriginalArgs;
 pub use recipes::RecipesArgs;
 pub use train::{CheckpointArgs, Resume, TrainArgs};
@@ -33,6 +35,12 @@ pub enum Command {
     Demo(DemoArgs),
     /// List the published schedules, with what they reached.
     Recipes(RecipesArgs),
+    /// Measure how good a trained network is on validation images.
+    Eval(EvalArgs),
+    /// Name what is on images, of any shape and whole.
+    Predict(PredictArgs),
+    /// Write a trained network for PyTorch or ONNX runtimes.
+    Export(ExportArgs),
     /// Measure this machine.
     Bench(BenchArgs),
 }

@@ -48,6 +48,26 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// Images that were named one by one while the others went on.
+#[derive(Debug)]
+pub struct BadImages {
+    /// Those that are no images.
+    pub bad: usize,
+    /// All of them.
+    pub seen: usize,
+}
+
+impl std::fmt::Display for BadImages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.seen {
+            0 => f.write_str("expected JPEG or PNG files, got folders without any file: name others"),
+            seen => write!(f, "expected {seen} JPEG or PNG images, got {} that are none, named above", self.bad),
+        }
+    }
+}
+
+impl std::error::Error for BadImages {}
+
 /// Prints an error as one line on standard error and returns its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     // Messages carry their causes themselves, so the outermost one says it all; a cause may still have several lines.
@@ -97,7 +117,10 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<CheckpointError>() {
         return Some(CHECKPOINT);
     }
-    if cause.is::<in18_dataset::Error>() {
+    if let Some(error) = cause.downcast_ref::<WeightsError>() {
+        return Some(weights_code(error));
+    }
+    if cause.is::<in18_dataset::Error>() || cause.is::<BadImages>() {
         return Some(DATA);
     }
     if cause.is::<RecordError>() || cause.is::<in18_demo::DemoError>() {

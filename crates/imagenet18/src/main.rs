@@ -2,6 +2,7 @@
 //! line and an exit code.
 #![forbid(unsafe_code)]
 
+mod classifier;
 mod cli;
 mod commands;
 mod engine;
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
         Command::Train(arguments) => commands::train(&arguments),
         Command::Demo(arguments) => commands::demo(&arguments),
         Command::Recipes(arguments) => commands::recipes(&arguments),
+        Command::Eval(arguments) => commands::eval(&arguments),
+        Command::Predict(arguments) => commands::predict(&arguments),
+        Command::Export(arguments) => commands::export(&arguments),
         Command::Bench(arguments) => commands::bench(&arguments),
     };
     match result {

@@ -16,7 +16,6 @@ const OPSET: i64 = 17;
 /// The file format's version that came with [`OPSET`].
 const IR_VERSION: i64 = 8;
 
-
 const INPUT: &str = "input";
 const OUTPUT: &str = "logits";
 

@@ -26,4 +26,5 @@ pub use error::{CheckpointError, TrainError};
 pub use memory::peak_rss_bytes;
 pub use progress::{Best, Progress};
 pub use signals::Signals;
+pub use tally::Tally;
 pub use trainer::{Outcome, RunOptions, Saving, Trainer, optimizer};
