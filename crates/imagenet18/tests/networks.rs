@@ -50,8 +50,8 @@ impl Trained {
 
     fn last_epoch(&self, run: &str) -> Value {
         let metrics = fs::read_to_string(self.path(run).join("metrics.jsonl")).unwrap();
-        let events = metrics.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        events.filter(|event| event["event"] == "epoch_end").last().unwrap()
+        let mut events = metrics.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.rfind(|event| event["event"] == "epoch_end").unwrap()
     }
 }
 
