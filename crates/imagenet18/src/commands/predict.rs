@@ -106,7 +106,8 @@ mod tests {
             ((375, 500), 224, (224, 296)),
             ((1, 10_000), 32, (32, 256)),
             ((101, 100), 30, (32, 30)),
-            ((1001, 1000), 29, (29, 29)),
+            ((1001, 1000), 29, (32, 29)),
+            ((1001, 1000), 33, (33, 33)),
         ] {
             let size = resized(Pixels::new(image.0, image.1), short);
             assert_eq!((size.width, size.height), seen, "{image:?} at {short}");
