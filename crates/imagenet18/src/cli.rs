@@ -3,6 +3,7 @@
 mod bench;
 mod dawn;
 mod demo;
+mod inference;
 mod original;
 mod recipes;
 mod report;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub use bench::{BenchArgs, BenchCommand, BenchStepArgs};
 pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;
+pub use inference::{EngineArgs, EvalArgs, ExportArgs, NetworkArgs, PredictArgs, Tta};
 pub use original::OriginalArgs;
 pub use recipes::RecipesArgs;
 pub use report::ReportArgs;
@@ -45,6 +47,12 @@ pub enum Command {
     Report(ReportArgs),
     /// Follow a run in the terminal.
     Watch(WatchArgs),
+    /// Measure how good a trained network is on validation images.
+    Eval(EvalArgs),
+    /// Name what is on images, of any shape and whole.
+    Predict(PredictArgs),
+    /// Write a trained network for PyTorch or ONNX runtimes.
+    Export(ExportArgs),
     /// Measure this machine.
     Bench(BenchArgs),
 }

@@ -7,6 +7,7 @@ use in18_loader::LoadError;
 use in18_program::ProgramError;
 use in18_record::{ReadError, RecordError};
 use in18_train::{CheckpointError, TrainError};
+use in18_weights::WeightsError;
 
 use crate::output;
 
@@ -46,6 +47,26 @@ impl std::fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+/// Images that were named one by one while the others went on.
+#[derive(Debug)]
+pub struct BadImages {
+    /// Those that are no images.
+    pub bad: usize,
+    /// All of them.
+    pub seen: usize,
+}
+
+impl std::fmt::Display for BadImages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.seen {
+            0 => f.write_str("expected JPEG or PNG files, got folders without any file: name others"),
+            seen => write!(f, "expected {seen} JPEG or PNG images, got {} that are none, named above", self.bad),
+        }
+    }
+}
+
+impl std::error::Error for BadImages {}
 
 /// Prints an error as one line on standard error and returns its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
@@ -87,7 +108,7 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             TrainError::Checkpoint(_) => CHECKPOINT,
             TrainError::Write { .. } => WRITE,
             TrainError::Program(error) => program_code(error),
-            TrainError::Layout { .. } => MACHINE,
+            TrainError::Weights(error) => weights_code(error),
         });
     }
     if cause.is::<Usage>() || cause.is::<in18_recipe::PlanError>() {
@@ -96,10 +117,13 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<CheckpointError>() {
         return Some(CHECKPOINT);
     }
+    if let Some(error) = cause.downcast_ref::<WeightsError>() {
+        return Some(weights_code(error));
+    }
     if cause.is::<in18_events::EventError>() || cause.is::<in18_record::dawn::DawnError>() {
         return Some(DATA);
     }
-    if cause.is::<in18_dataset::Error>() || cause.is::<ReadError>() {
+    if cause.is::<in18_dataset::Error>() || cause.is::<ReadError>() || cause.is::<BadImages>() {
         return Some(DATA);
     }
     if cause.is::<RecordError>() || cause.is::<in18_demo::DemoError>() {
@@ -109,6 +133,14 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return Some(program_code(error));
     }
     cause.downcast_ref::<KernelError>().map(kernel_code)
+}
+
+fn weights_code(error: &WeightsError) -> u8 {
+    match error {
+        WeightsError::Write { .. } => WRITE,
+        WeightsError::Program(error) => program_code(error),
+        _ => CHECKPOINT,
+    }
 }
 
 fn program_code(error: &ProgramError) -> u8 {

@@ -2,6 +2,7 @@
 //! line and an exit code.
 #![forbid(unsafe_code)]
 
+mod classifier;
 mod cli;
 mod commands;
 mod engine;
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
         Command::Dawn(arguments) => commands::dawn(&arguments),
         Command::Report(arguments) => commands::report(&arguments),
         Command::Watch(arguments) => commands::watch(&arguments),
+        Command::Eval(arguments) => commands::eval(&arguments),
+        Command::Predict(arguments) => commands::predict(&arguments),
+        Command::Export(arguments) => commands::export(&arguments),
         Command::Bench(arguments) => commands::bench(&arguments),
     };
     match result {

@@ -109,14 +109,9 @@ pub enum TrainError {
         /// What the system said.
         cause: io::Error,
     },
-    /// Parameters could not be laid out as a file.
-    #[error("{path}: cannot lay out the parameters: {reason}")]
-    Layout {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    /// The network could not be saved.
+    #[error(transparent)]
+    Weights(#[from] in18_weights::WeightsError),
 }
 
 /// Why a run cannot be continued from a file. One line each.

@@ -8,18 +8,15 @@
 //! * [`Data`]: the image sets that a plan names.
 //! * [`checkpoint`]: a run's whole state as a file; [`Progress`], how far it has come; [`identity`], what it is.
 //! * [`Signals`]: what the system asks of it meanwhile.
-//! * [`save_parameters`]: a model's parameters as a safetensors file.
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
-mod checksum;
 mod clock;
 mod data;
 mod error;
 pub mod identity;
 mod memory;
 mod progress;
-mod save;
 mod signals;
 mod skipped;
 mod tally;
@@ -29,7 +26,7 @@ pub use data::Data;
 pub use error::{CheckpointError, TrainError};
 pub use memory::peak_rss_bytes;
 pub use progress::{Best, Progress};
-pub use save::{save_parameters, write_whole};
 pub use signals::Signals;
 pub use skipped::Skipped;
+pub use tally::Tally;
 pub use trainer::{Outcome, RunOptions, Saving, Trainer, optimizer};

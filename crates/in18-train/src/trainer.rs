@@ -10,6 +10,7 @@ use in18_optim::{Parameter, Sgd};
 use in18_program::{Metrics, Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
 use in18_record::{DataChange, EpochRecord, EvalRecord, Event, Marks, Recorder, RunEnd, RunStart, StepRecord};
+use in18_weights::save_parameters;
 
 use crate::checkpoint::{About, CheckpointOptions, Store, Tables};
 use crate::clock::{Clock, Laps};
@@ -18,7 +19,6 @@ use crate::error::TrainError;
 use crate::identity::NetworkIdentity;
 use crate::memory::peak_rss_bytes;
 use crate::progress::Progress;
-use crate::save::save_parameters;
 use crate::signals::Signals;
 use crate::tally::Tally;
 

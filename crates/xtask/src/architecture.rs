@@ -22,7 +22,7 @@ enum MayUse {
 
 use MayUse::{All, AllButProviders, These};
 
-const RULES: [Rule; 18] = [
+const RULES: [Rule; 20] = [
     Rule { name: "in18-recipe", may_use: These(&[]) },
     Rule { name: "in18-jpeg", may_use: These(&[]) },
     Rule { name: "in18-dataset", may_use: These(&["in18-jpeg"]) },
@@ -37,6 +37,8 @@ const RULES: [Rule; 18] = [
     Rule { name: "in18-record", may_use: These(&["in18-events"]) },
     Rule { name: "in18-report", may_use: These(&["in18-record"]) },
     Rule { name: "in18-demo", may_use: These(&[]) },
+    Rule { name: "in18-onnx", may_use: These(&["in18-program"]) },
+    Rule { name: "in18-weights", may_use: These(&["in18-program"]) },
     Rule { name: "in18-train", may_use: AllButProviders },
     Rule { name: "imagenet18", may_use: All },
     Rule { name: "in18-testkit", may_use: These(&["in18-tensor", "in18-kernels"]) },

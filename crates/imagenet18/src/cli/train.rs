@@ -31,6 +31,14 @@ pub struct TrainArgs {
     #[arg(long)]
     pub init_bn0: bool,
 
+    /// Start from this network instead of random values: a safetensors file with torchvision's names.
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+
+    /// With --init: start the classifier from random values all the same, for classes of another number or meaning.
+    #[arg(long, requires = "init")]
+    pub new_head: bool,
+
     /// No weight decay on batch normalisation's parameters.
     #[arg(long)]
     pub no_bn_wd: bool,

@@ -54,6 +54,7 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
         threads: arguments.threads,
         print_freq: std::num::NonZeroUsize::new(50).unwrap_or(std::num::NonZeroUsize::MIN),
         logdir: arguments.dir.join(logdir::stamped("run")),
+        init: None,
         checkpoints: CheckpointArgs::default(),
     };
     let outcome = run.train()?;

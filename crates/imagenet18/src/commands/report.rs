@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use in18_record::Follower;
 use in18_report::{Reference, Run, page};
-use in18_train::{TrainError, write_whole};
+use in18_train::TrainError;
+use in18_weights::write_whole;
 
 use crate::cli::ReportArgs;
 use crate::exit::Usage;

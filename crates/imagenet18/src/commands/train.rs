@@ -12,6 +12,7 @@ use in18_tensor::DType;
 use in18_train::checkpoint::{CheckpointOptions, Tables};
 use in18_train::identity::{NetworkIdentity, identity};
 use in18_train::{Data, Outcome, Progress, RunOptions, Saving, Trainer};
+use in18_weights::{Head, WeightFile};
 
 use crate::cli::{CheckpointArgs, Precision, Resume, TrainArgs};
 use crate::exit::Usage;
@@ -28,6 +29,8 @@ pub struct Run {
     pub phases: Phases,
     /// Whether residual blocks start as the identity.
     pub init_bn0: bool,
+    /// The network to start from, and what becomes of its classifier; none: random values.
+    pub init: Option<(PathBuf, Head)>,
     /// What the trainer is told.
     pub options: RunOptions,
     /// Type of activations.
@@ -49,6 +52,7 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
         arch: arguments.arch,
         phases: schedule::phases(arguments.phases.as_deref(), arguments.recipe.as_deref())?,
         init_bn0: arguments.init_bn0,
+        init: arguments.init.clone().map(|path| (path, if arguments.new_head { Head::Replace } else { Head::Keep })),
         options: RunOptions {
             momentum: arguments.momentum,
             weight_decay: arguments.weight_decay,
@@ -142,6 +146,11 @@ impl Run {
     /// Initial values; with `--start-epoch`, at that epoch.
     fn begin(&self, model: &mut Model, plan: &Plan) -> Result<Progress> {
         Initialization { seed: self.options.seed, bn0: self.init_bn0 }.apply(model)?;
+        if let Some((path, head)) = &self.init {
+            let file = WeightFile::read(path)?;
+            // Whatever it says it is: `--arch` says what is trained, and a file of another network is refused.
+            file.load(model, file.arch(Some(self.arch))?, *head)?;
+        }
         let mut progress = Progress::default();
         if let Some(epoch) = self.checkpoints.start_epoch {
             let epochs = plan.epochs.len();

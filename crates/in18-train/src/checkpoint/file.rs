@@ -1,30 +1,22 @@
 //! One checkpoint as a file.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use in18_program::{Entry, Model, ModelState, ParameterTable, Role};
 use in18_record::Marks;
-use safetensors::tensor::{SafeTensors, View};
-use safetensors::{Dtype, SafeTensorError};
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::checksum::{self, PLACEHOLDER};
 use crate::error::{CheckpointError, TrainError};
 use crate::progress::Progress;
-use crate::save::replace;
+use in18_weights::checksum::{self, PLACEHOLDER};
+use in18_weights::{DESCRIPTION, Stored, VELOCITY, write_sealed};
 
 /// Of the format. A reader refuses others.
 pub const VERSION: u32 = 1;
-
-/// The metadata entry that holds [`About`].
-const METADATA: &str = "imagenet18";
-
-/// Prefix of the velocities' names: what PyTorch's SGD calls them.
-const VELOCITY: &str = "momentum_buffer.";
 
 /// Everything of a checkpoint but its tensors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -124,31 +116,23 @@ impl Checkpoint {
     /// Writes one: under a temporary name, checksummed, synced, renamed. Takes no memory for another copy of `state`.
     ///
     /// # Errors
-    /// [`TrainError::Write`], [`TrainError::Layout`]; the file of earlier is still there then.
+    /// [`TrainError::Write`]; the file of earlier is still there then.
     pub(crate) fn write(path: &Path, tables: &Tables, about: &About, state: &ModelState) -> Result<(), TrainError> {
-        let layout = |reason: String| TrainError::Layout { path: path.to_owned(), reason };
-        let steps = (about.progress.steps as i64).to_le_bytes();
+        let failed = |cause| TrainError::Write { path: path.to_owned(), cause };
         let mut tensors: Vec<(String, Stored<'_>)> = Vec::new();
         for (name, entry, buffer) in tables.tensors() {
-            let bytes = &buffer.of(state)[entry.offset..entry.offset + entry.bytes()];
+            let bytes = (&buffer.of(state)[entry.offset..entry.offset + entry.bytes()]).into();
             if let (Role::RunningMean, Some(layer)) = (entry.role, name.strip_suffix("running_mean")) {
-                let counted = Stored { dtype: Dtype::I64, shape: vec![], bytes: &steps };
-                tensors.push((format!("{layer}num_batches_tracked"), counted));
+                tensors.push((format!("{layer}num_batches_tracked"), Stored::count(about.progress.steps)));
             }
             tensors.push((name, Stored { dtype: Dtype::F32, shape: entry.shape.extents().to_vec(), bytes }));
         }
-        let about = serde_json::to_string(about).map_err(|error| layout(error.to_string()))?;
-        let metadata = HashMap::from([(METADATA.to_owned(), about)]);
-        replace(path, |temporary| {
-            safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|error| match error {
-                SafeTensorError::IoError(cause) => cause,
-                other => std::io::Error::other(other.to_string()),
-            })?;
-            let file = File::options().read(true).write(true).open(temporary)?;
-            checksum::seal(&file)?;
-            file.sync_all()
-        })
-        .map_err(|cause| TrainError::Write { path: path.to_owned(), cause })
+        let about = match serde_json::to_value(about) {
+            Ok(Value::Object(about)) => about,
+            Ok(other) => return Err(failed(io::Error::other(format!("expected an object, got {other}")))),
+            Err(error) => return Err(failed(error.into())),
+        };
+        write_sealed(path, tensors, about).map_err(failed)
     }
 
     /// Reads one that was written for a network of the same tables.
@@ -168,7 +152,7 @@ fn parse(bytes: &[u8], tables: &Tables, path: &Path) -> Result<(About, ModelStat
     checksum::verify(bytes).map_err(&damaged)?;
     let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
-    let about = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
+    let about = header.metadata().as_ref().and_then(|metadata| metadata.get(DESCRIPTION));
     let other = |got: String| CheckpointError::NotACheckpoint { path: path.to_owned(), got };
     let about = about.ok_or_else(|| other("a safetensors file of another program".to_owned()))?;
     let about: Value = serde_json::from_str(about).map_err(|error| damaged(error.to_string()))?;
@@ -194,31 +178,6 @@ fn parse(bytes: &[u8], tables: &Tables, path: &Path) -> Result<(About, ModelStat
         buffer.of_mut(&mut state)[entry.offset..entry.offset + entry.bytes()].copy_from_slice(tensor.data());
     }
     Ok((about, state))
-}
-
-/// A tensor to be written, where it lies.
-struct Stored<'a> {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: &'a [u8],
-}
-
-impl View for Stored<'_> {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.bytes.into()
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
 }
 
 #[cfg(test)]

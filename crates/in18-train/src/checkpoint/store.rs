@@ -14,7 +14,7 @@ use in18_program::ModelState;
 
 use crate::checkpoint::file::{About, Checkpoint, Tables};
 use crate::error::{CheckpointError, TrainError};
-use crate::save::{TEMPORARY, replace};
+use in18_weights::{TEMPORARY, replace};
 
 /// Where checkpoints go, and when there is one.
 #[derive(Clone, Debug, PartialEq)]

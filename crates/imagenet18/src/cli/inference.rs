@@ -1,0 +1,124 @@
+//! Arguments of the commands that use a trained network: `eval`, `predict`, `export`.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use in18_program::Arch;
+
+use crate::cli::Precision;
+
+/// The network's file, and what computes it.
+#[derive(Debug, Args)]
+pub struct NetworkArgs {
+    /// A checkpoint, a run's model.safetensors, or any safetensors file with torchvision's names.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: PathBuf,
+
+    /// The network, for a file that does not say so itself: resnet18, resnet34, resnet50, resnet101 or resnet152.
+    #[arg(long, short = 'a', value_name = "NAME")]
+    pub arch: Option<Arch>,
+}
+
+/// What computes.
+#[derive(Debug, Args)]
+pub struct EngineArgs {
+    /// Type of activations: `auto` is bf16 where the CPU computes it natively, else fp32.
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    pub precision: Precision,
+
+    /// Threads that compute [default: as many as there are cores].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Test-time augmentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Tta {
+    /// The mean of the probabilities of an image and of its mirror image.
+    Flip,
+}
+
+/// `imagenet18 eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// Folder with validation/CLASS/* or val/CLASS/*, as `train` takes it.
+    #[arg(value_name = "DATA")]
+    pub data: PathBuf,
+
+    /// What is evaluated.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+
+    /// Side of the images in pixels: the short side is resized to 1.14 times as much, and the centre cut out.
+    #[arg(long, value_name = "N", default_value = "224")]
+    pub size: NonZeroU32,
+
+    /// Rectangular images: each batch has the mean aspect ratio of its images.
+    #[arg(long)]
+    pub rect: bool,
+
+    /// Look at each image more than once.
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub tta: Option<Tta>,
+
+    /// Images of a batch. With --rect, the result depends on it.
+    #[arg(long, value_name = "N", default_value = "128")]
+    pub batch: NonZeroUsize,
+
+    /// Suffix appended to DATA, as a phase's `valdir`.
+    #[arg(long, value_name = "SUFFIX", default_value = "")]
+    pub valdir: String,
+
+    /// Threads that decode images [default: as many as there are cores].
+    #[arg(long, short = 'j', value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+
+    /// What computes.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `imagenet18 predict`.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// JPEG or PNG files, and folders of them.
+    #[arg(value_name = "IMAGE|DIR", required = true)]
+    pub images: Vec<PathBuf>,
+
+    /// What looks at them.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+
+    /// How many classes to name.
+    #[arg(long, value_name = "K", default_value = "5")]
+    pub top: NonZeroUsize,
+
+    /// The short side in pixels. The whole image is seen: its long side follows, rounded to a multiple of 8, up to 8 times N.
+    #[arg(long, value_name = "N", default_value = "224")]
+    pub size: NonZeroU32,
+
+    /// What computes.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+
+    /// One JSON object an image: file, class, probability, and the best K as `top`.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `imagenet18 export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// What is exported.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+
+    /// The file to write: .safetensors (PyTorch's `load_state_dict` takes it) or .onnx.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}

@@ -1,0 +1,21 @@
+//! A network as a safetensors file with torchvision's names: written whole and sealed with a checksum, read and checked.
+//!
+//! * [`replace`], [`write_whole`]: files that appear whole or not at all.
+//! * [`write_sealed`], [`save_parameters`]: tensors, and a model's state, as a file.
+//! * [`WeightFile`]: a network out of any safetensors file with torchvision's names.
+//! * [`checksum`]: the digest that such a file carries of itself.
+//!
+//! This crate knows what a network's file looks like and nothing of runs: what else a checkpoint holds, its writer adds as
+//! further tensors and further keys of the description. Nothing in a file is ever executed.
+#![forbid(unsafe_code)]
+
+pub mod checksum;
+mod error;
+mod read;
+mod save;
+mod whole;
+
+pub use error::WeightsError;
+pub use read::{Head, VELOCITY, WeightFile};
+pub use save::{DESCRIPTION, Stored, description, save_parameters, write_sealed};
+pub use whole::{TEMPORARY, replace, write_whole};

@@ -1,0 +1,114 @@
+//! Tensors as a sealed safetensors file, and a model's state as one of them.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use in18_program::{Model, Role};
+use safetensors::tensor::View;
+use safetensors::{Dtype, SafeTensorError};
+use serde_json::{Map, Value};
+
+use crate::checksum;
+use crate::error::WeightsError;
+use crate::whole::replace;
+
+/// The metadata entry that describes a file of ours: a JSON object with at least `arch`, `classes` and `checksum`.
+pub const DESCRIPTION: &str = "imagenet18";
+
+/// A tensor to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored<'a> {
+    /// Element type.
+    pub dtype: Dtype,
+    /// Extents, outermost first; none of a scalar.
+    pub shape: Vec<usize>,
+    /// Row-major, little-endian.
+    pub bytes: Cow<'a, [u8]>,
+}
+
+impl Stored<'static> {
+    /// An fp32 tensor of row-major `values`.
+    pub fn f32(shape: &[usize], values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Stored { dtype: Dtype::F32, shape: shape.to_vec(), bytes }
+    }
+
+    /// An integer: `num_batches_tracked`, as PyTorch's batch normalisation keeps it.
+    pub fn count(value: u64) -> Self {
+        let bytes = Cow::Owned((value as i64).to_le_bytes().to_vec());
+        Stored { dtype: Dtype::I64, shape: vec![], bytes }
+    }
+}
+
+impl View for Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// The description of a file: its `arch` and its `classes` by label. Writers may add keys.
+pub fn description(arch: &str, classes: &[String]) -> Map<String, Value> {
+    Map::from_iter([("arch".to_owned(), arch.into()), ("classes".to_owned(), classes.into())])
+}
+
+/// Writes tensors by name with a [`description`] as a sealed safetensors file: whole or not at all, without another copy of
+/// the tensors in memory. The same input gives the same bytes.
+///
+/// # Errors
+/// What the system says, and tensors that a file cannot hold; the file of earlier is still there then.
+pub fn write_sealed(
+    path: &Path,
+    tensors: Vec<(String, Stored<'_>)>,
+    mut description: Map<String, Value>,
+) -> io::Result<()> {
+    description.insert(checksum::KEY.to_owned(), checksum::PLACEHOLDER.into());
+    // One entry: the crate writes them in the order of a hash map, and the same network shall be the same file.
+    let metadata = HashMap::from([(DESCRIPTION.to_owned(), Value::Object(description).to_string())]);
+    replace(path, |temporary| {
+        safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|error| match error {
+            SafeTensorError::IoError(cause) => cause,
+            other => io::Error::other(other.to_string()),
+        })?;
+        let file = File::options().read(true).write(true).open(temporary)?;
+        checksum::seal(&file)?;
+        file.sync_all()
+    })
+}
+
+/// Writes a model's parameters and running statistics as a sealed file, under torchvision's names and shapes, fp32, with
+/// `num_batches_tracked` (i64) as PyTorch's batch normalisation keeps it.
+///
+/// # Errors
+/// [`WeightsError::Write`], [`WeightsError::Program`]; there is no file then, or the one that was there before.
+pub fn save_parameters(
+    path: &Path,
+    model: &Model,
+    arch: &str,
+    classes: &[String],
+    steps: u64,
+) -> Result<(), WeightsError> {
+    let mut tensors = Vec::new();
+    for entry in model.parameters().entries().iter().chain(model.statistics().entries()) {
+        tensors.push((entry.name.clone(), Stored::f32(entry.shape.extents(), &model.get(&entry.name)?)));
+        if let (Role::RunningMean, Some(layer)) = (entry.role, entry.name.strip_suffix("running_mean")) {
+            tensors.push((format!("{layer}num_batches_tracked"), Stored::count(steps)));
+        }
+    }
+    write_sealed(path, tensors, description(arch, classes))
+        .map_err(|cause| WeightsError::Write { path: path.to_owned(), cause })
+}

@@ -1,0 +1,153 @@
+"""Checks networks as files against PyTorch, torchvision and ONNX Runtime: python3 networks.py IMAGENET18_BINARY WORKDIR
+
+Draws images, trains a tiny run on them, and then compares, for the same network:
+* torchvision's resnet18 with the exported safetensors file (`load_state_dict(strict=True)`),
+* the exported ONNX file in ONNX Runtime, for several batches, heights and widths,
+* the probabilities of `predict --json`.
+Then the other way: a state dict that PyTorch saved goes into `eval`, `predict` and `train --init`.
+Ends with one line: what was compared, or what went wrong.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+import torchvision
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+CLASSES = ["ant", 'b "quoted"', "ça va"]
+PHASES = "[{'ep':0,'sz':48,'bs':8},{'ep':(0,1),'lr':(0.01,0.02)}]"
+SIDE = 64
+# Logits are of the order of 1; fp32 sums in another order differ by some 1e-6 of it, over 18 layers.
+TOLERANCE = 2e-4
+MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+class Failure(Exception):
+    """Something is not as it should be."""
+
+
+def run(*command):
+    environment = dict(os.environ, OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise Failure(f"`{' '.join(map(str, command[1:4]))} ...` ended with {done.returncode} and said: {said}")
+    return done.stdout
+
+
+def draw(folder, seed, count, size=None):
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for index in range(count):
+        width, height = size or [(70, 50), (50, 70), (64, 64)][index % 3]
+        grain = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
+        Image.fromarray(grain).resize((width, height), Image.BILINEAR).save(folder / f"{index}.png")
+
+
+def normalised(pixels):
+    x = (pixels.astype(np.float64) / 255 - MEAN) / DEVIATION
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2), dtype=np.float32)
+
+
+def close(got, expected, what):
+    worst = float(np.abs(np.asarray(got) - np.asarray(expected)).max())
+    if not worst <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        raise Failure(f"{what}: expected a difference of at most {TOLERANCE} of the largest value, got {worst}")
+    return worst
+
+
+def predicted(binary, checkpoint, folder, *more):
+    threads = ["--threads", 1, "--precision", "fp32", "--size", SIDE, "--top", len(CLASSES), "--json"]
+    lines = run(binary, "predict", folder, "--checkpoint", checkpoint, *threads, *more).splitlines()
+    rows = [json.loads(line) for line in lines]
+    return {row["file"]: {entry["class"]: entry["probability"] for entry in row["top"]} for row in rows}
+
+
+def probabilities(model, path):
+    """PyTorch's, of an image whose short side is SIDE and long side a multiple of 8: `predict` leaves it as it is."""
+    with torch.no_grad():
+        logits = model(torch.from_numpy(normalised(np.asarray(Image.open(path).convert("RGB"))[None])))
+    return torch.softmax(logits.double(), 1)[0].numpy()
+
+
+def compare_predictions(model, rows, names, what):
+    if len(rows) != 6:
+        raise Failure(f"{what}: expected 6 predictions, got {len(rows)}")
+    return max(
+        close([row[name] for name in names], probabilities(model, path), f"{what} of {path}")
+        for path, row in rows.items()
+    )
+
+
+def check(binary, work):
+    work.mkdir(parents=True, exist_ok=True)
+    for label, name in enumerate(CLASSES):
+        draw(work / "data/train" / name, label, 8)
+        draw(work / "data/validation" / name, 100 + label, 3)
+    for index, size in enumerate([(SIDE, SIDE), (96, SIDE), (SIDE, 136)]):
+        draw(work / f"seen/{index}", 200 + index, 2, size)
+    base = [binary, "train", work / "data", "--arch", "resnet18", "--precision", "fp32", "--threads", 1, "--workers", 1]
+    logdir = work / f"run-{random.getrandbits(48):012x}"
+    run(*base, "--phases", PHASES, "--logdir", logdir)
+    trained = logdir / "model.safetensors"
+    plain, graph = work / "export.safetensors", work / "export.onnx"
+    run(binary, "export", "--checkpoint", trained, "--out", plain)
+    run(binary, "export", "--checkpoint", trained, "--out", graph)
+
+    model = torchvision.models.resnet18(num_classes=len(CLASSES)).eval()
+    model.load_state_dict(load_file(plain), strict=True)
+    onnx.checker.check_model(str(graph), full_check=True)
+    names = {entry.key: entry.value for entry in onnx.load(str(graph)).metadata_props}
+    if json.loads(names["classes"]) != CLASSES:
+        raise Failure(f"the ONNX file's class names: expected {CLASSES}, got {names['classes']}")
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(7)
+    worst = 0.0
+    for shape in [(1, 64, 64), (3, 96, 72), (2, 33, 130), (5, 224, 224)]:
+        x = normalised(rng.integers(0, 256, (*shape, 3), dtype=np.uint8))
+        with torch.no_grad():
+            expected = model(torch.from_numpy(x)).numpy()
+        (logits,) = session.run(["logits"], {"input": x})
+        worst = max(worst, close(logits, expected, f"ONNX Runtime's logits at {shape}"))
+    ours = compare_predictions(model, predicted(binary, trained, work / "seen"), CLASSES, "predict")
+
+    torch.manual_seed(3)
+    foreign = torchvision.models.resnet18(num_classes=len(CLASSES)).eval()
+    saved = work / "pytorch.safetensors"
+    save_file(foreign.state_dict(), saved)
+    told = ["--arch", "resnet18"]
+    numbers = [str(label) for label in range(len(CLASSES))]
+    theirs = compare_predictions(foreign, predicted(binary, saved, work / "seen", *told), numbers, "predict of PyTorch's file")
+    options = ["--size", 48, "--threads", 1, "--workers", 1, "--json", *told]
+    result = json.loads(run(binary, "eval", work / "data", "--checkpoint", saved, *options))
+    if result["images"] != 9 or not 0 < result["loss"] < 20:
+        raise Failure(f"eval of PyTorch's file: expected a loss of 9 images, got {result}")
+    again = Path(f"{logdir}-again")
+    still = "[{'ep':0,'sz':48,'bs':24},{'ep':(0,1),'lr':0.0}]"
+    run(*base, "--phases", still, "--logdir", again, "--init", saved)
+    kept = load_file(again / "model.safetensors")
+    for name, value in foreign.named_parameters():
+        if not torch.equal(kept[name], value):
+            raise Failure(f"train --init: expected {name} as PyTorch saved it, since the rate is 0; got another")
+    return f"networks agree: ONNX Runtime {worst:.1e} in logits, predict {ours:.1e} and {theirs:.1e} in probabilities"
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit("usage: python3 networks.py IMAGENET18_BINARY WORKDIR")
+    try:
+        print(check(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()))
+    except Exception as error:  # noqa: BLE001: whatever it is, its user gets one line
+        sys.exit(f"networks.py: {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+main()
