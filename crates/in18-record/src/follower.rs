@@ -238,7 +238,7 @@ mod tests {
         // Cut back and grown past its old length between two looks: the latest line is another.
         let other = text.replace("0.25,", "0.75,");
         assert_eq!(poll(&text[..ends[5]]), (4, false, false));
-        assert_eq!(poll(&(text[..ends[0]].to_owned() + &other[ends[2]..])).1, true);
+        assert!(poll(&(text[..ends[0]].to_owned() + &other[ends[2]..])).1);
     }
 
     proptest! {

@@ -106,7 +106,7 @@ impl Chart {
         let curve = |curve: &Curve| {
             let finite = || curve.points.iter().map(|point| point.1).filter(|value| value.is_finite());
             let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
-            let last = finite().last().unwrap_or(f64::NAN);
+            let last = finite().next_back().unwrap_or(f64::NAN);
             format!("{}: from {} to {}, last {}.", curve.label, number(low, 3), number(high, 3), number(last, 3))
         };
         self.curves.iter().map(curve).collect::<Vec<_>>().join(" ")

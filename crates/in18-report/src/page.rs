@@ -71,10 +71,10 @@ fn heading(run: &Run, state: State) -> String {
     let mut out = String::new();
     if let Some(start) = &run.start {
         let devices = if start.world == 1 { "1 device".to_owned() } else { format!("{} devices", start.world) };
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<p class=\"what\">{}, {:.1} M parameters, {} classes; {} with {}, {devices}; {} training and {} validation \
-             images; seed {}</p>\n",
+             images; seed {}</p>",
             escape(&start.arch),
             start.parameters as f64 / 1e6,
             count(start.classes as u64),
@@ -86,22 +86,22 @@ fn heading(run: &Run, state: State) -> String {
         );
     }
     let class = if matches!(state, State::Done | State::Running) { "state" } else { "state bad" };
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<p class=\"{class}\">{}: {} of {} epochs done</p>\n",
+        "<p class=\"{class}\">{}: {} of {} epochs done</p>",
         capital(state.words()),
         run.epochs.len(),
         run.planned_epochs()
     );
     for (epoch, step) in &run.resumed {
-        let _ = write!(out, "<p class=\"note\">Continued in epoch {} after step {step}.</p>\n", epoch + 1);
+        let _ = writeln!(out, "<p class=\"note\">Continued in epoch {} after step {step}.</p>", epoch + 1);
     }
     if let Some(warning) = run.warnings.last() {
         let others = match run.warnings.len() - 1 {
             0 => String::new(),
             n => format!(" <span class=\"unit\">(the last of {})</span>", n + 1),
         };
-        let _ = write!(out, "<p class=\"warning\"><b>Warning</b> {}{others}</p>\n", escape(warning));
+        let _ = writeln!(out, "<p class=\"warning\"><b>Warning</b> {}{others}</p>", escape(warning));
     }
     out
 }
@@ -123,10 +123,10 @@ fn tiles(run: &Run) -> String {
     }
     let mut out = String::from("<dl class=\"tiles\">\n");
     for (name, value, unit, note) in tiles {
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<div><dt>{name}</dt><dd><span class=\"value\">{value}</span> <span class=\"unit\">{unit}</span> \
-             <span class=\"small\">{note}</span></dd></div>\n"
+             <span class=\"small\">{note}</span></dd></div>"
         );
     }
     out + "</dl>\n"

@@ -32,7 +32,7 @@ pub(crate) fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
 
 /// A number under its tick, with as many decimals as the ticks' distance asks for.
 pub(crate) fn tick_label(value: f64, step: f64) -> String {
-    if step >= 1e6 || step < 1e-6 {
+    if !(1e-6..1e6).contains(&step) {
         return format!("{value:.0e}");
     }
     let whole = |decimals: &usize| {

@@ -210,7 +210,7 @@ fn runs_without_an_end_say_how_they_stand() {
         let run = run("a", events);
         assert_eq!(run.state(now, 1800.0), want, "{name}");
         let words = want.words();
-        let html = page(&[run.clone()], None, now);
+        let html = page(std::slice::from_ref(&run), None, now);
         assert!(html.contains(&words[1..]), "{name}: {words}");
         if !run.warnings.is_empty() {
             assert!(html.contains("the training loss became"), "{name}");
