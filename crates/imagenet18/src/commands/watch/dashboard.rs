@@ -89,7 +89,7 @@ fn progress(run: &Run, state: State, last: &Sample) -> Vec<String> {
 fn time_left(run: &Run, last: &Sample, epochs: usize) -> Option<f64> {
     let from = run.steps.iter().rev().find(|step| step.epochs <= last.epochs - 1.0).or(run.steps.first())?;
     let pace = (last.seconds - from.seconds) / (last.epochs - from.epochs);
-    pace.is_finite().then(|| pace * (epochs as f64 - last.epochs))
+    pace.is_finite().then_some(pace * (epochs as f64 - last.epochs))
 }
 
 /// Top-1 of the latest epochs, as bars between the lowest and the highest.
