@@ -73,6 +73,14 @@ impl Chart {
         for curve in &self.curves {
             svg += &drawn(curve, x, y);
         }
+        let highest = self.curves.iter().flat_map(|curve| &curve.points).map(|point| point.1);
+        if highest.filter(|value| value.is_finite()).any(|value| value > y.high) {
+            let _ = write!(
+                svg,
+                "<text x=\"{RIGHT}\" y=\"{}\" text-anchor=\"end\">some values lie above</text>",
+                TOP + 16.0
+            );
+        }
         let Self { id, title, y: unit, .. } = self;
         format!(
             "<figure><figcaption id=\"{id}-t\">{title} <span class=\"unit\">{unit}</span></figcaption>\n\
