@@ -29,7 +29,7 @@ fn files_of_other_writers_give_the_same_table() {
         let output = dawn(&["tsv", "--ignore-eval"], &fixture(name)).success();
         assert!(stdout(&output).contains("2\t0.980000\t"), "{name}: {}", stdout(&output));
         let output = dawn(&["lr"], &fixture(name)).success();
-        assert_eq!(stdout(&output), "images\thours\tsizes/lr\n0\t0.100000\t1.5\n", "{name}");
+        assert_eq!(stdout(&output), "{\"learning_rate\": 1.5, \"example\": 0},\n", "{name}");
     }
 }
 
@@ -39,7 +39,9 @@ fn a_live_files_last_record_may_be_cut_and_a_damaged_one_is_named() {
     let whole = fs::read(fixture("tensorboardx.tfevents")).unwrap();
     let path = folder.path().join("events.out.tfevents.1");
     fs::write(&path, &whole[..whole.len() - 3]).unwrap();
-    dawn(&["lr"], &path).success();
+    let output = dawn(&["lr"], &path).success();
+    let note = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    assert!(note.starts_with("note: ") && note.contains("events.out.tfevents.1"), "{note}");
     let mut damaged = whole.clone();
     damaged[100] ^= 1;
     fs::write(&path, damaged).unwrap();

@@ -99,7 +99,7 @@ fn metrics(text: &str) -> Vec<Value> {
 
 /// TensorBoard's points without times.
 fn points(logdir: &Path) -> Vec<(String, i64, f64)> {
-    let mut scalars = in18_events::read_scalars(logdir).unwrap();
+    let mut scalars = in18_events::read_scalars(logdir).unwrap().all;
     scalars.retain(|scalar| !scalar.tag.starts_with("times/") && scalar.tag != "first");
     scalars.into_iter().map(|scalar| (scalar.tag, scalar.step, scalar.value)).collect()
 }

@@ -64,28 +64,40 @@ pub struct Read {
     pub is_partial: bool,
 }
 
+/// The scalars of a file or folder.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scalars {
+    /// In order.
+    pub all: Vec<Scalar>,
+    /// Files that end within a record.
+    pub partial: Vec<PathBuf>,
+}
+
 /// Reads the scalars of a file, or of all event files of a folder, in the order of their names, which begin with the time.
 /// A last record that is cut short is no mistake: a run under way is writing it.
 ///
 /// # Errors
 /// [`EventError`].
-pub fn read_scalars(path: &Path) -> Result<Vec<Scalar>, EventError> {
-    if !path.is_dir() {
-        return Ok(read_file(path)?.scalars);
-    }
-    let files = list(path).map_err(|cause| EventError::Unreadable { path: path.to_owned(), cause })?;
-    if files.is_empty() {
-        return Err(EventError::NoFiles { path: path.to_owned() });
-    }
-    let mut all = Vec::new();
-    for file in files {
-        let Read { scalars, starts, .. } = read_file(&file)?;
-        for start in starts {
-            all.retain(|scalar: &Scalar| scalar.step < start);
+pub fn read_scalars(path: &Path) -> Result<Scalars, EventError> {
+    let mut files = vec![path.to_owned()];
+    if path.is_dir() {
+        files = list(path).map_err(|cause| EventError::Unreadable { path: path.to_owned(), cause })?;
+        if files.is_empty() {
+            return Err(EventError::NoFiles { path: path.to_owned() });
         }
-        all.extend(scalars);
     }
-    Ok(all)
+    let mut read = Scalars::default();
+    for file in files {
+        let Read { scalars, starts, is_partial } = read_file(&file)?;
+        for start in starts {
+            read.all.retain(|scalar| scalar.step < start);
+        }
+        read.all.extend(scalars);
+        if is_partial {
+            read.partial.push(file);
+        }
+    }
+    Ok(read)
 }
 
 /// The event files of a folder, by name.
@@ -96,7 +108,7 @@ pub fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().contains("tfevents") {
+        if entry.file_name().to_string_lossy().starts_with("events.out.tfevents.") {
             files.push(entry.path());
         }
     }

@@ -18,7 +18,7 @@ fn write(path: &Path, start: Option<u64>, steps: &[(u64, f64)]) {
 }
 
 fn losses(path: &Path) -> Vec<(i64, f64)> {
-    let scalars = read_scalars(path).unwrap();
+    let scalars = read_scalars(path).unwrap().all;
     scalars.into_iter().filter(|scalar| scalar.tag == "losses/xent").map(|s| (s.step, s.value)).collect()
 }
 

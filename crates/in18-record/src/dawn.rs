@@ -46,8 +46,17 @@ impl Curve {
     fn tag(self) -> &'static str {
         match self {
             Curve::Lr => "sizes/lr",
-            Curve::Batch => "sizes/batch_total",
+            Curve::Batch => "sizes/batch",
             Curve::Size => "sizes/image",
+        }
+    }
+
+    /// What the original's scripts call the value.
+    fn key(self) -> &'static str {
+        match self {
+            Curve::Lr => "learning_rate",
+            Curve::Batch => "batch_size",
+            Curve::Size => "image_size",
         }
     }
 }
@@ -80,19 +89,22 @@ pub fn tsv(scalars: &[Scalar], ignore_eval: bool) -> Result<String, DawnError> {
     Ok(text)
 }
 
-/// A curve: training images seen, hours since `first`, and the value, between tabs, under a header.
+/// A curve, a line a point as the original's `dawn/prepare_*.py` print them for DAWNBench's JSON:
+/// `{"learning_rate": 0.1, "example": 0},` with the training images seen. The batch is that of all devices.
 ///
 /// # Errors
 /// [`DawnError::NoTag`].
 pub fn curve(scalars: &[Scalar], curve: Curve) -> Result<String, DawnError> {
-    let first = find(scalars, "first")?[0].wall_time;
-    let tag = curve.tag();
-    let lines = find(scalars, tag)?.into_iter().map(|scalar| {
-        let hours = (scalar.wall_time - first) / SECONDS_AN_HOUR;
+    let world = match curve {
+        Curve::Batch => find(scalars, "sizes/world").map_or(1.0, |found| found[0].value),
+        Curve::Lr | Curve::Size => 1.0,
+    };
+    let lines = find(scalars, curve.tag())?.into_iter().map(|scalar| {
         // An event file holds 32 bits.
-        format!("{}\t{hours:.6}\t{}\n", scalar.step, scalar.value as f32)
+        let value = (scalar.value * world) as f32;
+        format!("{{\"{}\": {value}, \"example\": {}}},\n", curve.key(), scalar.step)
     });
-    Ok(format!("images\thours\t{tag}\n") + &lines.collect::<String>())
+    Ok(lines.collect())
 }
 
 /// The scalars of a tag, at least one.
@@ -150,9 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn curves_stand_against_images_and_hours() {
-        let text = curve(&run(), Curve::Size).unwrap();
-        assert_eq!(text, "images\thours\tsizes/image\n0\t0.000278\t128\n");
+    fn curves_are_as_the_original_prints_them() {
+        assert_eq!(curve(&run(), Curve::Size).unwrap(), "{\"image_size\": 128, \"example\": 0},\n");
+        let scalar = |tag: &str, value| Scalar { tag: tag.to_owned(), step: 64, wall_time: 1.0, value };
+        let eight = [scalar("sizes/world", 8.0), scalar("sizes/batch", 512.0)];
+        assert_eq!(curve(&eight, Curve::Batch).unwrap(), "{\"batch_size\": 4096, \"example\": 64},\n");
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct TensorBoard {
     images_seen: u64,
 }
 
+/// Begins the names of event files; TensorBoard looks for its middle.
+const PREFIX: &str = "events.out.tfevents.";
+
 struct Current {
     name: String,
     events: EventWriter<BufWriter<File>>,
@@ -46,7 +49,17 @@ impl TensorBoard {
     ) -> Result<Self, RecordError> {
         let mut earlier = Marks::default();
         let failed = |path: &Path, cause| RecordError::Create { path: path.to_owned(), cause };
-        for path in in18_events::list(folder).map_err(|cause| failed(folder, cause))? {
+        let files = in18_events::list(folder).map_err(|cause| failed(folder, cause))?;
+        let has_marks = |marks: &Marks| marks.iter().any(|(name, _)| name.starts_with(PREFIX));
+        if matches!(opening, Opening::Continue(marks) if !has_marks(marks)) {
+            // The log had failed before the checkpoint. What it has written until then stays, and is not gone on with.
+            files.iter().for_each(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                earlier.set(name, fs::metadata(path).map_or(0, |file| file.len()));
+            });
+            return Ok(Self::after(folder, host, print_freq, earlier));
+        }
+        for path in files {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let mark = match opening {
                 Opening::New => None,
@@ -62,15 +75,19 @@ impl TensorBoard {
                 earlier.set(name, bytes);
             }
         }
-        let (folder, host) = (folder.to_owned(), host.to_owned());
-        Ok(Self { folder, host, due: StepLines::new(print_freq), earlier, current: None, images_seen: 0 })
+        Ok(Self::after(folder, host, print_freq, earlier))
+    }
+
+    fn after(folder: &Path, host: &str, print_freq: NonZeroUsize, earlier: Marks) -> Self {
+        let (folder, host, due) = (folder.to_owned(), host.to_owned(), StepLines::new(print_freq));
+        Self { folder, host, due, earlier, current: None, images_seen: 0 }
     }
 
     /// The file, begun now if need be.
     fn file(&mut self, stamp: Stamp) -> Result<&mut Current, RecordError> {
         if self.current.is_none() {
             let count = self.earlier.iter().count();
-            let name = format!("events.out.tfevents.{:010.0}.{}.{count:04}", stamp.unix, self.host);
+            let name = format!("{PREFIX}{:010.0}.{}.{count:04}", stamp.unix, self.host);
             let path = self.folder.join(&name);
             let failed = |cause| RecordError::Create { path: path.clone(), cause };
             let file = File::create(&path).map_err(failed)?;
@@ -190,7 +207,7 @@ mod tests {
     }
 
     fn lines(folder: &Path) -> Vec<String> {
-        let scalars = in18_events::read_scalars(folder).unwrap();
+        let scalars = in18_events::read_scalars(folder).unwrap().all;
         scalars.iter().map(|s| format!("{} {} {} {:?}", s.wall_time, s.step, s.tag, s.value as f32)).collect()
     }
 

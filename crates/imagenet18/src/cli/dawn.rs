@@ -24,11 +24,11 @@ pub enum DawnCommand {
         #[arg(long)]
         ignore_eval: bool,
     },
-    /// The learning rate, by images and hours.
+    /// The learning rate by training images, as DAWNBench's JSON has it.
     Lr(EventsArgs),
-    /// The batch of all devices, by images and hours.
+    /// The batch of all devices by training images.
     Batch(EventsArgs),
-    /// The image size, by images and hours.
+    /// The image size by training images.
     Size(EventsArgs),
 }
 
