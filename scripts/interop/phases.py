@@ -6,6 +6,8 @@ every entry with the TOML form that the program makes of what its own parser rea
 Usage: phases.py IMAGENET18 WORKDIR
 """
 
+# requires:
+
 import ast
 import json
 import subprocess

@@ -6,6 +6,8 @@ Needs the packages tensorboard, numpy and pillow. Trains a small network on imag
 middle, continues it, and compares TensorBoard's own loader with metrics.jsonl.
 """
 
+# requires: tensorboard==2.21.0 numpy==2.4.6 pillow==12.3.0
+
 import json
 import subprocess
 import sys

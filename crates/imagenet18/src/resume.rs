@@ -10,14 +10,14 @@ use in18_train::{CheckpointError, Progress};
 use serde_json::Value;
 
 use crate::cli::{CheckpointArgs, Resume};
-use crate::logdir::{self, Logdir};
+use crate::logdir;
 use crate::output;
 
-/// The checkpoint that the arguments name, if they name one and there is one.
-pub fn find(arguments: &CheckpointArgs, logdir: &Logdir, tables: &Tables) -> Result<Option<Checkpoint>> {
+/// The checkpoint that the arguments name, if they name one and there is one; `logdir` is the run's folder.
+pub fn find(arguments: &CheckpointArgs, logdir: &Path, tables: &Tables) -> Result<Option<Checkpoint>> {
     let found = match &arguments.resume {
         None => return Ok(None),
-        Some(Resume::Auto) => newest(&logdir.checkpoints(), tables)?,
+        Some(Resume::Auto) => newest(&logdir::checkpoints(logdir), tables)?,
         Some(Resume::From(path)) if path.is_dir() => Some(newest_of(path, tables)?),
         Some(Resume::From(path)) => return Ok(Some(Checkpoint::read(path, tables)?)),
     };

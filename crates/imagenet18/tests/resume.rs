@@ -320,3 +320,24 @@ fn a_full_disk_ends_a_run_with_the_name_of_the_file() {
     assert!(line.contains(".safetensors") && line.contains("No space left") && line.contains("--logdir"), "{line}");
     assert_eq!(left, 0, "half a file was left");
 }
+
+#[test]
+fn evaluate_gives_the_last_epochs_numbers() {
+    let runs = Runs::new();
+    runs.done("run", &["--short-epoch"]);
+    let output = runs.run("run", &["--short-epoch", "--resume", "auto", "--evaluate"]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let events = fs::read_to_string(runs.logdir("run").join("metrics.jsonl")).unwrap();
+    let mut events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let last = events.rfind(|event| event["event"] == "epoch_end").unwrap();
+    let expected = format!(
+        "18 images: top-1 {:.3} %, top-5 {:.3} %, loss {:.5}\n",
+        last["top1"].as_f64().unwrap(),
+        last["top5"].as_f64().unwrap(),
+        last["val_loss"].as_f64().unwrap()
+    );
+    assert_eq!(stdout, expected);
+    let (code, line) = runs.fails("other", &["--evaluate"]);
+    assert_eq!(code, 2, "{line}");
+    assert!(line.contains("--resume or --init"), "{line}");
+}

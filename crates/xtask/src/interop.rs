@@ -1,40 +1,34 @@
 //! `cargo xtask interop`: whether other programs read what this one writes. Each script of `scripts/interop` is given the
-//! program and an empty folder, and fails with a line that says what differs.
+//! program and an empty folder, and fails with a line that says what differs. A line `# requires: NAME==VERSION …` names
+//! the Python packages that it imports.
 
 use crate::process::{cargo, show, workspace};
 use crate::python;
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 use std::{env, fs};
 
-/// What the scripts import.
-const PACKAGES: [&str; 3] = ["tensorboard==2.21.0", "numpy==2.4.6", "pillow==12.3.0"];
-
-/// Builds the program and runs all scripts; the reason if there are no packages to be had. On CI that is an error.
+/// Builds the program and runs all scripts. The reason, if a script was skipped because its packages are not to be had; on
+/// CI that is an error.
 pub fn run() -> Result<Option<String>> {
-    let packages = match python::packages(&PACKAGES) {
-        Err(error) if env::var_os("CI").is_none() => return Ok(Some(format!("{error:#}"))),
-        packages => packages?,
-    };
     show(&mut cargo(&["build", "--package", "imagenet18"]))?;
     let program = program()?;
-    let folder = workspace().join("scripts/interop");
-    let mut scripts: Vec<PathBuf> = fs::read_dir(&folder)
-        .with_context(|| format!("cannot read {}", folder.display()))?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_>>()?;
-    scripts.retain(|path| path.extension().is_some_and(|extension| extension == "py"));
-    scripts.sort();
-    let mut failed = Vec::new();
-    for script in scripts {
+    let (mut failed, mut skipped) = (Vec::new(), None);
+    for script in scripts()? {
         let name = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let work = tempfile::tempdir()?;
-        let start = Instant::now();
         println!("{name}:");
-        let outcome =
-            show(Command::new("python3").arg(&script).arg(&program).arg(work.path()).env("PYTHONPATH", &packages));
+        let packages = match python::packages(&required(&fs::read_to_string(&script)?)) {
+            Err(error) if env::var_os("CI").is_none() => {
+                println!("{name}: skipped, {error:#}");
+                skipped = Some(format!("{name}: {error:#}"));
+                continue;
+            }
+            packages => packages?,
+        };
+        let start = Instant::now();
+        let outcome = check(&script, &program, &packages);
         println!("{name}: {} in {:.1} s", if outcome.is_ok() { "ok" } else { "FAILED" }, start.elapsed().as_secs_f64());
         if outcome.is_err() {
             failed.push(name);
@@ -43,7 +37,29 @@ pub fn run() -> Result<Option<String>> {
     if !failed.is_empty() {
         bail!("other programs disagree: {}", failed.join(", "));
     }
-    Ok(None)
+    Ok(skipped)
+}
+
+fn check(script: &Path, program: &Path, packages: &Path) -> Result<()> {
+    let work = tempfile::tempdir()?;
+    show(Command::new("python3").arg(script).arg(program).arg(work.path()).env("PYTHONPATH", packages))
+}
+
+fn scripts() -> Result<Vec<PathBuf>> {
+    let folder = workspace().join("scripts/interop");
+    let mut scripts: Vec<PathBuf> = fs::read_dir(&folder)
+        .with_context(|| format!("cannot read {}", folder.display()))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    scripts.retain(|path| path.extension().is_some_and(|extension| extension == "py"));
+    scripts.sort();
+    Ok(scripts)
+}
+
+/// The packages that a script names.
+fn required(script: &str) -> Vec<&str> {
+    let line = script.lines().find_map(|line| line.strip_prefix("# requires:"));
+    line.map(|line| line.split_whitespace().collect()).unwrap_or_default()
 }
 
 /// The program that was just built.
@@ -54,4 +70,18 @@ fn program() -> Result<PathBuf> {
         bail!("expected the program at {}, got nothing there", program.display());
     }
     Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_says_what_it_requires() {
+        for script in scripts().unwrap() {
+            let text = fs::read_to_string(&script).unwrap();
+            assert!(text.contains("\n# requires:"), "{}", script.display());
+            assert!(required(&text).iter().all(|package| package.contains("==")), "{}", script.display());
+        }
+    }
 }

@@ -10,6 +10,10 @@ use std::{env, fs};
 /// The folder with these packages (`NAME==VERSION`), for `PYTHONPATH`; installed now if it is not there. Wheels only, as
 /// nobody should have to compile them for a test. No virtual environment: Debian's Python cannot make one as it comes.
 pub fn packages(packages: &[&str]) -> Result<PathBuf> {
+    if packages.is_empty() {
+        // Nothing is wanted: a folder that holds nothing will do.
+        return Ok(PathBuf::new());
+    }
     let version = capture(Command::new("python3").args(["-c", "import sys; print(sys.implementation.cache_tag)"]))?;
     let version = String::from_utf8(version.stdout).context("python3 does not say its version")?;
     let dependencies = location::dependencies(|name| env::var(name).ok()).context("no cache folder: set IN18_DEPS")?;

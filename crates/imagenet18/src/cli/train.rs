@@ -124,6 +124,11 @@ pub struct CheckpointArgs {
     #[arg(long, value_name = "EPOCH", conflicts_with = "dry_run")]
     pub start_epoch: Option<usize>,
 
+    /// Only validate the network of --resume or --init, as the checkpoint's last epoch was (or the first, or that of
+    /// --start-epoch, would be), and end.
+    #[arg(long, short = 'e', conflicts_with = "dry_run")]
+    pub evaluate: bool,
+
     /// Minutes between two checkpoints within an epoch; there is one at each epoch's end, too.
     #[arg(long, value_name = "MINUTES", default_value_t = Self::default().checkpoint_minutes, value_parser = positive)]
     pub checkpoint_minutes: f64,
@@ -159,6 +164,7 @@ impl Default for CheckpointArgs {
             resume: None,
             resume_anyway: false,
             start_epoch: None,
+            evaluate: false,
             checkpoint_minutes: 10.0,
             keep: NonZeroUsize::MIN.saturating_add(1),
             best_top5: 93.0,

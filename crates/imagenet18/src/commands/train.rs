@@ -14,7 +14,8 @@ use in18_train::identity::{NetworkIdentity, identity};
 use in18_train::{Data, Outcome, Progress, RunOptions, Saving, Trainer};
 use in18_weights::{Head, WeightFile};
 
-use crate::cli::{CheckpointArgs, Precision, Resume, TrainArgs};
+use crate::cli::{CheckpointArgs, EngineArgs, EvalArgs, NetworkArgs, Precision, Resume, TrainArgs};
+use crate::commands::eval;
 use crate::exit::Usage;
 use crate::logdir::{self, Logdir};
 use crate::{engine, output, resume, schedule, signals};
@@ -45,8 +46,11 @@ pub struct Run {
     pub checkpoints: CheckpointArgs,
 }
 
-/// Trains, and prints the epoch table.
+/// Trains, and prints the epoch table; with `--evaluate`, validates alone.
 pub fn train(arguments: &TrainArgs) -> Result<()> {
+    if arguments.checkpoints.evaluate {
+        return evaluate(arguments);
+    }
     let run = Run {
         data: arguments.data.clone().context("expected DATA")?,
         arch: arguments.arch,
@@ -69,6 +73,38 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
         checkpoints: arguments.checkpoints.clone(),
     };
     run.train().map(|_| ())
+}
+
+/// `--evaluate`: what `eval` does, with size and folder of the plan's epoch.
+fn evaluate(arguments: &TrainArgs) -> Result<()> {
+    let phases = schedule::phases(arguments.phases.as_deref(), arguments.recipe.as_deref())?;
+    let path = arguments.data.clone().context("expected DATA")?;
+    let data = Data::open(&path, &phases)?;
+    let plan = Plan::resolve(&phases, &PlanInput::by_train_dir(1, data.train_images()))?;
+    let tables = Tables::of_network(&arguments.arch.network(data.classes().len()));
+    let found = resume::find(&arguments.checkpoints, &folder(arguments)?, &tables)?;
+    let validated = found.as_ref().map_or(0, |checkpoint| checkpoint.about.progress.epochs.len().saturating_sub(1));
+    let checkpoint = found.map(|checkpoint| checkpoint.path).or_else(|| arguments.init.clone());
+    let checkpoint =
+        checkpoint.ok_or_else(|| Usage("--evaluate: expected a network by --resume or --init, got none".to_owned()))?;
+    let epoch = arguments.checkpoints.start_epoch.unwrap_or(validated);
+    let epochs = plan.epochs.len();
+    let epoch = plan.epochs.get(epoch);
+    let epoch =
+        epoch.ok_or_else(|| Usage(format!("--evaluate: expected an epoch below {epochs}, the plan's number")))?;
+    let positive = |number: usize| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
+    eval(&EvalArgs {
+        data: path,
+        network: NetworkArgs { checkpoint, arch: Some(arguments.arch) },
+        size: positive(epoch.size).try_into()?,
+        rect: epoch.rect_val,
+        tta: None,
+        batch: positive(epoch.val_batch),
+        valdir: epoch.val_dir.clone(),
+        workers: arguments.workers,
+        engine: EngineArgs { precision: arguments.precision, threads: arguments.threads },
+        json: false,
+    })
 }
 
 /// The run's folder: the one that is named, that of the checkpoint, or a new one.
@@ -101,7 +137,7 @@ impl Run {
         };
         let identity = identity(&network, &self.options, &plan, &data);
         let mut model = Model::new(engine.kernels, self.arch.network(data.classes().len()), engine.dtype)?;
-        let checkpoint = resume::find(&self.checkpoints, &logdir, &Tables::of(&model))?;
+        let checkpoint = resume::find(&self.checkpoints, logdir.path(), &Tables::of(&model))?;
         let progress = match &checkpoint {
             Some(checkpoint) => {
                 model.load_state(&checkpoint.state)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use in18_program::{Entry, Model, ModelState, ParameterTable, Role};
+use in18_program::{Entry, Model, ModelState, Network, ParameterTable, Role};
 use in18_record::Marks;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -25,11 +25,11 @@ pub struct About {
     pub arch: String,
     /// Names of the classes, by label.
     pub classes: Vec<String>,
-    /// Of the whole file. Written by [`Checkpoint::write`].
+    /// Of the whole file. The digits are filled in when it is written.
     pub checksum: String,
     /// [`VERSION`].
     pub version: u32,
-    /// What the run is; see [`identity`](crate::identity).
+    /// What the run is; see [`identity`](mod@crate::identity).
     pub identity: Value,
     /// How far it has come.
     pub progress: Progress,
@@ -55,7 +55,12 @@ pub struct Tables {
 impl Tables {
     /// A model's.
     pub fn of(model: &Model) -> Self {
-        Tables { parameters: model.parameters().clone(), statistics: model.statistics().clone() }
+        Self::of_network(model.network())
+    }
+
+    /// Those of a network's models.
+    pub fn of_network(network: &Network) -> Self {
+        Tables { parameters: ParameterTable::parameters(network), statistics: ParameterTable::statistics(network) }
     }
 
     /// Every stored tensor: its name, its entry, and which of a state's buffers holds it.
@@ -138,7 +143,7 @@ impl Checkpoint {
     /// Reads one that was written for a network of the same tables.
     ///
     /// # Errors
-    /// [`CheckpointError`], for every file that [`write`](Self::write) did not write whole for such a network.
+    /// [`CheckpointError`], for every file that was not written whole for such a network.
     pub fn read(path: &Path, tables: &Tables) -> Result<Self, CheckpointError> {
         let bytes = fs::read(path).map_err(|cause| CheckpointError::Unreadable { path: path.to_owned(), cause })?;
         let (about, state) = parse(&bytes, tables, path)?;
@@ -187,8 +192,7 @@ mod tests {
     use serde_json::json;
 
     fn tables(classes: usize) -> Tables {
-        let network = Arch::Resnet18.network(classes);
-        Tables { parameters: ParameterTable::parameters(&network), statistics: ParameterTable::statistics(&network) }
+        Tables::of_network(&Arch::Resnet18.network(classes))
     }
 
     fn written(folder: &Path) -> (PathBuf, About, ModelState) {
@@ -266,11 +270,7 @@ mod tests {
         let (path, mut about, state) = written(folder.path());
         let says = |tables: &Tables| Checkpoint::read(&path, tables).map(|_| ()).unwrap_err().to_string();
         assert!(says(&tables(4)).contains("fc.weight of shape [4, 512]"), "{}", says(&tables(4)));
-        let network = Arch::Resnet50.network(3);
-        let larger = Tables {
-            parameters: ParameterTable::parameters(&network),
-            statistics: ParameterTable::statistics(&network),
-        };
+        let larger = Tables::of_network(&Arch::Resnet50.network(3));
         assert!(says(&larger).contains("resnet18"), "{}", says(&larger));
         about.version = 2;
         Checkpoint::write(&path, &tables(3), &about, &state).unwrap();
