@@ -12,5 +12,5 @@ mod read;
 pub mod record;
 mod write;
 
-pub use read::{EventError, Read, Scalar, Scalars, list, read_file, read_scalars};
+pub use read::{EventError, Read, Scalar, Scalars, list, parse, read_file, read_scalars};
 pub use write::EventWriter;

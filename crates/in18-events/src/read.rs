@@ -125,7 +125,10 @@ pub fn read_file(path: &Path) -> Result<Read, EventError> {
     parse(&bytes).map_err(|(offset, reason)| EventError::Damaged { path: path.to_owned(), offset, reason })
 }
 
-/// The scalars in a file's bytes, or where it is damaged and how.
+/// The scalars in a file's bytes.
+///
+/// # Errors
+/// The byte at which a damaged record begins, and what is wrong with it.
 pub fn parse(bytes: &[u8]) -> Result<Read, (usize, String)> {
     let mut read = Read::default();
     let mut offset = 0;

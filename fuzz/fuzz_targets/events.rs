@@ -1,0 +1,18 @@
+//! The reader of event files: never panics, and what it reads comes from whole records only.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Err((offset, reason)) = in18_events::parse(bytes) {
+        assert!(offset < bytes.len() && !reason.contains('\n'));
+    }
+    // As records, past the checksums that no fuzzer gets right.
+    let mut file = Vec::new();
+    for content in bytes.chunks(64) {
+        in18_events::record::append(&mut file, content);
+    }
+    if let Err((offset, _)) = in18_events::parse(&file) {
+        assert!(offset < file.len());
+    }
+});
