@@ -341,3 +341,35 @@ fn evaluate_gives_the_last_epochs_numbers() {
     assert_eq!(code, 2, "{line}");
     assert!(line.contains("--resume or --init"), "{line}");
 }
+
+#[test]
+fn a_folder_that_vanishes_ends_the_run_with_its_name() {
+    let runs = Runs::new();
+    let run = runs.command("gone", &["--checkpoint-minutes", "1e-9"]).spawn().unwrap();
+    wait_for_steps(&runs.logdir("gone"), 2);
+    fs::rename(runs.logdir("gone"), runs.logdir("elsewhere")).unwrap();
+    let output = run.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let line = stderr.lines().last().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{stderr}");
+    assert!(line.contains("gone/checkpoints") && line.contains("No such file") && line.contains("--logdir"), "{line}");
+    // What was whole before still is: the run goes on from where the folder is now.
+    runs.done("whole", &[]);
+    runs.done("elsewhere", &["--resume", "auto"]);
+    runs.same("whole", "elsewhere");
+}
+
+#[test]
+fn a_run_that_diverges_names_the_checkpoint_that_is_left() {
+    let runs = Runs::new();
+    let wild = "[{'ep':0,'sz':32,'bs':8},{'ep':(0,3),'lr':(0.02,0.05)},{'ep':(3,6),'lr':(1e20,1e20)}]";
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet18"));
+    command.arg("train").arg(runs.folder.path().join("photos")).arg("--logdir").arg(runs.logdir("wild"));
+    let output = command.args(["--arch", "resnet18", "--threads", "1", "--phases", wild]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let line = stderr.lines().last().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{stderr}");
+    assert!(line.contains("epoch 3"), "{line}");
+    let kept = line.rsplit("the last good checkpoint is ").next().unwrap();
+    assert!(line.contains("lower 'lr'") && Path::new(kept).is_file(), "{line}");
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use in18_dataset::ImageSet;
-use in18_loader::{Augmentation, BatchPlan, LoadError, Loader, OnBadImage, PlanError, Share, Size};
+use in18_loader::{Augmentation, Batch, BatchPlan, LoadError, Loader, OnBadImage, PlanError, Share, Size};
 use tempfile::TempDir;
 
 const IMAGES: u32 = 60;
@@ -44,17 +44,23 @@ struct Owned {
     pixels: Vec<u8>,
 }
 
-fn run(loader: &mut Loader, plan: BatchPlan) -> Result<Vec<Owned>, LoadError> {
-    let mut epoch = loader.start(plan)?;
-    let mut all = Vec::new();
-    while let Some(batch) = epoch.next()? {
-        all.push(Owned {
+impl From<&Batch<'_>> for Owned {
+    fn from(batch: &Batch<'_>) -> Self {
+        Owned {
             index: batch.index(),
             size: batch.size(),
             images: batch.images().to_vec(),
             labels: batch.labels().to_vec(),
             pixels: batch.pixels().to_vec(),
-        });
+        }
+    }
+}
+
+fn run(loader: &mut Loader, plan: BatchPlan) -> Result<Vec<Owned>, LoadError> {
+    let mut epoch = loader.start(plan)?;
+    let mut all = Vec::new();
+    while let Some(batch) = epoch.next()? {
+        all.push(Owned::from(&batch));
     }
     assert!(epoch.next()?.is_none());
     Ok(all)
@@ -222,13 +228,7 @@ fn run_skipping(loader: &mut Loader, plan: BatchPlan) -> (Vec<Owned>, Vec<Vec<u3
     let (mut all, mut bad) = (Vec::new(), Vec::new());
     while let Some(batch) = epoch.next().unwrap() {
         bad.push(batch.bad().iter().map(|bad| bad.image).collect());
-        all.push(Owned {
-            index: batch.index(),
-            size: batch.size(),
-            images: batch.images().to_vec(),
-            labels: batch.labels().to_vec(),
-            pixels: batch.pixels().to_vec(),
-        });
+        all.push(Owned::from(&batch));
     }
     (all, bad)
 }

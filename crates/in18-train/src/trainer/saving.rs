@@ -1,0 +1,104 @@
+//! When a run is saved: by the clock, by a signal, at an epoch's end.
+
+use in18_record::{Event, Marks};
+
+use crate::checkpoint::{About, CheckpointOptions, Written};
+use crate::error::TrainError;
+use crate::identity::NetworkIdentity;
+use crate::progress::Progress;
+use crate::signals::Signals;
+use crate::trainer::Trainer;
+
+/// When and how a run is saved.
+#[derive(Clone, Debug)]
+pub struct Saving {
+    /// Where, how often, how many.
+    pub checkpoints: CheckpointOptions,
+    /// What the system asks for.
+    pub signals: Signals,
+    /// The network; checkpoints and the trained parameters carry its names.
+    pub network: NetworkIdentity,
+    /// The run's [`identity`](crate::identity::identity); checkpoints carry it.
+    pub identity: serde_json::Value,
+}
+
+/// A place that a run can be continued from.
+pub(super) struct Point {
+    progress: Progress,
+    marks: Marks,
+}
+
+impl Trainer<'_> {
+    /// Does what the system and the clock ask for after a training step.
+    pub(super) fn attend_here(&mut self) -> Result<(), TrainError> {
+        if self.is_asked() {
+            let point = self.point();
+            return self.attend(&point);
+        }
+        self.take_in_written()
+    }
+
+    /// Does what the system and the clock ask for; `point` is where the run would go on from.
+    pub(super) fn attend(&mut self, point: &Point) -> Result<(), TrainError> {
+        self.take_in_written()?;
+        let stopped_by = self.saving.signals.stopped_by();
+        if self.is_asked() {
+            self.saving.signals.saving();
+            self.save(point, false)?;
+        }
+        let Some(signal) = stopped_by else { return Ok(()) };
+        for written in self.store.finish() {
+            self.checkpoint_written(written)?;
+        }
+        let Progress { epoch, step, .. } = point.progress;
+        let checkpoint = self.store.latest().unwrap_or_default();
+        Err(TrainError::Interrupted { signal, epoch, step, checkpoint })
+    }
+
+    /// Whether a checkpoint is due, by the clock or by a signal.
+    fn is_asked(&self) -> bool {
+        let Saving { signals, checkpoints, .. } = &self.saving;
+        let is_due = self.clock.seconds() - self.saved_at >= checkpoints.every_seconds;
+        is_due || signals.is_save_asked() || signals.stopped_by().is_some()
+    }
+
+    /// Where the run stands, its logs included.
+    pub(super) fn point(&mut self) -> Point {
+        self.progress.seconds = self.clock.seconds();
+        let marks = self.recorder.marks(self.clock.stamp());
+        Point { progress: self.progress.clone(), marks }
+    }
+
+    /// Copies the state and has it written as a checkpoint for `point`.
+    pub(super) fn save(&mut self, point: &Point, is_best: bool) -> Result<(), TrainError> {
+        let mut state = self.store.buffer();
+        self.model.save_state(&mut state)?;
+        let Saving { network, identity, .. } = &self.saving;
+        let about =
+            About::new(identity.clone(), &network.arch, &network.classes, point.progress.clone(), point.marks.clone());
+        self.store.submit(state, about, is_best);
+        self.saved_at = self.clock.seconds();
+        Ok(())
+    }
+
+    fn take_in_written(&mut self) -> Result<(), TrainError> {
+        for written in self.store.written() {
+            self.checkpoint_written(written)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn checkpoint_written(&mut self, written: Result<Written, TrainError>) -> Result<(), TrainError> {
+        let written = written?;
+        let (epoch, step, path) = (written.epoch, written.step, written.path.display().to_string());
+        self.record(Event::Checkpoint { epoch, step, path });
+        Ok(())
+    }
+
+    /// The last checkpoint that is whole, in words for a message.
+    pub(super) fn kept(&mut self) -> String {
+        // One may still be on its way to the disk. Its failure is not what ends the run.
+        drop(self.store.finish());
+        self.store.kept()
+    }
+}
