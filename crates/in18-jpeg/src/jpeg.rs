@@ -76,6 +76,7 @@ fn walk(bytes: &[u8], to_scan: bool) -> Result<Frame, Error> {
     let damaged = |reason: &str| Error::Damaged { format: FORMAT, reason: reason.to_owned() };
     let mut at = 2;
     let mut size = None;
+    let mut colours: &[u8] = &[];
     let mut adobe = false;
     loop {
         // As in libjpeg, bytes before a marker are skipped, and a marker may be preceded by any number of 0xff.
@@ -102,10 +103,14 @@ fn walk(bytes: &[u8], to_scan: bool) -> Result<Frame, Error> {
         match marker {
             // SOF0 … SOF15, without DHT (c4), JPG (c8) and DAC (cc), which share the range.
             0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                size = Some(frame_size(marker, segment.ok_or_else(truncated)?)?);
+                let segment = segment.ok_or_else(truncated)?;
+                size = Some(frame_size(marker, segment)?);
+                // A progressive frame has many scans by nature.
+                colours = if marker == 0xc2 { &[] } else { segment.get(6..).unwrap_or_default() };
             }
             0xda => {
                 let size = size.ok_or_else(|| damaged("a scan before the frame header"))?;
+                refuse_lone_scans(colours, segment.unwrap_or_default())?;
                 let sos = at;
                 return Ok(Frame { size, sos, adobe });
             }
@@ -118,6 +123,20 @@ fn walk(bytes: &[u8], to_scan: bool) -> Result<Frame, Error> {
         }
         at += length;
     }
+}
+
+/// Refuses a sequential image with a scan for each colour whose rows are subsampled: zune-jpeg 0.5.15 puts such rows in
+/// the wrong places without a word. `colours` are the frame's, three bytes each, `scan` is the first scan's segment.
+fn refuse_lone_scans(colours: &[u8], scan: &[u8]) -> Result<(), Error> {
+    let (colours, _) = colours.as_chunks::<3>();
+    let rows = |colour: &[u8; 3]| colour[1] & 0x0f;
+    let is_lone = scan.first().is_some_and(|&scanned| usize::from(scanned) < colours.len());
+    let is_subsampled = colours.iter().any(|colour| rows(colour) != rows(&colours[0]));
+    if is_lone && is_subsampled {
+        let got = "a scan for each colour with rows subsampled".to_owned();
+        return Err(Error::Unsupported { format: FORMAT, got });
+    }
+    Ok(())
 }
 
 /// The size in a start-of-frame segment: precision, height, width, components.
@@ -164,5 +183,45 @@ fn damaged(error: DecodeErrors) -> Error {
         format: FORMAT,
         // zune-jpeg's messages may hold line breaks and quotes of its own.
         reason: format!("{error:?}").replace(['\n', '"'], ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header of 8 x 8 pixels in three colours, whose first scan has `scanned` of them.
+    fn header_of(marker: u8, sampling: u8, scanned: u8) -> Vec<u8> {
+        let mut bytes = vec![0xff, 0xd8, 0xff, marker, 0, 17, 8, 0, 8, 0, 8, 3];
+        bytes.extend([1, sampling, 0, 2, 0x11, 1, 3, 0x11, 1]);
+        bytes.extend([0xff, 0xda, 0, 6 + 2 * scanned, scanned]);
+        bytes.extend((1..=scanned).flat_map(|colour| [colour, 0]));
+        bytes.extend([0, 63, 0]);
+        bytes
+    }
+
+    #[test]
+    fn a_scan_for_each_colour_is_refused_where_rows_are_subsampled() {
+        struct Case {
+            marker: u8,
+            sampling: u8,
+            scanned: u8,
+            refused: bool,
+        }
+        let cases = [
+            Case { marker: 0xc0, sampling: 0x22, scanned: 1, refused: true },
+            Case { marker: 0xc1, sampling: 0x12, scanned: 1, refused: true },
+            Case { marker: 0xc0, sampling: 0x22, scanned: 3, refused: false },
+            Case { marker: 0xc0, sampling: 0x21, scanned: 1, refused: false },
+            Case { marker: 0xc0, sampling: 0x11, scanned: 1, refused: false },
+            Case { marker: 0xc2, sampling: 0x22, scanned: 1, refused: false },
+        ];
+        for Case { marker, sampling, scanned, refused } in cases {
+            let got = scan(&header_of(marker, sampling, scanned)).map(|_| ());
+            assert_eq!(got.is_err(), refused, "{marker:x} {sampling:x} {scanned}: {got:?}");
+            if let Err(error) = got {
+                assert!(error.to_string().ends_with("a scan for each colour with rows subsampled"), "{error}");
+            }
+        }
     }
 }
