@@ -80,12 +80,6 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub logdir: Option<PathBuf>,
 
-    #[command(flatten)]
-    pub checkpoints: CheckpointArgs,
-
-    #[command(flatten)]
-    pub original: OriginalArgs,
-
     /// Type of activations: `auto` is bf16 where the CPU computes it natively, else fp32.
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
     pub precision: Precision,
@@ -105,6 +99,15 @@ pub struct TrainArgs {
     /// With --dry-run: plan for this many devices.
     #[arg(long, value_name = "W", requires = "dry_run", default_value = "1")]
     pub world: NonZeroUsize,
+
+    // Last, since their headings hold for whatever follows.
+    /// How the run is saved and continued.
+    #[command(flatten)]
+    pub checkpoints: CheckpointArgs,
+
+    /// What is accepted beside.
+    #[command(flatten)]
+    pub original: OriginalArgs,
 }
 
 /// How a run is saved and continued.
