@@ -18,18 +18,25 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/events").join(name)
 }
 
-/// `scripts/golden/events.py` had tensorboardX and TensorBoard's own writer (tensors, as TensorFlow 2) write the same run.
+/// `scripts/golden/events.py` had tensorboardX and TensorFlow, in both of its forms, write the same run of two devices.
 #[test]
 fn files_of_other_writers_give_the_same_table() {
-    let expected =
-        "epoch\thours\ttop1Accuracy\ttop5Accuracy\n1\t0.500000\t50.2500\t75.5000\n2\t1.000000\t75.7500\t93.2500\n";
-    for name in ["tensorboardx.tfevents", "tensors.tfevents"] {
-        let output = dawn(&["tsv"], &fixture(name)).success();
-        assert_eq!(stdout(&output), expected, "{name}");
-        let output = dawn(&["tsv", "--ignore-eval"], &fixture(name)).success();
-        assert!(stdout(&output).contains("2\t0.980000\t"), "{name}: {}", stdout(&output));
-        let output = dawn(&["lr"], &fixture(name)).success();
-        assert_eq!(stdout(&output), "{\"learning_rate\": 1.5, \"example\": 0},\n", "{name}");
+    let header = "epoch\thours\ttop1Accuracy\ttop5Accuracy\n";
+    for name in ["tensorboardx.tfevents", "tensorflow_v1.tfevents", "tensorflow_v2.tfevents"] {
+        let printed = |arguments: &[&str]| stdout(&dawn(arguments, &fixture(name)).success());
+        let table = "1\t0.500000\t50.5000\t75.2500\n2\t1.000000\t76.5000\t93.1250\n";
+        assert_eq!(printed(&["tsv"]), format!("{header}{table}"), "{name}");
+        let table = "1\t0.400000\t50.5000\t75.2500\n2\t0.800000\t76.5000\t93.1250\n";
+        assert_eq!(printed(&["tsv", "--ignore-eval"]), format!("{header}{table}"), "{name}");
+        for (curve, key, points) in [
+            ("lr", "learning_rate", &[("0.1", 0), ("0.25", 32), ("0.05", 64)][..]),
+            ("batch", "batch_size", &[("32", 0), ("24", 64)]),
+            ("size", "image_size", &[("128", 0), ("224", 64)]),
+        ] {
+            let lines: Vec<String> =
+                points.iter().map(|(value, step)| format!("{{\"{key}\": {value}, \"example\": {step}}},\n")).collect();
+            assert_eq!(printed(&[curve]), lines.concat(), "{name} {curve}");
+        }
     }
 }
 

@@ -152,7 +152,7 @@ pub struct DataChange {
 /// A training step. Loss and accuracies are means over the batches of all devices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
-    /// Counted from 0. Tag `epoch`.
+    /// Counted from 0.
     pub epoch: usize,
     /// Counted from 1 within the epoch.
     pub step: usize,

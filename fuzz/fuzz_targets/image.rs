@@ -1,0 +1,22 @@
+//! The front door of images: header, decode and resize of any bytes. Never panics; an image is as its header says.
+#![no_main]
+
+use in18_jpeg::{Crop, Decoder, Resizer, Rgb8Image, Size, header};
+use libfuzzer_sys::fuzz_target;
+
+/// Larger ones take the time of a thousand others.
+const MOST_PIXELS: u64 = 1 << 18;
+
+fuzz_target!(|bytes: &[u8]| {
+    let announced = header(bytes);
+    if announced.as_ref().is_ok_and(|size| size.pixels() > MOST_PIXELS) {
+        return;
+    }
+    let mut image = Rgb8Image::new();
+    if Decoder::new().decode(bytes, &mut image).is_ok() {
+        assert_eq!(announced, Ok(image.size()));
+        let out = Size::new(32, 32);
+        let mut pixels = vec![0; out.bytes()];
+        Resizer::new().resize(&image, Crop::whole(image.size()), out, &mut pixels).expect("a whole image is resized");
+    }
+});
