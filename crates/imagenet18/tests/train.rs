@@ -55,6 +55,8 @@ fn a_run_prints_the_table_and_leaves_its_files() {
     assert_eq!(images, [10, 10, 7, 10, 10, 7]);
     assert_eq!(of("epoch_end")[1]["images_seen"], 54);
 
+    let mode = |name: &str| fs::metadata(logdir.join(name)).unwrap().permissions();
+    assert_eq!(mode("model.safetensors"), mode("event.log"), "another may read the logs and not the network");
     let saved = fs::read(logdir.join("model.safetensors")).unwrap();
     let header = u64::from_le_bytes(saved[..8].try_into().unwrap()) as usize;
     let header: Value = serde_json::from_slice(&saved[8..8 + header]).unwrap();

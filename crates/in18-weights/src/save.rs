@@ -80,11 +80,14 @@ pub fn write_sealed(
     // One entry: the crate writes them in the order of a hash map, and the same network shall be the same file.
     let metadata = HashMap::from([(DESCRIPTION.to_owned(), Value::Object(description).to_string())]);
     replace(path, |temporary| {
+        // The crate makes files that only their owner may read; ours are as any other program's.
+        let permissions = File::create(temporary)?.metadata()?.permissions();
         safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|error| match error {
             SafeTensorError::IoError(cause) => cause,
             other => io::Error::other(other.to_string()),
         })?;
         let file = File::options().read(true).write(true).open(temporary)?;
+        file.set_permissions(permissions)?;
         checksum::seal(&file)?;
         file.sync_all()
     })
