@@ -44,7 +44,7 @@ impl Pipeline {
         self.file.clear();
         // A named pipe by an image's name would be waited for forever; a file is not touched by the flag.
         let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path);
-        opened.and_then(|mut file| file.read_to_end(&mut self.file)).map_err(|source| {
+        opened.and_then(regular).and_then(|mut file| file.read_to_end(&mut self.file)).map_err(|source| {
             let path = self.path.clone();
             match source.kind() {
                 io::ErrorKind::NotFound => LoadError::Vanished { path },
@@ -80,4 +80,9 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// Refuses what is no file: a pipe has no end that is worth waiting for, and a device may have none at all.
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("no regular file")) }
 }

@@ -293,4 +293,9 @@ fn a_pipe_by_an_images_name_is_not_waited_for() {
     let mut loader = Loader::new(Arc::clone(&set), 1, OnBadImage::Skip).unwrap();
     let (_, bad) = run_skipping(&mut loader, BatchPlan::validation(IMAGES, Share::ALL, 60, 32).unwrap());
     assert_eq!(bad, [[3]]);
+    // A device without an end must not fill the memory.
+    fs::remove_file(set.path(3)).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", set.path(3)).unwrap();
+    let (_, bad) = run_skipping(&mut loader, BatchPlan::validation(IMAGES, Share::ALL, 60, 32).unwrap());
+    assert_eq!(bad, [[3]]);
 }

@@ -56,7 +56,7 @@ pub struct TrainArgs {
     pub workers: Option<NonZeroUsize>,
 
     /// What happens at an image that cannot be loaded: `skip` names it and goes on, another taking its place in training
-    /// (up to 1 % of a set), `fail` ends the run.
+    /// (up to 1 % of a set, so none of fewer than 100), `fail` ends the run.
     #[arg(long, value_enum, default_value_t = OnBadImage::Skip)]
     pub on_bad_image: OnBadImage,
 
