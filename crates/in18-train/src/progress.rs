@@ -76,10 +76,12 @@ impl Progress {
         is_best
     }
 
-    /// Goes to the start of an epoch; what was trained of the one under way is not counted as any epoch's.
+    /// Goes to the start of an epoch; what was trained of the one under way is not counted as any epoch's, and records of
+    /// that epoch and later ones, which come again, are dropped.
     pub fn start_epoch(&mut self, epoch: usize) {
         self.epoch = epoch;
         self.step = 0;
+        self.epochs.retain(|record| record.epoch < epoch);
         self.training = Tally::default();
         self.train_seconds = 0.0;
         self.data_seconds = 0.0;
@@ -120,6 +122,8 @@ mod tests {
         assert_eq!(best, [false, false, true, false, false, true]);
         assert_eq!(progress.best, Some(Best { epoch: 5, top5: 94.0 }));
         assert_eq!((progress.epoch, progress.epochs.len()), (6, 6));
+        progress.start_epoch(4);
+        assert_eq!((progress.epoch, progress.epochs.len()), (4, 4));
     }
 
     #[test]

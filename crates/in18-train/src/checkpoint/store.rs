@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use in18_program::ModelState;
@@ -110,6 +110,7 @@ struct Job {
 
 /// The folder of the run under way.
 pub struct Store {
+    folder: PathBuf,
     jobs: Option<SyncSender<Job>>,
     results: Receiver<(Result<Written, TrainError>, ModelState)>,
     /// Buffers that wait for the next copy.
@@ -141,7 +142,7 @@ impl Store {
                 }
             })
             .map_err(|cause| write(&folder, cause))?;
-        Ok(Store { jobs: Some(jobs), results, spare: Vec::new(), thread: Some(thread), latest })
+        Ok(Store { folder, jobs: Some(jobs), results, spare: Vec::new(), thread: Some(thread), latest })
     }
 
     /// The last checkpoint that is whole, in words for a message.
@@ -162,14 +163,15 @@ impl Store {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// Has a checkpoint written, in its turn.
-    pub fn submit(&mut self, state: ModelState, about: About, is_best: bool) {
+    /// Has a checkpoint written, in its turn; waits while one is being written and another waits.
+    ///
+    /// # Errors
+    /// [`TrainError::Write`] if the thread has ended: no run goes on that cannot be saved.
+    pub fn submit(&mut self, state: ModelState, about: About, is_best: bool) -> Result<(), TrainError> {
         let job = Job { state, about: Box::new(about), is_best };
-        let Some(jobs) = &self.jobs else { return };
-        if let Err(TrySendError::Full(job)) = jobs.try_send(job) {
-            // The thread only ends with the store.
-            let _ = jobs.send(job);
-        }
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        let ended = || io::Error::other("the thread that writes checkpoints has ended");
+        sent.then_some(()).ok_or_else(|| TrainError::Write { path: self.folder.clone(), cause: ended() })
     }
 
     /// What has been written since the last call.

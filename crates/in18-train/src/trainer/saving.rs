@@ -76,7 +76,7 @@ impl Trainer<'_> {
         let Saving { network, identity, .. } = &self.saving;
         let about =
             About::new(identity.clone(), &network.arch, &network.classes, point.progress.clone(), point.marks.clone());
-        self.store.submit(state, about, is_best);
+        self.store.submit(state, about, is_best)?;
         self.saved_at = self.clock.seconds();
         Ok(())
     }
