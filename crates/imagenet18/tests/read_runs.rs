@@ -22,6 +22,7 @@ fn events() -> Vec<Event> {
         images_train: 64,
         images_val: 40,
         epoch_cost: vec![],
+        plan: vec![],
     };
     let data = DataChange {
         epoch: 0,
@@ -70,6 +71,7 @@ fn events() -> Vec<Event> {
             data_seconds: 0.0,
             eval_seconds: 0.5,
             images_per_s: 64.0,
+            skipped: 0,
         })
     };
     let end = RunEnd {

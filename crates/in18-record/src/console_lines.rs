@@ -58,6 +58,7 @@ pub fn lasting_line(event: &Event) -> Option<String> {
         Event::Saved { what, path } => format!("Saved {what}: {path}"),
         Event::Note { text } => text.clone(),
         Event::Warning { text } => format!("Warning: {text}"),
+        Event::Stopped { reason } => format!("The run ends here: {reason}"),
         Event::RunEnd(run) => text::run_end(run),
         // The rate moves with every step, and checkpoints come and go; the logs have them.
         Event::RateChange { .. } | Event::Checkpoint { .. } | Event::Step(_) | Event::EvalStep(_) => return None,

@@ -90,7 +90,12 @@ pub enum Event {
         /// One line.
         text: String,
     },
-    /// The run is over.
+    /// The run ends before its plan does.
+    Stopped {
+        /// Why, in one line.
+        reason: String,
+    },
+    /// The run is over, as planned.
     RunEnd(RunEnd),
 }
 
@@ -125,6 +130,9 @@ pub struct RunStart {
     /// pixels will do). The time left is reckoned from it; empty: from the epochs' count.
     #[serde(skip)]
     pub epoch_cost: Vec<f64>,
+    /// What is to be read from when on, in order: the plan's part that no later event tells before its time has come.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<DataChange>,
 }
 
 /// What an epoch and those after it read.
@@ -311,6 +319,9 @@ pub struct EpochRecord {
     /// Training images of all devices over [`EpochRecord::train_seconds`].
     #[serde(deserialize_with = "number")]
     pub images_per_s: f64,
+    /// Images of the run so far that could not be loaded, each counted once.
+    #[serde(default)]
+    pub skipped: u64,
 }
 
 /// A run's totals.

@@ -55,6 +55,7 @@ pub(crate) fn run_start() -> RunStart {
         images_train: 96,
         images_val: 40,
         epoch_cost: vec![1.0, 2.0],
+        plan: vec![],
     }
 }
 
@@ -103,6 +104,7 @@ pub(crate) fn epoch(epoch: usize) -> EpochRecord {
         data_seconds: 0.024,
         eval_seconds: 1.5,
         images_per_s: 32.0,
+        skipped: 0,
     }
 }
 

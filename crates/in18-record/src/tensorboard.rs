@@ -176,7 +176,7 @@ impl Sink for TensorBoard {
                 if self.due.is_due(event) { self.step(stamp, step) } else { Ok(()) }
             }
             Event::EpochEnd(epoch) => self.epoch(stamp, epoch),
-            Event::RunEnd(_) | Event::Warning { .. } => self.flush(),
+            Event::RunEnd(_) | Event::Warning { .. } | Event::Stopped { .. } => self.flush(),
             _ => Ok(()),
         }
     }

@@ -23,6 +23,7 @@ pub(crate) fn event_lines(event: &Event) -> Option<String> {
             format!("~~{}\t{:.5}\t\t{:.3}\t\t{:.3}", epoch.epoch, epoch.hours, epoch.top1, epoch.top5)
         }
         Event::Warning { text } => format!("Warning: {text}"),
+        Event::Stopped { reason } => format!("The run ends here: {reason}"),
         // A continued run's log reads as if nothing had happened.
         Event::Resumed { .. } | Event::Checkpoint { .. } => return None,
         Event::Step(_) | Event::EvalStep(_) | Event::Saved { .. } | Event::Note { .. } | Event::RunEnd(_) => {

@@ -96,6 +96,12 @@ fn heading(run: &Run, state: State) -> String {
     for (epoch, step) in &run.resumed {
         let _ = writeln!(out, "<p class=\"note\">Continued in epoch {} after step {step}.</p>", epoch + 1);
     }
+    if let Some(reason) = &run.stopped {
+        let _ = writeln!(out, "<p class=\"warning\"><b>The run ended here</b> {}</p>", escape(reason));
+    }
+    if let Some(skipped) = run.epochs.last().map(|epoch| epoch.skipped).filter(|&skipped| skipped > 0) {
+        let _ = writeln!(out, "<p class=\"note\">Images that could not be loaded: {}.</p>", count(skipped));
+    }
     if let Some(warning) = run.warnings.last() {
         let others = match run.warnings.len() - 1 {
             0 => String::new(),

@@ -2,9 +2,6 @@
 
 use in18_record::{DataChange, EpochRecord, Event, RunEnd, RunStart, Stamp};
 
-/// How a run's last warning begins when the trainer gave up; the reason follows (`in18-train`'s `Trainer::run`).
-const GAVE_UP: &str = "The run ends here:";
-
 /// How a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -12,7 +9,7 @@ pub enum State {
     Done,
     /// Its loss is not a number any more.
     Diverged,
-    /// The trainer gave up and said why in a warning.
+    /// It ended before its plan did, and said why.
     Stopped,
     /// It has not ended, and wrote something lately.
     Running,
@@ -79,8 +76,8 @@ pub struct Run {
     pub resumed: Vec<(usize, usize)>,
     /// All warnings.
     pub warnings: Vec<String>,
-    /// Whether the trainer gave up.
-    pub stopped: bool,
+    /// Why it ended before its plan did.
+    pub stopped: Option<String>,
     /// Totals.
     pub end: Option<RunEnd>,
     /// The first and the latest event's time.
@@ -102,7 +99,7 @@ impl Run {
     pub fn add(&mut self, stamp: Stamp, event: &Event) {
         self.span = Some((self.span.map_or(stamp, |(first, _)| first), stamp));
         if matches!(event, Event::RunStart(_) | Event::Resumed { .. } | Event::Step(_)) {
-            self.stopped = false;
+            self.stopped = None;
         }
         match event {
             Event::RunStart(start) => self.start = Some(start.clone()),
@@ -122,10 +119,8 @@ impl Run {
             }),
             Event::EpochEnd(epoch) => self.epochs.push(epoch.clone()),
             Event::Resumed { epoch, step, .. } => self.resumed.push((*epoch, *step)),
-            Event::Warning { text } => {
-                self.stopped |= text.starts_with(GAVE_UP);
-                self.warnings.push(text.clone());
-            }
+            Event::Warning { text } => self.warnings.push(text.clone()),
+            Event::Stopped { reason } => self.stopped = Some(reason.clone()),
             Event::RunEnd(end) => self.end = Some(end.clone()),
             _ => {}
         }
@@ -138,7 +133,7 @@ impl Run {
             State::Diverged
         } else if self.end.is_some() {
             State::Done
-        } else if self.stopped {
+        } else if self.stopped.is_some() {
             State::Stopped
         } else if self.span.is_some_and(|(_, last)| now - last.unix <= silence) {
             State::Running
@@ -193,16 +188,19 @@ impl Run {
         self.start.as_ref().map_or(seen, |start| start.epochs.max(seen))
     }
 
-    /// The phases so far. The last one is taken to last until the end: what is planned later is not in the log.
+    /// The phases: those that have begun, then those that are planned. The last one lasts until the end.
     #[must_use]
     pub fn phases(&self) -> Vec<Phase> {
-        let ends = self.data.iter().skip(1).map(|data| data.epoch).chain([self.planned_epochs()]);
-        let phase = |(data, until): (&DataChange, usize)| Phase {
-            data: data.clone(),
+        let begun = self.data.last().map_or(0, |data| data.epoch + 1);
+        let planned = self.start.iter().flat_map(|start| &start.plan).filter(|data| data.epoch >= begun);
+        let data: Vec<&DataChange> = self.data.iter().chain(planned).collect();
+        let ends = data.iter().skip(1).map(|data| data.epoch).chain([self.planned_epochs()]);
+        let phase = |(data, until): (&&DataChange, usize)| Phase {
+            data: (*data).clone(),
             until: until.max(data.epoch),
             rates: self.rates(data.epoch, until),
         };
-        self.data.iter().zip(ends).map(phase).collect()
+        data.iter().zip(ends).map(phase).collect()
     }
 
     fn rates(&self, from: usize, until: usize) -> Option<[f64; 3]> {

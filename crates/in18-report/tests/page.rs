@@ -25,6 +25,7 @@ fn start(epochs: usize) -> Event {
         images_train: 1_281_167,
         images_val: 50_000,
         epoch_cost: vec![],
+        plan: vec![],
     })
 }
 
@@ -79,6 +80,7 @@ fn epoch(epoch: usize, top1: f64) -> Event {
         data_seconds: 2.0,
         eval_seconds: 10.0,
         images_per_s: 321.0,
+        skipped: 0,
     })
 }
 
@@ -195,7 +197,7 @@ fn runs_without_an_end_say_how_they_stand() {
     }
     let begun = || vec![start(2), data(0, 128, "train"), step(0, 1, 2, 3.0)];
     let with = |more: Vec<Event>| begun().into_iter().chain(more).collect();
-    let gave_up = || Event::Warning { text: "The run ends here: the training loss became NaN".into() };
+    let gave_up = || Event::Stopped { reason: "the training loss became NaN".into() };
     let resumed = || Event::Resumed { epoch: 0, step: 1, images_seen: 32, from: "c".into() };
     for Case { name, events, now, want } in [
         Case { name: "empty", events: vec![], now: STAMP, want: State::Interrupted },
@@ -212,9 +214,7 @@ fn runs_without_an_end_say_how_they_stand() {
         let words = want.words();
         let html = page(std::slice::from_ref(&run), None, now);
         assert!(html.contains(&words[1..]), "{name}: {words}");
-        if !run.warnings.is_empty() {
-            assert!(html.contains("the training loss became"), "{name}");
-        }
+        assert_eq!(html.contains("the training loss became"), want == State::Stopped, "{name}");
     }
 }
 
@@ -235,6 +235,34 @@ fn phases_hold_until_the_next() {
         phases.iter().map(|phase| (phase.data.epoch, phase.until, phase.data.size, phase.data.batch)).collect();
     assert_eq!(seen, [(0, 2, 128, 32), (2, 5, 128, 16), (5, 9, 160, 32)]);
     assert_eq!(phases[2].rates, Some([5.1, 5.1, 5.1]));
+}
+
+#[test]
+fn phases_that_have_not_begun_are_those_planned() {
+    let change = |epoch, size, batch| match data(epoch, size, "a") {
+        Event::DataChange(data) => DataChange { batch, ..data },
+        _ => unreachable!(),
+    };
+    let Event::RunStart(start) = start(9) else { unreachable!() };
+    let plan = vec![change(0, 128, 32), change(2, 160, 32), change(5, 160, 16)];
+    let mut events = vec![Event::RunStart(RunStart { plan, ..start }), data(0, 128, "a")];
+    let seen = |events: &[Event]| -> Vec<_> {
+        let phases = run("a", events.to_vec()).phases();
+        phases.iter().map(|phase| (phase.data.epoch, phase.until, phase.data.size, phase.data.batch)).collect()
+    };
+    let whole = [(0, 2, 128, 32), (2, 5, 160, 32), (5, 9, 160, 16)];
+    assert_eq!(seen(&events), whole);
+    events.push(data(2, 160, "a"));
+    assert_eq!(seen(&events), whole);
+    events.push(Event::BatchChange { epoch: 5, batch: 16 });
+    assert_eq!(seen(&events), whole);
+}
+
+#[test]
+fn images_that_could_not_be_loaded_are_counted() {
+    let Event::EpochEnd(last) = epoch(0, 1.0) else { unreachable!() };
+    let events = vec![start(1), data(0, 32, "t"), Event::EpochEnd(EpochRecord { skipped: 1234, ..last }), end()];
+    assert!(checked(&[run("a", events)], None).contains("Images that could not be loaded: 1,234."));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use in18_dataset::{DataRoot, ImageSet, check_same_classes};
 use in18_loader::Size;
-use in18_recipe::Phases;
+use in18_recipe::{EpochPlan, Phases};
+use in18_record::DataChange;
 
 use crate::error::TrainError;
 
@@ -71,6 +72,20 @@ impl Data {
     /// A validation set, by a suffix that the phases name.
     pub fn validation(&self, suffix: &str) -> &Arc<ImageSet> {
         &self.validation[suffix]
+    }
+
+    /// What `epoch` and those after it read, as the logs tell it.
+    pub fn change(&self, epoch: &EpochPlan) -> DataChange {
+        DataChange {
+            epoch: epoch.epoch,
+            size: epoch.size,
+            batch: epoch.batch,
+            val_batch: epoch.val_batch,
+            train_dir: self.train(&epoch.train_dir).root().display().to_string(),
+            val_dir: self.validation(&epoch.val_dir).root().display().to_string(),
+            min_scale: epoch.min_scale,
+            rect_val: epoch.rect_val,
+        }
     }
 
     /// Widths and heights of a validation set's images, from their headers, and why some have none: the image and the

@@ -108,6 +108,7 @@ mod tests {
             data_seconds: 0.0,
             eval_seconds: 1.0,
             images_per_s: 1.0,
+            skipped: 0,
         }
     }
 

@@ -9,7 +9,7 @@ use in18_loader::{Augmentation, BadImage, Batch, BatchPlan, Loader, OnBadImage, 
 use in18_optim::{Parameter, Sgd};
 use in18_program::{Metrics, Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
-use in18_record::{DataChange, EpochRecord, EvalRecord, Event, Recorder, RunEnd, RunStart, StepRecord};
+use in18_record::{EpochRecord, EvalRecord, Event, Recorder, RunEnd, RunStart, StepRecord};
 use in18_weights::save_parameters;
 
 use crate::checkpoint::{Store, Tables};
@@ -123,7 +123,7 @@ impl<'a> Trainer<'a> {
         }
         let outcome = self.epochs().and_then(|()| self.finish(parameters));
         if let Err(error) = &outcome {
-            self.record(Event::Warning { text: format!("The run ends here: {error}") });
+            self.record(Event::Stopped { reason: error.to_string() });
         }
         outcome
     }
@@ -175,16 +175,7 @@ impl<'a> Trainer<'a> {
         let train = Arc::clone(self.data.train(&epoch.train_dir));
         let validation = Arc::clone(self.data.validation(&epoch.val_dir));
         if is_news {
-            self.record(Event::DataChange(DataChange {
-                epoch: epoch.epoch,
-                size: epoch.size,
-                batch: epoch.batch,
-                val_batch: epoch.val_batch,
-                train_dir: train.root().display().to_string(),
-                val_dir: validation.root().display().to_string(),
-                min_scale: epoch.min_scale,
-                rect_val: epoch.rect_val,
-            }));
+            self.record(Event::DataChange(self.data.change(epoch)));
         }
         // What can fail fails now and not after an epoch of training: memory, image headers, sizes.
         self.model.prepare(Mode::Training, Size { batch: epoch.batch, height: epoch.size, width: epoch.size })?;
@@ -218,12 +209,15 @@ impl<'a> Trainer<'a> {
             data_seconds,
             eval_seconds,
             images_per_s: training.images as f64 / train_seconds,
+            skipped: self.progress.skipped.count() as u64,
         };
         self.record(Event::EpochEnd(record.clone()));
         let is_best = self.progress.finish_epoch(record, self.saving.checkpoints.best_top5);
         let point = self.point();
         self.save(&point, is_best)?;
-        self.attend(&point)
+        // Whatever was asked for until now has been done with it.
+        self.saving.signals.saving();
+        self.stop_if_asked(&point)
     }
 
     /// The training half of an epoch, or what is left of it.
