@@ -39,6 +39,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// An image that was listed and is gone.
+    #[error("{path}: expected to read an image, got nothing there: it has vanished since the images were listed")]
+    Vanished {
+        /// The file.
+        path: PathBuf,
+    },
     /// A folder without class folders.
     #[error(
         "{path}: expected a folder for each class, got {got}: put the images of each class into a folder of its own"

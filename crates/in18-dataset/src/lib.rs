@@ -9,9 +9,11 @@
 mod error;
 mod fingerprint;
 mod folders;
+mod open;
 mod root;
 mod sizes;
 
 pub use error::Error;
 pub use folders::ImageSet;
+pub use open::open_image;
 pub use root::{DataRoot, check_same_classes};

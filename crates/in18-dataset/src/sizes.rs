@@ -1,9 +1,7 @@
 //! Widths and heights of a set's images, from their headers: what rectangular validation sorts by.
 
-use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +9,7 @@ use in18_jpeg::Size;
 
 use crate::error::Error;
 use crate::folders::ImageSet;
+use crate::open::open_image;
 
 /// Most headers end within so many bytes; where one does not, twice as much is read, until it does.
 const FIRST_READ: u64 = 4096;
@@ -20,7 +19,7 @@ const CHUNK: usize = 64;
 
 impl ImageSet {
     /// The size of every image, by number, reading only the start of each file on `threads` threads; an
-    /// [`Error::Unreadable`] or [`Error::Image`] where it cannot be told.
+    /// [`Error::Vanished`], [`Error::Unreadable`] or [`Error::Image`] where it cannot be told.
     pub fn sizes(&self, threads: NonZeroUsize) -> Vec<Result<Size, Error>> {
         let next = AtomicUsize::new(0);
         let chunks = self.len().div_ceil(CHUNK);
@@ -63,10 +62,11 @@ struct HeaderReader {
 impl HeaderReader {
     fn size(&mut self, set: &ImageSet, image: usize) -> Result<Size, Error> {
         set.path_into(image, &mut self.path);
-        let unreadable = |path: &PathBuf, source| Error::Unreadable { path: path.clone(), source };
-        // A named pipe by an image's name would be waited for forever; a file is not touched by the flag.
-        let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path);
-        let mut file = opened.map_err(|e| unreadable(&self.path, e))?;
+        let unreadable = |path: &PathBuf, source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => Error::Vanished { path: path.clone() },
+            _ => Error::Unreadable { path: path.clone(), source },
+        };
+        let mut file = open_image(&self.path).map_err(|e| unreadable(&self.path, e))?;
         self.bytes.clear();
         let mut more = FIRST_READ;
         loop {

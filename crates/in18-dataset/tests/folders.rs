@@ -197,6 +197,9 @@ fn sizes_come_from_headers_in_order() {
     }
     fs::write(dir.path().join("c2/120"), b"GIF89a").unwrap();
     fs::write(dir.path().join("c1/070"), &jpeg_header(3, 3, 9000)[..8000]).unwrap();
+    fs::remove_file(dir.path().join("c0/007")).unwrap();
+    fs::remove_file(dir.path().join("c0/009")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", dir.path().join("c0/009")).unwrap();
     let sizes = set.sizes(NonZeroUsize::new(3).unwrap());
     let bad: Vec<(usize, String)> = sizes
         .iter()
@@ -204,8 +207,10 @@ fn sizes_come_from_headers_in_order() {
         .filter_map(|(image, size)| Some((image, message(size.as_ref().err()?, dir.path()))))
         .collect();
     let says = [
+        "DIR/c0/007: expected to read an image, got nothing there: it has vanished since the images were listed",
+        "DIR/c0/009: expected to read it, got: no regular file",
         "DIR/c1/070: expected a whole JPEG image, got one cut short after 8000 bytes",
         "DIR/c2/120: expected a JPEG or PNG image, got a GIF",
     ];
-    assert_eq!(bad, [(70, says[0].to_owned()), (120, says[1].to_owned())]);
+    assert_eq!(bad, [7, 9, 70, 120].into_iter().zip(says.map(str::to_owned)).collect::<Vec<_>>());
 }

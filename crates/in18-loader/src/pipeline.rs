@@ -1,11 +1,9 @@
 //! One image from its file to its place in a batch.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use in18_dataset::ImageSet;
+use in18_dataset::{ImageSet, open_image};
 use in18_jpeg::{Crop, Decoder, Resizer, Rgb8Image, Size, center_crop, flip_horizontal};
 
 use crate::crop::FlipAndCrop;
@@ -42,9 +40,7 @@ impl Pipeline {
     ) -> Result<(), LoadError> {
         set.path_into(image as usize, &mut self.path);
         self.file.clear();
-        // A named pipe by an image's name would be waited for forever; a file is not touched by the flag.
-        let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path);
-        opened.and_then(regular).and_then(|mut file| file.read_to_end(&mut self.file)).map_err(|source| {
+        open_image(&self.path).and_then(|mut file| file.read_to_end(&mut self.file)).map_err(|source| {
             let path = self.path.clone();
             match source.kind() {
                 io::ErrorKind::NotFound => LoadError::Vanished { path },
@@ -80,9 +76,4 @@ impl Pipeline {
         }
         Ok(())
     }
-}
-
-/// Refuses what is no file: a pipe has no end that is worth waiting for, and a device may have none at all.
-fn regular(file: File) -> io::Result<File> {
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("no regular file")) }
 }

@@ -185,6 +185,24 @@ fn a_bad_image_ends_the_epoch_by_name() {
             spoil: |path| fs::remove_file(path).unwrap(),
             expected: "expected to read an image, got nothing there: it has vanished since the images were listed",
         },
+        Case {
+            name: "a folder in its place",
+            spoil: |path| {
+                fs::remove_file(path).unwrap();
+                fs::create_dir(path).unwrap();
+            },
+            expected: "expected to read an image, got: no regular file",
+        },
+        Case {
+            name: "a header of 65535 x 65535 pixels",
+            spoil: |path| {
+                let mut bytes = fs::read(path).unwrap();
+                let frame = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+                bytes[frame + 5..frame + 9].fill(0xff);
+                fs::write(path, bytes).unwrap();
+            },
+            expected: "expected at most 178956970 pixels, got an image of 65535 x 65535",
+        },
     ];
     for case in cases {
         let (_dir, set) = photos();
