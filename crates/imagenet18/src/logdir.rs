@@ -71,8 +71,8 @@ impl Logdir {
     /// Whether a checkpoint is of the run in this folder.
     pub fn holds(&self, checkpoint: &Path) -> bool {
         let real = |path: &Path| fs::canonicalize(path).ok();
-        let folder = checkpoint.parent().and_then(real);
-        folder.is_some() && folder == real(&self.checkpoints())
+        let same = |one: Option<PathBuf>, other: &Path| one.is_some() && one == real(other);
+        same(checkpoint.parent().and_then(real), &self.checkpoints()) || same(real(checkpoint), &self.best())
     }
 
     /// The folder.

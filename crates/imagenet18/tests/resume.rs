@@ -199,10 +199,30 @@ fn signals_save_a_checkpoint_and_end_or_go_on() {
     }
 }
 
+/// The first SIGINT waits for the step to end, which takes seconds here; the second does not.
+#[test]
+fn a_second_interrupt_ends_a_run_at_once() {
+    let runs = Runs::new();
+    let slow = "[{'ep':0,'sz':128,'bs':45},{'ep':(0,3),'lr':(0.02,0.05)}]";
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet18"));
+    command.arg("train").arg(runs.folder.path().join("photos")).arg("--logdir").arg(runs.logdir("slow"));
+    command.args(["--arch", "resnet50", "--threads", "1", "-p", "1", "--phases", slow]).stderr(Stdio::piped());
+    let run = command.spawn().unwrap();
+    wait_for_steps(&runs.logdir("slow"), 1);
+    for _ in 0..2 {
+        assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
+        // Two signals at once count as one.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(String::from_utf8(output.stderr).unwrap().matches("error: ").count(), 0, "it ended by its own doing");
+}
+
 /// Until so many steps are in the log.
 fn wait_for_steps(logdir: &Path, steps: usize) {
     let log = logdir.join("verbose.log");
-    for _ in 0..3000 {
+    for _ in 0..30_000 {
         let text = fs::read_to_string(&log).unwrap_or_default();
         if text.lines().filter(|line| line.starts_with("Epoch: ")).count() >= steps {
             return;
@@ -300,25 +320,88 @@ fn the_best_epoch_is_kept_under_its_own_name() {
     assert!(log.contains("Continued at epoch 1 after step 0"), "{log}");
     let parameters = |name: &str| fs::read(runs.logdir(name).join("model.safetensors")).unwrap();
     assert!(parameters("run") == parameters("from"), "a run in another folder ends otherwise");
+    // In the run's own folder the run is taken back to there.
+    runs.done("run", &["--keep", "1", "--resume", runs.logdir("run").join("model_best.safetensors").to_str().unwrap()]);
+    runs.done("whole", &[]);
+    runs.same("whole", "run");
+}
+
+#[test]
+fn the_best_epoch_of_an_abandoned_future_is_set_aside() {
+    let runs = Runs::new();
+    runs.done("run", &["--keep", "9"]);
+    let best = runs.logdir("run").join("model_best.safetensors");
+    let checkpoints = runs.checkpoints("run");
+    fs::copy(&checkpoints[3], &best).unwrap();
+    runs.done("run", &["--keep", "9", "--resume", checkpoints[1].to_str().unwrap()]);
+    assert!(!best.exists(), "the best of epochs that were trained anew");
+    assert!(best.with_extension("safetensors.abandoned").exists());
+}
+
+/// A file system of its own in memory, for as long as this lives.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// Nothing where mounting is not permitted.
+    fn mount(folder: PathBuf, options: &str) -> Option<Self> {
+        fs::create_dir(&folder).unwrap();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&folder).output();
+        if !mount.is_ok_and(|mount| mount.status.success()) {
+            eprintln!("skipped: mounting a disk is not permitted here");
+            return None;
+        }
+        Some(Disk(folder))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        assert!(Command::new("umount").arg(&self.0).status().unwrap().success());
+    }
 }
 
 /// A disk of one megabyte takes the logs and no checkpoint.
 #[test]
 fn a_full_disk_ends_a_run_with_the_name_of_the_file() {
     let runs = Runs::new();
-    let disk = runs.logdir("disk");
-    fs::create_dir(&disk).unwrap();
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&disk).output();
-    if !mount.is_ok_and(|mount| mount.status.success()) {
-        eprintln!("skipped: mounting a small disk is not permitted here");
-        return;
-    }
+    let Some(disk) = Disk::mount(runs.logdir("disk"), "size=1m") else { return };
     let (code, line) = runs.fails("disk", &[]);
-    let left = fs::read_dir(disk.join("checkpoints")).unwrap().count();
-    assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+    let left = fs::read_dir(disk.0.join("checkpoints")).unwrap().count();
     assert_eq!(code, 5, "{line}");
     assert!(line.contains(".safetensors") && line.contains("No space left") && line.contains("--logdir"), "{line}");
     assert_eq!(left, 0, "half a file was left");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named_before_anything_is_trained() {
+    let runs = Runs::new();
+    let Some(_disk) = Disk::mount(runs.logdir("disk"), "ro") else { return };
+    let (code, line) = runs.fails("disk", &[]);
+    assert_eq!(code, 5, "{line}");
+    assert!(line.contains("disk/.lock") && line.contains("Read-only") && line.contains("--logdir"), "{line}");
+}
+
+#[test]
+fn logs_that_cannot_be_written_do_not_end_a_run() {
+    let runs = Runs::new();
+    runs.done("whole", &[]);
+    let logdir = runs.logdir("run");
+    fs::create_dir(&logdir).unwrap();
+    for log in ["verbose.log", "debug.log", "metrics.jsonl"] {
+        std::os::unix::fs::symlink("/dev/full", logdir.join(log)).unwrap();
+    }
+    let stderr = runs.done("run", &[]);
+    for log in ["verbose.log", "debug.log", "metrics.jsonl"] {
+        let told = |text: &str| {
+            text.lines()
+                .filter(|line| line.starts_with("Warning: ") && line.contains(log) && line.contains("No space left"))
+                .count()
+        };
+        assert_eq!(told(&stderr), 1, "{stderr}");
+        assert_eq!(told(&fs::read_to_string(logdir.join("event.log")).unwrap()), 1);
+    }
+    let parameters = |name: &str| fs::read(runs.logdir(name).join("model.safetensors")).unwrap();
+    assert!(parameters("run") == parameters("whole"), "the run ends otherwise");
 }
 
 #[test]

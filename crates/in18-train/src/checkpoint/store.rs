@@ -121,7 +121,7 @@ pub struct Store {
 
 impl Store {
     /// Opens the folder for a run that has done `steps` steps: whatever is not whole is removed, and checkpoints of
-    /// later steps are set aside.
+    /// later steps, the best epoch's among them, are set aside.
     ///
     /// # Errors
     /// [`TrainError::Write`].
@@ -129,6 +129,9 @@ impl Store {
         let folder = options.folder.clone();
         let write = |path: &Path, cause| TrainError::Write { path: path.to_owned(), cause };
         let latest = prepare(&folder, steps).map_err(|cause| write(&folder, cause))?;
+        if Checkpoint::read(&options.best, &tables).is_ok_and(|best| best.about.progress.steps > steps) {
+            set_aside(&options.best).map_err(|cause| write(&options.best, cause))?;
+        }
         // One job waits at most: whoever is faster than the disk waits for it, instead of filling memory.
         let (jobs, taken) = sync_channel::<Job>(1);
         let (done, results) = channel();
@@ -222,11 +225,16 @@ fn prepare(folder: &Path, steps: u64) -> io::Result<Option<PathBuf>> {
     let (kept, later): (Vec<_>, Vec<_>) =
         list(folder)?.into_iter().partition(|path| path.file_name().is_some_and(|own| own <= OsStr::new(&name(steps))));
     for path in later {
-        let mut aside = path.clone().into_os_string();
-        aside.push(ABANDONED);
-        fs::rename(path, aside)?;
+        set_aside(&path)?;
     }
     Ok(kept.into_iter().next_back())
+}
+
+/// Takes a checkpoint out of the run, and keeps its file.
+fn set_aside(path: &Path) -> io::Result<()> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(ABANDONED);
+    fs::rename(path, aside)
 }
 
 fn write_job(

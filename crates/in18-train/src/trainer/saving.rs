@@ -41,12 +41,17 @@ impl Trainer<'_> {
     /// Does what the system and the clock ask for; `point` is where the run would go on from.
     pub(super) fn attend(&mut self, point: &Point) -> Result<(), TrainError> {
         self.take_in_written()?;
-        let stopped_by = self.saving.signals.stopped_by();
         if self.is_asked() {
             self.saving.signals.saving();
             self.save(point, false)?;
+            return self.stop_if_asked(point);
         }
-        let Some(signal) = stopped_by else { return Ok(()) };
+        Ok(())
+    }
+
+    /// Ends the run if a signal has come that says so; `point` is the last that was saved.
+    pub(super) fn stop_if_asked(&mut self, point: &Point) -> Result<(), TrainError> {
+        let Some(signal) = self.saving.signals.stopped_by() else { return Ok(()) };
         for written in self.store.finish() {
             self.checkpoint_written(written)?;
         }
