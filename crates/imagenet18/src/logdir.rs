@@ -63,6 +63,16 @@ impl Logdir {
         .into()
     }
 
+    /// Refuses a folder without a run in which TensorBoard's files are those of something else: a run that begins
+    /// removes what an earlier beginning of its own has left.
+    pub fn refuse_foreign_events(&self) -> Result<()> {
+        let events = in18_events::list(&self.path).unwrap_or_default();
+        let Some(events) = events.first().filter(|_| !self.holds_a_run()) else { return Ok(()) };
+        let (path, events) = (self.path.display(), events.display());
+        Err(Usage(format!("--logdir {path}: expected an empty or new folder, got one with {events}: name another"))
+            .into())
+    }
+
     /// Whether a run has begun here.
     pub fn holds_a_run(&self) -> bool {
         self.event_log().exists()

@@ -156,22 +156,29 @@ fn each_mistake_is_one_line_and_a_code() {
 }
 
 #[test]
-fn a_logdir_that_holds_a_run_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("photos");
-    good(&data);
-    fs::write(folder.path().join("event.log"), "precious").unwrap();
-    let output = Command::cargo_bin("imagenet18")
-        .unwrap()
-        .arg("train")
-        .arg(&data)
-        .args(["--arch", "resnet18", "--phases", PHASES, "--logdir"])
-        .arg(folder.path())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("holds a run"));
-    assert_eq!(fs::read_to_string(folder.path().join("event.log")).unwrap(), "precious");
+fn a_logdir_that_holds_something_else_is_left_alone() {
+    let mine = "events.out.tfevents.1770091506.host.mine";
+    for (file, resume, says) in
+        [("event.log", &[][..], "holds a run"), (mine, &[][..], mine), (mine, &["--resume", "auto"][..], mine)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("photos");
+        good(&data);
+        fs::write(folder.path().join(file), "precious").unwrap();
+        let output = Command::cargo_bin("imagenet18")
+            .unwrap()
+            .arg("train")
+            .arg(&data)
+            .args(["--arch", "resnet18", "--phases", PHASES, "--logdir"])
+            .arg(folder.path())
+            .args(resume)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.starts_with("error: --logdir ") && stderr.contains(says), "{stderr}");
+        assert_eq!(fs::read_to_string(folder.path().join(file)).unwrap(), "precious");
+    }
 }
 
 #[test]

@@ -148,6 +148,9 @@ impl Run {
         let from = checkpoint.as_ref().map(|checkpoint| checkpoint.path.display().to_string());
         // The logs of the checkpoint's own run go on; another folder's begin.
         let marks = checkpoint.filter(|own| logdir.holds(&own.path)).map(|own| own.about.marks);
+        if marks.is_none() {
+            logdir.refuse_foreign_events()?;
+        }
         if marks.is_none() && logdir.holds_a_run() {
             if self.checkpoints.resume != Some(Resume::Auto) {
                 return Err(logdir.is_taken());
