@@ -61,7 +61,9 @@ pub fn lasting_line(event: &Event) -> Option<String> {
         Event::Stopped { reason } => format!("The run ends here: {reason}"),
         Event::RunEnd(run) => text::run_end(run),
         // The rate moves with every step, and checkpoints come and go; the logs have them.
-        Event::RateChange { .. } | Event::Checkpoint { .. } | Event::Step(_) | Event::EvalStep(_) => return None,
+        Event::RateChange { .. } | Event::Checkpoint { .. } | Event::Step(_) | Event::EvalStep(_) | Event::Unknown => {
+            return None;
+        }
     })
 }
 

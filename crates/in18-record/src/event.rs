@@ -97,6 +97,9 @@ pub enum Event {
     },
     /// The run is over, as planned.
     RunEnd(RunEnd),
+    /// What a later version wrote, when it is read; nothing that happens.
+    #[serde(other, skip_serializing)]
+    Unknown,
 }
 
 /// What is trained, on what, by what.

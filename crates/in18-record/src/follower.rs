@@ -10,23 +10,6 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// The names of the events that are read, as [`Jsonl`](crate::Jsonl) writes them.
-const KNOWN: [&str; 13] = [
-    "run_start",
-    "data_change",
-    "batch_change",
-    "rate_change",
-    "step",
-    "eval_step",
-    "epoch_end",
-    "resumed",
-    "checkpoint",
-    "saved",
-    "note",
-    "warning",
-    "run_end",
-];
-
 /// Why a log cannot be read. One line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -126,13 +109,13 @@ impl Follower {
 fn parse(line: &[u8]) -> Result<Option<(Stamp, Event)>, String> {
     // By way of a value: the end of a run has `seconds` of its own, and the same, beside its stamp's.
     let value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-    let name = value["event"].as_str().ok_or("no `event`")?;
-    if !KNOWN.contains(&name) {
-        return Ok(None);
+    if !value["event"].is_string() {
+        return Err("no `event`".to_owned());
     }
-    let stamp = Stamp::deserialize(&value).map_err(|error| error.to_string())?;
-    let event = Event::deserialize(&value).map_err(|error| error.to_string())?;
-    Ok(Some((stamp, event)))
+    match Event::deserialize(&value).map_err(|error| error.to_string())? {
+        Event::Unknown => Ok(None),
+        event => Ok(Some((Stamp::deserialize(&value).map_err(|error| error.to_string())?, event))),
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +156,7 @@ mod tests {
         let (epoch, step, path) = (1, 2, "a/b".to_owned());
         events.push((samples::stamp(1.0), Event::Resumed { epoch, step, images_seen: 96, from: path.clone() }));
         events.push((samples::stamp(1.0), Event::Checkpoint { epoch, step, path }));
+        events.push((samples::stamp(1.0), Event::Stopped { reason: "by SIGTERM".to_owned() }));
         let news = read(log(events.clone()).as_bytes()).unwrap();
         assert_eq!(news.events, readable(events));
         assert!(!news.truncated && !news.restarted);

@@ -26,9 +26,12 @@ pub(crate) fn event_lines(event: &Event) -> Option<String> {
         Event::Stopped { reason } => format!("The run ends here: {reason}"),
         // A continued run's log reads as if nothing had happened.
         Event::Resumed { .. } | Event::Checkpoint { .. } => return None,
-        Event::Step(_) | Event::EvalStep(_) | Event::Saved { .. } | Event::Note { .. } | Event::RunEnd(_) => {
-            return None;
-        }
+        Event::Step(_)
+        | Event::EvalStep(_)
+        | Event::Saved { .. }
+        | Event::Note { .. }
+        | Event::RunEnd(_)
+        | Event::Unknown => return None,
     })
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn plan(run: &Run) -> String {
         "Training images",
         "Validation images",
     ];
-    table("Plan, as far as the run has come", &head, rows, 5)
+    table("Plan; rates as far as the run has come", &head, rows, 5)
 }
 
 /// A run's epochs.
