@@ -12,6 +12,7 @@
 
 mod batch_norm;
 mod conv;
+mod cost;
 mod cross_entropy;
 mod elementwise;
 mod linear;

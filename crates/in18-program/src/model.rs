@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use in18_kernels::op::METRICS;
-use in18_kernels::{Kernels, ProgramId, SgdUpdate};
+use in18_kernels::{Kernels, Op, ProgramId, SgdUpdate};
 use in18_tensor::{ArenaId, DType, Format, Region, Tensor};
 
 use crate::error::ProgramError;
@@ -184,6 +184,12 @@ impl Model {
         Ok(bytes)
     }
 
+    /// The operations of a prepared program, forward half and backward half, in the order in which they run.
+    pub fn operations(&self, mode: Mode, size: Size) -> Result<&[Op], ProgramError> {
+        let program = self.programs.get(&(mode, size)).ok_or(ProgramError::NotPrepared)?;
+        Ok(&program.lowered.ops)
+    }
+
     /// Releases every program, since other sizes follow.
     pub fn forget_programs(&mut self) {
         for (_, program) in self.programs.drain() {
@@ -193,12 +199,24 @@ impl Model {
 
     /// Forward and backward over a batch: (N, H, W, 3) pixels and N labels. Leaves gradients of the mean loss.
     pub fn train_step(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
-        self.step(Mode::Training, size, pixels, labels)
+        self.step(Mode::Training, size, pixels, labels, None)
     }
 
     /// Forward over a batch with the running statistics: (N, H, W, 3) pixels and N labels.
     pub fn evaluate(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
-        self.step(Mode::Evaluation, size, pixels, labels)
+        self.step(Mode::Evaluation, size, pixels, labels, None)
+    }
+
+    /// A training or evaluation step that calls `after` with the number of each of its
+    /// [`operations`](Self::operations) once that is done.
+    pub fn observed_step(
+        &mut self,
+        (mode, size): (Mode, Size),
+        pixels: &[u8],
+        labels: &[i32],
+        after: &mut dyn FnMut(usize),
+    ) -> Result<Metrics, ProgramError> {
+        self.step(mode, size, pixels, labels, Some(after))
     }
 
     /// The logits (N, K) of the last step, which must have been of this mode and size: all programs share one work
@@ -213,7 +231,14 @@ impl Model {
         Ok(self.kernels.sgd(updates)?)
     }
 
-    fn step(&mut self, mode: Mode, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
+    fn step(
+        &mut self,
+        mode: Mode,
+        size: Size,
+        pixels: &[u8],
+        labels: &[i32],
+        after: Option<&mut dyn FnMut(usize)>,
+    ) -> Result<Metrics, ProgramError> {
         self.prepare(mode, size)?;
         let Program { id, lowered } = &self.programs[&(mode, size)];
         for (name, expected, got) in
@@ -226,7 +251,16 @@ impl Model {
         self.kernels.write(lowered.pixels.region, pixels)?;
         let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_ne_bytes()).collect();
         self.kernels.write(lowered.labels.region, &labels)?;
-        self.kernels.run(*id, lowered.forward.start..lowered.backward.end)?;
+        let all = lowered.forward.start..lowered.backward.end;
+        match after {
+            None => self.kernels.run(*id, all)?,
+            Some(after) => {
+                for op in all {
+                    self.kernels.run(*id, op..op + 1)?;
+                    after(op);
+                }
+            }
+        }
         let mut bytes = [0u8; METRICS * size_of::<f32>()];
         self.kernels.read(lowered.metrics.region, &mut bytes)?;
         let metric = |index: usize| f32::from_ne_bytes(std::array::from_fn(|byte| bytes[4 * index + byte]));

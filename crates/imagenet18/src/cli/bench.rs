@@ -29,9 +29,13 @@ pub struct BenchStepArgs {
     #[arg(long, value_name = "NAME", default_value = "resnet50")]
     pub arch: Arch,
 
-    /// Side of the square images, in pixels.
+    /// Height of the images in pixels, and their width unless that is given.
     #[arg(long, value_name = "PIXELS", default_value = "128")]
     pub size: NonZeroUsize,
+
+    /// Width of the images, in pixels [default: the height].
+    #[arg(long, value_name = "PIXELS")]
+    pub width: Option<NonZeroUsize>,
 
     /// Images a step.
     #[arg(long, value_name = "N", default_value = "32")]
@@ -52,6 +56,10 @@ pub struct BenchStepArgs {
     /// Threads that compute [default: as many as there are cores].
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+
+    /// Show where the time goes: each kind of operation's time, share of the step, Gflop/s and GB/s.
+    #[arg(long, conflicts_with = "json")]
+    pub profile: bool,
 
     /// One JSON object on one line.
     #[arg(long)]

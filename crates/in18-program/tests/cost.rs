@@ -1,0 +1,32 @@
+//! The arithmetic of whole programs against published figures.
+
+use in18_kernels::reference::Reference;
+use in18_program::{Arch, Mode, Model, Size};
+use in18_tensor::DType;
+
+fn flops(arch: Arch, mode: Mode, side: usize) -> u64 {
+    let mut model = Model::new(Box::new(Reference::new()), arch.network(1000), DType::F32).unwrap();
+    let size = Size { batch: 1, height: side, width: side };
+    model.prepare(mode, size).unwrap();
+    model.operations(mode, size).unwrap().iter().map(|op| op.flops()).sum()
+}
+
+/// torchvision's documentation gives these numbers of multiply-adds, in 10⁹, for 224 px ("GFLOPS" of each
+/// `ResNet*_Weights`).
+#[test]
+fn multiply_adds_are_the_published_ones() {
+    for (arch, published) in
+        [(Arch::Resnet18, 1.81), (Arch::Resnet34, 3.66), (Arch::Resnet50, 4.09), (Arch::Resnet101, 7.80)]
+    {
+        let pairs = flops(arch, Mode::Evaluation, 224) as f64 / 2e9;
+        assert!((pairs - published).abs() < 0.006, "{arch}: {pairs} against {published}");
+    }
+}
+
+/// The backward half costs twice the forward half, but for the first convolution, whose input needs no gradient.
+#[test]
+fn training_costs_three_forward_passes_less_one_gradient() {
+    let (forward, training) = (flops(Arch::Resnet50, Mode::Evaluation, 64), flops(Arch::Resnet50, Mode::Training, 64));
+    let stem = 2 * 64 * 32 * 32 * 3 * 49;
+    assert_eq!(training, 3 * forward - stem);
+}
