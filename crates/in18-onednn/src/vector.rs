@@ -92,17 +92,12 @@ multiversion! {
     where [E: Element, F: Fn([f32; K]) -> f32] {
         let mut i = 0;
         while i + LANES <= length {
-            let mut values = [[0f32; K]; LANES];
-            for k in 0..K {
-                // SAFETY: the block ends at or before `length`.
-                let block = unsafe { inputs[k].add(i).cast::<[E; LANES]>().read_unaligned() };
-                for lane in 0..LANES {
-                    values[lane][k] = block[lane].to_f32();
-                }
-            }
+            // An array an input, not one a lane: the compiler keeps those in vector registers.
+            // SAFETY: the block ends at or before `length`.
+            let blocks = inputs.map(|input| unsafe { input.add(i).cast::<[E; LANES]>().read_unaligned() });
             let mut result = [E::default(); LANES];
             for lane in 0..LANES {
-                result[lane] = E::from_f32(f(values[lane]));
+                result[lane] = E::from_f32(f(blocks.each_ref().map(|block| block[lane].to_f32())));
             }
             // SAFETY: as above.
             unsafe { dst.add(i).cast::<[E; LANES]>().write_unaligned(result) };
