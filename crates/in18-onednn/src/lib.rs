@@ -19,6 +19,7 @@ mod step;
 pub mod sys;
 mod threads;
 mod vector;
+mod weight_gradient;
 mod weights;
 
 pub use provider::OneDnn;

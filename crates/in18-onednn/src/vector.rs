@@ -73,7 +73,7 @@ macro_rules! multiversion {
             // SAFETY: an `Isa` proves that the CPU has these instructions; the caller's promise is passed on.
             unsafe {
                 match isa {
-                    Isa::Avx512 => avx512($($arg),*),
+                    Isa::Avx512Bf16 | Isa::Avx512 => avx512($($arg),*),
                     Isa::Avx2 => avx2($($arg),*),
                     Isa::Baseline => body($($arg),*),
                 }

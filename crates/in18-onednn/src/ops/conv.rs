@@ -9,7 +9,7 @@ use super::geometry::Geometry;
 use crate::layout::{data_type, plain};
 use crate::safe::{MemoryDesc, PROVIDER, PrimitiveDesc};
 use crate::step::{Context, Place, Step};
-use crate::sys;
+use crate::{sys, weight_gradient};
 
 pub fn forward(op: &Conv, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
     let name = name(&Op::Conv(*op), &op.src, &op.weight, &op.dst, op.window);
@@ -63,9 +63,12 @@ pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Vec
     Ok(vec![step])
 }
 
-/// The gradient comes out fp32, whatever the activations are, in the primitive's own layout; a second step puts it
-/// in row-major order.
+/// The gradient comes out fp32, whatever the activations are: by our own code, or by oneDNN in the primitive's own
+/// layout, and then a second step puts it in row-major order.
 pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    if let Some(step) = weight_gradient::compile(op, context)? {
+        return Ok(vec![step]);
+    }
     let name = name(&Op::ConvBackwardWeight(*op), &op.src, &op.dweight, &op.ddst, op.window);
     let hint = forward_desc(context, &op.src, &op.dweight, &op.ddst, op.window, &name)?;
     let src = context.layout.describe(&op.src)?;
