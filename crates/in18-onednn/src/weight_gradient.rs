@@ -126,7 +126,7 @@ impl Work<'_> {
     /// the CPU must have the instructions of the problem's type.
     unsafe fn share(&self, thread: usize, threads: usize) {
         let (problem, walk) = (self.problem, self.walk);
-        let (outputs, inputs) = shares(problem.output_blocks, problem.input_blocks, thread, threads);
+        let (outputs, inputs) = shares(problem, thread, threads);
         if outputs.is_empty() || inputs.is_empty() {
             return;
         }
@@ -220,19 +220,27 @@ impl Work<'_> {
     }
 }
 
-/// A thread's blocks of output and input channels: as many threads as there are blocks share the outputs, the others the
-/// inputs. Parts do not overlap and cover everything.
-fn shares(outputs: usize, inputs: usize, thread: usize, threads: usize) -> (Range<usize>, Range<usize>) {
-    let beside = threads.min(outputs);
-    let deep = (threads / beside).min(inputs);
+/// A thread's blocks of output and input channels. Parts do not overlap and cover everything.
+///
+/// The channels of which there are more are shared first: each thread reads its own part of them and all of the others. As
+/// many threads as there are blocks share those, and the others the fewer ones.
+fn shares(problem: &Problem, thread: usize, threads: usize) -> (Range<usize>, Range<usize>) {
+    let (outputs, inputs) = (problem.output_blocks, problem.input_blocks);
+    let outputs_first = outputs > inputs || (outputs == inputs && !problem.needs_copy());
+    let (many, few) = if outputs_first { (outputs, inputs) } else { (inputs, outputs) };
+    let beside = threads.min(many);
+    let deep = (threads / beside).min(few);
     if thread >= beside * deep {
         return (0..0, 0..0);
     }
-    (part(outputs, 1, thread % beside, beside), part(inputs, 1, thread / beside, deep))
+    let (many, few) = (part(many, 1, thread % beside, beside), part(few, 1, thread / beside, deep));
+    if outputs_first { (many, few) } else { (few, many) }
 }
 
 #[cfg(test)]
 mod tests {
+    use in18_kernels::op::Window;
+
     use super::*;
 
     #[test]
@@ -240,9 +248,11 @@ mod tests {
         for (outputs, inputs, threads) in
             [(4, 4, 2), (4, 16, 3), (4, 4, 6), (4, 4, 16), (5, 3, 7), (1, 1, 1), (32, 128, 96)]
         {
+            let point = Window { kernel: 1, stride: 1, padding: 0 };
+            let problem = layout::tests::problem((5, 5), point, (outputs, inputs));
             let mut seen = vec![0; outputs * inputs];
             for thread in 0..threads {
-                let (o, i) = shares(outputs, inputs, thread, threads);
+                let (o, i) = shares(&problem, thread, threads);
                 o.for_each(|o| i.clone().for_each(|i| seen[o * inputs + i] += 1));
             }
             assert!(seen.iter().all(|&times| times == 1), "{outputs} {inputs} {threads}: {seen:?}");

@@ -227,31 +227,36 @@ impl Walk {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    use in18_kernels::op::Window;
+
     use super::*;
 
-    fn problem(rows: usize, columns: usize, kernel: usize, stride: usize, padding: usize) -> Problem {
-        let output = |extent: usize| (extent + 2 * padding - kernel) / stride + 1;
+    /// Five images of (height, width) in (output, input) blocks of channels.
+    pub fn problem((height, width): (usize, usize), window: Window, blocks: (usize, usize)) -> Problem {
+        let Window { kernel, stride, padding } = window;
         Problem {
             dtype: DType::Bf16,
             images: 5,
-            output_blocks: 2,
-            input_blocks: 3,
-            rows: output(rows),
-            row_pixels: output(columns),
-            height: rows,
-            width: columns,
+            output_blocks: blocks.0,
+            input_blocks: blocks.1,
+            rows: window.output(height),
+            row_pixels: window.output(width),
+            height,
+            width,
             kernel,
             stride,
             padding,
         }
     }
 
+    fn of(height: usize, width: usize, kernel: usize, stride: usize, padding: usize) -> Problem {
+        problem((height, width), Window { kernel, stride, padding }, (2, 3))
+    }
+
     #[test]
     fn every_row_is_walked_once_in_order() {
-        for (problem, group_bytes) in
-            [(problem(9, 7, 3, 1, 1), 1), (problem(9, 7, 3, 2, 1), 20_000), (problem(6, 4, 1, 1, 0), 0)]
-        {
+        for (problem, group_bytes) in [(of(9, 7, 3, 1, 1), 1), (of(9, 7, 3, 2, 1), 20_000), (of(6, 4, 1, 1, 0), 0)] {
             let walk = Walk::new(&problem, 12, group_bytes);
             let rows: Vec<(usize, usize)> = walk
                 .groups
@@ -273,30 +278,30 @@ mod tests {
 
     #[test]
     fn padding_rows_are_passed_over() {
-        let walk = Walk::new(&problem(3, 3, 3, 1, 1), 1000, usize::MAX);
+        let walk = Walk::new(&of(3, 3, 3, 1, 1), 1000, usize::MAX);
         let runs: Vec<usize> = walk.groups[0].chunks[0].runs.iter().map(Vec::len).collect();
         assert_eq!(runs, [5 * 2, 5 * 3, 5 * 2]);
     }
 
     #[test]
     fn columns_of_a_stride_lie_side_by_side() {
-        let strided = problem(8, 8, 3, 2, 1);
+        let strided = of(8, 8, 3, 2, 1);
         // Ten columns with padding: five even, five odd ones. Tap 0 and 2 start at even columns 0 and 2, tap 1 at column 1.
         assert_eq!(strided.phase_starts(), [0, 5, 10]);
         let walk = Walk::new(&strided, 100, usize::MAX);
         let offsets: Vec<usize> = (0..3).map(|kx| walk.column_offset(&strided, kx) / 32).collect();
         assert_eq!(offsets, [0, 5, 1]);
-        let point = problem(8, 8, 1, 2, 0);
+        let point = of(8, 8, 1, 2, 0);
         assert_eq!((0..8).filter(|&row| point.is_met(row)).collect::<Vec<_>>(), [0, 2, 4, 6]);
         assert!((0..8).all(|row| strided.is_met(row)));
     }
 
     #[test]
     fn rows_of_a_pointwise_kernel_are_joined() {
-        let mut point = problem(14, 14, 1, 1, 0);
+        let mut point = of(14, 14, 1, 1, 0);
         point.join_rows();
         assert_eq!((point.rows, point.row_pixels, point.height, point.width), (1, 196, 1, 196));
-        let mut long = problem(32, 32, 1, 1, 0);
+        let mut long = of(32, 32, 1, 1, 0);
         long.join_rows();
         assert_eq!((long.rows, long.row_pixels), (4, 256));
     }

@@ -1,12 +1,13 @@
 //! Copies of pixels in the order in which tiles read them.
 
+use std::arch::x86_64::{_mm512_loadu_si512, _mm512_maskz_loadu_epi16, _mm512_permutexvar_epi16, _mm512_storeu_si512};
 use std::ops::Range;
 use std::ptr;
 
 use in18_tensor::DType;
 
 use super::layout::{LANES, Problem};
-use super::tile::STEP_BYTES;
+use super::tile::{PAIRS, STEP_BYTES};
 
 /// Copies a block of input channels of some images: rows of `packed_row_bytes`, columns sorted by their remainder by the
 /// stride, padding zero. Rows that no tap meets are left as they are.
@@ -14,28 +15,41 @@ use super::tile::STEP_BYTES;
 /// # Safety
 /// `src` must hold the problem's input activation, `packed` room for the rows of the images.
 pub unsafe fn inputs(problem: &Problem, src: *const u8, images: Range<usize>, block: usize, packed: *mut u8) {
-    let (pixel, row_bytes) = (problem.pixel_bytes(), problem.packed_row_bytes());
+    // SAFETY: the caller's promise is passed on.
+    unsafe {
+        match problem.dtype {
+            DType::Bf16 => inputs_of::<{ 2 * LANES }>(problem, src.cast(), images, block, packed.cast()),
+            _ => inputs_of::<{ 4 * LANES }>(problem, src.cast(), images, block, packed.cast()),
+        }
+    }
+}
+
+/// # Safety
+/// As [`inputs`], with pixels of `P` bytes.
+unsafe fn inputs_of<const P: usize>(
+    problem: &Problem,
+    src: *const [u8; P],
+    images: Range<usize>,
+    block: usize,
+    packed: *mut [u8; P],
+) {
+    let &Problem { input_blocks, height, width, stride, padding, .. } = problem;
+    let columns = width + 2 * padding;
     let starts = problem.phase_starts();
     for (slot, image) in images.enumerate() {
-        for row in (0..problem.height).filter(|&row| problem.is_met(row)) {
+        for row in (0..height).filter(|&row| problem.is_met(row)) {
             // SAFETY: the row lies in the activation, and its copy in the room.
             unsafe {
-                let from =
-                    src.add(((image * problem.input_blocks + block) * problem.height + row) * problem.width * pixel);
-                let to = packed.add((slot * problem.height + row) * row_bytes);
-                if problem.stride == 1 {
-                    let (edge, inside) = (problem.padding * pixel, problem.width * pixel);
-                    ptr::write_bytes(to, 0, edge);
-                    ptr::copy_nonoverlapping(from, to.add(edge), inside);
-                    ptr::write_bytes(to.add(edge + inside), 0, edge);
-                } else {
-                    for column in 0..problem.width + 2 * problem.padding {
-                        let place = starts[column % problem.stride] + column / problem.stride;
-                        let to = to.add(place * pixel);
-                        match column.checked_sub(problem.padding).filter(|&source| source < problem.width) {
-                            Some(source) => ptr::copy_nonoverlapping(from.add(source * pixel), to, pixel),
-                            None => ptr::write_bytes(to, 0, pixel),
+                let from = src.add(((image * input_blocks + block) * height + row) * width);
+                let to = packed.add((slot * height + row) * columns);
+                for (phase, &start) in starts[..stride].iter().enumerate() {
+                    let mut to = to.add(start);
+                    for column in (phase..columns).step_by(stride) {
+                        match column.checked_sub(padding).filter(|&source| source < width) {
+                            Some(source) => to.write(from.add(source).read()),
+                            None => to.write([0; P]),
                         }
+                        to = to.add(1);
                     }
                 }
             }
@@ -65,7 +79,7 @@ pub unsafe fn gradients(
             let from = ddst.add((block * problem.rows + row) * row_bytes);
             let to = packed.add(slot * step_bytes);
             match problem.dtype {
-                DType::Bf16 => pair_row(from.cast(), problem.row_pixels, to.cast()),
+                DType::Bf16 => pair_row(from, problem.row_pixels, to),
                 _ => ptr::copy_nonoverlapping(from, to, row_bytes),
             }
         }
@@ -75,14 +89,21 @@ pub unsafe fn gradients(
 /// `to[step][channel] = (from[2·step][channel], from[2·step + 1][channel])`.
 ///
 /// # Safety
-/// `from` must be valid for `pixels` rows of 16 values, `to` for `⌈pixels / 2⌉` rows of 16 pairs.
-unsafe fn pair_row(from: *const [u16; LANES], pixels: usize, to: *mut [[u16; 2]; LANES]) {
-    for step in 0..pixels.div_ceil(2) {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            let first = from.add(2 * step).read_unaligned();
-            let second = if 2 * step + 1 < pixels { from.add(2 * step + 1).read_unaligned() } else { [0; LANES] };
-            to.add(step).write_unaligned(std::array::from_fn(|channel| [first[channel], second[channel]]));
+/// `from` must be valid for `pixels` rows of 16 values, `to` for `⌈pixels / 2⌉` rows of 16 pairs. The CPU must have
+/// AVX-512 F and BW.
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn pair_row(from: *const u8, pixels: usize, to: *mut u8) {
+    // SAFETY: by the caller's promise; the mask reads one pixel of a row's last half step.
+    unsafe {
+        let pairs = _mm512_loadu_si512(PAIRS.as_ptr().cast());
+        for step in 0..pixels / 2 {
+            let two = _mm512_loadu_si512(from.add(step * STEP_BYTES).cast());
+            _mm512_storeu_si512(to.add(step * STEP_BYTES).cast(), _mm512_permutexvar_epi16(pairs, two));
+        }
+        if pixels % 2 == 1 {
+            let at = pixels / 2 * STEP_BYTES;
+            let one = _mm512_maskz_loadu_epi16(0xffff, from.add(at).cast());
+            _mm512_storeu_si512(to.add(at).cast(), _mm512_permutexvar_epi16(pairs, one));
         }
     }
 }

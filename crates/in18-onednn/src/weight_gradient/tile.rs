@@ -86,7 +86,7 @@ unsafe fn add_bf16(
 }
 
 /// Interleaves two pixels of 16 channels.
-const PAIRS: [u16; 32] = {
+pub const PAIRS: [u16; 32] = {
     let mut pairs = [0; 32];
     let mut lane = 0;
     while lane < 32 {

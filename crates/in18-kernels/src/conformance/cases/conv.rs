@@ -22,6 +22,10 @@ const GEOMETRIES: &[(Window, [usize; 4], usize)] = &[
     (POINT, [2, 3, 5, 6], 3),
     (POINT, [1, 512, 1, 1], 128),
     (POINT, [1, 128, 13, 9], 32),
+    // So many pixels and channels that a provider may cut them into pieces.
+    (POINT, [3, 48, 20, 19], 32),
+    (POINT_HALVING, [3, 512, 16, 15], 32),
+    (SQUARE, [11, 160, 14, 13], 16),
     (POINT_HALVING, [2, 64, 14, 14], 128),
     (POINT_HALVING, [1, 24, 7, 9], 48),
     (POINT_HALVING, [5, 16, 5, 4], 24),
