@@ -12,6 +12,7 @@
 
 mod batch_norm;
 mod conv;
+mod conv_norm;
 mod cost;
 mod cross_entropy;
 mod elementwise;
@@ -21,6 +22,7 @@ mod pool;
 
 pub use batch_norm::{BatchNorm, BatchNormBackward, BatchNormInference};
 pub use conv::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
+pub use conv_norm::{ConvNorm, ConvNormAddRelu};
 pub use cross_entropy::{CrossEntropy, CrossEntropyBackward, METRICS, TOP_K};
 pub use elementwise::{Add, AddRelu, ReluBackward, SumReluBackward};
 use in18_tensor::Tensor;
@@ -119,6 +121,8 @@ vocabulary!(
     Conv,
     ConvBackwardData,
     ConvBackwardWeight,
+    ConvNorm,
+    ConvNormAddRelu,
     BatchNorm,
     BatchNormBackward,
     BatchNormInference,

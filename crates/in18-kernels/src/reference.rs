@@ -11,6 +11,7 @@
 mod batch_norm;
 mod check;
 mod conv;
+mod conv_norm;
 mod cross_entropy;
 mod elementwise;
 mod linear;
@@ -163,6 +164,8 @@ fn operation(op: &Op) -> &dyn Operation {
         Op::Conv(op) => op,
         Op::ConvBackwardData(op) => op,
         Op::ConvBackwardWeight(op) => op,
+        Op::ConvNorm(op) => op,
+        Op::ConvNormAddRelu(op) => op,
         Op::BatchNorm(op) => op,
         Op::BatchNormBackward(op) => op,
         Op::BatchNormInference(op) => op,

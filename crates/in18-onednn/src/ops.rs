@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod conv;
+mod conv_norm;
 mod cross_entropy;
 mod elementwise;
 mod geometry;
@@ -26,6 +27,8 @@ pub fn compile(op: &Op, context: &mut Context) -> Result<Vec<Box<dyn Step>>, Ker
         Op::Conv(op) => conv::forward(op, context),
         Op::ConvBackwardData(op) => conv::backward_data(op, context),
         Op::ConvBackwardWeight(op) => conv::backward_weight(op, context),
+        Op::ConvNorm(op) => conv_norm::norm(op, context),
+        Op::ConvNormAddRelu(op) => conv_norm::norm_add_relu(op, context),
         Op::BatchNorm(op) => batch_norm::forward(op, context),
         Op::BatchNormBackward(op) => batch_norm::backward(op, context),
         Op::BatchNormInference(op) => batch_norm::inference(op, context),

@@ -74,7 +74,13 @@ handle!(
     dnnl_memory_destroy
 );
 handle!(
-    /// Attributes that all primitives here share: scratch memory comes from the caller.
+    /// What is fused to a primitive's end.
+    PostOps,
+    post_ops,
+    dnnl_post_ops_destroy
+);
+handle!(
+    /// What primitives are asked for beside their operation: scratch memory comes from the caller.
     Attributes,
     primitive_attr,
     dnnl_primitive_attr_destroy
@@ -117,7 +123,45 @@ impl Stream {
     }
 }
 
+/// What a primitive does to its result before it stores it.
+#[derive(Clone, Copy, Debug)]
+pub enum PostOp<'a> {
+    /// Adds a tensor of the result's shape. Its place is [`sys::ARG_FIRST_POST_OP_SRC`] if it comes first.
+    Add(&'a MemoryDesc),
+    /// Sets negative values to 0.
+    Relu,
+}
+
+impl PostOps {
+    fn new(all: &[PostOp<'_>]) -> Result<Self, KernelError> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: `raw` is a valid place for the new handle.
+        check(unsafe { sys::dnnl_post_ops_create(&mut raw) }, || "post-operations".to_owned())?;
+        let post_ops = PostOps(raw);
+        for op in all {
+            // SAFETY: all handles are alive.
+            let status = unsafe {
+                match op {
+                    PostOp::Add(desc) => sys::dnnl_post_ops_append_binary(raw, sys::BINARY_ADD, desc.0),
+                    PostOp::Relu => sys::dnnl_post_ops_append_eltwise(raw, sys::ELTWISE_RELU, 0.0, 0.0),
+                }
+            };
+            check(status, || format!("post-operation {op:?}"))?;
+        }
+        Ok(post_ops)
+    }
+}
+
 impl Attributes {
+    /// Attributes that ask for scratch memory from the caller, and fuse operations.
+    pub fn fused(post_ops: &[PostOp<'_>]) -> Result<Self, KernelError> {
+        let (attributes, post_ops) = (Self::user_scratchpad()?, PostOps::new(post_ops)?);
+        // SAFETY: both handles are alive; the library copies the operations.
+        let status = unsafe { sys::dnnl_primitive_attr_set_post_ops(attributes.0, post_ops.0) };
+        check(status, || "post-operations".to_owned())?;
+        Ok(attributes)
+    }
+
     /// Attributes that ask for scratch memory from the caller.
     pub fn user_scratchpad() -> Result<Self, KernelError> {
         let mut raw = ptr::null_mut();

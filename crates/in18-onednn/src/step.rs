@@ -91,6 +91,8 @@ pub enum Place {
     Scratch(usize),
     /// In a copy of convolution weights, which is brought up to date first.
     Weights(CopyId),
+    /// The bias that folding a normalisation into a copy of weights leaves.
+    Bias(CopyId),
 }
 
 /// A step that runs one primitive.
@@ -111,6 +113,7 @@ impl Step for PrimitiveStep {
                 // SAFETY: `reserve_scratch` made room for every compiled step's offsets.
                 Place::Scratch(offset) => unsafe { context.scratch.start().add(*offset) },
                 Place::Weights(copy) => context.refreshed_weights(*copy)?,
+                Place::Bias(copy) => context.refreshed_bias(*copy)?,
             };
         }
         // SAFETY: regions were checked against their arenas, and `compile` checked that each is as long as its

@@ -19,7 +19,7 @@ macro_rules! opaque {
         }
     )*};
 }
-opaque!(engine, stream, memory_desc, memory, primitive_attr, primitive_desc, primitive);
+opaque!(engine, stream, memory_desc, memory, post_ops, primitive_attr, primitive_desc, primitive);
 
 pub type status = c_int;
 pub const SUCCESS: status = 0;
@@ -50,6 +50,8 @@ pub const FORWARD_INFERENCE: c_int = 96;
 pub const BACKWARD: c_int = 128;
 pub const CONVOLUTION_DIRECT: c_int = 1;
 pub const POOLING_MAX: c_int = 511;
+pub const ELTWISE_RELU: c_int = 0x20;
+pub const BINARY_ADD: c_int = 0x1fff0;
 pub const USE_GLOBAL_STATS: c_uint = 1;
 pub const USE_SCALE: c_uint = 2;
 pub const USE_SHIFT: c_uint = 4;
@@ -78,6 +80,9 @@ pub const ARG_DIFF_DST: c_int = 145;
 pub const ARG_DIFF_WEIGHTS: c_int = 161;
 pub const ARG_DIFF_SCALE: c_int = 255;
 pub const ARG_DIFF_SHIFT: c_int = 256;
+/// The second operand of the first operation that is fused to a primitive's end: `DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) |
+/// DNNL_ARG_SRC_1`.
+pub const ARG_FIRST_POST_OP_SRC: c_int = 32768 | 2;
 
 pub type cpu_isa = c_int;
 pub const ISA_AVX2: cpu_isa = 7;
@@ -135,6 +140,12 @@ unsafe extern "C" {
     pub fn dnnl_primitive_attr_create(attr: *mut *mut primitive_attr) -> status;
     pub fn dnnl_primitive_attr_destroy(attr: *mut primitive_attr) -> status;
     pub fn dnnl_primitive_attr_set_scratchpad_mode(attr: *mut primitive_attr, mode: c_int) -> status;
+    pub fn dnnl_primitive_attr_set_post_ops(attr: *mut primitive_attr, post_ops: *const post_ops) -> status;
+
+    pub fn dnnl_post_ops_create(post_ops: *mut *mut post_ops) -> status;
+    pub fn dnnl_post_ops_destroy(post_ops: *mut post_ops) -> status;
+    pub fn dnnl_post_ops_append_eltwise(post_ops: *mut post_ops, kind: c_int, alpha: c_float, beta: c_float) -> status;
+    pub fn dnnl_post_ops_append_binary(post_ops: *mut post_ops, kind: c_int, src1: *const memory_desc) -> status;
 
     pub fn dnnl_convolution_forward_primitive_desc_create(
         pd: *mut *mut primitive_desc,

@@ -1,29 +1,52 @@
 //! Copies of convolution weights in the type and layout that primitives want, made when the weights have changed.
 //!
 //! Programs of several image sizes, and the forward and backward halves of one, share a copy where they agree on
-//! the layout.
+//! the layout. A copy for evaluation has a normalisation folded into it, and a bias beside it.
 
 use in18_kernels::KernelError;
-use in18_tensor::{DType, Region, Tensor};
+use in18_tensor::{DType, Region, Tensor, align_up};
 
 use crate::arena::Arena;
 use crate::layout;
 use crate::safe::{Call, MemoryDesc, PrimitiveDesc};
 use crate::step::Context;
 use crate::sys;
+use crate::threads::{Shared, parallel, part};
 
 /// Names a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopyId(usize);
 
+/// A normalisation with fixed statistics that follows a convolution; each region holds an fp32 an output channel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fold {
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// Scale.
+    pub gamma: Region,
+    /// Shift.
+    pub beta: Region,
+    /// Mean to subtract.
+    pub mean: Region,
+    /// Variance to divide by the root of.
+    pub variance: Region,
+}
+
 struct WeightCopy {
     /// The fp32 weights that it is a copy of.
     source: Region,
+    /// Output channels.
+    outputs: usize,
+    fold: Option<Fold>,
     desc: MemoryDesc,
     memory: Arena,
+    /// fp32, one an output channel, if something is folded in.
+    bias: Arena,
     reorder: Call,
-    /// The generation of the source's arena that it was made of; none before the first use.
-    generation: Option<u64>,
+    /// Where scaled weights lie in the scratch memory while they are reordered.
+    scaled_at: usize,
+    /// The generations of the arenas of the source and of the statistics that it was made of; none before the first use.
+    made_of: Option<[u64; 2]>,
 }
 
 /// All copies.
@@ -35,14 +58,34 @@ pub struct WeightCopies {
 impl Context {
     /// The copy of a (O, I, K, K) fp32 weight in the layout `desc`, new or shared.
     pub fn weight_copy(&mut self, weight: &Tensor, desc: &MemoryDesc) -> Result<CopyId, KernelError> {
-        let known = |copy: &WeightCopy| copy.source == weight.region && copy.desc == *desc;
+        self.copy_of(weight, desc, None)
+    }
+
+    /// The same with a normalisation folded in.
+    pub fn folded_weight_copy(
+        &mut self,
+        weight: &Tensor,
+        desc: &MemoryDesc,
+        fold: Fold,
+    ) -> Result<CopyId, KernelError> {
+        self.copy_of(weight, desc, Some(fold))
+    }
+
+    fn copy_of(&mut self, weight: &Tensor, desc: &MemoryDesc, fold: Option<Fold>) -> Result<CopyId, KernelError> {
+        let known = |copy: &WeightCopy| copy.source == weight.region && copy.fold == fold && copy.desc == *desc;
         if let Some(index) = self.weights.copies.iter().position(known) {
             return Ok(CopyId(index));
         }
         let source = layout::plain(weight.shape.extents(), DType::F32)?;
         let reorder = PrimitiveDesc::reorder(&source, desc, &self.engine, &self.attributes)?;
         let scratchpad = reorder.operand(sys::QUERY_SCRATCHPAD)?;
-        self.reserve_scratch(scratchpad.bytes())?;
+        let scaled_at = align_up(scratchpad.bytes());
+        let outputs = weight.shape[0];
+        let (scaled_bytes, bias_bytes) = match fold {
+            Some(_) => (source.bytes(), outputs * size_of::<f32>()),
+            None => (0, 0),
+        };
+        self.reserve_scratch(scaled_at + scaled_bytes)?;
         let reorder = Call::new(
             &reorder,
             &[(sys::ARG_SRC, &source), (sys::ARG_DST, desc), (sys::ARG_SCRATCHPAD, &scratchpad)],
@@ -51,30 +94,70 @@ impl Context {
         )?;
         self.weights.copies.push(WeightCopy {
             source: weight.region,
+            outputs,
+            fold,
             desc: desc.clone(),
             memory: Arena::new(desc.bytes())?,
+            bias: Arena::new(bias_bytes)?,
             reorder,
-            generation: None,
+            scaled_at,
+            made_of: None,
         });
         Ok(CopyId(self.weights.copies.len() - 1))
     }
 
     /// The address of a copy, brought up to date first.
     ///
-    /// The reorder's scratch memory lies at the start of the shared one: this runs before the primitive that uses
-    /// the copy, which may then overwrite it.
+    /// What that needs of the scratch memory lies at its start: this runs before the primitive that uses the copy, which
+    /// may then overwrite it.
     pub fn refreshed_weights(&mut self, id: CopyId) -> Result<*mut u8, KernelError> {
-        let source = self.weights.copies[id.0].source;
-        let generation = self.block(source.arena)?.generation;
-        let from = self.address(&source)?;
-        let scratch = self.scratch.start();
-        let copy = &mut self.weights.copies[id.0];
-        if copy.generation != Some(generation) {
+        let &WeightCopy { source, fold, made_of, .. } = &self.weights.copies[id.0];
+        let statistics = fold.map_or(source, |fold| fold.mean);
+        let generations = [self.block(source.arena)?.generation, self.block(statistics.arena)?.generation];
+        if made_of != Some(generations) {
+            let from = match fold {
+                None => self.address(&source)?,
+                Some(fold) => self.scale(id, fold)?,
+            };
+            let scratch = self.scratch.start();
+            let copy = &mut self.weights.copies[id.0];
             // SAFETY: the source region was checked, the copy's memory has its description's size, and the scratch
             // memory was reserved when the copy was made.
             unsafe { copy.reorder.run(&self.stream, &[from, copy.memory.start(), scratch])? };
-            copy.generation = Some(generation);
+            copy.made_of = Some(generations);
         }
-        Ok(copy.memory.start())
+        Ok(self.weights.copies[id.0].memory.start())
+    }
+
+    /// The address of a copy's bias, brought up to date first.
+    pub fn refreshed_bias(&mut self, id: CopyId) -> Result<*mut u8, KernelError> {
+        self.refreshed_weights(id)?;
+        Ok(self.weights.copies[id.0].bias.start())
+    }
+
+    /// Computes a copy's bias, and its scaled weights in the scratch memory, whose address it returns.
+    fn scale(&self, id: CopyId, fold: Fold) -> Result<*mut u8, KernelError> {
+        let copy = &self.weights.copies[id.0];
+        let address = |region: &Region| Ok::<_, KernelError>(Shared::<f32>::new(self.address(region)?));
+        let (weight, gamma, beta) = (address(&copy.source)?, address(&fold.gamma)?, address(&fold.beta)?);
+        let (mean, variance) = (address(&fold.mean)?, address(&fold.variance)?);
+        // SAFETY: reserved when the copy was made.
+        let scaled = unsafe { self.scratch.start().add(copy.scaled_at) };
+        let (to, bias) = (Shared::<f32>::new(scaled), Shared::<f32>::new(copy.bias.start()));
+        let (outputs, taps) = (copy.outputs, copy.source.bytes / size_of::<f32>() / copy.outputs);
+        parallel(|thread, threads| {
+            for o in part(outputs, 1, thread, threads) {
+                // SAFETY: the operation's compilation checked that each region holds a value a channel, and the source
+                // `taps` a channel; no two threads have the same channel.
+                unsafe {
+                    let scale = *gamma.at(o) / (*variance.at(o) + fold.epsilon).sqrt();
+                    bias.at(o).write(*beta.at(o) - *mean.at(o) * scale);
+                    for tap in o * taps..(o + 1) * taps {
+                        to.at(tap).write(*weight.at(tap) * scale);
+                    }
+                }
+            }
+        });
+        Ok(scaled)
     }
 }

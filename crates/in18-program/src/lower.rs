@@ -5,12 +5,15 @@
 //! gradients for its inputs. What the backward half needs of the forward half lives until then; the planner sees that
 //! from who reads it.
 
+mod evaluation;
+
 use std::ops::Range;
 
 use in18_kernels::Kernels;
 use in18_kernels::op::{self, METRICS, Op};
 use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor};
 
+use self::evaluation::Part;
 use crate::error::ProgramError;
 use crate::model::{Mode, Size};
 use crate::network::{Layer, LayerId, LayerKind, Network};
@@ -83,10 +86,21 @@ pub fn lower(
     };
     let pixels = lowering.pinned(Shape::nchw(size.batch, 3, size.height, size.width), DType::U8, Format::ChannelsLast);
     let labels = lowering.pinned(Shape::new(&[size.batch]), DType::I32, Format::Plain);
-    for layer in network.layers() {
-        lowering.forward(layer, pixels)?;
+    let parts = match mode {
+        Mode::Training => vec![Part::Whole; network.layers().len()],
+        Mode::Evaluation => evaluation::parts(network),
+    };
+    for (layer, part) in network.layers().iter().zip(parts) {
+        match part {
+            Part::Whole => lowering.forward(layer, pixels)?,
+            fused => {
+                let output = lowering.fused(fused, network, layer)?;
+                lowering.outputs.push(output);
+                lowering.saved.push(Saved::Nothing);
+            }
+        }
     }
-    let logits = *lowering.outputs.last().expect("a network has layers");
+    let logits = lowering.output(LayerId(network.layers().len() - 1));
     lowering.values[logits.0].pinned = true;
     let metrics = lowering.pinned(Shape::new(&[METRICS]), DType::F32, Format::Plain);
     lowering.ops.push(op::CrossEntropy { logits, labels, metrics }.into());
@@ -147,8 +161,8 @@ struct Lowering<'a> {
     arenas: Arenas,
     values: Vec<Value>,
     ops: Vec<Op<ValueId>>,
-    /// Each layer's output.
-    outputs: Vec<ValueId>,
+    /// Each layer's output; none where it is part of a later layer's operation.
+    outputs: Vec<Option<ValueId>>,
     saved: Vec<Saved>,
     /// Each layer's output's gradients, whose sum is the gradient.
     gradients: Vec<Vec<ValueId>>,
@@ -157,7 +171,7 @@ struct Lowering<'a> {
 impl Lowering<'_> {
     /// The forward half of a layer.
     fn forward(&mut self, layer: &Layer, pixels: ValueId) -> Result<(), ProgramError> {
-        let inputs: Vec<ValueId> = layer.inputs.iter().map(|input| self.outputs[input.0]).collect();
+        let inputs: Vec<ValueId> = layer.inputs.iter().map(|&input| self.output(input)).collect();
         let mut saved = Saved::Nothing;
         let output = match (&layer.kind, &inputs[..]) {
             (LayerKind::Input, []) => {
@@ -243,7 +257,7 @@ impl Lowering<'_> {
             }
             (kind, inputs) => unreachable!("{} is {kind:?} with {} inputs", layer.name, inputs.len()),
         };
-        self.outputs.push(output);
+        self.outputs.push(Some(output));
         self.saved.push(saved);
         Ok(())
     }
@@ -255,7 +269,7 @@ impl Lowering<'_> {
             (LayerKind::Input, _) => {}
             (&LayerKind::Conv { window, .. }, _) => {
                 let ddst = self.gradient(id);
-                let src = self.outputs[input(0).0];
+                let src = self.output(input(0));
                 let (weight, dweight) = (self.parameter(layer, "weight"), self.parameter_gradient(layer, "weight"));
                 self.ops.push(op::ConvBackwardWeight { window, src, ddst, dweight }.into());
                 if network.layers()[input(0).0].kind != LayerKind::Input {
@@ -266,7 +280,7 @@ impl Lowering<'_> {
             }
             (&LayerKind::BatchNorm { relu, .. }, Saved::BatchNorm { mean, variance, workspace }) => {
                 let ddst = self.gradient(id);
-                let src = self.outputs[input(0).0];
+                let src = self.output(input(0));
                 let dsrc = self.activation(self.values[src.0].shape);
                 let norm = op::BatchNormBackward {
                     epsilon: EPSILON,
@@ -286,7 +300,7 @@ impl Lowering<'_> {
                 self.gradients[input(0).0].push(dsrc);
             }
             (LayerKind::AddRelu, _) => {
-                let dst = self.outputs[id.0];
+                let dst = self.output(id);
                 let dsrc = self.activation(self.values[dst.0].shape);
                 // Two readers (the usual case) cost one pass over memory, not two.
                 let step = match self.gradients[id.0][..] {
@@ -300,19 +314,19 @@ impl Lowering<'_> {
             }
             (&LayerKind::MaxPool { window }, Saved::MaxPool { workspace }) => {
                 let ddst = self.gradient(id);
-                let dsrc = self.activation(self.values[self.outputs[input(0).0].0].shape);
+                let dsrc = self.activation(self.values[self.output(input(0)).0].shape);
                 self.ops.push(op::MaxPoolBackward { window, ddst, workspace, dsrc }.into());
                 self.gradients[input(0).0].push(dsrc);
             }
             (LayerKind::GlobalAvgPool, _) => {
                 let ddst = self.gradient(id);
-                let dsrc = self.activation(self.values[self.outputs[input(0).0].0].shape);
+                let dsrc = self.activation(self.values[self.output(input(0)).0].shape);
                 self.ops.push(op::GlobalAvgPoolBackward { ddst, dsrc }.into());
                 self.gradients[input(0).0].push(dsrc);
             }
             (LayerKind::Linear { .. }, _) => {
                 let ddst = self.gradient(id);
-                let src = self.outputs[input(0).0];
+                let src = self.output(input(0));
                 let weight = self.parameter(layer, "weight");
                 let dweight = self.parameter_gradient(layer, "weight");
                 let dbias = self.parameter_gradient(layer, "bias");
@@ -323,6 +337,11 @@ impl Lowering<'_> {
             }
             (kind, _) => unreachable!("{} is {kind:?} and saved nothing", layer.name),
         }
+    }
+
+    /// A layer's output.
+    fn output(&self, id: LayerId) -> ValueId {
+        self.outputs[id.0].expect("nothing but its own operation reads a layer that is part of one")
     }
 
     /// The gradient of a layer's output: the sum of what its readers left.

@@ -4,6 +4,7 @@
 mod batch_norm;
 mod classifier;
 mod conv;
+mod conv_norm;
 mod elementwise;
 mod normalize;
 mod pool;
@@ -17,6 +18,7 @@ use super::Case;
 pub(super) fn all(dtype: DType) -> Vec<Case> {
     let mut cases = normalize::cases(dtype);
     cases.extend(conv::cases(dtype));
+    cases.extend(conv_norm::cases(dtype));
     cases.extend(batch_norm::cases(dtype));
     cases.extend(elementwise::cases(dtype));
     cases.extend(pool::cases(dtype));

@@ -16,6 +16,8 @@ impl Op<Tensor> {
         };
         match self {
             Op::Conv(op) => product(&op.dst, &op.weight),
+            Op::ConvNorm(op) => product(&op.dst, &op.weight),
+            Op::ConvNormAddRelu(op) => product(&op.dst, &op.weight),
             Op::ConvBackwardData(op) => product(&op.ddst, &op.weight),
             Op::ConvBackwardWeight(op) => product(&op.ddst, &op.dweight),
             Op::Linear(op) => product(&op.dst, &op.weight),
@@ -39,6 +41,8 @@ impl Op<Tensor> {
         };
         match self {
             Op::Conv(op) => windowed(&op.src, &op.weight, &op.dst, op.window.stride),
+            Op::ConvNorm(op) => windowed(&op.src, &op.weight, &op.dst, op.window.stride),
+            Op::ConvNormAddRelu(op) => windowed(&op.src, &op.weight, &op.dst, op.window.stride),
             Op::ConvBackwardData(op) => windowed(&op.dsrc, &op.weight, &op.ddst, op.window.stride),
             Op::ConvBackwardWeight(op) => windowed(&op.src, &op.dweight, &op.ddst, op.window.stride),
             Op::BatchNorm(op) if op.relu => format!("{} {}, ReLU", self.name(), op.src.shape),

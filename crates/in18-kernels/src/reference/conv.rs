@@ -62,7 +62,7 @@ impl Operation for ConvBackwardWeight {
 
 /// Calls `product` with the flat indices (source, weight, destination) of every product of a convolution from
 /// (N, I, H, W) to (N, O, H', W') with weights (O, I, K, K). Zeros around the image contribute none.
-fn each_product(src: Shape, dst: Shape, window: Window, mut product: impl FnMut(usize, usize, usize)) {
+pub(super) fn each_product(src: Shape, dst: Shape, window: Window, mut product: impl FnMut(usize, usize, usize)) {
     let [n, inputs, h, w] = [src[0], src[1], src[2], src[3]];
     let [_, outputs, out_h, out_w] = [dst[0], dst[1], dst[2], dst[3]];
     let k = window.kernel;
@@ -96,7 +96,7 @@ fn source(place: usize, tap: usize, extent: usize, window: Window) -> Option<usi
 
 type Named<'a> = (&'static str, &'a in18_tensor::Tensor);
 
-fn check(
+pub(super) fn check(
     operation: &'static str,
     window: Window,
     (src_name, src): Named,

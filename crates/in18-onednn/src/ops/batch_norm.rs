@@ -145,6 +145,8 @@ fn update_running_statistics(op: BatchNorm) -> Box<dyn Step> {
                 }
             }
         }
+        // Weights that a normalisation by these statistics is folded into are out of date.
+        context.block_mut(op.running_mean.region.arena)?.generation += 1;
         Ok(())
     }))
 }

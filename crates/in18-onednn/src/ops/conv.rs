@@ -176,11 +176,11 @@ fn forward_desc(
 }
 
 /// Weights in a layout of the primitive's choice.
-fn any_weights(weight: &Tensor, data_type: sys::data_type) -> Result<MemoryDesc, KernelError> {
+pub(super) fn any_weights(weight: &Tensor, data_type: sys::data_type) -> Result<MemoryDesc, KernelError> {
     MemoryDesc::new(weight.shape.extents(), data_type, sys::ANY)
 }
 
-fn name(op: &Op, src: &Tensor, weight: &Tensor, dst: &Tensor, window: Window) -> String {
+pub(super) fn name(op: &Op, src: &Tensor, weight: &Tensor, dst: &Tensor, window: Window) -> String {
     let kind = op.name();
     format!("{kind} {} * {} / {} -> {} ({})", src.shape, weight.shape, window.stride, dst.shape, src.dtype)
 }

@@ -1,0 +1,70 @@
+//! Evaluation's convolutions: batch normalisation with fixed statistics is a scale and a shift of each output channel, so
+//! it folds into the convolution's weights.
+
+use super::{Window, operation};
+
+operation! {
+    /// [`Conv`](super::Conv), [`BatchNormInference`](super::BatchNormInference) and ReLU as one:
+    /// `dst = relu?(conv(src, weight · s) + beta − running_mean · s)` with `s = gamma / √(running_variance + epsilon)`
+    /// for each output channel, in fp32. Scaled weights are rounded to the activations' type, results once.
+    ConvNorm {
+        attributes {
+            /// Kernel, stride, padding.
+            window: Window,
+            /// Added to the variance.
+            epsilon: f32,
+            /// Whether negative results become 0.
+            relu: bool,
+        }
+        reads {
+            /// (N, I, H, W) activation.
+            src,
+            /// (O, I, K, K) fp32.
+            weight,
+            /// (O) fp32.
+            gamma,
+            /// (O) fp32.
+            beta,
+            /// (O) fp32.
+            running_mean,
+            /// (O) fp32.
+            running_variance,
+        }
+        writes {
+            /// (N, O, H', W') activation.
+            dst,
+        }
+    }
+}
+
+operation! {
+    /// A residual block's end: [`ConvNorm`] without its own ReLU, plus another activation, and then ReLU.
+    ConvNormAddRelu {
+        attributes {
+            /// Kernel, stride, padding.
+            window: Window,
+            /// Added to the variance.
+            epsilon: f32,
+        }
+        reads {
+            /// (N, I, H, W) activation.
+            src,
+            /// (O, I, K, K) fp32.
+            weight,
+            /// (O) fp32.
+            gamma,
+            /// (O) fp32.
+            beta,
+            /// (O) fp32.
+            running_mean,
+            /// (O) fp32.
+            running_variance,
+            /// (N, O, H', W') activation.
+            addend,
+        }
+        writes {
+            /// (N, O, H', W') activation.
+            dst,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Evaluation: batch normalisation with fixed statistics becomes part of the convolution before it, and so do the sum and
+//! the ReLU that end a residual block.
+
+use in18_kernels::op;
+
+use super::{EPSILON, Lowering, ValueId};
+use crate::error::ProgramError;
+use crate::network::{Layer, LayerId, LayerKind, Network};
+
+/// How a layer runs in an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// By its own operation.
+    Whole,
+    /// As the beginning of a later layer's operation: it has no output of its own.
+    Beginning,
+    /// Normalisation, with the convolution before it.
+    ConvNorm {
+        /// The convolution.
+        conv: LayerId,
+    },
+    /// Sum and ReLU, with the convolution and the normalisation of one of the paths.
+    ConvNormAddRelu {
+        /// That path's convolution.
+        conv: LayerId,
+        /// Its normalisation.
+        norm: LayerId,
+        /// The other path's end.
+        addend: LayerId,
+    },
+}
+
+/// Each layer's part.
+pub(super) fn parts(network: &Network) -> Vec<Part> {
+    let layers = network.layers();
+    let mut readers = vec![Vec::new(); layers.len()];
+    for (id, layer) in layers.iter().enumerate() {
+        layer.inputs.iter().for_each(|input| readers[input.0].push(LayerId(id)));
+    }
+    let only_reader = |id: LayerId| match readers[id.0][..] {
+        [reader] => Some(reader),
+        _ => None,
+    };
+    let mut parts = vec![Part::Whole; layers.len()];
+    for (id, layer) in layers.iter().enumerate() {
+        let id = LayerId(id);
+        match (&layer.kind, &layer.inputs[..]) {
+            (LayerKind::BatchNorm { .. }, &[conv])
+                if matches!(layers[conv.0].kind, LayerKind::Conv { .. }) && only_reader(conv) == Some(id) =>
+            {
+                parts[conv.0] = Part::Beginning;
+                parts[id.0] = Part::ConvNorm { conv };
+            }
+            (LayerKind::AddRelu, &[a, b]) => {
+                // The path that ends last has nothing to wait for: the other's sum is there already.
+                let mut paths = [(a, b), (b, a)];
+                paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.0));
+                for (norm, addend) in paths {
+                    let has_own_relu = matches!(layers[norm.0].kind, LayerKind::BatchNorm { relu: true, .. });
+                    if let (Part::ConvNorm { conv }, false) = (parts[norm.0], has_own_relu)
+                        && only_reader(norm) == Some(id)
+                    {
+                        parts[norm.0] = Part::Beginning;
+                        parts[id.0] = Part::ConvNormAddRelu { conv, norm, addend };
+                        break;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    parts
+}
+
+impl Lowering<'_> {
+    /// The operation of a layer that others are part of; none if the layer is part of another.
+    pub(super) fn fused(
+        &mut self,
+        part: Part,
+        network: &Network,
+        layer: &Layer,
+    ) -> Result<Option<ValueId>, ProgramError> {
+        let (conv, norm, addend) = match part {
+            Part::Whole | Part::Beginning => return Ok(None),
+            Part::ConvNorm { conv } => (conv, layer, None),
+            Part::ConvNormAddRelu { conv, norm, addend } => {
+                (conv, &network.layers()[norm.0], Some(self.output(addend)))
+            }
+        };
+        let conv = &network.layers()[conv.0];
+        let (&LayerKind::Conv { window, outputs, .. }, &LayerKind::BatchNorm { relu, .. }) = (&conv.kind, &norm.kind)
+        else {
+            unreachable!("{} and {} are a convolution and its normalisation", conv.name, norm.name)
+        };
+        let src = self.output(conv.inputs[0]);
+        let weight = self.parameter(conv, "weight");
+        let (gamma, beta) = (self.parameter(norm, "weight"), self.parameter(norm, "bias"));
+        let running_mean = self.statistic(norm, "running_mean");
+        let running_variance = self.statistic(norm, "running_var");
+        let dst = self.activation(self.windowed(conv, src, window, outputs)?);
+        let epsilon = EPSILON;
+        let op = match addend {
+            None => {
+                op::ConvNorm { window, epsilon, relu, src, weight, gamma, beta, running_mean, running_variance, dst }
+                    .into()
+            }
+            Some(addend) => op::ConvNormAddRelu {
+                window,
+                epsilon,
+                src,
+                weight,
+                gamma,
+                beta,
+                running_mean,
+                running_variance,
+                addend,
+                dst,
+            }
+            .into(),
+        };
+        self.ops.push(op);
+        Ok(Some(dst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use in18_kernels::op::Window;
+
+    use super::*;
+    use crate::Arch;
+
+    fn counts(network: &Network) -> [usize; 4] {
+        let parts = parts(network);
+        let count = |is: fn(&Part) -> bool| parts.iter().filter(|part| is(part)).count();
+        [
+            count(|part| *part == Part::Whole),
+            count(|part| *part == Part::Beginning),
+            count(|part| matches!(part, Part::ConvNorm { .. })),
+            count(|part| matches!(part, Part::ConvNormAddRelu { .. })),
+        ]
+    }
+
+    #[test]
+    fn a_resnet_has_one_operation_a_convolution() {
+        // Whole: input, max pooling, mean, classifier. A block's last normalisation is part of its sum.
+        assert_eq!(counts(&Arch::Resnet18.network(10)), [4, 20 + 8, 12, 8]);
+        assert_eq!(counts(&Arch::Resnet50.network(10)), [4, 53 + 16, 37, 16]);
+    }
+
+    #[test]
+    fn what_others_read_stays_whole() {
+        let window = Window { kernel: 1, stride: 1, padding: 0 };
+        let mut network = Network::default();
+        let input = network.push("input", LayerKind::Input, &[]);
+        let conv = network.push("conv", LayerKind::Conv { window, inputs: 3, outputs: 3 }, &[input]);
+        let kind = LayerKind::BatchNorm { channels: 3, relu: false, ends_residual: false };
+        let norm = network.push("norm", kind.clone(), &[conv]);
+        let sum = network.push("sum", LayerKind::AddRelu, &[norm, conv]);
+        let again = network.push("again", kind, &[sum]);
+        network.push("last", LayerKind::AddRelu, &[again, sum]);
+        assert_eq!(parts(&network), [Part::Whole; 6]);
+    }
+}
