@@ -125,15 +125,15 @@ impl Stream {
 
 /// What a primitive does to its result before it stores it.
 #[derive(Clone, Copy, Debug)]
-pub enum PostOp<'a> {
-    /// Adds a tensor of the result's shape. Its place is [`sys::ARG_FIRST_POST_OP_SRC`] if it comes first.
-    Add(&'a MemoryDesc),
+pub enum PostOp {
+    /// Adds what was in the result's place before.
+    Sum,
     /// Sets negative values to 0.
     Relu,
 }
 
 impl PostOps {
-    fn new(all: &[PostOp<'_>]) -> Result<Self, KernelError> {
+    fn new(all: &[PostOp]) -> Result<Self, KernelError> {
         let mut raw = ptr::null_mut();
         // SAFETY: `raw` is a valid place for the new handle.
         check(unsafe { sys::dnnl_post_ops_create(&mut raw) }, || "post-operations".to_owned())?;
@@ -142,7 +142,8 @@ impl PostOps {
             // SAFETY: all handles are alive.
             let status = unsafe {
                 match op {
-                    PostOp::Add(desc) => sys::dnnl_post_ops_append_binary(raw, sys::BINARY_ADD, desc.0),
+                    // Without a type of its own it is read as the result is stored.
+                    PostOp::Sum => sys::dnnl_post_ops_append_sum(raw, 1.0, 0, sys::UNDEFINED),
                     PostOp::Relu => sys::dnnl_post_ops_append_eltwise(raw, sys::ELTWISE_RELU, 0.0, 0.0),
                 }
             };
@@ -154,7 +155,7 @@ impl PostOps {
 
 impl Attributes {
     /// Attributes that ask for scratch memory from the caller, and fuse operations.
-    pub fn fused(post_ops: &[PostOp<'_>]) -> Result<Self, KernelError> {
+    pub fn fused(post_ops: &[PostOp]) -> Result<Self, KernelError> {
         let (attributes, post_ops) = (Self::user_scratchpad()?, PostOps::new(post_ops)?);
         // SAFETY: both handles are alive; the library copies the operations.
         let status = unsafe { sys::dnnl_primitive_attr_set_post_ops(attributes.0, post_ops.0) };

@@ -32,6 +32,7 @@ pub const ENGINE_CPU: c_int = 1;
 pub const STREAM_IN_ORDER: c_uint = 1;
 
 pub type data_type = c_int;
+pub const UNDEFINED: data_type = 0;
 pub const BF16: data_type = 2;
 pub const F32: data_type = 3;
 
@@ -51,7 +52,6 @@ pub const BACKWARD: c_int = 128;
 pub const CONVOLUTION_DIRECT: c_int = 1;
 pub const POOLING_MAX: c_int = 511;
 pub const ELTWISE_RELU: c_int = 0x20;
-pub const BINARY_ADD: c_int = 0x1fff0;
 pub const USE_GLOBAL_STATS: c_uint = 1;
 pub const USE_SCALE: c_uint = 2;
 pub const USE_SHIFT: c_uint = 4;
@@ -80,9 +80,6 @@ pub const ARG_DIFF_DST: c_int = 145;
 pub const ARG_DIFF_WEIGHTS: c_int = 161;
 pub const ARG_DIFF_SCALE: c_int = 255;
 pub const ARG_DIFF_SHIFT: c_int = 256;
-/// The second operand of the first operation that is fused to a primitive's end: `DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) |
-/// DNNL_ARG_SRC_1`.
-pub const ARG_FIRST_POST_OP_SRC: c_int = 32768 | 2;
 
 pub type cpu_isa = c_int;
 pub const ISA_AVX2: cpu_isa = 7;
@@ -145,7 +142,12 @@ unsafe extern "C" {
     pub fn dnnl_post_ops_create(post_ops: *mut *mut post_ops) -> status;
     pub fn dnnl_post_ops_destroy(post_ops: *mut post_ops) -> status;
     pub fn dnnl_post_ops_append_eltwise(post_ops: *mut post_ops, kind: c_int, alpha: c_float, beta: c_float) -> status;
-    pub fn dnnl_post_ops_append_binary(post_ops: *mut post_ops, kind: c_int, src1: *const memory_desc) -> status;
+    pub fn dnnl_post_ops_append_sum(
+        post_ops: *mut post_ops,
+        scale: c_float,
+        zero_point: i32,
+        data_type: data_type,
+    ) -> status;
 
     pub fn dnnl_convolution_forward_primitive_desc_create(
         pd: *mut *mut primitive_desc,

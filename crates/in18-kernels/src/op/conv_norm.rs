@@ -38,7 +38,8 @@ operation! {
 }
 
 operation! {
-    /// A residual block's end: [`ConvNorm`] without its own ReLU, plus another activation, and then ReLU.
+    /// A residual block's end: [`ConvNorm`] without its own ReLU is added to another activation, in whose place its ReLU is
+    /// stored.
     ConvNormAddRelu {
         attributes {
             /// Kernel, stride, padding.
@@ -59,12 +60,11 @@ operation! {
             running_mean,
             /// (O) fp32.
             running_variance,
-            /// (N, O, H', W') activation.
-            addend,
         }
-        writes {
+        updates {
             /// (N, O, H', W') activation.
             dst,
         }
+        writes {}
     }
 }

@@ -52,13 +52,16 @@ pub(super) fn parts(network: &Network) -> Vec<Part> {
                 parts[id.0] = Part::ConvNorm { conv };
             }
             (LayerKind::AddRelu, &[a, b]) => {
-                // The path that ends last has nothing to wait for: the other's sum is there already.
+                // The path that ends last has nothing to wait for: what it is added to is there already.
                 let mut paths = [(a, b), (b, a)];
                 paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.0));
                 for (norm, addend) in paths {
                     let has_own_relu = matches!(layers[norm.0].kind, LayerKind::BatchNorm { relu: true, .. });
+                    // The sum takes the addend's place, which nobody may want after it.
+                    let is_last = a != b && readers[addend.0].iter().all(|reader| reader.0 <= id.0);
                     if let (Part::ConvNorm { conv }, false) = (parts[norm.0], has_own_relu)
                         && only_reader(norm) == Some(id)
+                        && is_last
                     {
                         parts[norm.0] = Part::Beginning;
                         parts[id.0] = Part::ConvNormAddRelu { conv, norm, addend };
@@ -97,26 +100,18 @@ impl Lowering<'_> {
         let (gamma, beta) = (self.parameter(norm, "weight"), self.parameter(norm, "bias"));
         let running_mean = self.statistic(norm, "running_mean");
         let running_variance = self.statistic(norm, "running_var");
-        let dst = self.activation(self.windowed(conv, src, window, outputs)?);
+        let shape = self.windowed(conv, src, window, outputs)?;
+        let dst = addend.unwrap_or_else(|| self.activation(shape));
         let epsilon = EPSILON;
         let op = match addend {
             None => {
                 op::ConvNorm { window, epsilon, relu, src, weight, gamma, beta, running_mean, running_variance, dst }
                     .into()
             }
-            Some(addend) => op::ConvNormAddRelu {
-                window,
-                epsilon,
-                src,
-                weight,
-                gamma,
-                beta,
-                running_mean,
-                running_variance,
-                addend,
-                dst,
+            Some(_) => {
+                op::ConvNormAddRelu { window, epsilon, src, weight, gamma, beta, running_mean, running_variance, dst }
+                    .into()
             }
-            .into(),
         };
         self.ops.push(op);
         Ok(Some(dst))

@@ -67,20 +67,8 @@ fn case(dtype: DType, window: Window, [n, i, h, w]: [usize; 4], outputs: usize, 
     let tolerance = Tolerance::activation(dtype).with_floor(1.0);
     let (epsilon, relu) = (EPSILON, matches!(end, End::Relu));
     if let End::AddRelu = end {
-        let addend = case.input("addend", Kind::Activation, dst_shape, inputs.activation(dst_shape));
-        let dst = case.output("dst", Kind::Activation, dst_shape, tolerance);
-        case.push(ConvNormAddRelu {
-            window,
-            epsilon,
-            src,
-            weight,
-            gamma,
-            beta,
-            running_mean,
-            running_variance,
-            addend,
-            dst,
-        });
+        let dst = case.updated("dst", Kind::Activation, dst_shape, inputs.activation(dst_shape), tolerance);
+        case.push(ConvNormAddRelu { window, epsilon, src, weight, gamma, beta, running_mean, running_variance, dst });
     } else {
         let dst = case.output("dst", Kind::Activation, dst_shape, tolerance);
         case.push(ConvNorm { window, epsilon, relu, src, weight, gamma, beta, running_mean, running_variance, dst });
