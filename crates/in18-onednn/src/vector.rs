@@ -92,12 +92,13 @@ multiversion! {
     where [E: Element, F: Fn([f32; K]) -> f32] {
         let mut i = 0;
         while i + LANES <= length {
-            // An array an input, not one a lane: the compiler keeps those in vector registers.
-            // SAFETY: the block ends at or before `length`.
-            let blocks = inputs.map(|input| unsafe { input.add(i).cast::<[E; LANES]>().read_unaligned() });
+            // All of a block is read before any of it is written. Reads are element by element: copies of whole blocks
+            // would go through memory.
             let mut result = [E::default(); LANES];
-            for lane in 0..LANES {
-                result[lane] = E::from_f32(f(blocks.each_ref().map(|block| block[lane].to_f32())));
+            for (lane, result) in result.iter_mut().enumerate() {
+                // SAFETY: the block ends at or before `length`.
+                let values = inputs.map(|input| unsafe { input.add(i + lane).read_unaligned() }.to_f32());
+                *result = E::from_f32(f(values));
             }
             // SAFETY: as above.
             unsafe { dst.add(i).cast::<[E; LANES]>().write_unaligned(result) };
