@@ -12,6 +12,9 @@ pub(super) const BLOCK: usize = 64;
 /// Blocks that an interleaved MCU may have (T.81 B.2.3).
 pub(super) const MAX_MCU_BLOCKS: usize = 10;
 
+/// The longest side that libjpeg takes on.
+const LARGEST: u32 = 65_500;
+
 /// One colour of a frame.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Component {
@@ -64,6 +67,9 @@ pub(super) struct Frame {
 impl Frame {
     /// Derives all sizes from `components`, of which `id`, `h`, `v` and `quantization` are set.
     pub fn new(process: Process, size: Size, mut components: Vec<Component>) -> Result<Self, Error> {
+        if size.width > LARGEST || size.height > LARGEST {
+            return Err(damaged(&format!("a size of {size}, more than {LARGEST} on a side")));
+        }
         if components.iter().any(|c| !(1..=4).contains(&c.h) || !(1..=4).contains(&c.v)) {
             return Err(damaged("sampling factors outside of 1 to 4"));
         }

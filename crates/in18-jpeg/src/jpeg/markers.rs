@@ -7,7 +7,7 @@ use crate::image::Size;
 use super::bits::{Starved, Stream};
 use super::color::Space;
 use super::frame::{Component, Frame, Process};
-use super::huffman::Definition;
+use super::huffman::{Class, Definition, typical};
 use super::{damaged, unsupported};
 
 /// The index of the n-th coefficient of a block in row-major order (T.81 figure A.6). Indices past the 63rd, which broken
@@ -130,6 +130,15 @@ impl Headers {
         }
         self.started = false;
         Ok(())
+    }
+
+    /// Takes the typical Huffman tables for those that are missing, which Motion JPEG leaves out.
+    pub fn assume_typical_tables(&mut self) {
+        for (class, tables) in [(Class::Dc, &mut self.dc), (Class::Ac, &mut self.ac)] {
+            for (number, table) in tables.iter_mut().enumerate().filter(|(_, table)| table.is_none()) {
+                *table = typical(class, number);
+            }
+        }
     }
 
     /// What the components of the frame mean (jdapimin.c, `default_decompress_parms`).

@@ -91,6 +91,9 @@ impl Decoder {
         if frame.size != size {
             return Err(damaged(&format!("frame headers of {} and {size}", frame.size)).into());
         }
+        if frame.process == Process::Sequential {
+            headers.assume_typical_tables();
+        }
         let mut image = Image { frame: &frame, tables: vec![None; frame.components.len()], rgb: image.reset(size) };
         if frame.process == Process::Sequential && first.components.len() == frame.components.len() {
             self.decode_one_scan(&mut stream, &mut headers, &first, &mut image)

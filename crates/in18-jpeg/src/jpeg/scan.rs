@@ -6,7 +6,7 @@ use crate::error::Error;
 use super::bits::{Starved, Stream};
 use super::coefficients::Coefficients;
 use super::frame::{Frame, MAX_MCU_BLOCKS};
-use super::huffman::{Class, Table, typical};
+use super::huffman::{Class, Table};
 use super::markers::{Headers, Scan, next_marker};
 use super::damaged;
 
@@ -18,16 +18,15 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Builds table `number` from what the headers say of it; Motion JPEG leaves the typical ones out.
+    /// Builds table `number` from what the headers say of it.
     pub fn build(&mut self, headers: &Headers, class: Class, number: usize) -> Result<(), Error> {
         let (tables, definitions) = match class {
             Class::Dc => (&mut self.dc, &headers.dc),
             Class::Ac => (&mut self.ac, &headers.ac),
         };
         let missing = || damaged(&format!("a scan with a Huffman table {number} that is not there"));
-        let definition = definitions.get(number).and_then(Option::as_ref).cloned();
-        let definition = definition.or_else(|| typical(class, number)).ok_or_else(missing)?;
-        tables[number].build(class, &definition)
+        let definition = definitions.get(number).and_then(Option::as_ref).ok_or_else(missing)?;
+        tables[number].build(class, definition)
     }
 }
 

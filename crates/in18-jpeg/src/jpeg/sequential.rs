@@ -34,10 +34,7 @@ impl Sequential<'_> {
         let places = &mut places[..self.layout.places.len()];
         for _ in 0..self.layout.mcus_wide {
             if self.is_alone {
-                for &(_, at) in &*places {
-                    coefficients.blocks[at] = [0; BLOCK];
-                    coefficients.last[at] = 0;
-                }
+                clear(places, coefficients);
             }
             loop {
                 let before = stream.bits;
@@ -59,8 +56,16 @@ impl Sequential<'_> {
     ) -> Result<(), Starved> {
         self.restarts.before_mcu(stream, &mut self.memory)?;
         if !stream.made_up {
-            let enough = if self.restarts.interval > 0 { usize::MAX } else { AHEAD * places.len() };
-            if !(stream.is_far_from_end(enough) && self.decode_fast(stream, places, coefficients)) {
+            let has_restarts = self.restarts.interval > 0;
+            let is_fast = match has_restarts {
+                false => stream.is_far_from_end(AHEAD * places.len()),
+                // libjpeg does not decode fast here at all; nobody can tell as long as nothing of a failed attempt stays.
+                true => self.is_alone && stream.is_far_from_end(usize::MAX),
+            };
+            if !(is_fast && self.decode_fast(stream, places, coefficients)) {
+                if is_fast && has_restarts {
+                    clear(places, coefficients);
+                }
                 self.memory = self.decode_carefully(stream, places, coefficients)?;
             }
         }
@@ -120,6 +125,15 @@ impl Sequential<'_> {
             }
         }
         Ok(memory)
+    }
+}
+
+/// Makes blocks zero, and known to be.
+#[inline(always)]
+fn clear(places: &[(Place, usize)], coefficients: &mut Coefficients) {
+    for &(_, at) in places {
+        coefficients.blocks[at] = [0; BLOCK];
+        coefficients.last[at] = 0;
     }
 }
 
