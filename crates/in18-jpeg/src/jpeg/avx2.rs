@@ -21,7 +21,12 @@ impl Avx2 {
     }
 
     pub fn transform(
-        self, blocks: &[[i16; BLOCK]], last: Option<&[u8]>, steps: &[i16; BLOCK], out: &mut [u8], stride: usize,
+        self,
+        blocks: &[[i16; BLOCK]],
+        last: Option<&[u8]>,
+        steps: &[i16; BLOCK],
+        out: &mut [u8],
+        stride: usize,
     ) {
         // SAFETY: `self` proves that the processor has what the function is compiled for.
         unsafe { transform(blocks, last, steps, out, stride) }

@@ -150,10 +150,8 @@ impl<'a> Stream<'a> {
     /// Fetches as many bytes as fit. Past a marker there are none: if `needed` bits are more than there are, zeros are
     /// made up.
     pub fn fill(&mut self, needed: u32) -> Result<(), Starved> {
-        if self.marker == 0 {
-            if self.fill_wordwise() || self.fill_bytewise()? {
-                return Ok(());
-            }
+        if self.marker == 0 && (self.fill_wordwise() || self.fill_bytewise()?) {
+            return Ok(());
         }
         if needed > self.bits.left {
             self.made_up = true;
@@ -247,5 +245,86 @@ impl<'a> Stream<'a> {
             length += 1;
         }
         Ok(table.symbol_of(code, length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::huffman::{Class, typical};
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn stuffed_zeros_are_dropped_and_markers_kept() {
+        let mut stream = Stream::new(&[0xff, 0, 0x12, 0xff, 0xff, 0, 0x34, 0xff, 0xff, 0xd9, 0x56]);
+        assert_eq!([(); 4].map(|()| stream.take(8)), [Ok(0xff), Ok(0x12), Ok(0xff), Ok(0x34)]);
+        assert!(!stream.made_up);
+        assert_eq!((stream.marker, stream.bits.at), (0xd9, 10));
+        assert_eq!(stream.take(5), Ok(0));
+        assert!(stream.made_up);
+    }
+
+    #[test]
+    fn a_file_that_ends_without_a_marker_must_reach_as_far_as_libjpeg_reads() {
+        // Seven bytes would do for 56 bits, but after the first read 57 are wanted.
+        let mut stream = Stream::new(&[0x55; 7]);
+        assert_eq!(stream.take(1), Err(Starved));
+        let mut stream = Stream::new(&[0x55; 8]);
+        for _ in 0..4 {
+            assert_eq!(stream.take(16), Ok(0x5555));
+        }
+        assert_eq!(stream.take(1), Err(Starved));
+        // A symbol wants eight bits ahead, however short it is.
+        let mut table = Table::default();
+        table.build(Class::Dc, &typical(Class::Dc, 0).unwrap()).unwrap();
+        let mut stream = Stream::new(&[0; 8]);
+        for _ in 0..29 {
+            assert_eq!(stream.symbol(&table), Ok(0));
+        }
+        assert_eq!((stream.bits.left, stream.symbol(&table)), (6, Err(Starved)));
+    }
+
+    #[test]
+    fn no_more_than_the_limit_is_read() {
+        let data = vec![1; CHUNK + 100];
+        let mut stream = Stream::new(&data);
+        stream.bits.at = CHUNK - 4;
+        stream.begin_scan(true);
+        assert_eq!(stream.limit, CHUNK);
+        assert_eq!(stream.take(8), Err(Starved));
+        assert!(stream.read_on());
+        stream.bits.at = CHUNK - 4;
+        stream.drop_bits();
+        assert_eq!(stream.take(8), Ok(1));
+        assert!(!stream.read_on());
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_of_ones_are_found(bytes in any::<[u8; 8]>(), at in 0..8_usize, set: bool) {
+            let mut bytes = bytes;
+            if set {
+                bytes[at] = 0xff;
+            }
+            prop_assert_eq!(holds_ff(u64::from_be_bytes(bytes)), bytes.contains(&0xff));
+        }
+
+        #[test]
+        fn fast_and_careful_reading_see_the_same_bits(
+            bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0xff), Just(0)], 0..60),
+            counts in proptest::collection::vec(1..=16_u32, 1..60),
+        ) {
+            let data: Vec<u8> = bytes.iter().flat_map(|&b| if b == 0xff { vec![b, 0] } else { vec![b] }).collect();
+            let data = [data, vec![0xff, 0xd9]].concat();
+            let mut careful = Stream::new(&data);
+            let mut fast = Bits::default();
+            for count in counts {
+                fast.refill(&data);
+                if fast.ran_out {
+                    break;
+                }
+                prop_assert_eq!(careful.take(count), Ok(fast.take(count)));
+            }
+        }
     }
 }

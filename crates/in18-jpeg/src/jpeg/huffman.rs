@@ -205,3 +205,115 @@ const AC_CHROMINANCE: [u8; 162] = [
     0xc9, 0xca, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda, 0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9,
     0xea, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::bits::Stream;
+    use super::*;
+
+    fn table(class: Class, definition: &Definition) -> Result<Table, Error> {
+        let mut table = Table::default();
+        table.build(class, definition).map(|()| table)
+    }
+
+    fn definition(counts: &[(usize, u8)], symbols: &[u8]) -> Definition {
+        let mut definition = Definition { counts: [0; 17], symbols: [0; 256] };
+        for &(length, count) in counts {
+            definition.counts[length] = count;
+        }
+        definition.symbols[..symbols.len()].copy_from_slice(symbols);
+        definition
+    }
+
+    #[test]
+    fn typical_codes_are_those_of_annex_k() {
+        struct Case {
+            class: Class,
+            number: usize,
+            code: &'static str,
+            symbol: u8,
+        }
+        // Tables K.3 to K.6.
+        let cases = [
+            Case { class: Class::Dc, number: 0, code: "00", symbol: 0 },
+            Case { class: Class::Dc, number: 0, code: "110", symbol: 5 },
+            Case { class: Class::Dc, number: 0, code: "111111110", symbol: 11 },
+            Case { class: Class::Dc, number: 1, code: "11111111110", symbol: 11 },
+            Case { class: Class::Ac, number: 0, code: "1010", symbol: 0x00 },
+            Case { class: Class::Ac, number: 0, code: "00", symbol: 0x01 },
+            Case { class: Class::Ac, number: 0, code: "11111111001", symbol: 0xf0 },
+            Case { class: Class::Ac, number: 0, code: "1111111111111110", symbol: 0xfa },
+            Case { class: Class::Ac, number: 1, code: "00", symbol: 0x00 },
+            Case { class: Class::Ac, number: 1, code: "1111111010", symbol: 0xf0 },
+            Case { class: Class::Ac, number: 1, code: "111111111000010", symbol: 0x25 },
+        ];
+        for Case { class, number, code, symbol } in cases {
+            let table = table(class, &typical(class, number).unwrap()).unwrap();
+            // Zeros follow the code, but no 0xff that would be stuffed.
+            let bits = format!("{code:0<16}");
+            let mut bytes = Vec::new();
+            for byte in bits.as_bytes().chunks(8) {
+                let byte = u8::from_str_radix(std::str::from_utf8(byte).unwrap(), 2).unwrap();
+                bytes.push(byte);
+                if byte == 0xff {
+                    bytes.push(0);
+                }
+            }
+            bytes.extend([0; 8]);
+            let mut stream = Stream::new(&bytes);
+            assert_eq!(stream.symbol(&table), Ok(symbol), "{code}");
+            assert_eq!(stream.bits.left as usize, 64 - code.len(), "{code}");
+            let ahead = u64::from_str_radix(&bits, 2).unwrap() << 48;
+            let entry = table.lookup[Table::index(ahead)];
+            if code.len() > LOOK as usize {
+                assert_eq!((entry, table.search(ahead)), (0, (symbol, code.len() as u32)), "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn entries_hold_a_value_where_it_fits() {
+        // 0: size 2 after a run of 3; 10: the end of a block; 110: size 9.
+        let table = table(Class::Ac, &definition(&[(1, 1), (2, 1), (3, 1)], &[0x32, 0x00, 0x09])).unwrap();
+        let entry = |bits: &str| {
+            let padded = format!("{:0<10}", bits.replace(' ', ""));
+            table.lookup[usize::from_str_radix(&padded, 2).unwrap()]
+        };
+        assert_eq!(entry("0 11"), 3 << 16 | 3 << 8 | 3);
+        assert_eq!(entry("0 01") as i32 >> 16, -2);
+        assert_eq!(entry("10"), 2);
+        assert_eq!(entry("110"), 9 << 8 | 3);
+        assert_eq!(Table::short_symbol(entry("0 01")), Some((0x32, 1)));
+        assert_eq!(Table::short_symbol(entry("111")), None);
+    }
+
+    #[test]
+    fn bits_that_are_no_code_take_seventeen_and_mean_nothing() {
+        let table = table(Class::Ac, &definition(&[(1, 1)], &[0x11])).unwrap();
+        assert_eq!(table.search(u64::MAX), (0, 17));
+        let mut stream = Stream::new(&[0xfe; 8]);
+        assert_eq!((stream.symbol(&table), stream.bits.left), (Ok(0), 64 - 17));
+    }
+
+    #[test]
+    fn impossible_tables_are_refused() {
+        let all_ones = definition(&[(1, 2)], &[0, 1]);
+        let too_many = definition(&[(2, 5)], &[0, 1, 2, 3, 4]);
+        let large = definition(&[(2, 1)], &[16]);
+        assert!(table(Class::Ac, &all_ones).is_err());
+        assert!(table(Class::Ac, &too_many).is_err());
+        assert!(table(Class::Dc, &large).is_err());
+        assert!(table(Class::Ac, &large).is_ok());
+        let mut used = table(Class::Ac, &large).unwrap();
+        assert!(used.build(Class::Ac, &all_ones).is_err());
+        assert!(used.build(Class::Ac, &large).is_ok());
+        assert_eq!(used.lookup[0], 16 << 8 | 2);
+    }
+
+    #[test]
+    fn values_are_extended_by_their_sign() {
+        assert_eq!([0, 1].map(|bits| extend(bits, 1)), [-1, 1]);
+        assert_eq!([0, 3, 4, 7].map(|bits| extend(bits, 3)), [-7, -4, 4, 7]);
+        assert_eq!([0, 0x7fff].map(|bits| extend(bits, 15)), [-32_767, 32_767]);
+    }
+}

@@ -71,7 +71,7 @@ pub(super) fn transform(coefficients: &[i16; BLOCK], steps: &[i16; BLOCK], out: 
 /// [`transform`] of a block whose only coefficient is its first: the sample that all 64 are.
 pub(super) fn transform_flat(coefficient: i16, step: i16) -> u8 {
     let value = coefficient.wrapping_mul(step) << PASS1_BITS;
-    sample_of((i32::from(value) + 16 >> 5) as i16)
+    sample_of(((i32::from(value) + 16) >> 5) as i16)
 }
 
 fn sample_of(value: i16) -> u8 {

@@ -136,3 +136,64 @@ fn lacks_a_name(segment: &[u8]) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A JPEG of some segments, a frame header of 8 x 9 pixels in `colours`, and the start of a scan.
+    fn file(segments: &[u8], colours: u8) -> Vec<u8> {
+        let mut bytes = vec![0xff, 0xd8];
+        bytes.extend(segments);
+        bytes.extend([0xff, 0xc0, 0, 8 + 3 * colours, 8, 0, 9, 0, 8, colours]);
+        bytes.extend((1..=colours).flat_map(|id| [id, 0x11, 0]));
+        bytes.extend([0xff, 0xda, 0, 2]);
+        bytes
+    }
+
+    #[test]
+    fn files_are_opened_as_pillow_opens_them() {
+        struct Case {
+            name: &'static str,
+            bytes: Vec<u8>,
+            is_good: bool,
+        }
+        let mut photoshop = b"\xff\xed\0\x16Photoshop 3.0\x008BIM\x04\x04".to_vec();
+        let mut two_frames = file(&[], 1);
+        two_frames.truncate(two_frames.len() - 4);
+        let cases = [
+            Case { name: "plain", bytes: file(&[], 1), is_good: true },
+            Case { name: "two channels", bytes: file(&[], 2), is_good: false },
+            Case {
+                name: "junk and stuffing",
+                bytes: file(&[0xff, 0xff, 0, 1, 2, 0xff, 0xff, 0xff, 0xdc, 0, 2], 3),
+                is_good: true,
+            },
+            Case { name: "a second start", bytes: file(&[0xff, 0xd8], 1), is_good: true },
+            Case { name: "reserved", bytes: file(&[0xff, 0x02], 1), is_good: false },
+            Case { name: "TEM", bytes: file(&[0xff, 0x01], 1), is_good: false },
+            Case { name: "a length of 0", bytes: file(&[0xff, 0xfe, 0, 0], 1), is_good: true },
+            Case { name: "JFIF of 5 bytes", bytes: file(b"\xff\xe0\0\x07JFIF\0", 1), is_good: false },
+            Case { name: "JFIF of 7 bytes", bytes: file(b"\xff\xe0\0\x09JFIF\0\x01\x01", 1), is_good: true },
+            Case { name: "Adobe of 6 bytes", bytes: file(b"\xff\xee\0\x08Adobe\0", 1), is_good: false },
+            Case { name: "a profile cut short", bytes: file(b"\xff\xe2\0\x0fICC_PROFILE\0\x01", 1), is_good: false },
+            Case { name: "half a table", bytes: file(&[0xff, 0xdb, 0, 4, 0, 1], 1), is_good: false },
+            Case { name: "a resource without a name", bytes: file(&photoshop, 1), is_good: false },
+            Case {
+                name: "a resource without a size",
+                bytes: {
+                    photoshop[3] += 2;
+                    photoshop.extend([0, 0]);
+                    file(&photoshop, 1)
+                },
+                is_good: true,
+            },
+            Case { name: "no scan", bytes: two_frames, is_good: false },
+            Case { name: "no frame", bytes: vec![0xff, 0xd8, 0xff, 0xda, 0, 2], is_good: false },
+        ];
+        for Case { name, bytes, is_good } in cases {
+            let result = check(&bytes);
+            assert_eq!(result.is_ok(), is_good, "{name}: {result:?}");
+        }
+    }
+}

@@ -41,7 +41,12 @@ impl Kernels {
     /// Transforms a row of `blocks` into 8 rows of samples, `stride` bytes apart. `last` tells for each block, if known,
     /// whether it has only its first coefficient, by a 0.
     pub fn transform(
-        self, blocks: &[[i16; BLOCK]], last: Option<&[u8]>, steps: &[i16; BLOCK], out: &mut [u8], stride: usize,
+        self,
+        blocks: &[[i16; BLOCK]],
+        last: Option<&[u8]>,
+        steps: &[i16; BLOCK],
+        out: &mut [u8],
+        stride: usize,
     ) {
         dispatch!(self, transform(blocks, last, steps, out, stride), {
             for (n, block) in blocks.iter().enumerate() {

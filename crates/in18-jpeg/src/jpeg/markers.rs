@@ -14,9 +14,9 @@ use super::{damaged, unsupported};
 /// files ask for, are the last one's.
 pub(super) const ZIGZAG: [u8; 128] = {
     let order: [u8; 64] = [
-        0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
-        28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61,
-        54, 47, 55, 62, 63,
+        0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14,
+        21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60,
+        61, 54, 47, 55, 62, 63,
     ];
     let mut all = [63; 128];
     let mut n = 0;
@@ -339,4 +339,113 @@ fn exhausted(length: i32) -> Result<(), Stop> {
 
 fn word(stream: &mut Stream<'_>) -> Result<u16, Starved> {
     Ok(u16::from_be_bytes([stream.byte()?, stream.byte()?]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> (Headers, Result<Found, Stop>) {
+        let mut headers = Headers::default();
+        let found = headers.read(&mut Stream::new(bytes));
+        (headers, found)
+    }
+
+    /// The start of a file: some segments and a frame header of `ids`.
+    fn file(segments: &[u8], ids: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0xff, 0xd8];
+        bytes.extend(segments);
+        bytes.extend([0xff, 0xc0, 0, 8 + 3 * ids.len() as u8, 8, 0, 9, 0, 8, ids.len() as u8]);
+        bytes.extend(ids.iter().flat_map(|&id| [id, 0x11, 0]));
+        bytes
+    }
+
+    #[test]
+    fn components_mean_what_markers_or_ids_say() {
+        const JFIF: &[u8] = b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0";
+        let adobe = |transform| [b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat();
+        let cases: [(Vec<u8>, &[u8], Space); 12] = [
+            (vec![], &[7], Space::Grey),
+            (adobe(0), &[7], Space::Grey),
+            (vec![], &[1, 2, 3], Space::YCbCr),
+            (vec![], b"RGB", Space::Rgb),
+            (vec![], &[0, 1, 2], Space::YCbCr),
+            (adobe(0), &[1, 2, 3], Space::Rgb),
+            (adobe(7), b"RGB", Space::YCbCr),
+            ([JFIF, &adobe(0)].concat(), b"RGB", Space::YCbCr),
+            (vec![], &[1, 2, 3, 4], Space::Cmyk),
+            (adobe(0), &[1, 2, 3, 4], Space::Cmyk),
+            (adobe(2), &[1, 2, 3, 4], Space::Ycck),
+            (adobe(1), &[1, 2, 3, 4], Space::Ycck),
+        ];
+        for (segments, ids, space) in cases {
+            assert_eq!(read(&file(&segments, ids)).0.space(), space, "{segments:x?} {ids:?}");
+        }
+    }
+
+    #[test]
+    fn tables_are_put_into_rows() {
+        let steps: Vec<u8> = (1..=64).collect();
+        let (headers, _) = read(&[&[0xff, 0xd8, 0xff, 0xdb, 0, 67, 2], steps.as_slice()].concat());
+        let table = headers.quantization[2].unwrap();
+        assert_eq!((table[0], table[1], table[8], table[16], table[63]), (1, 2, 3, 4, 64));
+        let wide: Vec<u8> = (1..=64).flat_map(|n| [1, n]).collect();
+        let (headers, _) = read(&[&[0xff, 0xd8, 0xff, 0xdb, 0, 131, 0x11], wide.as_slice()].concat());
+        assert_eq!(headers.quantization[1].unwrap()[8], 0x103);
+    }
+
+    #[test]
+    fn scans_name_components_in_the_order_of_the_frame() {
+        let scan = |ids: &[u8]| {
+            let mut bytes = file(&[], &[1, 2, 2]);
+            bytes.extend([0xff, 0xda, 0, 6 + 2 * ids.len() as u8, ids.len() as u8]);
+            bytes.extend(ids.iter().flat_map(|&id| [id, 0x10]));
+            bytes.extend([0, 63, 0x21]);
+            match read(&bytes).1 {
+                Ok(Found::Scan(scan)) => Some(scan.components.iter().map(|c| c.index).collect::<Vec<_>>()),
+                _ => None,
+            }
+        };
+        assert_eq!(scan(&[1]), Some(vec![0]));
+        assert_eq!(scan(&[2]), Some(vec![1]));
+        assert_eq!(scan(&[1, 2, 2]), Some(vec![0, 1, 2]));
+        assert_eq!(scan(&[2, 1]), None);
+        assert_eq!(scan(&[3]), None);
+        assert_eq!(scan(&[1, 1]), None);
+    }
+
+    #[test]
+    fn segments_are_passed_over_or_refused_as_by_libjpeg() {
+        let end = |segments: &[u8]| {
+            let bytes = [&[0xff, 0xd8], segments, &[0xff, 0xd9]].concat();
+            read(&bytes).1
+        };
+        let good: [&[u8]; 6] = [
+            &[],
+            &[9, 9, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xdc, 0, 3, 7],
+            &[0xff, 0xd3, 0xff, 0x01],
+            &[0xff, 0xfe, 0, 0, 0xff, 0xe5, 0, 1],
+            &[0xff, 0xdd, 0, 4, 1, 2],
+            &[0xff, 0xcc, 0, 4, 0x10, 5],
+        ];
+        for segments in good {
+            assert_eq!(end(segments), Ok(Found::End), "{segments:x?}");
+        }
+        let bad: [&[u8]; 9] = [
+            &[0xff, 0xd8],
+            &[0xff, 0xc8, 0, 2],
+            &[0xff, 0xf3, 0, 2],
+            &[0xff, 0x02],
+            &[0xff, 0xdd, 0, 3, 1],
+            &[0xff, 0xcc, 0, 4, 0x00, 0x12],
+            &[0xff, 0xdb, 0, 67, 4],
+            &[0xff, 0xc4, 0, 19, 0x04, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[0xff, 0xc4, 0, 5, 1, 2, 3],
+        ];
+        for segments in bad {
+            assert!(matches!(end(segments), Err(Stop::Refused(_))), "{segments:x?}");
+        }
+        assert_eq!(end(&[0xff, 0xe1, 0, 9]), Err(Stop::Starved));
+        assert!(matches!(read(&[0xff, 0xd9]).1, Err(Stop::Refused(_))));
+    }
 }

@@ -15,8 +15,8 @@ mod coefficients;
 mod color;
 mod frame;
 mod huffman;
-mod identify;
 mod idct;
+mod identify;
 mod kernels;
 mod markers;
 mod output;
@@ -104,7 +104,11 @@ impl Decoder {
 
     /// Decodes an image whose only scan is `scan`, row by row.
     fn decode_one_scan(
-        &mut self, stream: &mut Stream<'_>, headers: &mut Headers, scan: &Scan, image: &mut Image<'_>,
+        &mut self,
+        stream: &mut Stream<'_>,
+        headers: &mut Headers,
+        scan: &Scan,
+        image: &mut Image<'_>,
     ) -> Result<(), Stop> {
         let mut output = Output::new(image.frame, headers.space(), Kernels::detect(), &mut self.output)?;
         self.coefficients.reset(image.frame, 1);
@@ -133,7 +137,11 @@ impl Decoder {
 
     /// Decodes an image of several scans, of which `scan` is the first: all of their coefficients, then the pixels.
     fn decode_scans(
-        &mut self, stream: &mut Stream<'_>, headers: &mut Headers, mut scan: Scan, image: &mut Image<'_>,
+        &mut self,
+        stream: &mut Stream<'_>,
+        headers: &mut Headers,
+        mut scan: Scan,
+        image: &mut Image<'_>,
     ) -> Result<(), Stop> {
         let frame = image.frame;
         let mut output = Output::new(frame, headers.space(), Kernels::detect(), &mut self.output)?;
@@ -160,7 +168,8 @@ impl Decoder {
             } else {
                 build_tables(&mut self.tables, headers, &scan)?;
                 let memory = Default::default();
-                let mut decoder = Sequential { layout: &layout, tables: &self.tables, restarts, memory, is_alone: false };
+                let mut decoder =
+                    Sequential { layout: &layout, tables: &self.tables, restarts, memory, is_alone: false };
                 for row in 0..layout.mcus_high {
                     decoder.decode_row(stream, row, &mut self.coefficients)?;
                 }
@@ -172,7 +181,7 @@ impl Decoder {
         }
         let smoothing = match frame.process {
             Process::Sequential => None,
-            Process::Progressive => Smoothing::of(&accuracy, &image.tables, scans, last_good),
+            Process::Progressive => Smoothing::of(frame, &accuracy, &image.tables, scans, last_good),
         };
         for row in 0..frame.mcus_high {
             output.write(row, &self.coefficients, row, &image.tables, smoothing.as_ref(), image.rgb);

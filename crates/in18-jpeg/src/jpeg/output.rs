@@ -54,8 +54,13 @@ impl<'a> Output<'a> {
     /// from it to `rgb`, (H, W, 3). `tables` are the quantisation tables by component; a component without one has no
     /// coefficients.
     pub fn write(
-        &mut self, mcu_row: usize, coefficients: &Coefficients, at: usize, tables: &[Option<[u16; BLOCK]>],
-        smoothing: Option<&Smoothing>, rgb: &mut [u8],
+        &mut self,
+        mcu_row: usize,
+        coefficients: &Coefficients,
+        at: usize,
+        tables: &[Option<[u16; BLOCK]>],
+        smoothing: Option<&Smoothing<'_>>,
+        rgb: &mut [u8],
     ) {
         for (n, component) in self.frame.components.iter().enumerate() {
             let table = tables[n].unwrap_or([0; BLOCK]);
@@ -68,7 +73,7 @@ impl<'a> Output<'a> {
                 let out = &mut strip[(2 * component.v + row * SIDE) * width..][..SIDE * width];
                 if let Some(smoothing) = smoothing {
                     let smoothed = &mut self.memory.smoothed;
-                    smoothing.apply(self.frame, n, &table, mcu_row, row, coefficients, smoothed);
+                    smoothing.apply(n, mcu_row, row, coefficients, smoothed);
                     self.kernels.transform(smoothed, None, &steps, out, width);
                     continue;
                 }
@@ -99,7 +104,7 @@ impl<'a> Output<'a> {
             let samples = |row: usize| sample_row(component, &strips[n], mcu_row, row);
             let down = self.frame.max_v / component.v;
             let near = y / down;
-            let is_upper = y % 2 == 0;
+            let is_upper = y.is_multiple_of(2);
             let far = if is_upper { near.saturating_sub(1) } else { (near + 1).min(component.height - 1) };
             match self.upsampling[n] {
                 Upsampling::Full => {

@@ -55,7 +55,11 @@ pub(super) fn check(scan: &Scan) -> Result<(), Error> {
 /// Decodes `scan`. Returns the last row of the frame's MCUs that there were data for. Nothing need be undone if the data
 /// end: the image is lost then.
 pub(super) fn decode_scan(
-    stream: &mut Stream<'_>, scan: &Scan, layout: &Layout, tables: &Tables, mut restarts: Restarts,
+    stream: &mut Stream<'_>,
+    scan: &Scan,
+    layout: &Layout,
+    tables: &Tables,
+    mut restarts: Restarts,
     to: &mut Coefficients,
 ) -> Result<usize, Stop> {
     let mut memory = Memory::default();
@@ -81,7 +85,11 @@ pub(super) fn decode_scan(
 }
 
 fn decode_block(
-    stream: &mut Stream<'_>, scan: &Scan, tables: &Tables, place: &Place, memory: &mut Memory,
+    stream: &mut Stream<'_>,
+    scan: &Scan,
+    tables: &Tables,
+    place: &Place,
+    memory: &mut Memory,
     block: &mut [i16; BLOCK],
 ) -> Result<(), Stop> {
     match (scan.first, scan.high) {
@@ -96,7 +104,11 @@ fn decode_block(
 }
 
 fn dc_first(
-    stream: &mut Stream<'_>, scan: &Scan, table: &Table, before: &mut i32, block: &mut [i16; BLOCK],
+    stream: &mut Stream<'_>,
+    scan: &Scan,
+    table: &Table,
+    before: &mut i32,
+    block: &mut [i16; BLOCK],
 ) -> Result<(), Stop> {
     let size = u32::from(stream.symbol(table)?);
     let difference = if size == 0 { 0 } else { extend(stream.take(size)?, size) };
@@ -106,7 +118,11 @@ fn dc_first(
 }
 
 fn ac_first(
-    stream: &mut Stream<'_>, scan: &Scan, table: &Table, memory: &mut Memory, block: &mut [i16; BLOCK],
+    stream: &mut Stream<'_>,
+    scan: &Scan,
+    table: &Table,
+    memory: &mut Memory,
+    block: &mut [i16; BLOCK],
 ) -> Result<(), Stop> {
     if memory.empty > 0 {
         memory.empty -= 1;
@@ -131,7 +147,11 @@ fn ac_first(
 }
 
 fn ac_refine(
-    stream: &mut Stream<'_>, scan: &Scan, table: &Table, memory: &mut Memory, block: &mut [i16; BLOCK],
+    stream: &mut Stream<'_>,
+    scan: &Scan,
+    table: &Table,
+    memory: &mut Memory,
+    block: &mut [i16; BLOCK],
 ) -> Result<(), Stop> {
     let bit = 1_i16 << scan.low;
     let mut n = scan.first;
@@ -186,4 +206,75 @@ fn refine(stream: &mut Stream<'_>, bit: i16, coefficient: &mut i16) -> Result<()
 fn empty_blocks(stream: &mut Stream<'_>, run: u32) -> Result<u32, Stop> {
     let more = if run == 0 { 0 } else { stream.take(run)? };
     Ok((1 << run) + more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(first: usize, last: usize, high: u8, low: u8) -> Scan {
+        use super::super::markers::ScanComponent;
+        Scan { components: vec![ScanComponent { index: 0, dc: 0, ac: 0 }], first, last, high, low }
+    }
+
+    fn table(symbols: &[u8]) -> Table {
+        use super::super::huffman::{Class, Definition};
+        let mut definition = Definition { counts: [0; 17], symbols: [0; 256] };
+        definition.counts[2] = symbols.len() as u8;
+        definition.symbols[..symbols.len()].copy_from_slice(symbols);
+        let mut table = Table::default();
+        table.build(Class::Ac, &definition).unwrap();
+        table
+    }
+
+    #[test]
+    fn bands_and_planes_that_cannot_be_are_refused() {
+        for good in [scan(0, 0, 0, 13), scan(1, 63, 0, 0), scan(5, 5, 3, 2), scan(0, 0, 1, 0)] {
+            assert_eq!(check(&good), Ok(()));
+        }
+        let mut two = scan(1, 5, 0, 0);
+        two.components.push(two.components[0]);
+        for bad in [scan(0, 1, 0, 0), scan(5, 4, 0, 0), scan(1, 64, 0, 0), scan(1, 5, 2, 2), scan(1, 5, 0, 14), two] {
+            assert!(check(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn first_scans_shift_and_skip() {
+        // 00: a zero, then a value of two bits. 01: the end of 2 + 1 blocks.
+        let table = table(&[0x12, 0x10]);
+        let mut stream = Stream::new(&[0b0011_0110, 0, 0, 0, 0, 0, 0, 0]);
+        let (mut memory, mut block) = (Memory::default(), [0; BLOCK]);
+        ac_first(&mut stream, &scan(1, 63, 0, 2), &table, &mut memory, &mut block).unwrap();
+        assert_eq!((block[usize::from(ZIGZAG[2])], memory.empty), (3 << 2, 2));
+        let before = stream.bits.left;
+        ac_first(&mut stream, &scan(1, 63, 0, 2), &table, &mut memory, &mut block).unwrap();
+        assert_eq!((memory.empty, stream.bits.left), (1, before));
+    }
+
+    #[test]
+    fn refining_scans_move_away_from_zero_and_pass_over_what_is_known() {
+        // 00: after a zero, a new value; 01: the end of this block.
+        let table = table(&[0x11, 0x00]);
+        let mut block = [0; BLOCK];
+        (block[usize::from(ZIGZAG[1])], block[usize::from(ZIGZAG[3])], block[usize::from(ZIGZAG[9])]) = (4, -4, -8);
+        // 00, negative; corrections 1 of the first, 0 of the third; 01; correction 1 of the ninth.
+        let mut stream = Stream::new(&[0b0001_0011, 0b0000_0000, 0, 0, 0, 0, 0, 0]);
+        let mut memory = Memory::default();
+        ac_refine(&mut stream, &scan(1, 63, 2, 1), &table, &mut memory, &mut block).unwrap();
+        let known = |n: usize| block[usize::from(ZIGZAG[n])];
+        assert_eq!([1, 2, 3, 4, 9].map(known), [6, 0, -4, -2, -10]);
+        assert_eq!(memory.empty, 0);
+    }
+
+    #[test]
+    fn accuracy_follows_the_scans() {
+        let mut accuracy = Accuracy::default();
+        accuracy.note(&scan(0, 0, 0, 1), 1);
+        assert_eq!((accuracy.now[0], accuracy.now[1], accuracy.before[1]), (1, -1, 0));
+        accuracy.note(&scan(1, 5, 0, 2), 2);
+        assert_eq!((accuracy.now[5], accuracy.before[5], accuracy.before[0], accuracy.now[6]), (2, -1, 0, -1));
+        accuracy.note(&scan(1, 63, 2, 1), 3);
+        assert_eq!((accuracy.now[5], accuracy.before[5], accuracy.now[63]), (1, 2, 1));
+    }
 }

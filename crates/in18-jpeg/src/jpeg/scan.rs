@@ -5,10 +5,10 @@ use crate::error::Error;
 
 use super::bits::{Starved, Stream};
 use super::coefficients::Coefficients;
+use super::damaged;
 use super::frame::{Frame, MAX_MCU_BLOCKS};
 use super::huffman::{Class, Table};
 use super::markers::{Headers, Scan, next_marker};
-use super::damaged;
 
 /// Tables to decode with, by number. They outlive images, which mostly share theirs.
 #[derive(Debug, Default)]

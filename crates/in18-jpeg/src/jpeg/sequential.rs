@@ -25,7 +25,10 @@ pub(super) struct Sequential<'a> {
 impl Sequential<'_> {
     /// Decodes the next row of MCUs into the blocks of row `row` of the coefficients.
     pub fn decode_row(
-        &mut self, stream: &mut Stream<'_>, row: usize, coefficients: &mut Coefficients,
+        &mut self,
+        stream: &mut Stream<'_>,
+        row: usize,
+        coefficients: &mut Coefficients,
     ) -> Result<(), Starved> {
         let mut places = [(self.layout.places[0], 0); super::frame::MAX_MCU_BLOCKS];
         for (at, place) in places.iter_mut().zip(&self.layout.places) {
@@ -52,7 +55,10 @@ impl Sequential<'_> {
     }
 
     fn decode_mcu(
-        &mut self, stream: &mut Stream<'_>, places: &[(Place, usize)], coefficients: &mut Coefficients,
+        &mut self,
+        stream: &mut Stream<'_>,
+        places: &[(Place, usize)],
+        coefficients: &mut Coefficients,
     ) -> Result<(), Starved> {
         self.restarts.before_mcu(stream, &mut self.memory)?;
         if !stream.made_up {
@@ -97,7 +103,10 @@ impl Sequential<'_> {
     }
 
     fn decode_carefully(
-        &self, stream: &mut Stream<'_>, places: &[(Place, usize)], to: &mut Coefficients,
+        &self,
+        stream: &mut Stream<'_>,
+        places: &[(Place, usize)],
+        to: &mut Coefficients,
     ) -> Result<Memory, Starved> {
         let mut memory = self.memory;
         for &(place, at) in places {
@@ -188,4 +197,99 @@ fn decode_block(mut bits: Bits, data: &[u8], dc: &Table, ac: &Table, block: &mut
         n += 1;
     }
     (bits, difference, last.min(BLOCK - 1) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::{Component, Frame, Process};
+    use super::super::huffman::{Class, typical};
+    use super::super::markers::{Scan, ScanComponent};
+    use super::*;
+    use crate::image::Size;
+    use proptest::prelude::*;
+
+    /// Two components, the first of 2 x 1 blocks an MCU, of 4 MCUs a row.
+    fn frame() -> Frame {
+        let components = [(2, 1), (1, 1)].map(|(h, v)| Component { h, v, ..Component::default() });
+        Frame::new(Process::Sequential, Size::new(64, 8), components.to_vec()).unwrap()
+    }
+
+    fn tables() -> Tables {
+        let mut tables = Tables::default();
+        for number in [0, 1] {
+            tables.dc[number].build(Class::Dc, &typical(Class::Dc, number).unwrap()).unwrap();
+            tables.ac[number].build(Class::Ac, &typical(Class::Ac, number).unwrap()).unwrap();
+        }
+        tables
+    }
+
+    /// Decodes a row of MCUs; whether fast where possible.
+    fn decode(data: &[u8], tables: &Tables, is_fast: bool) -> (Coefficients, Memory, Result<(), Starved>) {
+        let frame = frame();
+        let components = (0..2).map(|n| ScanComponent { index: n, dc: n, ac: n }).collect();
+        let scan = Scan { components, first: 0, last: 63, high: 0, low: 0 };
+        let mut coefficients = Coefficients::default();
+        coefficients.reset(&frame, 1);
+        let layout = Layout::of(&scan, &frame, &coefficients).unwrap();
+        let (restarts, memory) = (Restarts::new(0), Memory::default());
+        let mut decoder = Sequential { layout: &layout, tables, restarts, memory, is_alone: true };
+        let mut stream = Stream::new(data);
+        let result = if is_fast {
+            decoder.decode_row(&mut stream, 0, &mut coefficients)
+        } else {
+            let at = layout.places.iter().map(|place| (*place, place.in_row(0))).collect::<Vec<_>>();
+            (0..layout.mcus_wide).try_for_each(|mcu| {
+                let at: Vec<_> = at.iter().map(|&(place, start)| (place, start + mcu * place.step)).collect();
+                clear(&at, &mut coefficients);
+                if !stream.made_up {
+                    decoder.memory = decoder.decode_carefully(&mut stream, &at, &mut coefficients)?;
+                }
+                Ok(())
+            })
+        };
+        (coefficients, decoder.memory, result)
+    }
+
+    /// Entropy-coded `bytes` and the end of an image.
+    fn ended(bytes: impl IntoIterator<Item = u8>) -> Vec<u8> {
+        let stuffed = bytes.into_iter().flat_map(|b| if b == 0xff { vec![b, 0] } else { vec![b] });
+        stuffed.chain([0xff, 0xd9]).collect()
+    }
+
+    #[test]
+    fn a_block_is_a_difference_and_runs() {
+        // 011 11: +3. 00 1: +1. 1111 1111 001: 16 zeros. 1100 1: a zero, then +1. 1010: the end. Then a second block: 010
+        // 0: −1. 1010: the end. A third, of the other tables: 00: 0. 00: the end.
+        let bits = "0111100111111111001110011010010010100000";
+        let bytes = (0..5).map(|n| u8::from_str_radix(&bits[8 * n..8 * n + 8], 2).unwrap());
+        let data = ended(bytes);
+        let (coefficients, _, result) = decode(&data, &tables(), true);
+        assert_eq!(result, Ok(()));
+        let mut expected = [0; BLOCK];
+        (expected[0], expected[1], expected[usize::from(ZIGZAG[19])]) = (3, 1, 1);
+        assert_eq!((coefficients.blocks[0], coefficients.last[0]), (expected, 19));
+        let flat = |dc| std::array::from_fn(|n| if n == 0 { dc } else { 0 });
+        assert_eq!((coefficients.blocks[1], coefficients.last[1]), (flat(2), 0));
+        assert_eq!(coefficients.blocks[8], flat(0));
+        // Nothing follows: what is left of the row stays grey.
+        assert!(coefficients.blocks[2..8].iter().all(|block| *block == flat(0) || block[0] != 0));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn fast_and_careful_decoding_agree(
+            bytes in proptest::collection::vec(prop_oneof![9 => any::<u8>(), 1 => Just(0xff)], 0..600),
+        ) {
+            let data = ended(bytes);
+            let tables = tables();
+            let (fast, fast_memory, fast_result) = decode(&data, &tables, true);
+            let (careful, careful_memory, careful_result) = decode(&data, &tables, false);
+            prop_assert_eq!(fast_result, careful_result);
+            prop_assert_eq!(fast_memory.dc, careful_memory.dc);
+            prop_assert!(fast.blocks == careful.blocks);
+            prop_assert!(fast.last == careful.last);
+        }
+    }
 }

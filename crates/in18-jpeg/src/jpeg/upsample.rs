@@ -24,8 +24,11 @@ impl Upsampling {
     /// The way that libjpeg upsamples `component`.
     pub fn of(component: &Component, frame: &Frame) -> Result<Self, Error> {
         let Component { h, v, width, .. } = *component;
-        if frame.max_h % h != 0 || frame.max_v % v != 0 {
-            return Err(unsupported(format!("samples for {h} of {} columns and {v} of {} rows", frame.max_h, frame.max_v)));
+        if !frame.max_h.is_multiple_of(h) || !frame.max_v.is_multiple_of(v) {
+            return Err(unsupported(format!(
+                "samples for {h} of {} columns and {v} of {} rows",
+                frame.max_h, frame.max_v
+            )));
         }
         // Rows of two samples or fewer have no middle that the filter could start from.
         Ok(match (frame.max_h / h, frame.max_v / v) {
