@@ -2,6 +2,7 @@
 //! makes of the same bytes.
 
 use in18_jpeg::{Decoder, Error, Rgb8Image};
+use jpeg_encoder::{ColorType, Encoder};
 
 /// 29 x 21 pixels, 4:2:0, of the typical Huffman tables: 2 x 2 MCUs.
 const PHOTO: &[u8] = include_bytes!("golden/jpeg_420.jpg");
@@ -149,6 +150,22 @@ fn a_lost_restart_costs_its_own_interval_only() {
         let mut other = RESTARTS.to_vec();
         other[restart + 1] = number;
         assert_eq!(decode(&other).unwrap() == whole, is_taken, "{number:x}");
+    }
+}
+
+#[test]
+fn junk_after_the_end_of_a_long_file_with_restarts_changes_nothing() {
+    // Pillow reads chunks of 64 KiB. Decoding that stops at the end of one must not go back before a restart.
+    let noise: Vec<u8> = (0..400 * 300 * 3_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for interval in [1, 3, 50] {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 95);
+        encoder.set_restart_interval(interval);
+        encoder.encode(&noise, 400, 300, ColorType::Rgb).unwrap();
+        assert!(bytes.len() > 3 << 16);
+        let whole = decode(&bytes).unwrap();
+        bytes.push(0);
+        assert!(decode(&bytes).unwrap() == whole);
     }
 }
 

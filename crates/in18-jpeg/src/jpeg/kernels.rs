@@ -50,7 +50,13 @@ impl Kernels {
     ) {
         dispatch!(self, transform(blocks, last, steps, out, stride), {
             for (n, block) in blocks.iter().enumerate() {
-                idct::transform(block, steps, &mut out[n * SIDE..], stride);
+                let out = &mut out[n * SIDE..];
+                if last.is_some_and(|last| last[n] == 0) {
+                    let sample = idct::transform_flat(block[0], steps[0]);
+                    out.chunks_mut(stride).for_each(|row| row[..SIDE].fill(sample));
+                } else {
+                    idct::transform(block, steps, out, stride);
+                }
             }
         })
     }

@@ -116,13 +116,10 @@ impl Restarts {
             return Ok(());
         }
         stream.drop_bits();
-        if stream.marker == 0 {
-            stream.marker = next_marker(stream)?;
-        }
-        if stream.marker == 0xd0 + self.next {
-            stream.marker = 0;
-        } else {
-            resynchronize(stream, self.next)?;
+        let start = stream.bits.at;
+        if let Err(Starved) = self.pass_marker(stream) {
+            stream.bits.at = start; // to try again with more data
+            return Err(Starved);
         }
         self.next = (self.next + 1) & 7;
         self.to_go = self.interval;
@@ -131,6 +128,17 @@ impl Restarts {
             stream.made_up = false;
         }
         Ok(())
+    }
+
+    fn pass_marker(&self, stream: &mut Stream<'_>) -> Result<(), Starved> {
+        if stream.marker == 0 {
+            stream.marker = next_marker(stream)?;
+        }
+        if stream.marker == 0xd0 + self.next {
+            stream.marker = 0;
+            return Ok(());
+        }
+        resynchronize(stream, self.next)
     }
 
     /// To be called after an MCU.

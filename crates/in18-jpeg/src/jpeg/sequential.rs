@@ -39,12 +39,9 @@ impl Sequential<'_> {
             if self.is_alone {
                 clear(places, coefficients);
             }
-            loop {
-                let before = stream.bits;
-                match self.decode_mcu(stream, places, coefficients) {
-                    Ok(()) => break,
-                    Err(Starved) if stream.read_on() => stream.bits = before,
-                    Err(Starved) => return Err(Starved),
+            while let Err(Starved) = self.decode_mcu(stream, places, coefficients) {
+                if !stream.read_on() {
+                    return Err(Starved);
                 }
             }
             for (place, at) in places.iter_mut() {
@@ -54,6 +51,7 @@ impl Sequential<'_> {
         Ok(())
     }
 
+    /// Decodes an MCU. Where the data end, it can be tried again with more of them.
     fn decode_mcu(
         &mut self,
         stream: &mut Stream<'_>,
@@ -72,7 +70,14 @@ impl Sequential<'_> {
                 if is_fast && has_restarts {
                     clear(places, coefficients);
                 }
-                self.memory = self.decode_carefully(stream, places, coefficients)?;
+                let before = stream.bits;
+                match self.decode_carefully(stream, places, coefficients) {
+                    Ok(memory) => self.memory = memory,
+                    Err(Starved) => {
+                        stream.bits = before;
+                        return Err(Starved);
+                    }
+                }
             }
         }
         self.restarts.after_mcu();
