@@ -132,8 +132,8 @@ impl Tap for Vec<u8> {
 
 #[test]
 fn a_lost_restart_costs_its_own_interval_only() {
-    // Two intervals, of 16 rows and of 5. Without its marker, the second has no data: its first MCU is decoded from zeros,
-    // the other stays grey.
+    // Two intervals, of 16 rows and of 5. Without its marker, the second has no data: its first MCU is decoded from
+    // zeros, the other stays grey.
     let whole = decode(RESTARTS).unwrap();
     let restart = RESTARTS.windows(2).rposition(|pair| pair == [0xff, 0xd0]).unwrap();
     let mut lost = RESTARTS.to_vec();

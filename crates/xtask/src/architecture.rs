@@ -1,5 +1,5 @@
-//! The invariants of the architecture that a program can check: which crate may use which, and where `unsafe` may stand.
-//! The tables below are the truth; a crate that they do not list is an error.
+//! The invariants of the architecture that a program can check: which crate may use which, and where `unsafe` may
+//! stand. The tables below are the truth; a crate that they do not list is an error.
 
 use crate::process::{capture, cargo, last_line};
 use anyhow::{Context, Result, bail};
@@ -55,7 +55,8 @@ const TOOLS: [&str; 2] = ["in18-testkit", "xtask"];
 /// Crates that call foreign functions. Every other crate forbids `unsafe` in the root of its library and program.
 const MAY_BE_UNSAFE: [&str; 1] = ["in18-onednn"];
 
-/// Crates that deny `unsafe` in their root and allow it in one file only, for instructions that not every processor has.
+/// Crates that deny `unsafe` in their root and allow it in one file only, for instructions that not every processor
+/// has.
 const MAY_BE_UNSAFE_IN: [(&str, &str); 1] = [("in18-jpeg", "jpeg/avx2.rs")];
 
 const FORBID_UNSAFE: &str = "#![forbid(unsafe_code)]";

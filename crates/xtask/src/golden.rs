@@ -1,6 +1,6 @@
-//! Golden pixels of photos and odd files, against which `in18-jpeg` is tested where there are photos. They are derived from pictures
-//! that may not be distributed, so they are made here, from scratch, by Pillow, and stay in `target`. Where the
-//! photos or Python are missing, the test that needs them skips itself.
+//! Golden pixels of photos and odd files, against which `in18-jpeg` is tested where there are photos. They are
+//! derived from pictures that may not be distributed, so they are made here, from scratch, by Pillow, and stay in
+//! `target`. Where the photos or Python are missing, the test that needs them skips itself.
 
 use crate::process::{show, workspace};
 use crate::python;
@@ -40,7 +40,8 @@ const GOLDENS: [Golden; 3] = [
 /// The Python packages that the scripts need.
 const PACKAGES: [&str; 2] = ["pillow==12.3.0", "numpy==2.4.6"];
 
-/// Makes what is missing or older than its script. What cannot be made for lack of Python packages is named and skipped.
+/// Makes what is missing or older than its script. What cannot be made for lack of Python packages is named and
+/// skipped.
 pub fn make() -> Result<()> {
     let root = workspace();
     let mut packages = None;

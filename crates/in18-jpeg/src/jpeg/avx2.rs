@@ -1,6 +1,7 @@
 //! The inner loops with AVX2. They compute what [`idct`], [`upsample`] and [`color`] say, which stay the reference.
 
-// Only this file may: a function compiled for instructions that a processor may lack must be called by an `unsafe` block.
+// Only this file may: a function compiled for instructions that a processor may lack must be called by an `unsafe`
+// block.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;

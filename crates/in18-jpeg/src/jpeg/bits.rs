@@ -135,8 +135,8 @@ impl<'a> Stream<'a> {
         more
     }
 
-    /// Whether there is no marker ahead that is known of, nor an end within `enough` bytes that could matter. The end of
-    /// a file that ends as it should does not.
+    /// Whether there is no marker ahead that is known of, nor an end within `enough` bytes that could matter. The end
+    /// of a file that ends as it should does not.
     #[inline(always)]
     pub fn is_far_from_end(&self, enough: usize) -> bool {
         self.marker == 0 && (self.ends_well || self.limit - self.bits.at >= enough)

@@ -1,4 +1,5 @@
-//! The frame header and the geometry that follows from it (T.81 A.1 and A.2; libjpeg-turbo's jdinput.c, `initial_setup`).
+//! The frame header and the geometry that follows from it (T.81 A.1 and A.2; libjpeg-turbo's jdinput.c,
+//! `initial_setup`).
 
 use crate::error::Error;
 use crate::image::Size;

@@ -1,5 +1,5 @@
-//! Dequantisation and the inverse transform of blocks (T.81 A.3.3): the "slow integer" method after Loeffler, Ligtenberg
-//! and Moschytz.
+//! Dequantisation and the inverse transform of blocks (T.81 A.3.3): the "slow integer" method after Loeffler,
+//! Ligtenberg and Moschytz.
 //!
 //! Results are those of libjpeg-turbo's SIMD version (simd/x86_64/jidctint-avx2.asm), which is what Pillow runs on x86:
 //! for coefficients that an encoder could have made it agrees with jidctint.c, for others it wraps and saturates in 16

@@ -114,7 +114,8 @@ fn application(marker: u8, segment: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a Photoshop segment ends where the length of a resource's name should stand. An end anywhere else does no harm.
+/// Whether a Photoshop segment ends where the length of a resource's name should stand. An end anywhere else does no
+/// harm.
 fn lacks_a_name(segment: &[u8]) -> bool {
     let mut at = 14;
     while segment.get(at..).is_some_and(|rest| rest.starts_with(b"8BIM")) {

@@ -38,8 +38,8 @@ impl Kernels {
         Self::default()
     }
 
-    /// Transforms a row of `blocks` into 8 rows of samples, `stride` bytes apart. `last` tells for each block, if known,
-    /// whether it has only its first coefficient, by a 0.
+    /// Transforms a row of `blocks` into 8 rows of samples, `stride` bytes apart. `last` tells for each block, if
+    /// known, whether it has only its first coefficient, by a 0.
     pub fn transform(
         self,
         blocks: &[[i16; BLOCK]],

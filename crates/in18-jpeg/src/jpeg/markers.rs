@@ -1,5 +1,5 @@
-//! Markers and their segments (T.81 B.1 and B.2), read as libjpeg-turbo's jdmarker.c reads them: what it merely warns of
-//! is passed over, what it gives up on is refused.
+//! Markers and their segments (T.81 B.1 and B.2), read as libjpeg-turbo's jdmarker.c reads them: what it merely warns
+//! of is passed over, what it gives up on is refused.
 
 use crate::error::Error;
 use crate::image::Size;
@@ -10,8 +10,8 @@ use super::frame::{Component, Frame, Process};
 use super::huffman::{Class, Definition, typical};
 use super::{damaged, unsupported};
 
-/// The index of the n-th coefficient of a block in row-major order (T.81 figure A.6). Indices past the 63rd, which broken
-/// files ask for, are the last one's.
+/// The index of the n-th coefficient of a block in row-major order (T.81 figure A.6). Indices past the 63rd, which
+/// broken files ask for, are the last one's.
 pub(super) const ZIGZAG: [u8; 128] = {
     let order: [u8; 64] = [
         0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14,

@@ -1,10 +1,10 @@
 //! JPEG, decoded as Pillow 12.3 decodes it: the same pixels and the same files refused.
 //!
-//! Pillow has libjpeg-turbo decode, so that its ways are the rule here, damaged files included; each file below names the
-//! part of it that it follows. The stages are apart: [`identify`] looks at a file as Pillow does when it opens one,
-//! [`markers`] reads headers and tables, [`sequential`] and [`progressive`] turn entropy-coded data into
-//! [`coefficients`], and [`output`] turns those into pixels, by [`idct`], [`upsample`] and [`color`]. An image of one scan
-//! passes through them a row of MCUs at a time; others gather all coefficients first.
+//! Pillow has libjpeg-turbo decode, so that its ways are the rule here, damaged files included; each file below names
+//! the part of it that it follows. The stages are apart: [`identify`] looks at a file as Pillow does when it opens
+//! one, [`markers`] reads headers and tables, [`sequential`] and [`progressive`] turn entropy-coded data into
+//! [`coefficients`], and [`output`] turns those into pixels, by [`idct`], [`upsample`] and [`color`]. An image of one
+//! scan passes through them a row of MCUs at a time; others gather all coefficients first.
 //!
 //! Not read, though Pillow does: arithmetic and lossless coding.
 
@@ -201,7 +201,8 @@ struct Image<'a> {
 }
 
 impl Image<'_> {
-    /// Keeps the quantisation tables of components that `scan` is the first of, as they are now: later ones do not count.
+    /// Keeps the quantisation tables of components that `scan` is the first of, as they are now: later ones do not
+    /// count.
     fn keep_tables(&mut self, scan: &Scan, headers: &Headers) -> Result<(), Error> {
         for part in &scan.components {
             let number = usize::from(self.frame.components[part.index].quantization);

@@ -50,9 +50,9 @@ impl<'a> Output<'a> {
         Ok(Self { frame, space, kernels, upsampling, memory })
     }
 
-    /// Transforms a row of MCUs, whose coefficients are in row `at` of `coefficients`, and writes the pixels that follow
-    /// from it to `rgb`, (H, W, 3). `tables` are the quantisation tables by component; a component without one has no
-    /// coefficients.
+    /// Transforms a row of MCUs, whose coefficients are in row `at` of `coefficients`, and writes the pixels that
+    /// follow from it to `rgb`, (H, W, 3). `tables` are the quantisation tables by component; a component without one
+    /// has no coefficients.
     pub fn write(
         &mut self,
         mcu_row: usize,

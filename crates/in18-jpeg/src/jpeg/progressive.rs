@@ -52,8 +52,8 @@ pub(super) fn check(scan: &Scan) -> Result<(), Error> {
     Err(damaged(&format!("a progressive scan of coefficients {first} to {last}, bits {high} to {low}")))
 }
 
-/// Decodes `scan`. Returns the last row of the frame's MCUs that there were data for. Nothing need be undone if the data
-/// end: the image is lost then.
+/// Decodes `scan`. Returns the last row of the frame's MCUs that there were data for. Nothing need be undone if the
+/// data end: the image is lost then.
 pub(super) fn decode_scan(
     stream: &mut Stream<'_>,
     scan: &Scan,

@@ -1,5 +1,5 @@
-//! What scans have in common: which blocks follow each other, restarts, tables (libjpeg-turbo's jdinput.c, jdmarker.c and
-//! jdhuff.c).
+//! What scans have in common: which blocks follow each other, restarts, tables (libjpeg-turbo's jdinput.c, jdmarker.c
+//! and jdhuff.c).
 
 use crate::error::Error;
 
@@ -147,8 +147,8 @@ impl Restarts {
     }
 }
 
-/// Decides what to do about a marker that is not the restart `desired` (jdmarker.c, `jpeg_resync_to_restart`): to take it
-/// for that one, to look for another, or to leave it, so that the interval stays empty.
+/// Decides what to do about a marker that is not the restart `desired` (jdmarker.c, `jpeg_resync_to_restart`): to
+/// take it for that one, to look for another, or to leave it, so that the interval stays empty.
 fn resynchronize(stream: &mut Stream<'_>, desired: u8) -> Result<(), Starved> {
     loop {
         let restart = stream.marker.wrapping_sub(0xd0);

@@ -63,7 +63,8 @@ impl Sequential<'_> {
             let has_restarts = self.restarts.interval > 0;
             let is_fast = match has_restarts {
                 false => stream.is_far_from_end(AHEAD * places.len()),
-                // libjpeg does not decode fast here at all; nobody can tell as long as nothing of a failed attempt stays.
+                // libjpeg does not decode fast here at all; nobody can tell as long as nothing of a failed attempt
+                // stays.
                 true => self.is_alone && stream.is_far_from_end(usize::MAX),
             };
             if !(is_fast && self.decode_fast(stream, places, coefficients)) {
@@ -151,8 +152,8 @@ fn clear(places: &[(Place, usize)], coefficients: &mut Coefficients) {
     }
 }
 
-/// Decodes a block whose bytes lie ahead: its AC coefficients into `block`, the difference of its DC coefficient, and the
-/// zigzag index of the last coefficient. A block that stays incomplete is marked by `ran_out`.
+/// Decodes a block whose bytes lie ahead: its AC coefficients into `block`, the difference of its DC coefficient, and
+/// the zigzag index of the last coefficient. A block that stays incomplete is marked by `ran_out`.
 #[inline(always)]
 fn decode_block(mut bits: Bits, data: &[u8], dc: &Table, ac: &Table, block: &mut [i16; BLOCK]) -> (Bits, i32, u8) {
     bits.refill(data);
@@ -263,8 +264,8 @@ mod tests {
 
     #[test]
     fn a_block_is_a_difference_and_runs() {
-        // 011 11: +3. 00 1: +1. 1111 1111 001: 16 zeros. 1100 1: a zero, then +1. 1010: the end. Then a second block: 010
-        // 0: −1. 1010: the end. A third, of the other tables: 00: 0. 00: the end.
+        // 011 11: +3. 00 1: +1. 1111 1111 001: 16 zeros. 1100 1: a zero, then +1. 1010: the end. Then a second block:
+        // 010 0: −1. 1010: the end. A third, of the other tables: 00: 0. 00: the end.
         let bits = "0111100111111111001110011010010010100000";
         let bytes = (0..5).map(|n| u8::from_str_radix(&bits[8 * n..8 * n + 8], 2).unwrap());
         let data = ended(bytes);

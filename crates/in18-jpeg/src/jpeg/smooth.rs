@@ -1,5 +1,6 @@
 //! Block smoothing (libjpeg-turbo's jdcoefct.c, `decompress_smooth_data`; T.81 K.8 describes its ancestor): where a
-//! progressive file ends before its low frequencies are known, they are guessed from the DC coefficients around a block.
+//! progressive file ends before its low frequencies are known, they are guessed from the DC coefficients around a
+//! block.
 
 use super::coefficients::Coefficients;
 use super::frame::{BLOCK, Component, Frame};
