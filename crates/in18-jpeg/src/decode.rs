@@ -20,7 +20,8 @@ pub fn header(bytes: &[u8]) -> Result<Size, Error> {
 /// Decodes images one after the other, keeping its scratch memory. One for each thread.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// Channels as the file has them, where they are not RGB: (H, W, 1, 2 or 4).
+    jpeg: jpeg::Decoder,
+    /// Channels of a PNG as the file has them, where they are not RGB: (H, W, 1, 2 or 4).
     scratch: Vec<u8>,
 }
 
@@ -37,7 +38,7 @@ impl Decoder {
     /// Any [`Error`] about the image; `image` then holds unspecified pixels.
     pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb8Image) -> Result<(), Error> {
         match sniff(bytes)? {
-            Format::Jpeg => jpeg::decode(bytes, &mut self.scratch, image),
+            Format::Jpeg => self.jpeg.decode(bytes, image),
             Format::Png => png::decode(bytes, &mut self.scratch, image),
         }
     }

@@ -1,4 +1,4 @@
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 //! Image bytes to pixels: recognise, decode, crop, resize, flip.
 //!
 //! Owns what an image file means (JPEG and PNG, told apart by their first bytes, never by a name) and the

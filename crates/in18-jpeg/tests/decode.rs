@@ -1,6 +1,7 @@
 //! Bytes that are no good image, and buffers that are reused.
 
 use in18_jpeg::{Crop, Decoder, Error, Resizer, Rgb8Image, Size, header};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use proptest::prelude::*;
 
 const PHOTO: &[u8] = include_bytes!("golden/jpeg_420.jpg");
@@ -135,6 +136,52 @@ fn crops_outside_of_the_image_are_refused() {
         let crop = Crop { left, top, width, height };
         let error = Resizer::new().resize(&image, crop, Size::new(2, 2), &mut [0; 12]).unwrap_err();
         assert_eq!(error, Error::Crop { image: SIZE, crop });
+    }
+}
+
+/// Ways to write the same coefficients.
+#[derive(Debug, Clone, Copy)]
+struct Writing {
+    progressive: bool,
+    optimized: bool,
+    restart_interval: u16,
+}
+
+/// `pixels`, (H, W, 3), as a JPEG.
+fn encode(pixels: &[u8], size: Size, sampling: SamplingFactor, writing: Writing) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, 80);
+    encoder.set_sampling_factor(sampling);
+    encoder.set_progressive(writing.progressive);
+    encoder.set_optimized_huffman_tables(writing.optimized);
+    // The encoder loses blocks where it has both restarts and tables of its own.
+    if writing.restart_interval > 0 && !writing.optimized {
+        encoder.set_restart_interval(writing.restart_interval);
+    }
+    encoder.encode(pixels, size.width as u16, size.height as u16, ColorType::Rgb).unwrap();
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn scans_and_restarts_change_no_pixel(
+        width in 1..70_u32, height in 1..50_u32, seed: u32, kind in 0..7_usize,
+        progressive: bool, optimized: bool, restart_interval in 0..5_u16,
+    ) {
+        let sampling = [
+            SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_1_2, SamplingFactor::F_2_2,
+            SamplingFactor::F_4_1, SamplingFactor::F_4_2, SamplingFactor::F_2_4,
+        ][kind];
+        let size = Size::new(width, height);
+        // Slopes and noise.
+        let value = |n: usize| (n as u32 / 3).wrapping_add((n as u32).wrapping_mul(seed | 1) >> 28) as u8;
+        let pixels: Vec<u8> = (0..size.bytes()).map(value).collect();
+        let plain = Writing { progressive: false, optimized: false, restart_interval: 0 };
+        let plain = decode(&encode(&pixels, size, sampling, plain)).unwrap();
+        let other = decode(&encode(&pixels, size, sampling, Writing { progressive, optimized, restart_interval }));
+        prop_assert_eq!(plain, other.unwrap());
     }
 }
 

@@ -1,11 +1,11 @@
-//! The invariants of the architecture that a program can check: which crate may use which, and where `unsafe` may stand.
-//! The tables below are the truth; a crate that they do not list is an error.
+//! The invariants of the architecture that a program can check: which crate may use which, and where `unsafe` may
+//! stand. The tables below are the truth; a crate that they do not list is an error.
 
 use crate::process::{capture, cargo, last_line};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a crate may use of the others, other than in its tests.
 struct Rule {
@@ -55,7 +55,12 @@ const TOOLS: [&str; 2] = ["in18-testkit", "xtask"];
 /// Crates that call foreign functions. Every other crate forbids `unsafe` in the root of its library and program.
 const MAY_BE_UNSAFE: [&str; 1] = ["in18-onednn"];
 
+/// Crates that deny `unsafe` in their root and allow it in one file only, for instructions that not every processor
+/// has.
+const MAY_BE_UNSAFE_IN: [(&str, &str); 1] = [("in18-jpeg", "jpeg/avx2.rs")];
+
 const FORBID_UNSAFE: &str = "#![forbid(unsafe_code)]";
+const DENY_UNSAFE: &str = "#![deny(unsafe_code)]";
 
 /// A crate of the workspace as cargo describes it.
 struct Package {
@@ -76,12 +81,18 @@ pub fn check() -> Result<()> {
     let mut violations = Vec::new();
     for package in &packages {
         violations.extend(edge_violations(package, &packages));
-        if !MAY_BE_UNSAFE.contains(&package.name.as_str()) {
-            for root in &package.roots {
-                let text = fs::read_to_string(root).with_context(|| format!("cannot read {}", root.display()))?;
-                if !forbids_unsafe(&text) {
-                    violations.push(format!("{} lacks {FORBID_UNSAFE}", root.display()));
-                }
+        if MAY_BE_UNSAFE.contains(&package.name.as_str()) {
+            continue;
+        }
+        let exception = MAY_BE_UNSAFE_IN.iter().find(|(name, _)| *name == package.name).map(|(_, file)| *file);
+        let attribute = if exception.is_some() { DENY_UNSAFE } else { FORBID_UNSAFE };
+        for root in &package.roots {
+            let text = fs::read_to_string(root).with_context(|| format!("cannot read {}", root.display()))?;
+            if !has_attribute(&text, attribute) {
+                violations.push(format!("{} lacks {attribute}", root.display()));
+            }
+            if let (Some(file), Some(folder)) = (exception, root.parent()) {
+                violations.extend(allowances(folder, &folder.join(file))?);
             }
         }
     }
@@ -121,8 +132,25 @@ fn allows(rule: &Rule, dependency: &Dependency) -> bool {
 }
 
 /// A comment does not count: the attribute must be a line of its own.
-fn forbids_unsafe(text: &str) -> bool {
-    text.lines().any(|line| line.trim() == FORBID_UNSAFE)
+fn has_attribute(text: &str, attribute: &str) -> bool {
+    text.lines().any(|line| line.trim() == attribute)
+}
+
+/// Files below `folder` that allow `unsafe` code, but for the one that may.
+fn allowances(folder: &Path, exception: &Path) -> Result<Vec<String>> {
+    let mut violations = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            violations.extend(allowances(&path, exception)?);
+        } else if path != exception {
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            if text.contains("allow(unsafe_code)") || text.contains("expect(unsafe_code)") {
+                violations.push(format!("{} may not allow unsafe code", path.display()));
+            }
+        }
+    }
+    Ok(violations)
 }
 
 fn packages() -> Result<Vec<Package>> {
@@ -245,10 +273,26 @@ mod tests {
 
     #[test]
     fn only_the_attribute_itself_forbids_unsafe() {
-        assert!(forbids_unsafe("//! Docs.\n\n#![forbid(unsafe_code)]\n\nfn main() {}\n"));
-        assert!(!forbids_unsafe("//! Docs of #![forbid(unsafe_code)].\nfn main() {}\n"));
-        assert!(!forbids_unsafe("// #![forbid(unsafe_code)]\n"));
-        assert!(!forbids_unsafe("#![deny(unsafe_code)]\n"));
+        let forbids = |text| has_attribute(text, FORBID_UNSAFE);
+        assert!(forbids("//! Docs.\n\n#![forbid(unsafe_code)]\n\nfn main() {}\n"));
+        assert!(!forbids("//! Docs of #![forbid(unsafe_code)].\nfn main() {}\n"));
+        assert!(!forbids("// #![forbid(unsafe_code)]\n"));
+        assert!(!forbids("#![deny(unsafe_code)]\n"));
+    }
+
+    #[test]
+    fn one_file_may_allow_unsafe_code() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let (inner, allowing) = (folder.path().join("inner"), "#![allow(unsafe_code)]\n");
+        fs::create_dir(&inner).expect("folder");
+        for file in ["lib.rs", "inner/allowed.rs"] {
+            let text = if file == "lib.rs" { "mod inner;\n" } else { allowing };
+            fs::write(folder.path().join(file), text).expect("file");
+        }
+        let violations = || allowances(folder.path(), &inner.join("allowed.rs")).expect("readable");
+        assert_eq!(violations(), Vec::<String>::new());
+        fs::write(inner.join("other.rs"), allowing).expect("file");
+        assert_eq!(violations().len(), 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Golden pixels of photos, against which `in18-jpeg` is tested where there are photos. They are derived from pictures
-//! that may not be distributed, so they are made here, from scratch, by Pillow, and stay in `target`. Where the
-//! photos or Python are missing, the test that needs them skips itself.
+//! Golden pixels of photos and odd files, against which `in18-jpeg` is tested where there are photos. They are
+//! derived from pictures that may not be distributed, so they are made here, from scratch, by Pillow, and stay in
+//! `target`. Where the photos or Python are missing, the test that needs them skips itself.
 
 use crate::process::{show, workspace};
 use crate::python;
@@ -9,44 +9,66 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Names of golden folders and the photos for them, relative to the workspace.
-const PHOTOS: [(&str, &str); 2] =
-    [("original", "../shared/data/photos-original"), ("imagewoof", "../shared/data/imagewoof320/val")];
+/// Goldens that one run of a script makes.
+struct Golden {
+    /// The script, relative to the workspace. It is given the folder of images and where its results go.
+    script: &'static str,
+    /// Folder of images, relative to the workspace.
+    images: &'static str,
+    /// Where the results go, below `target/golden`.
+    out: &'static str,
+    /// The file among them that is written last.
+    manifest: &'static str,
+}
 
-const SCRIPT: &str = "scripts/golden/crops.py";
+const GOLDENS: [Golden; 3] = [
+    Golden {
+        script: "scripts/golden/crops.py",
+        images: "../shared/data/photos-original",
+        out: "crops/original",
+        manifest: "manifest.tsv",
+    },
+    Golden {
+        script: "scripts/golden/crops.py",
+        images: "../shared/data/imagewoof320/val",
+        out: "crops/imagewoof",
+        manifest: "manifest.tsv",
+    },
+    Golden { script: "scripts/golden/odd.py", images: "../shared/data/odd", out: "odd", manifest: "verdicts.tsv" },
+];
 
-/// The Python packages that the script needs.
+/// The Python packages that the scripts need.
 const PACKAGES: [&str; 2] = ["pillow==12.3.0", "numpy==2.4.6"];
 
-/// Makes what is missing or older than the script. What cannot be made for lack of Python packages is named and skipped.
-pub fn crops() -> Result<()> {
+/// Makes what is missing or older than its script. What cannot be made for lack of Python packages is named and
+/// skipped.
+pub fn make() -> Result<()> {
     let root = workspace();
-    let script = root.join(SCRIPT);
     let mut packages = None;
-    for (name, photos) in PHOTOS {
-        let folder = root.join(photos);
+    for Golden { script, images, out, manifest } in GOLDENS {
+        let (path, folder) = (root.join(script), root.join(images));
         if !folder.is_dir() {
-            println!("golden crops of {photos}: skipped, no such folder");
+            println!("goldens of {images}: skipped, no such folder");
             continue;
         }
-        let out = root.join("target/golden/crops").join(name);
-        if is_newer(&out.join("manifest.tsv"), &script) {
-            println!("golden crops of {photos}: up to date");
+        let out = root.join("target/golden").join(out);
+        if is_newer(&out.join(manifest), &path) {
+            println!("goldens of {images}: up to date");
             continue;
         }
         if packages.is_none() {
             match python::packages(&PACKAGES) {
                 Ok(folder) => packages = Some(folder),
                 Err(error) => {
-                    println!("golden crops: skipped, {error:#}");
+                    println!("goldens: skipped, {error:#}");
                     return Ok(());
                 }
             }
         }
-        println!("golden crops of {photos}:");
-        let path = packages.as_deref().expect("just installed");
-        show(Command::new("python3").arg(&script).arg(&folder).arg(&out).env("PYTHONPATH", path))
-            .with_context(|| format!("{SCRIPT} on {photos}"))?;
+        println!("goldens of {images}:");
+        let modules = packages.as_deref().expect("just installed");
+        show(Command::new("python3").arg(&path).arg(&folder).arg(&out).env("PYTHONPATH", modules))
+            .with_context(|| format!("{script} on {images}"))?;
     }
     Ok(())
 }

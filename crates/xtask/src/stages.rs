@@ -84,7 +84,7 @@ pub fn run(stages: &[Stage]) -> Result<()> {
 
 /// Every test, by nextest where it is installed (it cannot run examples in documentation, so cargo runs those).
 fn tests() -> Result<()> {
-    golden::crops()?;
+    golden::make()?;
     if succeeds(&mut cargo(&["nextest", "--version"])) {
         show(&mut cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]))?;
         show(&mut cargo(&["test", "--workspace", "--doc"]))

@@ -1,0 +1,40 @@
+//! Quantised coefficients in memory: of one row of MCUs, or of a whole image whose scans each bring a part of them.
+
+use super::frame::{BLOCK, Frame};
+
+/// Coefficients of every component of some rows of MCUs. Keeps its memory.
+#[derive(Debug, Default)]
+pub(super) struct Coefficients {
+    /// Component for component, row for row: coefficients in row-major order.
+    pub blocks: Vec<[i16; BLOCK]>,
+    /// For each block, 0 if all of its coefficients but the first are known to be zero.
+    pub last: Vec<u8>,
+    /// Where a component starts.
+    offsets: [usize; 4],
+    /// Blocks of a component's row.
+    strides: [usize; 4],
+    /// Rows of MCUs that there is room for.
+    pub mcu_rows: usize,
+}
+
+impl Coefficients {
+    /// Makes room for `mcu_rows` rows of MCUs, all of zeros that are not known to be.
+    pub fn reset(&mut self, frame: &Frame, mcu_rows: usize) {
+        let mut count = 0;
+        for (n, component) in frame.components.iter().enumerate() {
+            self.offsets[n] = count;
+            self.strides[n] = component.stride;
+            count += component.stride * component.v * mcu_rows;
+        }
+        self.mcu_rows = mcu_rows;
+        self.blocks.clear();
+        self.blocks.resize(count, [0; BLOCK]);
+        self.last.clear();
+        self.last.resize(count, BLOCK as u8 - 1);
+    }
+
+    /// Index of the first block of a component's block row.
+    pub fn row(&self, component: usize, row: usize) -> usize {
+        self.offsets[component] + row * self.strides[component]
+    }
+}

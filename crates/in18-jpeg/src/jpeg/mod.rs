@@ -1,0 +1,245 @@
+//! JPEG, decoded as Pillow 12.3 decodes it: the same pixels and the same files refused.
+//!
+//! Pillow has libjpeg-turbo decode, so that its ways are the rule here, damaged files included; each file below names
+//! the part of it that it follows. The stages are apart: [`identify`] looks at a file as Pillow does when it opens
+//! one, [`markers`] reads headers and tables, [`sequential`] and [`progressive`] turn entropy-coded data into
+//! [`coefficients`], and [`output`] turns those into pixels, by [`idct`], [`upsample`] and [`color`]. An image of one
+//! scan passes through them a row of MCUs at a time; others gather all coefficients first.
+//!
+//! Not read, though Pillow does: arithmetic and lossless coding.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod bits;
+mod coefficients;
+mod color;
+mod frame;
+mod huffman;
+mod idct;
+mod identify;
+mod kernels;
+mod markers;
+mod output;
+mod progressive;
+mod scan;
+mod sequential;
+mod smooth;
+mod upsample;
+
+use crate::error::Error;
+use crate::image::{Rgb8Image, Size};
+
+use bits::{CHUNK, Stream};
+use coefficients::Coefficients;
+use frame::{BLOCK, Frame, Process};
+use huffman::Class;
+use kernels::Kernels;
+use markers::{Found, Headers, Scan, Stop};
+use output::Output;
+use progressive::Accuracy;
+use scan::{Layout, Restarts, Tables};
+use sequential::Sequential;
+use smooth::Smoothing;
+
+const FORMAT: &str = "JPEG";
+
+/// More scans are refused: each may cost as much time as the image is large, whatever its own length. It is the number
+/// that libjpeg-turbo's own fuzzers stop at; files in earnest have about ten.
+const MAX_SCANS: usize = 500;
+
+/// Memory beyond which none is kept for the next image.
+const KEPT_BLOCKS: usize = 1 << 19;
+
+/// Reads the size from the frame header, touching no other data than the markers before it.
+pub(crate) fn header(bytes: &[u8]) -> Result<Size, Error> {
+    identify::size(bytes)
+}
+
+/// Decodes JPEGs, keeping its memory.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    tables: Tables,
+    coefficients: Coefficients,
+    output: output::Memory,
+}
+
+impl Decoder {
+    /// Decodes `bytes` into `image`.
+    pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb8Image) -> Result<(), Error> {
+        let size = identify::check(bytes)?.checked()?;
+        let result = self.decode_identified(bytes, size, image).map_err(|stop| match stop {
+            Stop::Starved => truncated(bytes),
+            Stop::Refused(error) => error,
+        });
+        if self.coefficients.blocks.len() > KEPT_BLOCKS {
+            self.coefficients = Coefficients::default();
+        }
+        result
+    }
+
+    fn decode_identified(&mut self, bytes: &[u8], size: Size, image: &mut Rgb8Image) -> Result<(), Stop> {
+        let mut stream = Stream::new(bytes);
+        let mut headers = Headers::default();
+        let first = loop {
+            match headers.read(&mut stream)? {
+                Found::Scan(scan) => break scan,
+                // Tables may come in an image of their own.
+                Found::End => headers.end_without_scan()?,
+            }
+        };
+        let frame = headers.frame.clone().ok_or_else(|| damaged("a scan before the frame header"))?;
+        if frame.size != size {
+            return Err(damaged(&format!("frame headers of {} and {size}", frame.size)).into());
+        }
+        if frame.process == Process::Sequential {
+            headers.assume_typical_tables();
+        }
+        let mut image = Image { frame: &frame, tables: vec![None; frame.components.len()], rgb: image.reset(size) };
+        if frame.process == Process::Sequential && first.components.len() == frame.components.len() {
+            self.decode_one_scan(&mut stream, &mut headers, &first, &mut image)
+        } else {
+            self.decode_scans(&mut stream, &mut headers, first, &mut image)
+        }
+    }
+
+    /// Decodes an image whose only scan is `scan`, row by row.
+    fn decode_one_scan(
+        &mut self,
+        stream: &mut Stream<'_>,
+        headers: &mut Headers,
+        scan: &Scan,
+        image: &mut Image<'_>,
+    ) -> Result<(), Stop> {
+        let mut output = Output::new(image.frame, headers.space(), Kernels::detect(), &mut self.output)?;
+        self.coefficients.reset(image.frame, 1);
+        let layout = Layout::of(scan, image.frame, &self.coefficients)?;
+        image.keep_tables(scan, headers)?;
+        build_tables(&mut self.tables, headers, scan)?;
+        stream.begin_scan(true);
+        let restarts = Restarts::new(headers.restart_interval);
+        let memory = Default::default();
+        let mut decoder = Sequential { layout: &layout, tables: &self.tables, restarts, memory, is_alone: true };
+        for mcu_row in 0..image.frame.mcus_high {
+            let rows = layout.rows_per_frame_row;
+            for row in 0..rows.min(layout.mcus_high - mcu_row * rows) {
+                decoder.decode_row(stream, row, &mut self.coefficients)?;
+            }
+            output.write(mcu_row, &self.coefficients, 0, &image.tables, None, image.rgb);
+        }
+        // With all pixels there, Pillow asks no more of the rest than that it is not wrong as far as it was read.
+        stream.limit = stream.limit.min(stream.bits.at.next_multiple_of(CHUNK));
+        match headers.read(stream) {
+            Ok(Found::End) | Err(Stop::Starved) => Ok(()),
+            Ok(Found::Scan(_)) => Err(damaged("a scan after the last one").into()),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Decodes an image of several scans, of which `scan` is the first: all of their coefficients, then the pixels.
+    fn decode_scans(
+        &mut self,
+        stream: &mut Stream<'_>,
+        headers: &mut Headers,
+        mut scan: Scan,
+        image: &mut Image<'_>,
+    ) -> Result<(), Stop> {
+        let frame = image.frame;
+        let mut output = Output::new(frame, headers.space(), Kernels::detect(), &mut self.output)?;
+        self.coefficients.reset(frame, frame.mcus_high);
+        let mut accuracy = vec![Accuracy::default(); frame.components.len()];
+        let (mut scans, mut last_good) = (0, 0);
+        loop {
+            scans += 1;
+            if scans > MAX_SCANS {
+                return Err(damaged(&format!("more than {MAX_SCANS} scans")).into());
+            }
+            let layout = Layout::of(&scan, frame, &self.coefficients)?;
+            image.keep_tables(&scan, headers)?;
+            stream.begin_scan(false);
+            let restarts = Restarts::new(headers.restart_interval);
+            if frame.process == Process::Progressive {
+                progressive::check(&scan)?;
+                for part in &scan.components {
+                    accuracy[part.index].note(&scan, scans);
+                }
+                build_tables(&mut self.tables, headers, &scan)?;
+                let (tables, coefficients) = (&self.tables, &mut self.coefficients);
+                last_good = progressive::decode_scan(stream, &scan, &layout, tables, restarts, coefficients)?;
+            } else {
+                build_tables(&mut self.tables, headers, &scan)?;
+                let memory = Default::default();
+                let mut decoder =
+                    Sequential { layout: &layout, tables: &self.tables, restarts, memory, is_alone: false };
+                for row in 0..layout.mcus_high {
+                    decoder.decode_row(stream, row, &mut self.coefficients)?;
+                }
+            }
+            match headers.read(stream)? {
+                Found::Scan(next) => scan = next,
+                Found::End => break,
+            }
+        }
+        let smoothing = match frame.process {
+            Process::Sequential => None,
+            Process::Progressive => Smoothing::of(frame, &accuracy, &image.tables, scans, last_good),
+        };
+        for row in 0..frame.mcus_high {
+            output.write(row, &self.coefficients, row, &image.tables, smoothing.as_ref(), image.rgb);
+        }
+        Ok(())
+    }
+}
+
+/// An image being decoded.
+#[derive(Debug)]
+struct Image<'a> {
+    frame: &'a Frame,
+    /// Quantisation tables by component, from its first scan on.
+    tables: Vec<Option<[u16; BLOCK]>>,
+    /// (H, W, 3).
+    rgb: &'a mut [u8],
+}
+
+impl Image<'_> {
+    /// Keeps the quantisation tables of components that `scan` is the first of, as they are now: later ones do not
+    /// count.
+    fn keep_tables(&mut self, scan: &Scan, headers: &Headers) -> Result<(), Error> {
+        for part in &scan.components {
+            let number = usize::from(self.frame.components[part.index].quantization);
+            let table = &mut self.tables[part.index];
+            let missing = || damaged(&format!("a scan with a quantisation table {number} that is not there"));
+            if table.is_none() {
+                *table = Some(headers.quantization.get(number).copied().flatten().ok_or_else(missing)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Builds the Huffman tables that `scan` needs.
+fn build_tables(tables: &mut Tables, headers: &Headers, scan: &Scan) -> Result<(), Error> {
+    let is_progressive = headers.frame.as_ref().is_some_and(|frame| frame.process == Process::Progressive);
+    let needs_dc = !is_progressive || (scan.first == 0 && scan.high == 0);
+    let needs_ac = !is_progressive || scan.first > 0;
+    for part in &scan.components {
+        if needs_dc {
+            tables.build(headers, Class::Dc, part.dc)?;
+        }
+        if needs_ac {
+            tables.build(headers, Class::Ac, part.ac)?;
+        }
+    }
+    Ok(())
+}
+
+fn damaged(reason: &str) -> Error {
+    Error::Damaged { format: FORMAT, reason: reason.to_owned() }
+}
+
+fn truncated(bytes: &[u8]) -> Error {
+    Error::Truncated { format: FORMAT, bytes: bytes.len() }
+}
+
+fn unsupported(got: String) -> Error {
+    Error::Unsupported { format: FORMAT, got }
+}

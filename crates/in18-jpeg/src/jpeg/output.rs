@@ -1,0 +1,129 @@
+//! Coefficients to pixels: a row of MCUs at a time is transformed into strips of samples, which are upsampled and
+//! converted as far as the rows below them are known.
+
+use crate::error::Error;
+
+use super::coefficients::Coefficients;
+use super::color::Space;
+use super::frame::{BLOCK, Component, Frame, SIDE};
+use super::kernels::Kernels;
+use super::smooth::Smoothing;
+use super::upsample::{Upsampling, copies};
+
+/// Memory for the last stages, kept from image to image.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// By component: samples of this row of MCUs, and above them two row groups of the one before.
+    strips: [Vec<u8>; 4],
+    /// By component: an upsampled row.
+    lines: [Vec<u8>; 4],
+    /// Sums of the triangle filter.
+    sums: Vec<u16>,
+    /// A smoothed block row.
+    smoothed: Vec<[i16; BLOCK]>,
+}
+
+/// Writes an image, from top to bottom.
+#[derive(Debug)]
+pub(super) struct Output<'a> {
+    pub frame: &'a Frame,
+    pub space: Space,
+    pub kernels: Kernels,
+    /// By component.
+    pub upsampling: Vec<Upsampling>,
+    memory: &'a mut Memory,
+}
+
+impl<'a> Output<'a> {
+    /// Prepares for an image, whose sampling must be one that libjpeg can undo.
+    pub fn new(frame: &'a Frame, space: Space, kernels: Kernels, memory: &'a mut Memory) -> Result<Self, Error> {
+        let upsampling = frame.components.iter().map(|c| Upsampling::of(c, frame)).collect::<Result<_, _>>()?;
+        for (component, strip) in frame.components.iter().zip(&mut memory.strips) {
+            let rows = (SIDE + 2) * component.v;
+            strip.resize(rows * component.stride * SIDE, 0);
+        }
+        let width = frame.components.iter().map(|c| c.stride).max().unwrap_or(0) * SIDE;
+        for line in &mut memory.lines {
+            line.resize(frame.mcus_wide * frame.max_h * SIDE, 0);
+        }
+        memory.sums.resize(width + 2, 0);
+        Ok(Self { frame, space, kernels, upsampling, memory })
+    }
+
+    /// Transforms a row of MCUs, whose coefficients are in row `at` of `coefficients`, and writes the pixels that
+    /// follow from it to `rgb`, (H, W, 3). `tables` are the quantisation tables by component; a component without one
+    /// has no coefficients.
+    pub fn write(
+        &mut self,
+        mcu_row: usize,
+        coefficients: &Coefficients,
+        at: usize,
+        tables: &[Option<[u16; BLOCK]>],
+        smoothing: Option<&Smoothing<'_>>,
+        rgb: &mut [u8],
+    ) {
+        for (n, component) in self.frame.components.iter().enumerate() {
+            let table = tables[n].unwrap_or([0; BLOCK]);
+            let steps = table.map(|step| step as i16);
+            let width = component.stride * SIDE;
+            let strip = &mut self.memory.strips[n];
+            strip.copy_within(SIDE * component.v * width.., 0);
+            let rows = component.v.min(component.blocks_high - mcu_row * component.v);
+            for row in 0..rows {
+                let out = &mut strip[(2 * component.v + row * SIDE) * width..][..SIDE * width];
+                if let Some(smoothing) = smoothing {
+                    let smoothed = &mut self.memory.smoothed;
+                    smoothing.apply(n, mcu_row, row, coefficients, smoothed);
+                    self.kernels.transform(smoothed, None, &steps, out, width);
+                    continue;
+                }
+                let start = coefficients.row(n, at * component.v + row);
+                let blocks = start..start + component.blocks_wide;
+                let (blocks, last) = (&coefficients.blocks[blocks.clone()], &coefficients.last[blocks]);
+                self.kernels.transform(blocks, Some(last), &steps, out, width);
+            }
+        }
+        let pixel_rows = self.frame.size.height as usize;
+        let group = self.frame.max_v;
+        // The last row group waits for the row below it.
+        let ready = |mcu_rows: usize| (mcu_rows * SIDE * group).saturating_sub(group);
+        let end = if mcu_row + 1 == self.frame.mcus_high { pixel_rows } else { ready(mcu_row + 1) };
+        let row_bytes = self.frame.size.width as usize * 3;
+        for y in ready(mcu_row)..end {
+            self.write_row(mcu_row, y, &mut rgb[y * row_bytes..][..row_bytes]);
+        }
+    }
+
+    /// Writes pixel row `y` to `out`, (W, 3).
+    fn write_row(&mut self, mcu_row: usize, y: usize, out: &mut [u8]) {
+        let Memory { strips, lines, sums, .. } = &mut *self.memory;
+        let mut rows: [&[u8]; 4] = [&[]; 4];
+        let count = self.frame.components.len();
+        for (n, (row, line)) in rows.iter_mut().zip(lines).take(count).enumerate() {
+            let component = &self.frame.components[n];
+            let samples = |row: usize| sample_row(component, &strips[n], mcu_row, row);
+            let down = self.frame.max_v / component.v;
+            let near = y / down;
+            let is_upper = y.is_multiple_of(2);
+            let far = if is_upper { near.saturating_sub(1) } else { (near + 1).min(component.height - 1) };
+            match self.upsampling[n] {
+                Upsampling::Full => {
+                    *row = samples(near);
+                    continue;
+                }
+                Upsampling::Columns => self.kernels.upsample_columns(samples(near), sums, line),
+                Upsampling::Rows => self.kernels.upsample_rows(samples(near), samples(far), is_upper, line),
+                Upsampling::Both => self.kernels.upsample_both(samples(near), samples(far), sums, line),
+                Upsampling::Copies { across, .. } => copies(samples(near), across, line),
+            }
+            *row = line;
+        }
+        self.kernels.convert(self.space, &rows[..count], out);
+    }
+}
+
+/// A component's row of samples out of the strip that ends with row `mcu_row` of MCUs.
+fn sample_row<'a>(component: &Component, strip: &'a [u8], mcu_row: usize, row: usize) -> &'a [u8] {
+    let in_strip = row + 2 * component.v - mcu_row * SIDE * component.v;
+    &strip[in_strip * component.stride * SIDE..][..component.width]
+}

@@ -1,0 +1,197 @@
+//! What scans have in common: which blocks follow each other, restarts, tables (libjpeg-turbo's jdinput.c, jdmarker.c
+//! and jdhuff.c).
+
+use crate::error::Error;
+
+use super::bits::{Starved, Stream};
+use super::coefficients::Coefficients;
+use super::damaged;
+use super::frame::{Frame, MAX_MCU_BLOCKS};
+use super::huffman::{Class, Table};
+use super::markers::{Headers, Scan, next_marker};
+
+/// Tables to decode with, by number. They outlive images, which mostly share theirs.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub dc: [Table; 4],
+    pub ac: [Table; 4],
+}
+
+impl Tables {
+    /// Builds table `number` from what the headers say of it.
+    pub fn build(&mut self, headers: &Headers, class: Class, number: usize) -> Result<(), Error> {
+        let (tables, definitions) = match class {
+            Class::Dc => (&mut self.dc, &headers.dc),
+            Class::Ac => (&mut self.ac, &headers.ac),
+        };
+        let missing = || damaged(&format!("a scan with a Huffman table {number} that is not there"));
+        let definition = definitions.get(number).and_then(Option::as_ref).ok_or_else(missing)?;
+        tables[number].build(class, definition)
+    }
+}
+
+/// Where a block of an MCU lies and what decodes it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Which of the scan's components it belongs to.
+    pub slot: usize,
+    /// Numbers of its tables.
+    pub dc: usize,
+    pub ac: usize,
+    /// Index of the block in the first MCU of the first row.
+    start: usize,
+    /// Blocks between neighbouring MCUs.
+    pub step: usize,
+    /// Blocks between rows of MCUs.
+    row_step: usize,
+}
+
+impl Place {
+    /// Index of the block in the first MCU of a row.
+    pub fn in_row(&self, row: usize) -> usize {
+        self.start + row * self.row_step
+    }
+}
+
+/// The MCUs of a scan (T.81 A.2): of several components interleaved, or of one, whose blocks are MCUs by themselves.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub places: Vec<Place>,
+    pub mcus_wide: usize,
+    pub mcus_high: usize,
+    /// Rows of MCUs that make a row of the whole frame's MCUs.
+    pub rows_per_frame_row: usize,
+}
+
+impl Layout {
+    pub fn of(scan: &Scan, frame: &Frame, coefficients: &Coefficients) -> Result<Self, Error> {
+        let is_lone = scan.components.len() == 1;
+        let mut places = Vec::with_capacity(MAX_MCU_BLOCKS);
+        for (slot, part) in scan.components.iter().enumerate() {
+            let component = &frame.components[part.index];
+            let (h, v) = if is_lone { (1, 1) } else { (component.h, component.v) };
+            let row_step = component.stride * v;
+            for (y, x) in (0..v).flat_map(|y| (0..h).map(move |x| (y, x))) {
+                let start = coefficients.row(part.index, y) + x;
+                places.push(Place { slot, dc: part.dc, ac: part.ac, start, step: h, row_step });
+            }
+        }
+        let only = &frame.components[scan.components[0].index];
+        if is_lone {
+            let (mcus_wide, mcus_high) = (only.blocks_wide, only.blocks_high);
+            return Ok(Self { places, mcus_wide, mcus_high, rows_per_frame_row: only.v });
+        }
+        if places.len() > MAX_MCU_BLOCKS {
+            return Err(damaged(&format!("{} blocks of a scan interleaved", places.len())));
+        }
+        Ok(Self { places, mcus_wide: frame.mcus_wide, mcus_high: frame.mcus_high, rows_per_frame_row: 1 })
+    }
+}
+
+/// What an entropy decoder remembers from MCU to MCU.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Memory {
+    /// The last DC coefficient of each of the scan's components.
+    pub dc: [i32; 4],
+    /// Blocks to come that a band has no new coefficients in (T.81 G.1.2.2).
+    pub empty: u32,
+}
+
+/// Counts MCUs between restarts (T.81 E.2.4).
+#[derive(Debug)]
+pub(super) struct Restarts {
+    pub interval: u32,
+    to_go: u32,
+    next: u8,
+}
+
+impl Restarts {
+    pub fn new(interval: u32) -> Self {
+        Self { interval, to_go: interval, next: 0 }
+    }
+
+    /// To be called before an MCU: passes over a restart marker that is due, and forgets what is to be forgotten there.
+    pub fn before_mcu(&mut self, stream: &mut Stream<'_>, memory: &mut Memory) -> Result<(), Starved> {
+        if self.interval == 0 || self.to_go > 0 {
+            return Ok(());
+        }
+        stream.drop_bits();
+        let start = stream.bits.at;
+        if let Err(Starved) = self.pass_marker(stream) {
+            stream.bits.at = start; // to try again with more data
+            return Err(Starved);
+        }
+        self.next = (self.next + 1) & 7;
+        self.to_go = self.interval;
+        *memory = Memory::default();
+        if stream.marker == 0 {
+            stream.made_up = false;
+        }
+        Ok(())
+    }
+
+    fn pass_marker(&self, stream: &mut Stream<'_>) -> Result<(), Starved> {
+        if stream.marker == 0 {
+            stream.marker = next_marker(stream)?;
+        }
+        if stream.marker == 0xd0 + self.next {
+            stream.marker = 0;
+            return Ok(());
+        }
+        resynchronize(stream, self.next)
+    }
+
+    /// To be called after an MCU.
+    pub fn after_mcu(&mut self) {
+        self.to_go = self.to_go.saturating_sub(1);
+    }
+}
+
+/// Decides what to do about a marker that is not the restart `desired` (jdmarker.c, `jpeg_resync_to_restart`): to
+/// take it for that one, to look for another, or to leave it, so that the interval stays empty.
+fn resynchronize(stream: &mut Stream<'_>, desired: u8) -> Result<(), Starved> {
+    loop {
+        let restart = stream.marker.wrapping_sub(0xd0);
+        match stream.marker {
+            0xd0..=0xd7 if restart == (desired + 1) & 7 || restart == (desired + 2) & 7 => return Ok(()),
+            0xd0..=0xd7 if restart != desired.wrapping_sub(1) & 7 && restart != desired.wrapping_sub(2) & 7 => {
+                stream.marker = 0;
+                return Ok(());
+            }
+            0xd0..=0xd7 | 0x00..=0xbf => stream.marker = next_marker(stream)?,
+            _ => return Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarts_are_taken_skipped_or_left_as_libjpeg_does() {
+        struct Case {
+            marker: u8,
+            following: &'static [u8],
+            desired: u8,
+            /// The marker that stays, and how many bytes are read.
+            expected: (u8, usize),
+        }
+        let cases = [
+            Case { marker: 0xd4, following: &[], desired: 3, expected: (0xd4, 0) },
+            Case { marker: 0xd5, following: &[], desired: 3, expected: (0xd5, 0) },
+            Case { marker: 0xd0, following: &[], desired: 7, expected: (0xd0, 0) },
+            Case { marker: 0xd6, following: &[], desired: 3, expected: (0, 0) },
+            Case { marker: 0xd2, following: &[9, 0xff, 0xd3], desired: 3, expected: (0, 3) },
+            Case { marker: 0xd6, following: &[0xff, 0xff, 0xd9], desired: 0, expected: (0xd9, 3) },
+            Case { marker: 0x37, following: &[0xff, 0, 0xff, 0xd3], desired: 3, expected: (0, 4) },
+            Case { marker: 0xd9, following: &[], desired: 3, expected: (0xd9, 0) },
+        ];
+        for case in cases {
+            let mut stream = Stream::new(case.following);
+            stream.marker = case.marker;
+            resynchronize(&mut stream, case.desired).unwrap();
+            assert_eq!((stream.marker, stream.bits.at), case.expected, "{:x}", case.marker);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Sequential scans (T.81 F.2; libjpeg-turbo's jdhuff.c). Each MCU is decoded fast where there is no marker ahead, and
+//! carefully otherwise, after the fast attempt if there was one.
+
+use super::bits::{Bits, Starved, Stream};
+use super::coefficients::Coefficients;
+use super::frame::BLOCK;
+use super::huffman::{Table, extend};
+use super::markers::ZIGZAG;
+use super::scan::{Layout, Memory, Place, Restarts, Tables};
+
+/// Bytes that libjpeg wants to have ahead before it decodes fast, for each block of an MCU.
+const AHEAD: usize = 512;
+
+/// A sequential scan being decoded.
+#[derive(Debug)]
+pub(super) struct Sequential<'a> {
+    pub layout: &'a Layout,
+    pub tables: &'a Tables,
+    pub restarts: Restarts,
+    pub memory: Memory,
+    /// Whether it is the image's only scan, so that the coefficients hold nothing to be kept.
+    pub is_alone: bool,
+}
+
+impl Sequential<'_> {
+    /// Decodes the next row of MCUs into the blocks of row `row` of the coefficients.
+    pub fn decode_row(
+        &mut self,
+        stream: &mut Stream<'_>,
+        row: usize,
+        coefficients: &mut Coefficients,
+    ) -> Result<(), Starved> {
+        let mut places = [(self.layout.places[0], 0); super::frame::MAX_MCU_BLOCKS];
+        for (at, place) in places.iter_mut().zip(&self.layout.places) {
+            *at = (*place, place.in_row(row));
+        }
+        let places = &mut places[..self.layout.places.len()];
+        for _ in 0..self.layout.mcus_wide {
+            if self.is_alone {
+                clear(places, coefficients);
+            }
+            while let Err(Starved) = self.decode_mcu(stream, places, coefficients) {
+                if !stream.read_on() {
+                    return Err(Starved);
+                }
+            }
+            for (place, at) in places.iter_mut() {
+                *at += place.step;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes an MCU. Where the data end, it can be tried again with more of them.
+    fn decode_mcu(
+        &mut self,
+        stream: &mut Stream<'_>,
+        places: &[(Place, usize)],
+        coefficients: &mut Coefficients,
+    ) -> Result<(), Starved> {
+        self.restarts.before_mcu(stream, &mut self.memory)?;
+        if !stream.made_up {
+            let has_restarts = self.restarts.interval > 0;
+            let is_fast = match has_restarts {
+                false => stream.is_far_from_end(AHEAD * places.len()),
+                // libjpeg does not decode fast here at all; nobody can tell as long as nothing of a failed attempt
+                // stays.
+                true => self.is_alone && stream.is_far_from_end(usize::MAX),
+            };
+            if !(is_fast && self.decode_fast(stream, places, coefficients)) {
+                if is_fast && has_restarts {
+                    clear(places, coefficients);
+                }
+                let before = stream.bits;
+                match self.decode_carefully(stream, places, coefficients) {
+                    Ok(memory) => self.memory = memory,
+                    Err(Starved) => {
+                        stream.bits = before;
+                        return Err(Starved);
+                    }
+                }
+            }
+        }
+        self.restarts.after_mcu();
+        Ok(())
+    }
+
+    /// Decodes an MCU; false, with nothing but coefficients changed, if a marker came in between.
+    #[inline(always)]
+    fn decode_fast(&mut self, stream: &mut Stream<'_>, places: &[(Place, usize)], to: &mut Coefficients) -> bool {
+        let mut bits = stream.bits;
+        let mut memory = self.memory;
+        for &(place, at) in places {
+            let (dc, ac) = (&self.tables.dc[place.dc & 3], &self.tables.ac[place.ac & 3]);
+            let block = &mut to.blocks[at];
+            let (difference, last);
+            (bits, difference, last) = decode_block(bits, stream.data, dc, ac, block);
+            let value = &mut memory.dc[place.slot & 3];
+            *value = value.wrapping_add(difference);
+            block[0] = *value as i16;
+            to.last[at] = to.last[at].max(last);
+        }
+        if bits.ran_out {
+            return false;
+        }
+        stream.bits = bits;
+        self.memory = memory;
+        true
+    }
+
+    fn decode_carefully(
+        &self,
+        stream: &mut Stream<'_>,
+        places: &[(Place, usize)],
+        to: &mut Coefficients,
+    ) -> Result<Memory, Starved> {
+        let mut memory = self.memory;
+        for &(place, at) in places {
+            let block = &mut to.blocks[at];
+            let size = u32::from(stream.symbol(&self.tables.dc[place.dc])?);
+            let difference = if size == 0 { 0 } else { extend(stream.take(size)?, size) };
+            let value = &mut memory.dc[place.slot];
+            *value = value.wrapping_add(difference);
+            block[0] = *value as i16;
+            let mut n = 1;
+            while n < BLOCK {
+                let symbol = stream.symbol(&self.tables.ac[place.ac])?;
+                let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+                if size == 0 {
+                    if run != 15 {
+                        break;
+                    }
+                    n += 16;
+                    continue;
+                }
+                n += run;
+                block[usize::from(ZIGZAG[n])] = extend(stream.take(size)?, size) as i16;
+                to.last[at] = to.last[at].max(n.min(BLOCK - 1) as u8);
+                n += 1;
+            }
+        }
+        Ok(memory)
+    }
+}
+
+/// Makes blocks zero, and known to be.
+#[inline(always)]
+fn clear(places: &[(Place, usize)], coefficients: &mut Coefficients) {
+    for &(_, at) in places {
+        coefficients.blocks[at] = [0; BLOCK];
+        coefficients.last[at] = 0;
+    }
+}
+
+/// Decodes a block whose bytes lie ahead: its AC coefficients into `block`, the difference of its DC coefficient, and
+/// the zigzag index of the last coefficient. A block that stays incomplete is marked by `ran_out`.
+#[inline(always)]
+fn decode_block(mut bits: Bits, data: &[u8], dc: &Table, ac: &Table, block: &mut [i16; BLOCK]) -> (Bits, i32, u8) {
+    bits.refill(data);
+    let entry = dc.lookup[Table::index(bits.ahead)];
+    let mut difference = entry as i32 >> 16;
+    if difference != 0 {
+        bits.skip(entry & 0xff);
+    } else {
+        let (size, length) = Table::symbol(entry).unwrap_or_else(|| dc.search(bits.ahead));
+        bits.skip(length);
+        if size != 0 {
+            bits.refill(data);
+            difference = extend(bits.take(u32::from(size)), u32::from(size));
+        }
+    }
+    let (mut n, mut last) = (1, 0);
+    while n < BLOCK {
+        bits.refill(data);
+        let entry = ac.lookup[Table::index(bits.ahead)];
+        let value = entry as i32 >> 16;
+        if value != 0 {
+            n += (entry >> 8 & 15) as usize;
+            bits.skip(entry & 0xff);
+            block[usize::from(ZIGZAG[n & 127] & 63)] = value as i16;
+            last = n;
+            n += 1;
+            if n >= BLOCK && bits.left + Table::size_of(value) <= 16 {
+                // libjpeg would have fetched bytes between the code and the value.
+                bits.refill(data);
+            }
+            continue;
+        }
+        let (symbol, length) = Table::symbol(entry).unwrap_or_else(|| ac.search(bits.ahead));
+        bits.skip(length);
+        let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+        if size == 0 {
+            if run != 15 {
+                break;
+            }
+            n += 16;
+            continue;
+        }
+        n += run;
+        bits.refill(data);
+        block[usize::from(ZIGZAG[n & 127] & 63)] = extend(bits.take(size), size) as i16;
+        last = n;
+        n += 1;
+    }
+    (bits, difference, last.min(BLOCK - 1) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::{Component, Frame, Process};
+    use super::super::huffman::{Class, typical};
+    use super::super::markers::{Scan, ScanComponent};
+    use super::*;
+    use crate::image::Size;
+    use proptest::prelude::*;
+
+    /// Two components, the first of 2 x 1 blocks an MCU, of 4 MCUs a row.
+    fn frame() -> Frame {
+        let components = [(2, 1), (1, 1)].map(|(h, v)| Component { h, v, ..Component::default() });
+        Frame::new(Process::Sequential, Size::new(64, 8), components.to_vec()).unwrap()
+    }
+
+    fn tables() -> Tables {
+        let mut tables = Tables::default();
+        for number in [0, 1] {
+            tables.dc[number].build(Class::Dc, &typical(Class::Dc, number).unwrap()).unwrap();
+            tables.ac[number].build(Class::Ac, &typical(Class::Ac, number).unwrap()).unwrap();
+        }
+        tables
+    }
+
+    /// Decodes a row of MCUs; whether fast where possible.
+    fn decode(data: &[u8], tables: &Tables, is_fast: bool) -> (Coefficients, Memory, Result<(), Starved>) {
+        let frame = frame();
+        let components = (0..2).map(|n| ScanComponent { index: n, dc: n, ac: n }).collect();
+        let scan = Scan { components, first: 0, last: 63, high: 0, low: 0 };
+        let mut coefficients = Coefficients::default();
+        coefficients.reset(&frame, 1);
+        let layout = Layout::of(&scan, &frame, &coefficients).unwrap();
+        let (restarts, memory) = (Restarts::new(0), Memory::default());
+        let mut decoder = Sequential { layout: &layout, tables, restarts, memory, is_alone: true };
+        let mut stream = Stream::new(data);
+        let result = if is_fast {
+            decoder.decode_row(&mut stream, 0, &mut coefficients)
+        } else {
+            let at = layout.places.iter().map(|place| (*place, place.in_row(0))).collect::<Vec<_>>();
+            (0..layout.mcus_wide).try_for_each(|mcu| {
+                let at: Vec<_> = at.iter().map(|&(place, start)| (place, start + mcu * place.step)).collect();
+                clear(&at, &mut coefficients);
+                if !stream.made_up {
+                    decoder.memory = decoder.decode_carefully(&mut stream, &at, &mut coefficients)?;
+                }
+                Ok(())
+            })
+        };
+        (coefficients, decoder.memory, result)
+    }
+
+    /// Entropy-coded `bytes` and the end of an image.
+    fn ended(bytes: impl IntoIterator<Item = u8>) -> Vec<u8> {
+        let stuffed = bytes.into_iter().flat_map(|b| if b == 0xff { vec![b, 0] } else { vec![b] });
+        stuffed.chain([0xff, 0xd9]).collect()
+    }
+
+    #[test]
+    fn a_block_is_a_difference_and_runs() {
+        // 011 11: +3. 00 1: +1. 1111 1111 001: 16 zeros. 1100 1: a zero, then +1. 1010: the end. Then a second block:
+        // 010 0: −1. 1010: the end. A third, of the other tables: 00: 0. 00: the end.
+        let bits = "0111100111111111001110011010010010100000";
+        let bytes = (0..5).map(|n| u8::from_str_radix(&bits[8 * n..8 * n + 8], 2).unwrap());
+        let data = ended(bytes);
+        let (coefficients, _, result) = decode(&data, &tables(), true);
+        assert_eq!(result, Ok(()));
+        let mut expected = [0; BLOCK];
+        (expected[0], expected[1], expected[usize::from(ZIGZAG[19])]) = (3, 1, 1);
+        assert_eq!((coefficients.blocks[0], coefficients.last[0]), (expected, 19));
+        let flat = |dc| std::array::from_fn(|n| if n == 0 { dc } else { 0 });
+        assert_eq!((coefficients.blocks[1], coefficients.last[1]), (flat(2), 0));
+        assert_eq!(coefficients.blocks[8], flat(0));
+        // Nothing follows: what is left of the row stays grey.
+        assert!(coefficients.blocks[2..8].iter().all(|block| *block == flat(0) || block[0] != 0));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn fast_and_careful_decoding_agree(
+            bytes in proptest::collection::vec(prop_oneof![9 => any::<u8>(), 1 => Just(0xff)], 0..600),
+        ) {
+            let data = ended(bytes);
+            let tables = tables();
+            let (fast, fast_memory, fast_result) = decode(&data, &tables, true);
+            let (careful, careful_memory, careful_result) = decode(&data, &tables, false);
+            prop_assert_eq!(fast_result, careful_result);
+            prop_assert_eq!(fast_memory.dc, careful_memory.dc);
+            prop_assert!(fast.blocks == careful.blocks);
+            prop_assert!(fast.last == careful.last);
+        }
+    }
+}
