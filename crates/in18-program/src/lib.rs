@@ -21,6 +21,6 @@ mod table;
 
 pub use error::ProgramError;
 pub use model::{Metrics, Mode, Model, ModelState, Size};
-pub use network::Network;
+pub use network::{Layer, LayerId, LayerKind, Network};
 pub use resnet::Arch;
 pub use table::{Entry, ParameterTable, Role};

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use in18_weights::plain;
 use thiserror::Error;
 
 /// An error of the training loop. One line each.
@@ -126,7 +127,8 @@ pub enum CheckpointError {
         cause: io::Error,
     },
     /// Not every byte is as it was written.
-    #[error("{path}: expected a whole checkpoint, got a damaged one ({reason}); give --resume an earlier one, or auto")]
+    #[error("{path}: expected a whole checkpoint, got a damaged one ({}); give --resume an earlier one, or auto",
+        plain(.reason))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -134,7 +136,7 @@ pub enum CheckpointError {
         reason: String,
     },
     /// Whole, but no checkpoint.
-    #[error("{path}: expected a checkpoint, got {got}; --resume takes files of a run's folder `checkpoints`")]
+    #[error("{path}: expected a checkpoint, got {}; --resume takes files of a run's folder `checkpoints`", plain(.got))]
     NotACheckpoint {
         /// The file.
         path: PathBuf,
@@ -153,7 +155,7 @@ pub enum CheckpointError {
         got: u64,
     },
     /// Of another network.
-    #[error("{path}: expected {expected}, got {got}; use the --arch and the data that the checkpoint was made with")]
+    #[error("{path}: expected {expected}, got {}; use the --arch and the data that the checkpoint was made with", plain(.got))]
     Network {
         /// The file.
         path: PathBuf,
@@ -163,7 +165,7 @@ pub enum CheckpointError {
         got: String,
     },
     /// Of a run that is not this one.
-    #[error("{path}: expected the run that it was made by, but {differences}; --resume-anyway goes on all the same")]
+    #[error("{path}: expected the run that it was made by, but {}; --resume-anyway goes on all the same", plain(.differences))]
     Differs {
         /// The file.
         path: PathBuf,

@@ -71,16 +71,30 @@ pub fn verify(bytes: &[u8]) -> Result<(), String> {
         let described = find(start, format!("\"{DESCRIPTION}\"").as_bytes()).is_some();
         return if described { Err("no checksum in its header".to_owned()) } else { Ok(()) };
     };
-    let mut digest = Sha256::new();
-    digest.update(&bytes[..digits.start]);
-    digest.update([b'0'; DIGITS]);
-    digest.update(&bytes[digits.end..]);
-    let (expected, got) = (&bytes[digits], hex(digest));
+    let got = digest_around(bytes, &digits);
+    let expected = &bytes[digits];
     if expected != got {
         let text = |digits: &[u8]| String::from_utf8_lossy(&digits[..8]).into_owned();
         return Err(format!("its checksum says {}…, its content has {}…", text(expected), text(&got)));
     }
     Ok(())
+}
+
+/// Puts the digest into bytes that have a place for one; whether they have.
+pub fn seal_bytes(bytes: &mut [u8]) -> bool {
+    let Some(digits) = header_end(bytes).and_then(|header| digits(&bytes[..header])) else { return false };
+    let digest = digest_around(bytes, &digits);
+    bytes[digits].copy_from_slice(&digest);
+    true
+}
+
+/// The digest of bytes with zeros for its own digits.
+fn digest_around(bytes: &[u8], digits: &Range<usize>) -> Vec<u8> {
+    let mut digest = Sha256::new();
+    digest.update(&bytes[..digits.start]);
+    digest.update([b'0'; DIGITS]);
+    digest.update(&bytes[digits.end..]);
+    hex(digest)
 }
 
 /// Where a file's header ends, if the file is longer.

@@ -6,6 +6,13 @@ use std::path::PathBuf;
 use in18_program::Arch;
 use thiserror::Error;
 
+/// What a file says of itself, fit for a message of one line: characters that a terminal would obey are shown as escapes.
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() })
+        .collect()
+}
+
 /// An error of a network's file. One line each.
 #[derive(Debug, Error)]
 pub enum WeightsError {
@@ -37,7 +44,7 @@ pub enum WeightsError {
         got: String,
     },
     /// Cut, changed or inconsistent.
-    #[error("{path}: expected a whole safetensors file, got a damaged one ({reason}); take another copy of it")]
+    #[error("{path}: expected a whole safetensors file, got a damaged one ({}); take another copy of it", plain(.reason))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -53,7 +60,7 @@ pub enum WeightsError {
         hint: String,
     },
     /// It holds another network.
-    #[error("{path}: expected a {expected}, got {got}; {hint}")]
+    #[error("{path}: expected a {expected}, got {}; {hint}", plain(.got))]
     OtherNetwork {
         /// The file.
         path: PathBuf,

@@ -15,7 +15,7 @@ mod read;
 mod save;
 mod whole;
 
-pub use error::WeightsError;
+pub use error::{WeightsError, plain};
 pub use read::{Head, VELOCITY, WeightFile};
 pub use save::{DESCRIPTION, Stored, description, save_parameters, write_sealed};
 pub use whole::{TEMPORARY, replace, write_whole};

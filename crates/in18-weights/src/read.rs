@@ -177,13 +177,18 @@ impl WeightFile {
     /// Puts the network into a model of the same [`check`](Self::check)ed one.
     ///
     /// # Errors
-    /// Those of [`check`](Self::check), and [`WeightsError::Program`].
+    /// Those of [`check`](Self::check), [`WeightsError::Damaged`] for numbers that are none, and [`WeightsError::Program`].
     pub fn load(&self, model: &mut Model, arch: Arch, head: Head) -> Result<(), WeightsError> {
         self.check(arch, model.network().classes(), head)?;
         let entries: Vec<Entry> =
             model.parameters().entries().iter().chain(model.statistics().entries()).cloned().collect();
         for entry in entries.iter().filter(|entry| head == Head::Keep || !entry.name.starts_with(HEAD)) {
-            model.set(&entry.name, &self.values(&entry.name)?)?;
+            let values = self.values(&entry.name)?;
+            if let Some(got) = values.iter().find(|value| !value.is_finite()) {
+                let reason = format!("expected finite numbers in {}, got {got}", entry.name);
+                return Err(WeightsError::Damaged { path: self.path.clone(), reason });
+            }
+            model.set(&entry.name, &values)?;
         }
         Ok(())
     }

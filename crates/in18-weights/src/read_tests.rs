@@ -134,3 +134,25 @@ fn an_export_says_what_it_is_and_reads_back_equal() {
     *damaged.last_mut().unwrap() ^= 1;
     assert!(line(WeightFile::parse(path(), damaged).unwrap_err()).contains("checksum"));
 }
+
+/// Found by fuzzing: a message showed what stood in the digest's place as it was.
+#[test]
+fn what_a_file_says_of_itself_stays_on_one_line() {
+    let header = br#"{"a":"\"checksum\":\"sha256:"#;
+    let mut bytes = (header.len() as u64 + 70).to_le_bytes().to_vec();
+    bytes.extend(header);
+    bytes.extend([b'\n'; 80]);
+    let text = line(WeightFile::parse(path(), bytes).unwrap_err());
+    assert!(text.contains(r"its checksum says \n\n"), "{text}");
+}
+
+#[test]
+fn numbers_that_are_none_are_refused_by_name() {
+    let mut tensors = foreign(Arch::Resnet18, Dtype::F32, "");
+    let bias = tensors.iter_mut().find(|(name, _)| name == "fc.bias").unwrap();
+    bias.1 = Stored::f32(&[3], &[0.0, f32::NAN, 1.0]);
+    let kernels = Box::new(in18_kernels::reference::Reference::new());
+    let mut model = Model::new(kernels, Arch::Resnet18.network(CLASSES), in18_tensor::DType::F32).unwrap();
+    let error = parse(tensors).load(&mut model, Arch::Resnet18, Head::Keep).unwrap_err();
+    assert!(line(error).contains("expected finite numbers in fc.bias, got NaN"));
+}

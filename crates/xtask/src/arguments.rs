@@ -10,7 +10,9 @@ Commands:
   demo [ARGUMENTS]...    setup, then train on generated images: cargo run --release -p imagenet18 -- demo ARGUMENTS
   test [--only STAGE]... setup, then everything that CI checks, or these stages of it:
                          fmt, architecture, deny, clippy, doc, tests, interop
-  interop                that stage alone: other programs read what this one writes";
+  interop                that stage alone: other programs read what this one writes
+  fuzz [TARGET] [--minutes N]
+                         feed a reader any bytes, each of them in turn, for 10 minutes or N; needs cargo-fuzz";
 
 #[derive(Debug, PartialEq)]
 pub enum Command {
@@ -18,6 +20,11 @@ pub enum Command {
     Setup,
     /// With arguments for the program's own `demo` command.
     Demo(Vec<String>),
+    /// One target, or all of them, each for so long.
+    Fuzz {
+        target: Option<String>,
+        minutes: u64,
+    },
     /// The stage of this name.
     Interop,
     /// With the stages to run, in order.
@@ -40,10 +47,28 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
             Some("-h" | "--help") => Ok(Command::Help),
             Some(unknown) => Err(format!("`interop` takes no arguments, got `{unknown}`")),
         },
+        "fuzz" => parse_fuzz(arguments),
         "demo" => Ok(Command::Demo(arguments.collect())),
         "test" => parse_test(arguments),
         unknown => Err(format!("unknown command `{unknown}`")),
     }
+}
+
+fn parse_fuzz(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let (mut target, mut minutes) = (None, 10);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "-h" | "--help" => return Ok(Command::Help),
+            "--minutes" => {
+                let number = arguments.next().unwrap_or_default();
+                let parsed = number.parse().ok().filter(|&minutes| minutes > 0);
+                minutes = parsed.ok_or_else(|| format!("--minutes needs a whole number above 0, got `{number}`"))?;
+            }
+            name if !name.starts_with('-') && target.is_none() => target = Some(name.to_owned()),
+            other => return Err(format!("unknown argument `{other}` for `fuzz`")),
+        }
+    }
+    Ok(Command::Fuzz { target, minutes })
 }
 
 fn parse_test(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
@@ -84,6 +109,11 @@ mod tests {
         let cases = [
             Case { line: "setup", expected: Command::Setup },
             Case { line: "interop", expected: Command::Interop },
+            Case { line: "fuzz", expected: Command::Fuzz { target: None, minutes: 10 } },
+            Case {
+                line: "fuzz image --minutes 3",
+                expected: Command::Fuzz { target: Some("image".to_owned()), minutes: 3 },
+            },
             Case { line: "demo", expected: Command::Demo(vec![]) },
             Case { line: "demo --seed 1", expected: Command::Demo(vec!["--seed".to_owned(), "1".to_owned()]) },
             // Help is the program's own there.
@@ -111,6 +141,8 @@ mod tests {
             Case { line: "", says: "expected a command" },
             Case { line: "tets", says: "unknown command `tets`" },
             Case { line: "setup now", says: "`setup` takes no arguments, got `now`" },
+            Case { line: "fuzz a b", says: "unknown argument `b` for `fuzz`" },
+            Case { line: "fuzz --minutes 0", says: "--minutes needs a whole number above 0, got `0`" },
             Case { line: "test fmt", says: "unknown argument `fmt`" },
             Case { line: "test --only", says: "--only needs" },
             Case { line: "test --only lint", says: "unknown stage `lint`: expected one of fmt, " },

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod arguments;
+mod fuzz;
 mod golden;
 mod interop;
 mod location;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         }
         Command::Setup => setup::run(),
         Command::Demo(arguments) => setup::run().and_then(|()| process::demo(&arguments)),
+        Command::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
         Command::Interop => setup::run().and_then(|()| stages::run(&[stages::Stage::Interop])),
         Command::Test(stages) => setup::run().and_then(|()| stages::run(&stages)),
     };

@@ -146,43 +146,45 @@ impl Checkpoint {
     /// [`CheckpointError`], for every file that was not written whole for such a network.
     pub fn read(path: &Path, tables: &Tables) -> Result<Self, CheckpointError> {
         let bytes = fs::read(path).map_err(|cause| CheckpointError::Unreadable { path: path.to_owned(), cause })?;
-        let (about, state) = parse(&bytes, tables, path)?;
+        Self::parse(path, &bytes, tables)
+    }
+
+    /// [`read`](Self::read) from bytes; `path` serves messages.
+    ///
+    /// # Errors
+    /// As those of [`read`](Self::read).
+    pub fn parse(path: &Path, bytes: &[u8], tables: &Tables) -> Result<Self, CheckpointError> {
+        let damaged = |reason: String| CheckpointError::Damaged { path: path.to_owned(), reason };
+        checksum::verify(bytes).map_err(&damaged)?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+        let about = header.metadata().as_ref().and_then(|metadata| metadata.get(DESCRIPTION));
+        let other = |got: String| CheckpointError::NotACheckpoint { path: path.to_owned(), got };
+        let about = about.ok_or_else(|| other("a safetensors file of another program".to_owned()))?;
+        let about: Value = serde_json::from_str(about).map_err(|error| damaged(error.to_string()))?;
+        match about.get("version").and_then(Value::as_u64) {
+            None => return Err(other("a network without its training's state".to_owned())),
+            Some(version) if version != u64::from(VERSION) => {
+                return Err(CheckpointError::Version { path: path.to_owned(), got: version });
+            }
+            Some(_) => {}
+        }
+        let about: About = serde_json::from_value(about).map_err(|error| damaged(error.to_string()))?;
+        let mut state = tables.zeros();
+        for (name, entry, buffer) in tables.tensors() {
+            let network = |got: String| CheckpointError::Network {
+                path: path.to_owned(),
+                expected: format!("{name} of shape {:?}", entry.shape.extents()),
+                got,
+            };
+            let tensor = file.tensor(&name).map_err(|_| network(format!("a {} without it", about.arch)))?;
+            if tensor.dtype() != Dtype::F32 || tensor.shape() != entry.shape.extents() {
+                return Err(network(format!("{:?} of shape {:?} in a {}", tensor.dtype(), tensor.shape(), about.arch)));
+            }
+            buffer.of_mut(&mut state)[entry.offset..entry.offset + entry.bytes()].copy_from_slice(tensor.data());
+        }
         Ok(Checkpoint { path: path.to_owned(), about, state })
     }
-}
-
-/// The bytes of a checkpoint as its parts; `path` serves messages.
-fn parse(bytes: &[u8], tables: &Tables, path: &Path) -> Result<(About, ModelState), CheckpointError> {
-    let damaged = |reason: String| CheckpointError::Damaged { path: path.to_owned(), reason };
-    checksum::verify(bytes).map_err(&damaged)?;
-    let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
-    let about = header.metadata().as_ref().and_then(|metadata| metadata.get(DESCRIPTION));
-    let other = |got: String| CheckpointError::NotACheckpoint { path: path.to_owned(), got };
-    let about = about.ok_or_else(|| other("a safetensors file of another program".to_owned()))?;
-    let about: Value = serde_json::from_str(about).map_err(|error| damaged(error.to_string()))?;
-    match about.get("version").and_then(Value::as_u64) {
-        None => return Err(other("a network without its training's state".to_owned())),
-        Some(version) if version != u64::from(VERSION) => {
-            return Err(CheckpointError::Version { path: path.to_owned(), got: version });
-        }
-        Some(_) => {}
-    }
-    let about: About = serde_json::from_value(about).map_err(|error| damaged(error.to_string()))?;
-    let mut state = tables.zeros();
-    for (name, entry, buffer) in tables.tensors() {
-        let network = |got: String| CheckpointError::Network {
-            path: path.to_owned(),
-            expected: format!("{name} of shape {:?}", entry.shape.extents()),
-            got,
-        };
-        let tensor = file.tensor(&name).map_err(|_| network(format!("a {} without it", about.arch)))?;
-        if tensor.dtype() != Dtype::F32 || tensor.shape() != entry.shape.extents() {
-            return Err(network(format!("{:?} of shape {:?} in a {}", tensor.dtype(), tensor.shape(), about.arch)));
-        }
-        buffer.of_mut(&mut state)[entry.offset..entry.offset + entry.bytes()].copy_from_slice(tensor.data());
-    }
-    Ok((about, state))
 }
 
 #[cfg(test)]
@@ -232,15 +234,16 @@ mod tests {
         for (place, bit) in places.into_iter().flat_map(|place| [0, 3, 7].map(|bit| (place, bit))) {
             let mut bytes = whole.clone();
             bytes[place] ^= 1 << bit;
-            let error = parse(&bytes, &tables, &path).map(|_| ()).expect_err(&format!("byte {place}, bit {bit}"));
+            let error =
+                Checkpoint::parse(&path, &bytes, &tables).map(|_| ()).expect_err(&format!("byte {place}, bit {bit}"));
             assert!(error.to_string().starts_with(path.to_str().unwrap()), "{error}");
             assert!(!error.to_string().contains('\n'), "{error}");
         }
         for length in [0, 1, 7, 8, 100, header, whole.len() - 1] {
-            parse(&whole[..length], &tables, &path).map(|_| ()).expect_err("cut short");
+            Checkpoint::parse(&path, &whole[..length], &tables).map(|_| ()).expect_err("cut short");
         }
         let longer = [whole.as_slice(), b"x"].concat();
-        parse(&longer, &tables, &path).map(|_| ()).expect_err("with a tail");
+        Checkpoint::parse(&path, &longer, &tables).map(|_| ()).expect_err("with a tail");
     }
 
     #[test]
@@ -259,7 +262,7 @@ mod tests {
             tensor("[4611686018427387904]", "[0,18446744073709551615]"),
             tensor("[1]", "[4,0]"),
         ] {
-            let error = parse(&bytes, &tables(3), path).map(|_| ()).expect_err("hostile");
+            let error = Checkpoint::parse(path, &bytes, &tables(3)).map(|_| ()).expect_err("hostile");
             assert!(!error.to_string().contains('\n'), "{error}");
         }
     }

@@ -1,0 +1,70 @@
+//! The fuzzing of readers: `cargo fuzz` on each target for a while, with what it finds named.
+
+use crate::process::{cargo, show, succeeds, workspace};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Fuzzes one target, or each in turn, for so many minutes.
+pub fn run(target: Option<&str>, minutes: u64) -> Result<()> {
+    let targets = targets()?;
+    let chosen: Vec<&String> = match target {
+        None => targets.iter().collect(),
+        Some(name) => match targets.iter().find(|target| *target == name) {
+            Some(target) => vec![target],
+            None => bail!("expected one of {}, got `{name}`", targets.join(", ")),
+        },
+    };
+    if !succeeds(&mut cargo(&["fuzz", "--version"])) {
+        bail!("expected cargo-fuzz, got none: `cargo install cargo-fuzz` installs it");
+    }
+    for target in chosen {
+        fuzz(target, minutes)?;
+    }
+    Ok(())
+}
+
+/// The targets, by name.
+fn targets() -> Result<Vec<String>> {
+    let folder = workspace().join("fuzz/fuzz_targets");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path: PathBuf = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn fuzz(target: &str, minutes: u64) -> Result<()> {
+    // What is found on the way stays out of the committed corpus, from which it only starts.
+    let found = workspace().join("target/fuzz/corpus").join(target);
+    fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
+    let (seeds, seconds) = (format!("fuzz/corpus/{target}"), minutes * 60);
+    let mut command: Command = cargo(&["fuzz", "run", target]);
+    command.arg(&found).args([&seeds, "--", "-print_final_stats=1"]);
+    command.args([format!("-max_total_time={seconds}"), "-rss_limit_mb=2048".to_owned()]);
+    // The sanitizer's flags are unstable; with this the stable compiler takes them.
+    command.env("RUSTC_BOOTSTRAP", "1");
+    show(&mut command).with_context(|| format!("fuzzing {target}: what was found is in fuzz/artifacts/{target}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_has_seeds_and_a_place_in_the_manifest() {
+        let manifest = fs::read_to_string(workspace().join("fuzz/Cargo.toml")).expect("manifest");
+        let targets = targets().expect("targets");
+        assert!(!targets.is_empty());
+        for target in targets {
+            let seeds = workspace().join("fuzz/corpus").join(&target);
+            assert!(fs::read_dir(&seeds).expect(&target).next().is_some(), "{target} has no seeds");
+            assert!(manifest.contains(&format!("path = \"fuzz_targets/{target}.rs\"")), "{target}");
+        }
+    }
+}

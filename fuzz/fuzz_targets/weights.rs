@@ -1,0 +1,56 @@
+//! The readers of networks and checkpoints: never panic, and each error is one line.
+#![no_main]
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use in18_kernels::op::Window;
+use in18_program::{Arch, LayerKind, Network};
+use in18_train::checkpoint::{Checkpoint, Tables};
+use in18_weights::{Head, WeightFile, checksum};
+use libfuzzer_sys::fuzz_target;
+
+/// A network so small that its checkpoint is a few kilobytes: what the corpus holds.
+static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+    let window = Window { kernel: 3, stride: 2, padding: 1 };
+    let mut network = Network::default();
+    let input = network.push("input", LayerKind::Input, &[]);
+    let conv = network.push("conv1", LayerKind::Conv { window, inputs: 3, outputs: 2 }, &[input]);
+    let norm = network.push("bn1", LayerKind::BatchNorm { channels: 2, relu: true, ends_residual: false }, &[conv]);
+    let mean = network.push("avgpool", LayerKind::GlobalAvgPool, &[norm]);
+    network.push("fc", LayerKind::Linear { inputs: 2, outputs: 2 }, &[mean]);
+    Tables::of_network(&network)
+});
+
+fuzz_target!(|bytes: &[u8]| {
+    read(bytes);
+    // Past the checksum that no fuzzer gets right.
+    let mut sealed = bytes.to_vec();
+    if checksum::seal_bytes(&mut sealed) {
+        read(&sealed);
+    }
+});
+
+fn read(bytes: &[u8]) {
+    let path = Path::new("any.safetensors");
+    match WeightFile::parse(path, bytes.to_vec()) {
+        Err(error) => one_line(&error),
+        Ok(file) => {
+            for name in ["conv1.weight", "bn1.running_mean", "fc.bias"] {
+                file.values(name).err().iter().for_each(|error| one_line(error));
+            }
+            file.arch(None).err().iter().for_each(|error| one_line(error));
+            for head in [Head::Keep, Head::Replace] {
+                file.check(Arch::Resnet18, 2, head).err().iter().for_each(|error| one_line(error));
+            }
+        }
+    }
+    if let Err(error) = Checkpoint::parse(path, bytes, &TABLES) {
+        one_line(&error);
+    }
+}
+
+fn one_line(error: &dyn std::error::Error) {
+    let text = error.to_string();
+    assert!(!text.contains(['\n', '\r']), "{text:?}");
+}
