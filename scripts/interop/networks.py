@@ -90,6 +90,38 @@ def compare_predictions(model, rows, names, what):
     )
 
 
+def compare_onnx(model, graph, what):
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(7)
+    worst = 0.0
+    for shape in [(1, 64, 64), (3, 96, 72), (2, 33, 130), (5, 224, 224)]:
+        x = normalised(rng.integers(0, 256, (*shape, 3), dtype=np.uint8))
+        with torch.no_grad():
+            expected = model(torch.from_numpy(x)).numpy()
+        (logits,) = session.run(["logits"], {"input": x})
+        worst = max(worst, close(logits, expected, f"ONNX Runtime's logits of {what} at {shape}"))
+    return worst
+
+
+def exported(binary, work, arch):
+    """A network as PyTorch made it, there and back, and as ONNX."""
+    torch.manual_seed(5)
+    model = getattr(torchvision.models, arch)(num_classes=len(CLASSES)).eval()
+    saved, plain, graph = (work / f"{arch}{ending}" for ending in (".pytorch.safetensors", ".safetensors", ".onnx"))
+    save_file(model.state_dict(), saved)
+    for out in (plain, graph):
+        run(binary, "export", "--checkpoint", saved, "--arch", arch, "--out", out)
+    again = getattr(torchvision.models, arch)(num_classes=len(CLASSES)).eval()
+    again.load_state_dict(load_file(plain), strict=True)
+    for name, value in model.state_dict().items():
+        if not torch.equal(again.state_dict()[name], value):
+            raise Failure(f"export: expected {name} of {arch} as PyTorch saved it, got another")
+    worst = compare_onnx(model, graph, arch)
+    for path in (saved, plain, graph):
+        path.unlink()
+    return worst
+
+
 def check(binary, work):
     work.mkdir(parents=True, exist_ok=True)
     for label, name in enumerate(CLASSES):
@@ -111,15 +143,7 @@ def check(binary, work):
     names = {entry.key: entry.value for entry in onnx.load(str(graph)).metadata_props}
     if json.loads(names["classes"]) != CLASSES:
         raise Failure(f"the ONNX file's class names: expected {CLASSES}, got {names['classes']}")
-    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    rng = np.random.default_rng(7)
-    worst = 0.0
-    for shape in [(1, 64, 64), (3, 96, 72), (2, 33, 130), (5, 224, 224)]:
-        x = normalised(rng.integers(0, 256, (*shape, 3), dtype=np.uint8))
-        with torch.no_grad():
-            expected = model(torch.from_numpy(x)).numpy()
-        (logits,) = session.run(["logits"], {"input": x})
-        worst = max(worst, close(logits, expected, f"ONNX Runtime's logits at {shape}"))
+    worst = max(compare_onnx(model, graph, "resnet18"), *(exported(binary, work, arch) for arch in ("resnet34", "resnet50")))
     ours = compare_predictions(model, predicted(binary, trained, work / "seen"), CLASSES, "predict")
 
     torch.manual_seed(3)
