@@ -1,6 +1,6 @@
 //! Blocks of memory: aligned, zeroed, on huge pages where the system grants them.
 
-use std::alloc::{Layout, alloc, dealloc};
+use std::ptr;
 
 use in18_kernels::KernelError;
 use in18_tensor::Region;
@@ -9,39 +9,42 @@ use crate::safe::PROVIDER;
 
 /// Large blocks start on a huge page, so that a step's walk over hundreds of megabytes misses the TLB less.
 const HUGE_PAGE: usize = 2 << 20;
-const PAGE: usize = 4096;
 
-/// A block of memory that this value owns.
+/// A block of memory that this value owns, mapped from the system: its zeros cost nothing until they are touched.
 #[derive(Debug)]
 pub struct Arena {
     start: *mut u8,
-    layout: Layout,
+    bytes: usize,
+    /// What was mapped: more than the block, where that had to be aligned.
+    mapped: (*mut libc::c_void, usize),
 }
 
 impl Arena {
     /// A block of `bytes` zeros.
     pub fn new(bytes: usize) -> Result<Self, KernelError> {
         let out_of_memory = || KernelError::OutOfMemory { provider: PROVIDER, bytes };
-        let alignment = if bytes >= HUGE_PAGE { HUGE_PAGE } else { PAGE };
-        let layout = Layout::from_size_align(bytes.max(1), alignment).map_err(|_| out_of_memory())?;
-        // SAFETY: the layout's size is not zero.
-        let start = unsafe { alloc(layout) };
-        if start.is_null() {
+        let slack = if bytes >= HUGE_PAGE { HUGE_PAGE } else { 0 };
+        let length = bytes.max(1).checked_add(slack).ok_or_else(out_of_memory)?;
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping at an address of the system's choice touches nobody's memory.
+        let base = unsafe { libc::mmap(ptr::null_mut(), length, protection, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
             return Err(out_of_memory());
         }
-        if bytes >= HUGE_PAGE {
+        let mut start = base.cast::<u8>();
+        if slack > 0 {
+            // SAFETY: the offset is less than the slack that was mapped for it.
+            start = unsafe { start.add(start.align_offset(HUGE_PAGE)) };
             // Before the first touch, which decides what kind of page it is.
-            // SAFETY: the range was just allocated; the advice changes no content, and may be refused.
+            // SAFETY: the range was just mapped; the advice changes no content, and may be refused.
             unsafe { libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE) };
         }
-        // SAFETY: the block was just allocated with this size.
-        unsafe { start.write_bytes(0, layout.size()) };
-        Ok(Arena { start, layout })
+        Ok(Arena { start, bytes: bytes.max(1), mapped: (base, length) })
     }
 
     /// Length in bytes.
     pub fn bytes(&self) -> usize {
-        self.layout.size()
+        self.bytes
     }
 
     /// The address of its first byte, for as long as the arena lives. Reading and writing through it is up to the
@@ -62,7 +65,26 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout, and freed once.
-        unsafe { dealloc(self.start, self.layout) };
+        // SAFETY: mapped in `new` with this length, and unmapped once.
+        unsafe { libc::munmap(self.mapped.0, self.mapped.1) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_zeros_and_aligned() {
+        for bytes in [0, 1, 5000, HUGE_PAGE, HUGE_PAGE + 1] {
+            let arena = Arena::new(bytes).unwrap();
+            assert_eq!(arena.bytes(), bytes.max(1));
+            assert!((arena.start() as usize).is_multiple_of(if bytes >= HUGE_PAGE { HUGE_PAGE } else { 4096 }));
+            // SAFETY: the block's own bytes.
+            let all = unsafe { std::slice::from_raw_parts(arena.start(), arena.bytes()) };
+            assert!(all.iter().all(|&byte| byte == 0));
+        }
+        assert!(matches!(Arena::new(usize::MAX), Err(KernelError::OutOfMemory { .. })));
+        assert!(matches!(Arena::new(1 << 60), Err(KernelError::OutOfMemory { .. })));
     }
 }
