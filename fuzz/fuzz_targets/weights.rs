@@ -1,4 +1,5 @@
-//! The readers of networks and checkpoints: never panic, and each error is one line.
+//! The readers of networks and checkpoints: never panic, each error is one line, and a tensor has as many
+//! numbers as its shape says.
 #![no_main]
 
 use std::path::Path;
@@ -7,8 +8,9 @@ use std::sync::LazyLock;
 use in18_kernels::op::Window;
 use in18_program::{Arch, LayerKind, Network};
 use in18_train::checkpoint::{Checkpoint, Tables};
-use in18_weights::{Head, WeightFile, checksum};
+use in18_weights::{Head, VELOCITY, WeightFile, checksum};
 use libfuzzer_sys::fuzz_target;
+use safetensors::SafeTensors;
 
 /// A network so small that its checkpoint is a few kilobytes: what the corpus holds.
 static TABLES: LazyLock<Tables> = LazyLock::new(|| {
@@ -36,9 +38,7 @@ fn read(bytes: &[u8]) {
     match WeightFile::parse(path, bytes.to_vec()) {
         Err(error) => one_line(&error),
         Ok(file) => {
-            for name in ["conv1.weight", "bn1.running_mean", "fc.bias"] {
-                file.values(name).err().iter().for_each(|error| one_line(error));
-            }
+            whole(&file, bytes);
             file.arch(None).err().iter().for_each(|error| one_line(error));
             for head in [Head::Keep, Head::Replace] {
                 file.check(Arch::Resnet18, 2, head).err().iter().for_each(|error| one_line(error));
@@ -47,6 +47,19 @@ fn read(bytes: &[u8]) {
     }
     if let Err(error) = Checkpoint::parse(path, bytes, &TABLES) {
         one_line(&error);
+    }
+}
+
+/// Every tensor of the network, by what the format's own reader says of it.
+fn whole(file: &WeightFile, bytes: &[u8]) {
+    for (name, tensor) in SafeTensors::deserialize(bytes).expect("a file that was read").tensors() {
+        if name.starts_with(VELOCITY) {
+            continue;
+        }
+        match file.values(name.strip_prefix("module.").unwrap_or(&name)) {
+            Ok(values) => assert_eq!(values.len(), tensor.shape().iter().product::<usize>(), "{name:?}"),
+            Err(error) => one_line(&error),
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use crate::process::{cargo, show, succeeds, workspace};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 /// Fuzzes one target, or each in turn, for so many minutes.
 pub fn run(target: Option<&str>, minutes: u64) -> Result<()> {
@@ -47,14 +48,30 @@ fn fuzz(target: &str, minutes: u64) -> Result<()> {
     let mut command: Command = cargo(&["fuzz", "run", target]);
     command.arg(&found).args([&seeds, "--", "-print_final_stats=1"]);
     command.args([format!("-max_total_time={seconds}"), "-rss_limit_mb=2048".to_owned()]);
+    // No reader has reason to ask for so much at once, whatever sizes a file claims.
+    command.arg("-malloc_limit_mb=256");
     // The sanitizer's flags are unstable; with this the stable compiler takes them.
     command.env("RUSTC_BOOTSTRAP", "1");
-    show(&mut command).with_context(|| format!("fuzzing {target}: what was found is in fuzz/artifacts/{target}"))
+    let artifacts = format!("fuzz/artifacts/{target}");
+    let start = SystemTime::now();
+    show(&mut command).with_context(|| match newest(&workspace().join(&artifacts), start) {
+        Some(name) => format!("fuzzing {target} found {artifacts}/{name}"),
+        None => format!("could not fuzz {target}"),
+    })
+}
+
+/// The file of a folder that was written last, if that was after a moment.
+fn newest(folder: &Path, after: SystemTime) -> Option<String> {
+    let files = fs::read_dir(folder).ok()?.flatten();
+    let times = files.filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file.file_name())));
+    let (time, name) = times.max()?;
+    (time >= after).then(|| name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn every_target_has_seeds_and_a_place_in_the_manifest() {
@@ -66,5 +83,20 @@ mod tests {
             assert!(fs::read_dir(&seeds).expect(&target).next().is_some(), "{target} has no seeds");
             assert!(manifest.contains(&format!("path = \"fuzz_targets/{target}.rs\"")), "{target}");
         }
+    }
+
+    #[test]
+    fn only_what_this_run_found_is_named() {
+        let folder = tempfile::tempdir().expect("folder");
+        let start = SystemTime::now();
+        let write = |name: &str, time: SystemTime| {
+            let file = fs::File::create(folder.path().join(name)).expect(name);
+            file.set_modified(time).expect(name);
+        };
+        write("crash-of-earlier", start - Duration::from_secs(1));
+        assert_eq!(newest(folder.path(), start), None);
+        write("crash-a", start + Duration::from_secs(1));
+        assert_eq!(newest(folder.path(), start).as_deref(), Some("crash-a"));
+        assert_eq!(newest(&folder.path().join("none"), start), None);
     }
 }
