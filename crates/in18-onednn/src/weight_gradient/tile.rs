@@ -105,8 +105,8 @@ unsafe fn step_bf16(tile: &mut [__m512; LANES], gradients: *const u8, pixels: __
         // SAFETY: by the caller's promise; both types are 64 bytes of bits.
         unsafe {
             let pair = _mm512_set1_epi32(gradients.cast::<i32>().add(o).read_unaligned());
-            let (pair, pixels): (__m512bh, __m512bh) = (std::mem::transmute(pair), std::mem::transmute(pixels));
-            *sums = _mm512_dpbf16_ps(*sums, pixels, pair);
+            let pairs = [pixels, pair].map(|bits| std::mem::transmute::<__m512i, __m512bh>(bits));
+            *sums = _mm512_dpbf16_ps(*sums, pairs[0], pairs[1]);
         }
     }
 }
