@@ -30,10 +30,6 @@ pub trait Kernels {
     /// Bytes that an activation (N, C, H, W) takes in [`Format::Activation`](in18_tensor::Format::Activation).
     fn activation_bytes(&self, shape: Shape, dtype: DType) -> usize;
 
-    /// Bytes that this batch normalisation keeps between its forward and backward halves beside its operands,
-    /// for an activation (N, C, H, W). May be 0.
-    fn batch_norm_workspace_bytes(&self, shape: Shape, dtype: DType, relu: bool) -> Result<usize, KernelError>;
-
     /// Bytes that a max pooling keeps between its halves, for its output (N, C, H, W).
     fn max_pool_workspace_bytes(&self, dst: Shape, dtype: DType) -> Result<usize, KernelError>;
 

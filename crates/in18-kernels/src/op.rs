@@ -20,7 +20,7 @@ mod linear;
 mod normalize;
 mod pool;
 
-pub use batch_norm::{BatchNorm, BatchNormBackward, BatchNormInference};
+pub use batch_norm::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference};
 pub use conv::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 pub use conv_norm::{ConvNorm, ConvNormAddRelu};
 pub use cross_entropy::{CrossEntropy, CrossEntropyBackward, METRICS, TOP_K};
@@ -124,6 +124,7 @@ vocabulary!(
     ConvNorm,
     ConvNormAddRelu,
     BatchNorm,
+    BatchNormAddRelu,
     BatchNormBackward,
     BatchNormInference,
     Add,

@@ -64,10 +64,6 @@ impl Kernels for Reference {
     }
 
     /// 0: the backward half decides anew which results ReLU let through, by the forward half's own arithmetic.
-    fn batch_norm_workspace_bytes(&self, _: Shape, _: DType, _: bool) -> Result<usize, KernelError> {
-        Ok(0)
-    }
-
     fn max_pool_workspace_bytes(&self, dst: Shape, _: DType) -> Result<usize, KernelError> {
         Ok(dst.elements() * MAX_POOL_INDEX_BYTES)
     }
@@ -167,6 +163,7 @@ fn operation(op: &Op) -> &dyn Operation {
         Op::ConvNorm(op) => op,
         Op::ConvNormAddRelu(op) => op,
         Op::BatchNorm(op) => op,
+        Op::BatchNormAddRelu(op) => op,
         Op::BatchNormBackward(op) => op,
         Op::BatchNormInference(op) => op,
         Op::Add(op) => op,

@@ -37,6 +37,7 @@ fn every_fault_is_found() {
             ("ConvBackwardWeight", "src", "an input was changed"),
             ("BatchNorm and", "running_variance", differs),
             ("BatchNorm and", "dgamma", differs),
+            ("BatchNormAddRelu", "dst", differs),
             ("BatchNormInference", "dst", "two runs differ"),
             ("Add 2x16x8x8 over a", "dst", differs),
             ("AddRelu", "dst", differs),
@@ -127,6 +128,13 @@ impl Faulty {
                     });
                 })
             }
+            // Forgets the addend.
+            Op::BatchNormAddRelu(op) => {
+                let addend = self.inner.export(&op.addend)?;
+                self.spoil(&op.dst, |dst| {
+                    dst.iter_mut().zip(addend).for_each(|(dst, addend)| *dst = (*dst - addend).max(0.0));
+                })
+            }
             Op::BatchNormBackward(op) => self.spoil(&op.dgamma, |dgamma| dgamma.iter_mut().for_each(|v| *v *= 1.001)),
             // Gives other bits each time.
             Op::BatchNormInference(op) => self.spoil(&op.dst, |dst| dst[0] *= 1.0 + (runs % 16) as f32 / 64.0),
@@ -181,10 +189,6 @@ impl Kernels for Faulty {
 
     fn activation_bytes(&self, shape: Shape, dtype: DType) -> usize {
         self.inner.activation_bytes(shape, dtype)
-    }
-
-    fn batch_norm_workspace_bytes(&self, shape: Shape, dtype: DType, relu: bool) -> Result<usize, KernelError> {
-        self.inner.batch_norm_workspace_bytes(shape, dtype, relu)
     }
 
     fn max_pool_workspace_bytes(&self, dst: Shape, dtype: DType) -> Result<usize, KernelError> {

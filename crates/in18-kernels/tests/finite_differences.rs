@@ -90,7 +90,6 @@ fn batch_normalisation() {
             let dst = case.output("dst", Kind::Activation, shape, ANY);
             let mean = case.output("mean", Kind::Parameter, channels, ANY);
             let variance = case.output("variance", Kind::Parameter, channels, ANY);
-            let workspace = case.workspace(Kind::BatchNormWorkspace { relu }, shape);
             let momentum = 0.1;
             let norm = |relu: bool| BatchNorm {
                 epsilon,
@@ -104,7 +103,6 @@ fn batch_normalisation() {
                 dst,
                 mean,
                 variance,
-                workspace,
             };
             let mut forward = case.clone();
             forward.push(norm(relu));
@@ -116,20 +114,7 @@ fn batch_normalisation() {
             let dgamma = case.output("dgamma", Kind::Parameter, channels, ANY);
             let dbeta = case.output("dbeta", Kind::Parameter, channels, ANY);
             case.push(norm(relu));
-            case.push(BatchNormBackward {
-                epsilon,
-                relu,
-                src,
-                gamma,
-                beta,
-                ddst,
-                mean,
-                variance,
-                workspace,
-                dsrc,
-                dgamma,
-                dbeta,
-            });
+            case.push(BatchNormBackward { epsilon, relu, src, gamma, beta, ddst, mean, variance, dsrc, dgamma, dbeta });
 
             // A step moves a result by up to 2h · gamma · max(1, x̂) / σ: no more than to the kink of ReLU.
             let step = if relu { 1.0 / 128.0 } else { 1.0 / 64.0 };

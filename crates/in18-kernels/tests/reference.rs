@@ -157,7 +157,6 @@ fn batch_normalisation() {
         let dst = case.output("dst", Kind::Activation, shape, ANY);
         let mean = case.output("mean", Kind::Parameter, channels, ANY);
         let variance = case.output("variance", Kind::Parameter, channels, ANY);
-        let workspace = case.workspace(Kind::BatchNormWorkspace { relu: norm.relu }, shape);
         let dsrc = case.output("dsrc", Kind::Activation, shape, ANY);
         let dgamma = case.output("dgamma", Kind::Parameter, channels, ANY);
         let dbeta = case.output("dbeta", Kind::Parameter, channels, ANY);
@@ -174,22 +173,8 @@ fn batch_normalisation() {
             dst,
             mean,
             variance,
-            workspace,
         });
-        case.push(BatchNormBackward {
-            epsilon,
-            relu,
-            src,
-            gamma,
-            beta,
-            ddst,
-            mean,
-            variance,
-            workspace,
-            dsrc,
-            dgamma,
-            dbeta,
-        });
+        case.push(BatchNormBackward { epsilon, relu, src, gamma, beta, ddst, mean, variance, dsrc, dgamma, dbeta });
         let outcome = run(&case, DType::F32);
         let close = |id, expected: &[f32]| assert_close(norm.name, outcome.get(id), expected);
         close(dst, norm.dst);

@@ -9,7 +9,7 @@ pub enum Isa {
     Avx512Bf16,
     /// AVX-512 F, BW, DQ and VL. Made only by [`Isa::detect`].
     Avx512,
-    /// AVX2. Made only by [`Isa::detect`].
+    /// AVX2 and FMA. Made only by [`Isa::detect`].
     Avx2,
     /// What every x86-64 CPU has.
     Baseline,
@@ -27,7 +27,7 @@ impl Isa {
             Isa::Avx512Bf16
         } else if has_avx512 && includes(allowed, sys::ISA_AVX512_CORE) {
             Isa::Avx512
-        } else if is_x86_feature_detected!("avx2") {
+        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             Isa::Avx2
         } else {
             Isa::Baseline

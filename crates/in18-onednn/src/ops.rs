@@ -15,7 +15,6 @@ use std::ffi::c_int;
 use in18_kernels::{KernelError, Op};
 use in18_tensor::{DType, Region, Tensor};
 
-pub use self::batch_norm::workspace_bytes as batch_norm_workspace_bytes;
 use crate::safe::{Call, MemoryDesc, PROVIDER, PrimitiveDesc};
 use crate::step::{Context, Place, PrimitiveStep, Step};
 use crate::sys;
@@ -30,6 +29,7 @@ pub fn compile(op: &Op, context: &mut Context) -> Result<Vec<Box<dyn Step>>, Ker
         Op::ConvNorm(op) => conv_norm::norm(op, context),
         Op::ConvNormAddRelu(op) => conv_norm::norm_add_relu(op, context),
         Op::BatchNorm(op) => batch_norm::forward(op, context),
+        Op::BatchNormAddRelu(op) => batch_norm::forward_add_relu(op, context),
         Op::BatchNormBackward(op) => batch_norm::backward(op, context),
         Op::BatchNormInference(op) => batch_norm::inference(op, context),
         Op::Add(op) => elementwise::add(op, context),

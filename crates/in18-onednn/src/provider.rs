@@ -102,10 +102,6 @@ impl Kernels for OneDnn {
         self.context.layout.activation_bytes(shape, dtype)
     }
 
-    fn batch_norm_workspace_bytes(&self, shape: Shape, dtype: DType, relu: bool) -> Result<usize, KernelError> {
-        ops::batch_norm_workspace_bytes(&self.context, shape, dtype, relu)
-    }
-
     fn max_pool_workspace_bytes(&self, dst: Shape, _dtype: DType) -> Result<usize, KernelError> {
         // oneDNN keeps the place in the window as one byte an output, laid out as the output is.
         Ok(self.context.layout.activation_bytes(dst, DType::U8))

@@ -75,7 +75,7 @@ fn check_plain(case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     if bf16 {
         let ours = root_mean_square(distances.into_iter());
         println!("{}: root mean square error of the gradients {ours:.4}, PyTorch's bf16 {yardstick:.4}", case.name);
-        assert!(ours <= 1.25 * yardstick, "{}: expected at most 1.25 times {yardstick:.4}, got {ours:.4}", case.name);
+        assert!(ours <= 1.15 * yardstick, "{}: expected at most 1.15 times {yardstick:.4}, got {ours:.4}", case.name);
     }
     assert_eq!(plain.gradients.len(), model.parameters().entries().len());
     for summary in &plain.statistics {
@@ -103,11 +103,12 @@ fn check_training(case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     findings.note(case, case.training.logits.check(&logits, tolerance));
 }
 
-/// What bf16 explains in one gradient: thrice PyTorch's own bf16 error, and one rounding. Which tensors it strikes is
+/// What bf16 explains in one gradient: four times PyTorch's own bf16 error, and one rounding. Which tensors it strikes is
 /// chance (a ReLU that flips changes whole channels), so where PyTorch was lucky, the root mean square of its errors over
-/// all of the case's gradients counts; ours is held to 1.25 times that as a whole.
+/// all of the case's gradients counts. Errors of single tensors have a long tail, so that the sharp bound is the one on
+/// their root mean square, 1.15 times PyTorch's: ours lie at 0.71 to 1.02.
 fn gradient_tolerance_in_bf16(summary: &Summary, yardstick: f64) -> f64 {
-    3.0 * summary.bf16.max(yardstick) + 1.0 / 256.0
+    4.0 * summary.bf16.max(yardstick) + 1.0 / 256.0
 }
 
 fn root_mean_square(values: impl ExactSizeIterator<Item = f64>) -> f64 {

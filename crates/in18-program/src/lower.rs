@@ -5,7 +5,7 @@
 //! gradients for its inputs. What the backward half needs of the forward half lives until then; the planner sees that
 //! from who reads it.
 
-mod evaluation;
+mod fusion;
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use in18_kernels::Kernels;
 use in18_kernels::op::{self, METRICS, Op};
 use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor};
 
-use self::evaluation::Part;
+use self::fusion::{Part, parts};
 use crate::error::ProgramError;
 use crate::model::{Mode, Size};
 use crate::network::{Layer, LayerId, LayerKind, Network};
@@ -86,11 +86,7 @@ pub fn lower(
     };
     let pixels = lowering.pinned(Shape::nchw(size.batch, 3, size.height, size.width), DType::U8, Format::ChannelsLast);
     let labels = lowering.pinned(Shape::new(&[size.batch]), DType::I32, Format::Plain);
-    let parts = match mode {
-        Mode::Training => vec![Part::Whole; network.layers().len()],
-        Mode::Evaluation => evaluation::parts(network),
-    };
-    for (layer, part) in network.layers().iter().zip(parts) {
+    for (layer, part) in network.layers().iter().zip(parts(network, mode)) {
         match part {
             Part::Whole => lowering.forward(layer, pixels)?,
             fused => {
@@ -147,7 +143,7 @@ struct Value {
 #[derive(Clone, Copy)]
 enum Saved {
     Nothing,
-    BatchNorm { mean: ValueId, variance: ValueId, workspace: ValueId },
+    BatchNorm { mean: ValueId, variance: ValueId },
     MaxPool { workspace: ValueId },
 }
 
@@ -194,10 +190,7 @@ impl Lowering<'_> {
                     Mode::Training => {
                         let mean = self.plain(self.values[gamma.0].shape);
                         let variance = self.plain(self.values[gamma.0].shape);
-                        let bytes =
-                            self.kernels.batch_norm_workspace_bytes(self.values[src.0].shape, self.dtype, relu)?;
-                        let workspace = self.raw(bytes);
-                        saved = Saved::BatchNorm { mean, variance, workspace };
+                        saved = Saved::BatchNorm { mean, variance };
                         let norm = op::BatchNorm {
                             epsilon: EPSILON,
                             momentum: MOMENTUM,
@@ -210,7 +203,6 @@ impl Lowering<'_> {
                             dst,
                             mean,
                             variance,
-                            workspace,
                         };
                         self.ops.push(norm.into());
                     }
@@ -278,7 +270,7 @@ impl Lowering<'_> {
                     self.gradients[input(0).0].push(dsrc);
                 }
             }
-            (&LayerKind::BatchNorm { relu, .. }, Saved::BatchNorm { mean, variance, workspace }) => {
+            (&LayerKind::BatchNorm { relu, .. }, Saved::BatchNorm { mean, variance }) => {
                 let ddst = self.gradient(id);
                 let src = self.output(input(0));
                 let dsrc = self.activation(self.values[src.0].shape);
@@ -291,7 +283,6 @@ impl Lowering<'_> {
                     ddst,
                     mean,
                     variance,
-                    workspace,
                     dsrc,
                     dgamma: self.parameter_gradient(layer, "weight"),
                     dbeta: self.parameter_gradient(layer, "bias"),

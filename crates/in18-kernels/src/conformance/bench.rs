@@ -126,9 +126,6 @@ impl<'a> Bench<'a> {
             Kind::Parameter => plain(DType::F32),
             Kind::Labels => plain(DType::I32),
             Kind::Pixels => (shape, DType::U8, Format::ChannelsLast, shape.elements()),
-            Kind::BatchNormWorkspace { relu } => {
-                workspace(self.provider.batch_norm_workspace_bytes(shape, self.dtype, relu)?)
-            }
             Kind::MaxPoolWorkspace => workspace(self.provider.max_pool_workspace_bytes(shape, self.dtype)?),
         };
         let nowhere = Region { arena: self.arena, offset: 0, bytes: 0 };
@@ -150,7 +147,7 @@ impl<'a> Bench<'a> {
 
     fn export(&self, case: &Case, tensors: &[Tensor]) -> Result<Vec<Vec<f32>>, KernelError> {
         let exported = case.values().iter().zip(tensors).map(|(value, tensor)| match value.kind {
-            Kind::BatchNormWorkspace { .. } | Kind::MaxPoolWorkspace => Ok(Vec::new()),
+            Kind::MaxPoolWorkspace => Ok(Vec::new()),
             _ => self.provider.export(tensor),
         });
         exported.collect()

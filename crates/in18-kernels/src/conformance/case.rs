@@ -29,11 +29,6 @@ pub enum Kind {
     Labels,
     /// (N, 3, H, W) u8, channels last.
     Pixels,
-    /// What a batch normalisation of an activation of the value's shape keeps.
-    BatchNormWorkspace {
-        /// The operation's attribute.
-        relu: bool,
-    },
     /// What a max pooling with an output of the value's shape keeps.
     MaxPoolWorkspace,
 }

@@ -1,6 +1,8 @@
-//! Batch normalisation over (N, H, W), with ReLU fused where it follows at once.
+//! Batch normalisation over (N, H, W), with ReLU fused where it follows at once, and with the sum that ends a residual
+//! block.
 //!
-//! Ioffe and Szegedy, *Batch Normalization*, 2015; running statistics as PyTorch keeps them.
+//! Ioffe and Szegedy, *Batch Normalization*, 2015; running statistics as PyTorch keeps them. Which results ReLU let through
+//! is not kept: the backward half computes the sign again from the source.
 
 use super::operation;
 
@@ -38,8 +40,47 @@ operation! {
             mean,
             /// (C) fp32, biased, for the backward half.
             variance,
-            /// The provider's own bytes, for the backward half: which results ReLU let through.
-            workspace,
+        }
+    }
+}
+
+operation! {
+    /// [`BatchNorm`] and [`AddRelu`](super::AddRelu) in one pass, rounded once:
+    /// `dst = max(gamma · (src − mean) / √(variance + epsilon) + beta + addend, 0)`.
+    ///
+    /// Its gradient is that of its parts: [`ReluBackward`](super::ReluBackward) or
+    /// [`SumReluBackward`](super::SumReluBackward), whose result is the addend's gradient and that of [`BatchNormBackward`]
+    /// without ReLU.
+    BatchNormAddRelu {
+        attributes {
+            /// Added to the variance.
+            epsilon: f32,
+            /// Share of the new value in the running statistics.
+            momentum: f32,
+        }
+        reads {
+            /// (N, C, H, W) activation.
+            src,
+            /// (N, C, H, W) activation.
+            addend,
+            /// (C) fp32.
+            gamma,
+            /// (C) fp32.
+            beta,
+        }
+        updates {
+            /// (C) fp32.
+            running_mean,
+            /// (C) fp32.
+            running_variance,
+        }
+        writes {
+            /// (N, C, H, W) activation.
+            dst,
+            /// (C) fp32, for the backward half.
+            mean,
+            /// (C) fp32, biased, for the backward half.
+            variance,
         }
     }
 }
@@ -66,8 +107,6 @@ operation! {
             mean,
             /// (C) fp32.
             variance,
-            /// The provider's own bytes.
-            workspace,
         }
         writes {
             /// (N, C, H, W) activation.

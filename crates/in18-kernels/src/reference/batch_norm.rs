@@ -7,29 +7,85 @@ use super::elementwise::relu;
 use super::memory::{Memory, rounded};
 use super::{Operation, to_f32};
 use crate::KernelError;
-use crate::op::{BatchNorm, BatchNormBackward, BatchNormInference};
+use crate::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference};
 
 impl Operation for BatchNorm {
     fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::new("BatchNorm", &self.src);
-        let shape = checker.source("src", &self.src)?;
-        let channels = &shape[1..2];
-        checker.parameter("gamma", &self.gamma, channels)?;
-        checker.parameter("beta", &self.beta, channels)?;
-        checker.parameter("running_mean", &self.running_mean, channels)?;
-        checker.parameter("running_variance", &self.running_variance, channels)?;
-        checker.activation("dst", &self.dst, &shape)?;
-        checker.parameter("mean", &self.mean, channels)?;
-        checker.parameter("variance", &self.variance, channels)
+        self.training().check(&Checker::new("BatchNorm", &self.src))
     }
 
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
+        self.training().run(memory, |_, normalised| {
+            let result = normalised as f32;
+            if self.relu { relu(result) } else { result }
+        })
+    }
+}
+
+impl BatchNorm {
+    fn training(&self) -> Training<'_> {
+        let BatchNorm { epsilon, momentum, ref src, ref gamma, ref beta, ref running_mean, .. } = *self;
+        let (running_variance, dst, mean, variance) = (&self.running_variance, &self.dst, &self.mean, &self.variance);
+        Training { epsilon, momentum, src, gamma, beta, running_mean, running_variance, dst, mean, variance }
+    }
+}
+
+impl Operation for BatchNormAddRelu {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::new("BatchNormAddRelu", &self.src);
+        checker.activation("addend", &self.addend, self.src.shape.extents())?;
+        self.training().check(&checker)
+    }
+
+    fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
+        let addend = memory.load(&self.addend)?;
+        self.training().run(memory, |i, normalised| relu((normalised + f64::from(addend[i])) as f32))
+    }
+}
+
+impl BatchNormAddRelu {
+    fn training(&self) -> Training<'_> {
+        let BatchNormAddRelu { epsilon, momentum, ref src, ref gamma, ref beta, ref running_mean, .. } = *self;
+        let (running_variance, dst, mean, variance) = (&self.running_variance, &self.dst, &self.mean, &self.variance);
+        Training { epsilon, momentum, src, gamma, beta, running_mean, running_variance, dst, mean, variance }
+    }
+}
+
+/// What both operations by the batch's own statistics have in common.
+struct Training<'a> {
+    epsilon: f32,
+    momentum: f32,
+    src: &'a Tensor,
+    gamma: &'a Tensor,
+    beta: &'a Tensor,
+    running_mean: &'a Tensor,
+    running_variance: &'a Tensor,
+    dst: &'a Tensor,
+    mean: &'a Tensor,
+    variance: &'a Tensor,
+}
+
+impl Training<'_> {
+    fn check(&self, checker: &Checker) -> Result<(), KernelError> {
+        let shape = checker.source("src", self.src)?;
+        let channels = &shape[1..2];
+        checker.parameter("gamma", self.gamma, channels)?;
+        checker.parameter("beta", self.beta, channels)?;
+        checker.parameter("running_mean", self.running_mean, channels)?;
+        checker.parameter("running_variance", self.running_variance, channels)?;
+        checker.activation("dst", self.dst, &shape)?;
+        checker.parameter("mean", self.mean, channels)?;
+        checker.parameter("variance", self.variance, channels)
+    }
+
+    /// `result` makes a result of its flat index and the normalised, scaled and shifted source.
+    fn run(&self, memory: &mut Memory, result: impl Fn(usize, f64) -> f32) -> Result<(), KernelError> {
         let shape = self.src.shape;
-        let src = memory.load(&self.src)?;
-        let gamma = memory.load(&self.gamma)?;
-        let beta = memory.load(&self.beta)?;
-        let mut running_mean = memory.load(&self.running_mean)?;
-        let mut running_variance = memory.load(&self.running_variance)?;
+        let src = memory.load(self.src)?;
+        let gamma = memory.load(self.gamma)?;
+        let beta = memory.load(self.beta)?;
+        let mut running_mean = memory.load(self.running_mean)?;
+        let mut running_variance = memory.load(self.running_variance)?;
         let mut dst = vec![0.0; src.len()];
         let mut means = vec![0.0; shape[1]];
         let mut variances = vec![0.0; shape[1]];
@@ -47,14 +103,14 @@ impl Operation for BatchNorm {
             (means[c], variances[c]) = (mean as f32, variance as f32);
             let normalise = Normalise::new(means[c], variances[c], self.epsilon, gamma[c], beta[c]);
             for i in channel(shape, c) {
-                dst[i] = normalise.result(src[i], self.relu);
+                dst[i] = result(i, normalise.affine(src[i]));
             }
         }
-        memory.store(&self.running_mean, &running_mean)?;
-        memory.store(&self.running_variance, &running_variance)?;
-        memory.store(&self.dst, &dst)?;
-        memory.store(&self.mean, &means)?;
-        memory.store(&self.variance, &variances)
+        memory.store(self.running_mean, &running_mean)?;
+        memory.store(self.running_variance, &running_variance)?;
+        memory.store(self.dst, &dst)?;
+        memory.store(self.mean, &means)?;
+        memory.store(self.variance, &variances)
     }
 }
 
@@ -91,7 +147,7 @@ impl Operation for BatchNormBackward {
         for c in 0..shape[1] {
             let normalise = Normalise::new(mean[c], variance[c], self.epsilon, gamma[c], beta[c]);
             let gradient = |i: usize| {
-                let passed = !self.relu || is_positive(normalise.result(src[i], false), self.src.dtype);
+                let passed = !self.relu || is_positive(normalise.affine(src[i]) as f32, self.src.dtype);
                 if passed { f64::from(ddst[i]) } else { 0.0 }
             };
             dbeta[c] = channel(shape, c).map(gradient).sum();
@@ -128,7 +184,8 @@ impl Operation for BatchNormInference {
         for c in 0..shape[1] {
             let normalise = Normalise::new(mean[c], variance[c], self.epsilon, gamma[c], beta[c]);
             for i in channel(shape, c) {
-                dst[i] = normalise.result(src[i], self.relu);
+                let result = normalise.affine(src[i]) as f32;
+                dst[i] = if self.relu { relu(result) } else { result };
             }
         }
         memory.store(&self.dst, &dst)
@@ -155,9 +212,9 @@ impl Normalise {
         (f64::from(value) - self.mean) / self.deviation
     }
 
-    fn result(&self, value: f32, with_relu: bool) -> f32 {
-        let result = (self.gamma * self.normalised(value) + self.beta) as f32;
-        if with_relu { relu(result) } else { result }
+    /// gamma · x̂ + beta
+    fn affine(&self, value: f32) -> f64 {
+        self.gamma * self.normalised(value) + self.beta
     }
 }
 

@@ -1,156 +1,464 @@
-//! Batch normalisation: oneDNN's, with ReLU fused; running statistics by a loop of our own.
+//! Batch normalisation, by loops of our own.
+//!
+//! Statistics need all of a channel before any of it can be normalised, so memory is what it costs. A thread does both for
+//! one block of channels after another, and the second pass, which goes backwards, finds in the caches what the first one
+//! left there.
+//!
+//! Sums are kept for each image and joined in the order of the images, so results do not depend on the number of threads.
+
+mod loops;
 
 use in18_kernels::KernelError;
-use in18_kernels::op::{BatchNorm, BatchNormBackward, BatchNormInference};
-use in18_tensor::{DType, Shape, Tensor};
+use in18_kernels::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference};
+use in18_tensor::{DType, Tensor, align_up};
 
-use super::{Binding, check};
-use crate::safe::{MemoryDesc, PrimitiveDesc};
+use self::loops::{
+    Affine, Centring, Finish, GatherGradients, GatherMoments, Gradient, Moments, Normalise, SourceGradient,
+};
+use super::check;
+use crate::safe::PROVIDER;
+use crate::simd::{Lanes, MOST_LANES, Stored, fence, run};
 use crate::step::{Context, LoopStep, Step};
-use crate::sys;
-
-/// Bytes of the mask that a fused ReLU leaves for the backward half.
-pub fn workspace_bytes(context: &Context, shape: Shape, dtype: DType, relu: bool) -> Result<usize, KernelError> {
-    if !relu {
-        return Ok(0);
-    }
-    let src = context.layout.activation(shape, dtype)?;
-    let flags = flags(relu);
-    Ok(forward_desc(context, &src, sys::FORWARD_TRAINING, 1e-5, flags, shape)?.operand(sys::QUERY_WORKSPACE)?.bytes())
-}
+use crate::threads::{Shared, max_threads, parallel, part};
+use crate::vector::Bf16;
 
 pub fn forward(op: &BatchNorm, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let src = context.layout.describe(&op.src)?;
-    let desc = forward_desc(context, &src, sys::FORWARD_TRAINING, op.epsilon, flags(op.relu), op.src.shape)?;
-    let mut binding = Binding::new(context, &desc, name("BatchNorm", &op.src))
-        .tensor(sys::ARG_SRC, &op.src)?
-        .tensor(sys::ARG_SCALE, &op.gamma)?
-        .tensor(sys::ARG_SHIFT, &op.beta)?
-        .tensor(sys::ARG_DST, &op.dst)?
-        .tensor(sys::ARG_MEAN, &op.mean)?
-        .tensor(sys::ARG_VARIANCE, &op.variance)?;
-    if op.relu {
-        binding = binding.region(sys::ARG_WORKSPACE, desc.operand(sys::QUERY_WORKSPACE)?, op.workspace.region)?;
-    }
-    let normalize = binding.finish()?;
-    let fp32 = |tensor| (tensor, DType::F32);
-    check(context, &[fp32(&op.running_mean), fp32(&op.running_variance), fp32(&op.mean), fp32(&op.variance)])?;
-    Ok(vec![normalize, update_running_statistics(*op)])
+    let &BatchNorm { epsilon, momentum, src, gamma, beta, running_mean, running_variance, dst, mean, variance, .. } =
+        op;
+    let statistics = Statistics { epsilon, momentum, gamma, beta, running_mean, running_variance, mean, variance };
+    let end = if op.relu { End::Relu } else { End::Nothing };
+    let blocks = Blocks::new(context, &src, &[dst])?;
+    by_type!(src.dtype, E => training::<E>(src, end, dst, statistics, blocks, context))
+}
+
+pub fn forward_add_relu(op: &BatchNormAddRelu, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    let &BatchNormAddRelu { epsilon, momentum, src, addend, gamma, beta, dst, .. } = op;
+    let &BatchNormAddRelu { running_mean, running_variance, mean, variance, .. } = op;
+    let statistics = Statistics { epsilon, momentum, gamma, beta, running_mean, running_variance, mean, variance };
+    let blocks = Blocks::new(context, &src, &[addend, dst])?;
+    by_type!(src.dtype, E => training::<E>(src, End::AddRelu(addend), dst, statistics, blocks, context))
 }
 
 pub fn backward(op: &BatchNormBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let src = context.layout.describe(&op.src)?;
-    let flags = flags(op.relu);
-    let hint = forward_desc(context, &src, sys::FORWARD_TRAINING, op.epsilon, flags, op.src.shape)?;
-    // SAFETY: all handles are alive.
-    let desc = unsafe {
-        PrimitiveDesc::create(
-            || name("BatchNormBackward", &op.src),
-            |pd| {
-                sys::dnnl_batch_normalization_backward_primitive_desc_create(
-                    pd,
-                    context.engine.raw(),
-                    sys::BACKWARD,
-                    src.raw(),
-                    src.raw(),
-                    src.raw(),
-                    op.epsilon,
-                    flags,
-                    hint.raw(),
-                    context.attributes.raw(),
-                )
-            },
-        )?
-    };
-    // The shift (beta) is no operand of the backward primitive, and passing it makes oneDNN refuse the call.
-    let mut binding = Binding::new(context, &desc, name("BatchNormBackward", &op.src))
-        .tensor(sys::ARG_SRC, &op.src)?
-        .tensor(sys::ARG_SCALE, &op.gamma)?
-        .tensor(sys::ARG_DIFF_DST, &op.ddst)?
-        .tensor(sys::ARG_MEAN, &op.mean)?
-        .tensor(sys::ARG_VARIANCE, &op.variance)?
-        .tensor(sys::ARG_DIFF_SRC, &op.dsrc)?
-        .tensor(sys::ARG_DIFF_SCALE, &op.dgamma)?
-        .tensor(sys::ARG_DIFF_SHIFT, &op.dbeta)?;
-    if op.relu {
-        binding = binding.region(sys::ARG_WORKSPACE, desc.operand(sys::QUERY_WORKSPACE)?, op.workspace.region)?;
-    }
-    Ok(vec![binding.finish()?])
+    let blocks = Blocks::new(context, &op.src, &[op.ddst, op.dsrc])?;
+    by_type!(op.src.dtype, E => gradients::<E>(*op, blocks, context))
 }
 
 pub fn inference(op: &BatchNormInference, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let src = context.layout.describe(&op.src)?;
-    let flags = flags(op.relu) | sys::USE_GLOBAL_STATS;
-    let desc = forward_desc(context, &src, sys::FORWARD_INFERENCE, op.epsilon, flags, op.src.shape)?;
-    let step = Binding::new(context, &desc, name("BatchNormInference", &op.src))
-        .tensor(sys::ARG_SRC, &op.src)?
-        .tensor(sys::ARG_SCALE, &op.gamma)?
-        .tensor(sys::ARG_SHIFT, &op.beta)?
-        .tensor(sys::ARG_MEAN, &op.running_mean)?
-        .tensor(sys::ARG_VARIANCE, &op.running_variance)?
-        .tensor(sys::ARG_DST, &op.dst)?
-        .finish()?;
-    Ok(vec![step])
+    let blocks = Blocks::new(context, &op.src, &[op.dst])?;
+    by_type!(op.src.dtype, E => inference_step::<E>(*op, blocks, context))
 }
 
-fn flags(relu: bool) -> std::ffi::c_uint {
-    sys::USE_SCALE | sys::USE_SHIFT | if relu { sys::FUSE_NORM_RELU } else { 0 }
+/// Evaluates an expression with the Rust type of an activation's elements.
+macro_rules! by_type {
+    ($dtype:expr, $E:ident => $body:expr) => {
+        match $dtype {
+            DType::F32 => {
+                type $E = f32;
+                $body
+            }
+            DType::Bf16 => {
+                type $E = Bf16;
+                $body
+            }
+            DType::U8 | DType::I32 => Err(KernelError::Unsupported {
+                provider: PROVIDER,
+                what: format!("normalisation of {}", $dtype),
+                remedy: "this is an error of the caller",
+            }),
+        }
+    };
+}
+use by_type;
+
+/// How an activation is cut: blocks of as many channels as lie side by side.
+#[derive(Clone, Copy)]
+struct Blocks {
+    images: usize,
+    channels: usize,
+    blocks: usize,
+    /// Of an image.
+    pixels: usize,
+    /// Channels of a block; the last block's may be padding.
+    lanes: usize,
+    /// Blocks that are worked on together: an image's lie side by side, so that memory is read in long runs.
+    group: usize,
+    /// Whether a result is larger than what caches hold until it is read again.
+    is_large: bool,
 }
 
-/// `src` also describes the result.
-fn forward_desc(
-    context: &Context,
-    src: &MemoryDesc,
-    kind: std::ffi::c_int,
-    epsilon: f32,
-    flags: std::ffi::c_uint,
-    shape: Shape,
-) -> Result<PrimitiveDesc, KernelError> {
-    // SAFETY: all handles are alive.
-    unsafe {
-        PrimitiveDesc::create(
-            || format!("BatchNorm {shape}"),
-            |pd| {
-                sys::dnnl_batch_normalization_forward_primitive_desc_create(
-                    pd,
-                    context.engine.raw(),
-                    kind,
-                    src.raw(),
-                    src.raw(),
-                    epsilon,
-                    flags,
-                    context.attributes.raw(),
-                )
-            },
-        )
+/// Bytes of one activation that a thread works on together: with a second one beside them they fit a second-level cache.
+const GROUP_BYTES: usize = 384 << 10;
+
+/// Bytes of an activation from which on its results go past the caches.
+const LARGE_BYTES: usize = 4 << 20;
+
+impl Blocks {
+    /// Of activations that are all alike, whose regions this checks.
+    fn new(context: &Context, src: &Tensor, others: &[Tensor]) -> Result<Self, KernelError> {
+        let bytes = context.layout.activation_bytes(src.shape, src.dtype);
+        for tensor in others.iter().chain([src]) {
+            check(context, &[(tensor, src.dtype)])?;
+            if tensor.region.bytes < bytes {
+                let what = "an operand of a normalisation, in bytes";
+                return Err(KernelError::Length { what, expected: bytes, got: tensor.region.bytes });
+            }
+        }
+        let (shape, channels) = (src.shape, src.shape[1]);
+        let lanes = if context.layout.is_blocked(channels) { context.layout.block } else { 1 };
+        let blocks = channels.div_ceil(lanes);
+        let (images, pixels) = (shape[0], shape[2] * shape[3]);
+        let most = blocks.div_ceil(max_threads());
+        let group = (GROUP_BYTES / (images * pixels * lanes * src.dtype.bytes())).clamp(1, most);
+        Ok(Blocks { images, channels, blocks, pixels, lanes, group, is_large: bytes >= LARGE_BYTES })
+    }
+
+    /// The element at which an image's pixels of a block begin.
+    fn start(&self, block: usize, image: usize) -> usize {
+        (image * self.blocks + block) * self.pixels * self.lanes
+    }
+
+    /// Values of a channel.
+    fn count(&self) -> f64 {
+        (self.images * self.pixels) as f64
+    }
+
+    /// Blocks times images.
+    fn parts(&self) -> usize {
+        self.blocks * self.images
+    }
+
+    /// The channels of a block, each with its lane.
+    fn channels(&self, block: usize) -> impl Iterator<Item = (usize, usize)> {
+        let first = block * self.lanes;
+        (first..self.channels.min(first + self.lanes)).enumerate()
+    }
+
+    /// A value for each of a block's channels; padding gets 0.
+    ///
+    /// # Safety
+    /// `values` must hold one a channel.
+    unsafe fn load(&self, values: Shared<f32>, block: usize) -> Lanes {
+        let mut lanes = [0.0; MOST_LANES];
+        for (lane, channel) in self.channels(block) {
+            // SAFETY: by the caller's promise.
+            lanes[lane] = unsafe { values.at(channel).read() };
+        }
+        lanes
+    }
+
+    /// Stores a value for each of a block's channels.
+    ///
+    /// # Safety
+    /// `values` must hold one a channel, and no other thread may use this block's.
+    unsafe fn store(&self, values: Shared<f32>, block: usize, lanes: Lanes) {
+        for (lane, channel) in self.channels(block) {
+            // SAFETY: by the caller's promise.
+            unsafe { values.at(channel).write(lanes[lane]) };
+        }
+    }
+
+    /// Does four things for every block: `prepare`, `gather` for each image, `join` when all images are gathered, and `apply`
+    /// for each image.
+    fn each(
+        &self,
+        prepare: impl Fn(usize) + Sync,
+        gather: impl Fn(usize, usize) + Sync,
+        join: impl Fn(usize) + Sync,
+        apply: impl Fn(usize, usize) + Sync,
+    ) {
+        let &Blocks { blocks, images, group, .. } = self;
+        let threads = max_threads();
+        let groups = blocks.div_ceil(group);
+        if groups.is_multiple_of(threads) || groups >= 4 * threads {
+            parallel(|thread, threads| {
+                for first in part(groups, 1, thread, threads).map(|number| number * group) {
+                    let group = first..blocks.min(first + group);
+                    group.clone().for_each(&prepare);
+                    (0..images).for_each(|image| group.clone().for_each(|block| gather(block, image)));
+                    group.clone().for_each(&join);
+                    // Backwards: the last ones are in the caches.
+                    (0..images).rev().for_each(|image| group.clone().for_each(|block| apply(block, image)));
+                }
+                fence();
+            });
+        } else {
+            // Blocks would not keep all threads busy: they share images, too, and wait for each other.
+            let each_block = |act: &(dyn Fn(usize) + Sync)| {
+                parallel(|thread, threads| part(blocks, 1, thread, threads).for_each(act));
+            };
+            let each_part = |act: &(dyn Fn(usize, usize) + Sync)| {
+                parallel(|thread, threads| {
+                    part(self.parts(), 1, thread, threads).for_each(|part| act(part % blocks, part / blocks));
+                    fence();
+                });
+            };
+            each_block(&prepare);
+            each_part(&gather);
+            each_block(&join);
+            each_part(&apply);
+        }
     }
 }
 
-fn update_running_statistics(op: BatchNorm) -> Box<dyn Step> {
-    let channels = op.src.shape[1];
-    let values = (op.src.shape.elements() / channels) as f32;
-    let unbias = if values > 1.0 { values / (values - 1.0) } else { 1.0 };
-    Box::new(LoopStep(move |context: &mut Context| {
-        for (running, batch, correction) in
-            [(&op.running_mean, &op.mean, 1.0), (&op.running_variance, &op.variance, unbias)]
-        {
-            let running = context.address(&running.region)?.cast::<f32>();
-            let batch = context.address(&batch.region)?.cast::<f32>();
-            for channel in 0..channels {
-                // SAFETY: `forward` checked that both regions hold a single a channel.
-                unsafe {
-                    let old = running.add(channel).read();
-                    let new = correction * batch.add(channel).read();
-                    running.add(channel).write((1.0 - op.momentum) * old + op.momentum * new);
-                }
-            }
-        }
-        // Weights that a normalisation by these statistics is folded into are out of date.
-        context.block_mut(op.running_mean.region.arena)?.generation += 1;
-        Ok(())
-    }))
+/// What makes a normalisation's arithmetic, a value a channel each.
+#[derive(Clone, Copy)]
+struct Coefficients {
+    epsilon: f32,
+    gamma: Shared<f32>,
+    beta: Shared<f32>,
+    mean: Shared<f32>,
+    variance: Shared<f32>,
 }
 
-fn name(kind: &str, src: &Tensor) -> String {
-    format!("{kind} {} ({})", src.shape, src.dtype)
+impl Coefficients {
+    /// Of these tensors.
+    fn new(context: &Context, epsilon: f32, tensors: [&Tensor; 4]) -> Result<Self, KernelError> {
+        let [gamma, beta, mean, variance] = tensors.map(|tensor| context.address(&tensor.region).map(Shared::new));
+        Ok(Coefficients { epsilon, gamma: gamma?, beta: beta?, mean: mean?, variance: variance? })
+    }
+
+    /// A block's arithmetic.
+    ///
+    /// # Safety
+    /// Each must hold a value a channel.
+    unsafe fn affine(&self, blocks: &Blocks, block: usize) -> Affine {
+        // SAFETY: by the caller's promise.
+        let [gamma, beta, mean, variance] =
+            [self.gamma, self.beta, self.mean, self.variance].map(|values| unsafe { blocks.load(values, block) });
+        let scale = |lane: usize| gamma[lane] / (variance[lane] + self.epsilon).sqrt();
+        Affine { mean, scale: std::array::from_fn(scale), beta }
+    }
+}
+
+/// What follows a normalisation by the batch's own statistics.
+#[derive(Clone, Copy)]
+enum End {
+    Nothing,
+    Relu,
+    AddRelu(Tensor),
+}
+
+/// What normalisation by the batch's own statistics reads, updates and writes beside activations.
+#[derive(Clone, Copy)]
+struct Statistics {
+    epsilon: f32,
+    momentum: f32,
+    gamma: Tensor,
+    beta: Tensor,
+    running_mean: Tensor,
+    running_variance: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+}
+
+fn training<E: Stored>(
+    src: Tensor,
+    end: End,
+    dst: Tensor,
+    statistics: Statistics,
+    blocks: Blocks,
+    context: &mut Context,
+) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    let Statistics { gamma, beta, running_mean, running_variance, mean, variance, epsilon, momentum } = statistics;
+    check(context, &[&gamma, &beta, &running_mean, &running_variance, &mean, &variance].map(fp32))?;
+    let affines_at = align_up(blocks.parts() * size_of::<Moments>());
+    context.reserve_scratch(affines_at + blocks.blocks * size_of::<Affine>())?;
+    Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
+        let Blocks { images, pixels, lanes, is_large, .. } = blocks;
+        let isa = context.isa;
+        let source = Shared::<E>::new(context.address(&src.region)?);
+        let target = Shared::<E>::new(context.address(&dst.region)?);
+        let addend = match end {
+            End::AddRelu(addend) => Some(Shared::<E>::new(context.address(&addend.region)?)),
+            End::Relu | End::Nothing => None,
+        };
+        let coefficients = Coefficients::new(context, epsilon, [&gamma, &beta, &mean, &variance])?;
+        let Coefficients { mean, variance, .. } = coefficients;
+        let [old_mean, old_variance] = [&running_mean, &running_variance].map(|old| context.address(&old.region));
+        let (old_mean, old_variance) = (Shared::<f32>::new(old_mean?), Shared::<f32>::new(old_variance?));
+        let moments = Shared::<Moments>::new(context.scratch.start());
+        // SAFETY: reserved when the step was made, as is all that `moments` and `affines` hold.
+        let affines = Shared::<Affine>::new(unsafe { context.scratch.start().add(affines_at) });
+        blocks.each(
+            |_| (),
+            |block, image| {
+                // SAFETY: here and below, `Blocks::new` and `check` compared the shapes with the regions, and `each` gives
+                // each closure each block and image once, when what it reads has been written.
+                unsafe {
+                    let src = source.at(blocks.start(block, image)).cast_const();
+                    let result = &mut *moments.at(block * images + image);
+                    run(isa, lanes, GatherMoments { src, pixels, result });
+                }
+            },
+            |block| {
+                // SAFETY: as above.
+                unsafe {
+                    let parts = std::slice::from_raw_parts(moments.at(block * images), images);
+                    let (means, variances) = joined(parts, pixels);
+                    blocks.store(mean, block, means);
+                    blocks.store(variance, block, variances);
+                    affines.at(block).write(coefficients.affine(&blocks, block));
+                    let count = blocks.count() as f32;
+                    let unbias = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
+                    for (running, new, correction) in [(old_mean, means, 1.0), (old_variance, variances, unbias)] {
+                        let old = blocks.load(running, block);
+                        let moved = |lane| (1.0 - momentum) * old[lane] + momentum * (correction * new[lane]);
+                        blocks.store(running, block, std::array::from_fn(moved));
+                    }
+                }
+            },
+            |block, image| {
+                let start = blocks.start(block, image);
+                // SAFETY: as above.
+                unsafe {
+                    let (src, dst) = (source.at(start).cast_const(), target.at(start));
+                    let finish = match (end, addend) {
+                        (End::Nothing, _) => Finish::Nothing,
+                        (_, None) => Finish::Relu,
+                        (_, Some(addend)) => Finish::AddRelu(addend.at(start).cast_const()),
+                    };
+                    run(isa, lanes, Normalise { src, dst, pixels, affine: &*affines.at(block), finish, is_large });
+                }
+            },
+        );
+        // Weights that a normalisation by these statistics is folded into are out of date.
+        context.block_mut(running_mean.region.arena)?.generation += 1;
+        Ok(())
+    }))])
+}
+
+fn gradients<E: Stored>(
+    op: BatchNormBackward,
+    blocks: Blocks,
+    context: &mut Context,
+) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    check(context, &[&op.gamma, &op.beta, &op.mean, &op.variance, &op.dgamma, &op.dbeta].map(fp32))?;
+    let affines_at = align_up(blocks.parts() * size_of::<[Lanes; 2]>());
+    let centrings_at = affines_at + align_up(blocks.blocks * size_of::<Affine>());
+    context.reserve_scratch(centrings_at + blocks.blocks * size_of::<Centring>())?;
+    Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
+        let Blocks { images, pixels, lanes, is_large, .. } = blocks;
+        let (isa, relu) = (context.isa, op.relu);
+        let coefficients = Coefficients::new(context, op.epsilon, [&op.gamma, &op.beta, &op.mean, &op.variance])?;
+        let dgamma = Shared::<f32>::new(context.address(&op.dgamma.region)?);
+        let dbeta = Shared::<f32>::new(context.address(&op.dbeta.region)?);
+        let src = Shared::<E>::new(context.address(&op.src.region)?);
+        let ddst = Shared::<E>::new(context.address(&op.ddst.region)?);
+        let dsrc = Shared::<E>::new(context.address(&op.dsrc.region)?);
+        let sums = Shared::<[Lanes; 2]>::new(context.scratch.start());
+        // SAFETY: reserved when the step was made, as is all that they hold.
+        let affines = Shared::<Affine>::new(unsafe { context.scratch.start().add(affines_at) });
+        // SAFETY: as above.
+        let centrings = Shared::<Centring>::new(unsafe { context.scratch.start().add(centrings_at) });
+        blocks.each(
+            |block| {
+                // SAFETY: here and below as in `training`.
+                unsafe { affines.at(block).write(coefficients.affine(&blocks, block)) }
+            },
+            |block, image| {
+                let start = blocks.start(block, image);
+                // SAFETY: as above.
+                unsafe {
+                    let (src, ddst, affine) =
+                        (src.at(start).cast_const(), ddst.at(start).cast_const(), &*affines.at(block));
+                    let result = &mut *sums.at(block * images + image);
+                    run(isa, lanes, GatherGradients { of: Gradient { src, ddst, pixels, affine, relu }, result });
+                }
+            },
+            |block| {
+                // SAFETY: as above.
+                unsafe {
+                    let parts = std::slice::from_raw_parts(sums.at(block * images), images);
+                    let total =
+                        |sum: usize, lane: usize| parts.iter().map(|part| f64::from(part[sum][lane])).sum::<f64>();
+                    let variance = blocks.load(coefficients.variance, block);
+                    let squared = variance.map(|variance| f64::from(variance) + f64::from(op.epsilon));
+                    let (mut dgammas, mut dbetas) = ([0.0; MOST_LANES], [0.0; MOST_LANES]);
+                    let mut centring = Centring { mean_gradient: dbetas, slope: dgammas };
+                    for lane in 0..lanes {
+                        let (gradients, products) = (total(0, lane), total(1, lane));
+                        dbetas[lane] = gradients as f32;
+                        dgammas[lane] = (products / squared[lane].sqrt()) as f32;
+                        centring.mean_gradient[lane] = (gradients / blocks.count()) as f32;
+                        centring.slope[lane] = (products / (blocks.count() * squared[lane])) as f32;
+                    }
+                    blocks.store(dbeta, block, dbetas);
+                    blocks.store(dgamma, block, dgammas);
+                    centrings.at(block).write(centring);
+                }
+            },
+            |block, image| {
+                let start = blocks.start(block, image);
+                // SAFETY: as above.
+                unsafe {
+                    let (src, ddst, dsrc) = (src.at(start).cast_const(), ddst.at(start).cast_const(), dsrc.at(start));
+                    let (affine, centring) = (&*affines.at(block), &*centrings.at(block));
+                    run(
+                        isa,
+                        lanes,
+                        SourceGradient { of: Gradient { src, ddst, pixels, affine, relu }, centring, dsrc, is_large },
+                    );
+                }
+            },
+        );
+        Ok(())
+    }))])
+}
+
+fn inference_step<E: Stored>(
+    op: BatchNormInference,
+    blocks: Blocks,
+    context: &mut Context,
+) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    let parameters = [op.gamma, op.beta, op.running_mean, op.running_variance];
+    check(context, &parameters.each_ref().map(fp32))?;
+    context.reserve_scratch(blocks.blocks * size_of::<Affine>())?;
+    Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
+        let Blocks { pixels, lanes, is_large, .. } = blocks;
+        let isa = context.isa;
+        let coefficients = Coefficients::new(context, op.epsilon, parameters.each_ref())?;
+        let src = Shared::<E>::new(context.address(&op.src.region)?);
+        let dst = Shared::<E>::new(context.address(&op.dst.region)?);
+        let affines = Shared::<Affine>::new(context.scratch.start());
+        blocks.each(
+            |block| {
+                // SAFETY: here and below as in `training`.
+                unsafe { affines.at(block).write(coefficients.affine(&blocks, block)) }
+            },
+            |_, _| (),
+            |_| (),
+            |block, image| {
+                let start = blocks.start(block, image);
+                // SAFETY: as above.
+                unsafe {
+                    let (src, dst, affine) = (src.at(start).cast_const(), dst.at(start), &*affines.at(block));
+                    let finish = if op.relu { Finish::Relu } else { Finish::Nothing };
+                    run(isa, lanes, Normalise { src, dst, pixels, affine, finish, is_large });
+                }
+            },
+        );
+        Ok(())
+    }))])
+}
+
+/// Mean and biased variance over images of `pixels` pixels each (Chan, Golub and LeVeque, *Updating Formulae and a Pairwise
+/// Algorithm for Computing Sample Variances*, 1979).
+fn joined(images: &[Moments], pixels: usize) -> (Lanes, Lanes) {
+    let (count, pixels) = ((images.len() * pixels) as f64, pixels as f64);
+    let (mut means, mut variances) = ([0.0; MOST_LANES], [0.0; MOST_LANES]);
+    for lane in 0..MOST_LANES {
+        let mean_of = |image: &Moments| f64::from(image.pivot[lane]) + f64::from(image.sum[lane]) / pixels;
+        let mean = images.iter().map(mean_of).sum::<f64>() / images.len() as f64;
+        let deviations = images.iter().map(|image| {
+            let within = f64::from(image.squares[lane]) - f64::from(image.sum[lane]).powi(2) / pixels;
+            within.max(0.0) + pixels * (mean_of(image) - mean).powi(2)
+        });
+        (means[lane], variances[lane]) = (mean as f32, (deviations.sum::<f64>() / count) as f32);
+    }
+    (means, variances)
+}
+
+fn fp32(tensor: &Tensor) -> (&Tensor, DType) {
+    (tensor, DType::F32)
 }

@@ -2,7 +2,7 @@ use in18_tensor::{DType, Shape};
 
 use crate::conformance::inputs::{Inputs, beta_clear_of_zero};
 use crate::conformance::{Case, Kind, Tolerance};
-use crate::op::{BatchNorm, BatchNormBackward, BatchNormInference};
+use crate::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference};
 
 const EPSILON: f32 = 1e-5;
 const MOMENTUM: f32 = 0.1;
@@ -15,6 +15,7 @@ const SHAPES: &[[usize; 4]] = &[
     [8, 32, 14, 14],
     [2, 512, 1, 1],
     [5, 128, 2, 3],
+    [3, 40, 5, 3],
     [1, 16, 1, 1],
 ];
 
@@ -25,6 +26,7 @@ pub(super) fn cases(dtype: DType) -> Vec<Case> {
             cases.push(training(dtype, Shape::nchw(n, c, h, w), relu));
             cases.push(inference(dtype, Shape::nchw(n, c, h, w), relu));
         }
+        cases.push(add_relu(dtype, Shape::nchw(n, c, h, w)));
     }
     cases
 }
@@ -63,7 +65,6 @@ fn training(dtype: DType, shape: Shape, relu: bool) -> Case {
     let dst = case.output("dst", Kind::Activation, shape, Tolerance::activation(dtype));
     let mean = case.output("mean", Kind::Parameter, channels, statistic);
     let variance = case.output("variance", Kind::Parameter, channels, statistic);
-    let workspace = case.workspace(Kind::BatchNormWorkspace { relu }, shape);
     let dsrc = case.output("dsrc", Kind::Activation, shape, Tolerance::activation(dtype).with_floor(dsrc_terms));
     let dgamma = case.output("dgamma", Kind::Parameter, channels, parameter_gradient);
     let dbeta = case.output("dbeta", Kind::Parameter, channels, parameter_gradient);
@@ -79,7 +80,6 @@ fn training(dtype: DType, shape: Shape, relu: bool) -> Case {
         dst,
         mean,
         variance,
-        workspace,
     });
     case.push(BatchNormBackward {
         epsilon: EPSILON,
@@ -90,10 +90,43 @@ fn training(dtype: DType, shape: Shape, relu: bool) -> Case {
         ddst,
         mean,
         variance,
-        workspace,
         dsrc,
         dgamma,
         dbeta,
+    });
+    case
+}
+
+/// Results may lie near zero: here nothing hangs on which of them ReLU lets through.
+fn add_relu(dtype: DType, shape: Shape) -> Case {
+    let mut case = Case::new(format!("BatchNormAddRelu {shape}"));
+    let mut inputs = Inputs::new(case.name(), dtype);
+    let channels = Shape::new(&[shape[1]]);
+    let statistic = Tolerance::SINGLE.with_floor(1.0);
+    let src = case.input("src", Kind::Activation, shape, inputs.channels(shape));
+    let addend = case.input("addend", Kind::Activation, shape, inputs.activation(shape));
+    let gamma = case.input("gamma", Kind::Parameter, channels, inputs.plain(shape[1], 0.5, 1.0));
+    let beta = case.input("beta", Kind::Parameter, channels, inputs.plain(shape[1], 0.0, 1.0));
+    let running = inputs.plain(shape[1], 0.0, 1.0);
+    let running_mean = case.updated("running_mean", Kind::Parameter, channels, running, statistic);
+    let running: Vec<f32> = inputs.plain(shape[1], 0.0, 1.0).iter().map(|v| 0.5 + v.abs()).collect();
+    let running_variance = case.updated("running_variance", Kind::Parameter, channels, running, statistic);
+    let dst = case.output("dst", Kind::Activation, shape, Tolerance::activation(dtype).with_floor(1.0));
+    let mean = case.output("mean", Kind::Parameter, channels, statistic);
+    let variance = case.output("variance", Kind::Parameter, channels, statistic);
+    let (epsilon, momentum) = (EPSILON, MOMENTUM);
+    case.push(BatchNormAddRelu {
+        epsilon,
+        momentum,
+        src,
+        addend,
+        gamma,
+        beta,
+        running_mean,
+        running_variance,
+        dst,
+        mean,
+        variance,
     });
     case
 }

@@ -1,25 +1,33 @@
-//! Evaluation: batch normalisation with fixed statistics becomes part of the convolution before it, and so do the sum and
-//! the ReLU that end a residual block.
+//! Which layers run as one operation. In training the sum and the ReLU that end a residual block join the normalisation
+//! before them; in an evaluation, where statistics are fixed, all of these join the convolution.
 
 use in18_kernels::op;
 
-use super::{EPSILON, Lowering, ValueId};
+use super::{EPSILON, Lowering, MOMENTUM, Saved, ValueId};
 use crate::error::ProgramError;
+use crate::model::Mode;
 use crate::network::{Layer, LayerId, LayerKind, Network};
 
-/// How a layer runs in an evaluation.
+/// How a layer runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// By its own operation.
     Whole,
     /// As the beginning of a later layer's operation: it has no output of its own.
     Beginning,
-    /// Normalisation, with the convolution before it.
+    /// Training's sum and ReLU, with the normalisation of one of the paths.
+    NormAddRelu {
+        /// That path's normalisation.
+        norm: LayerId,
+        /// The other path's end.
+        addend: LayerId,
+    },
+    /// Evaluation's normalisation, with the convolution before it.
     ConvNorm {
         /// The convolution.
         conv: LayerId,
     },
-    /// Sum and ReLU, with the convolution and the normalisation of one of the paths.
+    /// Evaluation's sum and ReLU, with the convolution and the normalisation of one of the paths.
     ConvNormAddRelu {
         /// That path's convolution.
         conv: LayerId,
@@ -31,7 +39,7 @@ pub(super) enum Part {
 }
 
 /// Each layer's part.
-pub(super) fn parts(network: &Network) -> Vec<Part> {
+pub(super) fn parts(network: &Network, mode: Mode) -> Vec<Part> {
     let layers = network.layers();
     let mut readers = vec![Vec::new(); layers.len()];
     for (id, layer) in layers.iter().enumerate() {
@@ -46,7 +54,9 @@ pub(super) fn parts(network: &Network) -> Vec<Part> {
         let id = LayerId(id);
         match (&layer.kind, &layer.inputs[..]) {
             (LayerKind::BatchNorm { .. }, &[conv])
-                if matches!(layers[conv.0].kind, LayerKind::Conv { .. }) && only_reader(conv) == Some(id) =>
+                if mode == Mode::Evaluation
+                    && matches!(layers[conv.0].kind, LayerKind::Conv { .. })
+                    && only_reader(conv) == Some(id) =>
             {
                 parts[conv.0] = Part::Beginning;
                 parts[id.0] = Part::ConvNorm { conv };
@@ -56,17 +66,22 @@ pub(super) fn parts(network: &Network) -> Vec<Part> {
                 let mut paths = [(a, b), (b, a)];
                 paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.0));
                 for (norm, addend) in paths {
-                    let has_own_relu = matches!(layers[norm.0].kind, LayerKind::BatchNorm { relu: true, .. });
-                    // The sum takes the addend's place, which nobody may want after it.
-                    let is_last = a != b && readers[addend.0].iter().all(|reader| reader.0 <= id.0);
-                    if let (Part::ConvNorm { conv }, false) = (parts[norm.0], has_own_relu)
-                        && only_reader(norm) == Some(id)
-                        && is_last
-                    {
-                        parts[norm.0] = Part::Beginning;
-                        parts[id.0] = Part::ConvNormAddRelu { conv, norm, addend };
-                        break;
+                    let is_plain = matches!(layers[norm.0].kind, LayerKind::BatchNorm { relu: false, .. });
+                    if !is_plain || a == b || only_reader(norm) != Some(id) {
+                        continue;
                     }
+                    parts[id.0] = match (mode, parts[norm.0]) {
+                        (Mode::Training, Part::Whole) => Part::NormAddRelu { norm, addend },
+                        // The sum takes the addend's place, which nobody may want after it.
+                        (Mode::Evaluation, Part::ConvNorm { conv })
+                            if readers[addend.0].iter().all(|reader| reader.0 <= id.0) =>
+                        {
+                            Part::ConvNormAddRelu { conv, norm, addend }
+                        }
+                        _ => continue,
+                    };
+                    parts[norm.0] = Part::Beginning;
+                    break;
                 }
             }
             _ => {}
@@ -85,6 +100,7 @@ impl Lowering<'_> {
     ) -> Result<Option<ValueId>, ProgramError> {
         let (conv, norm, addend) = match part {
             Part::Whole | Part::Beginning => return Ok(None),
+            Part::NormAddRelu { norm, addend } => return Ok(Some(self.norm_add_relu(network, norm, addend))),
             Part::ConvNorm { conv } => (conv, layer, None),
             Part::ConvNormAddRelu { conv, norm, addend } => {
                 (conv, &network.layers()[norm.0], Some(self.output(addend)))
@@ -116,6 +132,33 @@ impl Lowering<'_> {
         self.ops.push(op);
         Ok(Some(dst))
     }
+
+    fn norm_add_relu(&mut self, network: &Network, norm: LayerId, addend: LayerId) -> ValueId {
+        let layer = &network.layers()[norm.0];
+        let (src, addend) = (self.output(layer.inputs[0]), self.output(addend));
+        let (gamma, beta) = (self.parameter(layer, "weight"), self.parameter(layer, "bias"));
+        let running_mean = self.statistic(layer, "running_mean");
+        let running_variance = self.statistic(layer, "running_var");
+        let dst = self.activation(self.values[src.0].shape);
+        let (mean, variance) = (self.plain(self.values[gamma.0].shape), self.plain(self.values[gamma.0].shape));
+        let (epsilon, momentum) = (EPSILON, MOMENTUM);
+        let op = op::BatchNormAddRelu {
+            epsilon,
+            momentum,
+            src,
+            addend,
+            gamma,
+            beta,
+            running_mean,
+            running_variance,
+            dst,
+            mean,
+            variance,
+        };
+        self.ops.push(op.into());
+        self.saved[norm.0] = Saved::BatchNorm { mean, variance };
+        dst
+    }
 }
 
 #[cfg(test)]
@@ -125,22 +168,30 @@ mod tests {
     use super::*;
     use crate::Arch;
 
-    fn counts(network: &Network) -> [usize; 4] {
-        let parts = parts(network);
+    fn counts(network: &Network, mode: Mode) -> [usize; 5] {
+        let parts = parts(network, mode);
         let count = |is: fn(&Part) -> bool| parts.iter().filter(|part| is(part)).count();
         [
             count(|part| *part == Part::Whole),
             count(|part| *part == Part::Beginning),
+            count(|part| matches!(part, Part::NormAddRelu { .. })),
             count(|part| matches!(part, Part::ConvNorm { .. })),
             count(|part| matches!(part, Part::ConvNormAddRelu { .. })),
         ]
     }
 
     #[test]
-    fn a_resnet_has_one_operation_a_convolution() {
+    fn a_resnet_in_training_has_one_operation_a_normalisation() {
+        // A block's last normalisation is part of its sum.
+        assert_eq!(counts(&Arch::Resnet18.network(10), Mode::Training), [4 + 20 + 12, 8, 8, 0, 0]);
+        assert_eq!(counts(&Arch::Resnet50.network(10), Mode::Training), [4 + 53 + 37, 16, 16, 0, 0]);
+    }
+
+    #[test]
+    fn a_resnet_in_evaluation_has_one_operation_a_convolution() {
         // Whole: input, max pooling, mean, classifier. A block's last normalisation is part of its sum.
-        assert_eq!(counts(&Arch::Resnet18.network(10)), [4, 20 + 8, 12, 8]);
-        assert_eq!(counts(&Arch::Resnet50.network(10)), [4, 53 + 16, 37, 16]);
+        assert_eq!(counts(&Arch::Resnet18.network(10), Mode::Evaluation), [4, 20 + 8, 0, 12, 8]);
+        assert_eq!(counts(&Arch::Resnet50.network(10), Mode::Evaluation), [4, 53 + 16, 0, 37, 16]);
     }
 
     #[test]
@@ -154,6 +205,6 @@ mod tests {
         let sum = network.push("sum", LayerKind::AddRelu, &[norm, conv]);
         let again = network.push("again", kind, &[sum]);
         network.push("last", LayerKind::AddRelu, &[again, sum]);
-        assert_eq!(parts(&network), [Part::Whole; 6]);
+        assert_eq!(parts(&network, Mode::Evaluation), [Part::Whole; 6]);
     }
 }

@@ -1,0 +1,248 @@
+//! The loops of batch normalisation: one image's pixels of a block of channels, which lie side by side.
+
+use crate::simd::{Kernel, Lanes, MOST_LANES, Stored, Vector};
+
+/// Pixels that are summed before their sum is added to a total, so that small terms are not lost in it.
+const RUN: usize = 256;
+
+/// What an image tells of the distribution of each channel.
+///
+/// Differences to a value of the channel itself are summed, so that the variance does not drown in the mean's square.
+#[derive(Clone, Copy)]
+pub struct Moments {
+    /// That value: the first pixel.
+    pub pivot: Lanes,
+    /// Σ (x − pivot).
+    pub sum: Lanes,
+    /// Σ (x − pivot)².
+    pub squares: Lanes,
+}
+
+/// What normalisation does to each channel: `(x − mean) · scale + beta`.
+#[derive(Clone, Copy)]
+pub struct Affine {
+    /// Mean.
+    pub mean: Lanes,
+    /// gamma / √(variance + epsilon).
+    pub scale: Lanes,
+    /// Shift.
+    pub beta: Lanes,
+}
+
+/// What the gradient of each channel's source is made with: `scale · (g − mean_gradient − (x − mean) · slope)`.
+#[derive(Clone, Copy)]
+pub struct Centring {
+    /// Σ g / n.
+    pub mean_gradient: Lanes,
+    /// Σ g · (x − mean) / (n · (variance + epsilon)).
+    pub slope: Lanes,
+}
+
+/// [`Affine`] in vectors. Both halves use it, so that they agree to the bit on which results ReLU lets through.
+#[derive(Clone, Copy)]
+struct AffineVectors<V> {
+    mean: V,
+    scale: V,
+    beta: V,
+}
+
+impl<V: Vector> AffineVectors<V> {
+    /// # Safety
+    /// As [`Vector`].
+    #[inline(always)]
+    unsafe fn new(affine: &Affine) -> Self {
+        // SAFETY: by the caller's promise.
+        unsafe { AffineVectors { mean: load(&affine.mean), scale: load(&affine.scale), beta: load(&affine.beta) } }
+    }
+
+    /// # Safety
+    /// As [`Vector`].
+    #[inline(always)]
+    unsafe fn at(self, x: V) -> V {
+        // SAFETY: by the caller's promise.
+        unsafe { x.sub(self.mean).mul_add(self.scale, self.beta) }
+    }
+}
+
+/// The moments of `pixels > 0` pixels; `src` must be valid for them.
+pub struct GatherMoments<'a, E> {
+    pub src: *const E,
+    pub pixels: usize,
+    pub result: &'a mut Moments,
+}
+
+impl<E: Stored> Kernel for GatherMoments<'_, E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: by the caller's promise; places are below `pixels`.
+        unsafe {
+            let pivot: V = E::load(self.src);
+            let (mut sum, mut squares) = (V::splat(0.0), V::splat(0.0));
+            for start in (0..self.pixels).step_by(RUN) {
+                let (mut run_sum, mut run_squares) = (V::splat(0.0), V::splat(0.0));
+                for pixel in start..self.pixels.min(start + RUN) {
+                    let difference = E::load::<V>(self.src.add(pixel * V::LANES)).sub(pivot);
+                    run_sum = run_sum.add(difference);
+                    run_squares = difference.mul_add(difference, run_squares);
+                }
+                (sum, squares) = (sum.add(run_sum), squares.add(run_squares));
+            }
+            *self.result = Moments { pivot: lanes(pivot), sum: lanes(sum), squares: lanes(squares) };
+        }
+    }
+}
+
+/// What follows normalisation.
+#[derive(Clone, Copy)]
+pub enum Finish<E> {
+    Nothing,
+    Relu,
+    /// The sum with another activation, and ReLU.
+    AddRelu(*const E),
+}
+
+/// Normalises `pixels` pixels. All pointers must be valid for them; `dst` may equal an input, but not overlap it otherwise,
+/// and starts at a multiple of a vector.
+pub struct Normalise<'a, E> {
+    pub src: *const E,
+    pub dst: *mut E,
+    pub pixels: usize,
+    pub affine: &'a Affine,
+    pub finish: Finish<E>,
+    /// Whether the result is so large that it is better not kept in the caches.
+    pub is_large: bool,
+}
+
+impl<E: Stored> Normalise<'_, E> {
+    /// # Safety
+    /// As the struct says, and as [`Vector`].
+    #[inline(always)]
+    unsafe fn each<V: Vector>(&self, finish: impl Fn(V, usize) -> V) {
+        // SAFETY: by the caller's promise; places are below `pixels`.
+        unsafe {
+            let affine = AffineVectors::<V>::new(self.affine);
+            for at in (0..self.pixels * V::LANES).step_by(V::LANES) {
+                put(finish(affine.at(E::load(self.src.add(at))), at), self.dst.add(at), self.is_large);
+            }
+        }
+    }
+}
+
+impl<E: Stored> Kernel for Normalise<'_, E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: by the caller's promise; places are below `pixels`.
+        unsafe {
+            match self.finish {
+                Finish::Nothing => self.each(|y: V, _| y),
+                Finish::Relu => self.each(|y: V, _| y.relu()),
+                Finish::AddRelu(addend) => self.each(|y: V, at| y.add(E::load(addend.add(at))).relu()),
+            }
+        }
+    }
+}
+
+/// A normalisation's source and the gradient of its result, `pixels` pixels of each; with `relu`, results below 0 had no
+/// part in what followed.
+pub struct Gradient<'a, E> {
+    pub src: *const E,
+    pub ddst: *const E,
+    pub pixels: usize,
+    pub affine: &'a Affine,
+    pub relu: bool,
+}
+
+impl<E: Stored> Gradient<'_, E> {
+    /// Calls `act(place, x − mean, g)` for each pixel, g being the gradient that ReLU let through.
+    ///
+    /// # Safety
+    /// The pointers must be valid; as [`Vector`].
+    #[inline(always)]
+    unsafe fn each<V: Vector>(&self, pixels: std::ops::Range<usize>, mut act: impl FnMut(usize, V, V)) {
+        // SAFETY: by the caller's promise; places are below `pixels`.
+        unsafe {
+            let affine = AffineVectors::<V>::new(self.affine);
+            for at in (pixels.start * V::LANES..pixels.end * V::LANES).step_by(V::LANES) {
+                let (x, g) = (E::load::<V>(self.src.add(at)), E::load::<V>(self.ddst.add(at)));
+                let g = if self.relu { g.where_positive(affine.at(x)) } else { g };
+                act(at, x.sub(affine.mean), g);
+            }
+        }
+    }
+}
+
+/// Σ g and Σ g · (x − mean).
+pub struct GatherGradients<'a, E> {
+    pub of: Gradient<'a, E>,
+    pub result: &'a mut [Lanes; 2],
+}
+
+impl<E: Stored> Kernel for GatherGradients<'_, E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let (mut sum, mut products) = (V::splat(0.0), V::splat(0.0));
+            for start in (0..self.of.pixels).step_by(RUN) {
+                let (mut run_sum, mut run_products) = (V::splat(0.0), V::splat(0.0));
+                self.of.each(start..self.of.pixels.min(start + RUN), |_, centred: V, g: V| {
+                    run_sum = run_sum.add(g);
+                    run_products = g.mul_add(centred, run_products);
+                });
+                (sum, products) = (sum.add(run_sum), products.add(run_products));
+            }
+            *self.result = [lanes(sum), lanes(products)];
+        }
+    }
+}
+
+/// The gradient of the source, by [`Centring`]'s formula. `dsrc` must be valid for the pixels and may equal an input.
+pub struct SourceGradient<'a, E> {
+    pub of: Gradient<'a, E>,
+    pub centring: &'a Centring,
+    pub dsrc: *mut E,
+    /// As for [`Normalise`].
+    pub is_large: bool,
+}
+
+impl<E: Stored> Kernel for SourceGradient<'_, E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let (scale, minus_slope): (V, V) =
+                (load(&self.of.affine.scale), load::<V>(&self.centring.slope).mul(V::splat(-1.0)));
+            let mean_gradient: V = load(&self.centring.mean_gradient);
+            self.of.each(0..self.of.pixels, |at, centred: V, g: V| {
+                let gradient = centred.mul_add(minus_slope, g.sub(mean_gradient)).mul(scale);
+                put(gradient, self.dsrc.add(at), self.is_large);
+            });
+        }
+    }
+}
+
+/// # Safety
+/// As [`Vector`]; the place must be aligned to the vector.
+#[inline(always)]
+unsafe fn put<E: Stored, V: Vector>(value: V, to: *mut E, is_large: bool) {
+    // SAFETY: by the caller's promise.
+    unsafe { if is_large { E::stream(value, to) } else { E::store(value, to) } }
+}
+
+/// # Safety
+/// As [`Vector`].
+#[inline(always)]
+unsafe fn load<V: Vector>(lanes: &Lanes) -> V {
+    // SAFETY: there are as many as any vector has.
+    unsafe { V::load(lanes.as_ptr()) }
+}
+
+/// # Safety
+/// As [`Vector`].
+#[inline(always)]
+unsafe fn lanes<V: Vector>(value: V) -> Lanes {
+    let mut lanes = [0.0; MOST_LANES];
+    // SAFETY: there are as many as any vector has.
+    unsafe { value.store(lanes.as_mut_ptr()) };
+    lanes
+}

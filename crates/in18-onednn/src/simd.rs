@@ -1,0 +1,411 @@
+//! Vectors of fp32 lanes under one interface, so that a loop is written once and compiled for each instruction set.
+//!
+//! A loop is a [`Kernel`]; [`run`] picks the vector. For loops whose lanes all do the same, plain Rust vectorises well
+//! ([`vector`](crate::vector)); where lanes are channels with sums and coefficients of their own, it does not.
+
+use std::arch::x86_64::{
+    __m256, __m256i, __m512, _CMP_GT_OQ, _CMP_LE_OQ, _CMP_UNORD_Q, _mm_loadu_si128, _mm_sfence, _mm256_add_ps,
+    _mm256_and_ps, _mm256_andnot_ps, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtepu16_epi32, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32,
+    _mm256_storeu_ps, _mm256_storeu_si256, _mm256_stream_ps, _mm256_stream_si256, _mm256_sub_ps, _mm512_add_epi32,
+    _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
+    _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_mov_epi32,
+    _mm512_maskz_mov_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
+    _mm512_srli_epi32, _mm512_storeu_ps, _mm512_stream_ps, _mm512_sub_ps,
+};
+
+use crate::isa::Isa;
+use crate::vector::{Bf16, Element};
+
+/// Most lanes that a vector has.
+pub const MOST_LANES: usize = 16;
+
+/// A value for each lane of the widest vector; narrower ones use the first.
+pub type Lanes = [f32; MOST_LANES];
+
+/// As many fp32 numbers as a vector register holds.
+///
+/// # Safety
+/// All functions need the instructions of their type, and the pointers as many elements as there are lanes.
+pub trait Vector: Copy {
+    /// How many.
+    const LANES: usize;
+    /// One number in all lanes.
+    unsafe fn splat(value: f32) -> Self;
+    /// From memory.
+    unsafe fn load(from: *const f32) -> Self;
+    /// To memory.
+    unsafe fn store(self, to: *mut f32);
+    /// To memory past the caches, where `to` is aligned to the vector: for results larger than the caches, which would
+    /// else be read before they are overwritten. [`fence`] must follow before another thread reads.
+    unsafe fn stream(self, to: *mut f32);
+    /// From bfloat16.
+    unsafe fn load_bf16(from: *const Bf16) -> Self;
+    /// To bfloat16, to the nearest, ties to even.
+    unsafe fn store_bf16(self, to: *mut Bf16);
+    /// [`store_bf16`](Self::store_bf16) as [`stream`](Self::stream).
+    unsafe fn stream_bf16(self, to: *mut Bf16);
+    /// Sum.
+    unsafe fn add(self, other: Self) -> Self;
+    /// Difference.
+    unsafe fn sub(self, other: Self) -> Self;
+    /// Product.
+    unsafe fn mul(self, other: Self) -> Self;
+    /// `self · factor + addend`, rounded once where the instructions do so.
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// `max(self, 0)`, except that NaN stays NaN: a run that diverged must show.
+    unsafe fn relu(self) -> Self;
+    /// `self` where `sign > 0`, else 0.
+    unsafe fn where_positive(self, sign: Self) -> Self;
+}
+
+/// An element type of activations, loaded and stored as fp32 lanes.
+///
+/// # Safety
+/// As [`Vector`].
+pub trait Stored: Element {
+    /// From memory.
+    unsafe fn load<V: Vector>(from: *const Self) -> V;
+    /// To memory, rounded to the nearest.
+    unsafe fn store<V: Vector>(value: V, to: *mut Self);
+    /// The same past the caches, as [`Vector::stream`].
+    unsafe fn stream<V: Vector>(value: V, to: *mut Self);
+}
+
+impl Stored for f32 {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const Self) -> V {
+        // SAFETY: by the caller's promise.
+        unsafe { V::load(from) }
+    }
+    #[inline(always)]
+    unsafe fn store<V: Vector>(value: V, to: *mut Self) {
+        // SAFETY: by the caller's promise.
+        unsafe { value.store(to) }
+    }
+    #[inline(always)]
+    unsafe fn stream<V: Vector>(value: V, to: *mut Self) {
+        // SAFETY: by the caller's promise.
+        unsafe { value.stream(to) }
+    }
+}
+
+impl Stored for Bf16 {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const Self) -> V {
+        // SAFETY: by the caller's promise.
+        unsafe { V::load_bf16(from) }
+    }
+    #[inline(always)]
+    unsafe fn store<V: Vector>(value: V, to: *mut Self) {
+        // SAFETY: by the caller's promise.
+        unsafe { value.store_bf16(to) }
+    }
+    #[inline(always)]
+    unsafe fn stream<V: Vector>(value: V, to: *mut Self) {
+        // SAFETY: by the caller's promise.
+        unsafe { value.stream_bf16(to) }
+    }
+}
+
+/// A loop.
+pub trait Kernel {
+    /// Runs it with vectors of a type. Implementations are `#[inline(always)]`, so that they are compiled for its
+    /// instructions.
+    ///
+    /// # Safety
+    /// As the loop says; and the CPU must have the instructions.
+    unsafe fn run<V: Vector>(self);
+}
+
+/// Runs a loop with vectors of `lanes` lanes (a block's channels, or 1), which must be among 16, 8 and 1.
+///
+/// # Safety
+/// As the loop says.
+pub unsafe fn run(isa: Isa, lanes: usize, kernel: impl Kernel) {
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    unsafe fn avx512(kernel: impl Kernel) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { kernel.run::<__m512>() }
+    }
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2(kernel: impl Kernel) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { kernel.run::<__m256>() }
+    }
+    // SAFETY: an `Isa` proves that the CPU has these instructions; the caller's promise is passed on.
+    unsafe {
+        match (isa, lanes) {
+            (Isa::Avx512Bf16 | Isa::Avx512, 16) => avx512(kernel),
+            (Isa::Avx512Bf16 | Isa::Avx512 | Isa::Avx2, 8) => avx2(kernel),
+            (_, 16) => kernel.run::<[f32; 16]>(),
+            (_, 8) => kernel.run::<[f32; 8]>(),
+            (_, 1) => kernel.run::<[f32; 1]>(),
+            (_, lanes) => unreachable!("no vector has {lanes} lanes"),
+        }
+    }
+}
+
+/// 16 numbers as bfloat16, to the nearest, ties to even.
+///
+/// # Safety
+/// The CPU must have AVX-512 F, BW, DQ and VL.
+#[inline(always)]
+unsafe fn rounded(value: __m512) -> __m256i {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let bits = _mm512_castps_si512(value);
+        let odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+        let rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+        // Rounding would carry a NaN's bits into its sign.
+        let is_nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
+        let rounded = _mm512_mask_mov_epi32(rounded, is_nan, _mm512_set1_epi32(0x7fc0_0000));
+        _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16))
+    }
+}
+
+/// Makes what [`Vector::stream`] stored visible to other threads as other stores are.
+pub fn fence() {
+    // SAFETY: every x86-64 CPU has this instruction.
+    unsafe { _mm_sfence() }
+}
+
+#[expect(clippy::undocumented_unsafe_blocks, reason = "by the promise that the trait asks of the caller")]
+impl Vector for __m512 {
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        unsafe { _mm512_set1_ps(value) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { _mm512_storeu_ps(to, self) }
+    }
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        unsafe { _mm512_stream_ps(to, self) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const Bf16) -> Self {
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast())), 16)) }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut Bf16) {
+        unsafe { _mm256_storeu_si256(to.cast(), rounded(self)) }
+    }
+    #[inline(always)]
+    unsafe fn stream_bf16(self, to: *mut Bf16) {
+        unsafe { _mm256_stream_si256(to.cast(), rounded(self)) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        unsafe { _mm512_add_ps(self, other) }
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        unsafe { _mm512_sub_ps(self, other) }
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        unsafe { _mm512_mul_ps(self, other) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+        unsafe { _mm512_fmadd_ps(self, factor, addend) }
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        // "Not less or equal" would be one comparison, too, but has no name of its own that says so.
+        unsafe { _mm512_maskz_mov_ps(!_mm512_cmp_ps_mask(self, _mm512_setzero_ps(), _CMP_LE_OQ), self) }
+    }
+    #[inline(always)]
+    unsafe fn where_positive(self, sign: Self) -> Self {
+        unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(sign, _mm512_setzero_ps(), _CMP_GT_OQ), self) }
+    }
+}
+
+#[expect(clippy::undocumented_unsafe_blocks, reason = "by the promise that the trait asks of the caller")]
+impl Vector for __m256 {
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        unsafe { _mm256_set1_ps(value) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { _mm256_storeu_ps(to, self) }
+    }
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        unsafe { _mm256_stream_ps(to, self) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const Bf16) -> Self {
+        unsafe { _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())), 16)) }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut Bf16) {
+        // Activations are bf16 only where there is AVX-512: this need not be fast.
+        let mut lanes = [0f32; 8];
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            lanes.store_bf16(to);
+        }
+    }
+    #[inline(always)]
+    unsafe fn stream_bf16(self, to: *mut Bf16) {
+        unsafe { self.store_bf16(to) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        unsafe { _mm256_add_ps(self, other) }
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        unsafe { _mm256_sub_ps(self, other) }
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        unsafe { _mm256_mul_ps(self, other) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+        unsafe { _mm256_fmadd_ps(self, factor, addend) }
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        unsafe { _mm256_andnot_ps(_mm256_cmp_ps(self, _mm256_setzero_ps(), _CMP_LE_OQ), self) }
+    }
+    #[inline(always)]
+    unsafe fn where_positive(self, sign: Self) -> Self {
+        unsafe { _mm256_and_ps(_mm256_cmp_ps(sign, _mm256_setzero_ps(), _CMP_GT_OQ), self) }
+    }
+}
+
+/// Any number of lanes without instructions of their own.
+#[expect(clippy::undocumented_unsafe_blocks, reason = "by the promise that the trait asks of the caller")]
+impl<const B: usize> Vector for [f32; B] {
+    const LANES: usize = B;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        [value; B]
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        unsafe { from.cast::<Self>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { to.cast::<Self>().write_unaligned(self) }
+    }
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        unsafe { self.store(to) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const Bf16) -> Self {
+        unsafe { from.cast::<[Bf16; B]>().read_unaligned() }.map(Bf16::to_f32)
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut Bf16) {
+        unsafe { to.cast::<[Bf16; B]>().write_unaligned(self.map(Bf16::from_f32)) }
+    }
+    #[inline(always)]
+    unsafe fn stream_bf16(self, to: *mut Bf16) {
+        unsafe { self.store_bf16(to) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        std::array::from_fn(|lane| self[lane] + other[lane])
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        std::array::from_fn(|lane| self[lane] - other[lane])
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        std::array::from_fn(|lane| self[lane] * other[lane])
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+        std::array::from_fn(|lane| self[lane] * factor[lane] + addend[lane])
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        self.map(|value| if value <= 0.0 { 0.0 } else { value })
+    }
+    #[inline(always)]
+    unsafe fn where_positive(self, sign: Self) -> Self {
+        std::array::from_fn(|lane| if sign[lane] > 0.0 { self[lane] } else { 0.0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every function on the same numbers, eight lanes' worth of results a function.
+    struct All<'a> {
+        a: Lanes,
+        b: Lanes,
+        results: &'a mut Vec<Vec<f32>>,
+    }
+
+    impl Kernel for All<'_> {
+        #[inline(always)]
+        unsafe fn run<V: Vector>(self) {
+            // SAFETY: the arrays hold as many elements as the widest vector.
+            unsafe {
+                let mut push = |value: V| {
+                    let mut lanes = [0f32; MOST_LANES];
+                    value.store(lanes.as_mut_ptr());
+                    self.results.push(lanes[..V::LANES].to_vec());
+                };
+                let (a, b) = (V::load(self.a.as_ptr()), V::load(self.b.as_ptr()));
+                [a.add(b), a.sub(b), a.mul(b), a.mul_add(b, V::splat(2.0)), a.relu(), a.where_positive(b)]
+                    .into_iter()
+                    .for_each(&mut push);
+                let mut stored = [Bf16::default(); MOST_LANES];
+                a.store_bf16(stored.as_mut_ptr());
+                push(V::load_bf16(stored.as_ptr()));
+            }
+        }
+    }
+
+    #[test]
+    fn all_vectors_agree() {
+        // Products and sums of these are exact, so that fused rounding does not show.
+        let a: Lanes = std::array::from_fn(|i| match i {
+            0 => f32::NAN,
+            1 => -0.0,
+            2 => f32::NEG_INFINITY,
+            3 => f32::from_bits(0x3f80_8000), // a tie, to even
+            4 => f32::from_bits(0x3f81_8000), // a tie, to even, upwards
+            _ => (i as f32 - 10.0) / 4.0,
+        });
+        let b: Lanes = std::array::from_fn(|i| (7.0 - i as f32) / 8.0);
+        let results = |isa: Isa, lanes: usize| {
+            let mut results = Vec::new();
+            // SAFETY: the caller passes what `detect` found, or the baseline.
+            unsafe { run(isa, lanes, All { a, b, results: &mut results }) };
+            results
+        };
+        for lanes in [16, 8, 1] {
+            let (expected, got) = (results(Isa::Baseline, lanes), results(Isa::detect(), lanes));
+            for (expected, got) in expected.iter().flatten().zip(got.iter().flatten()) {
+                assert!(expected == got || (expected.is_nan() && got.is_nan()), "{lanes} lanes: {expected} {got}");
+            }
+        }
+    }
+}
