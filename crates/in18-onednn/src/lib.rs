@@ -22,5 +22,6 @@ mod threads;
 mod vector;
 mod weight_gradient;
 mod weights;
+mod winograd;
 
 pub use provider::OneDnn;

@@ -30,6 +30,8 @@ pub type Lanes = [f32; MOST_LANES];
 pub trait Vector: Copy {
     /// How many.
     const LANES: usize;
+    /// Vectors that the CPU keeps in registers.
+    const REGISTERS: usize;
     /// One number in all lanes.
     unsafe fn splat(value: f32) -> Self;
     /// From memory.
@@ -173,6 +175,7 @@ pub fn fence() {
 #[expect(clippy::undocumented_unsafe_blocks, reason = "by the promise that the trait asks of the caller")]
 impl Vector for __m512 {
     const LANES: usize = 16;
+    const REGISTERS: usize = 32;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -232,6 +235,7 @@ impl Vector for __m512 {
 #[expect(clippy::undocumented_unsafe_blocks, reason = "by the promise that the trait asks of the caller")]
 impl Vector for __m256 {
     const LANES: usize = 8;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -296,6 +300,7 @@ impl Vector for __m256 {
 #[expect(clippy::undocumented_unsafe_blocks, reason = "by the promise that the trait asks of the caller")]
 impl<const B: usize> Vector for [f32; B] {
     const LANES: usize = B;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {

@@ -9,9 +9,12 @@ use super::geometry::Geometry;
 use crate::layout::{data_type, plain};
 use crate::safe::{MemoryDesc, PROVIDER, PrimitiveDesc};
 use crate::step::{Context, Place, Step};
-use crate::{sys, weight_gradient};
+use crate::{sys, weight_gradient, winograd};
 
 pub fn forward(op: &Conv, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    if let Some(step) = winograd::forward(op, context)? {
+        return Ok(vec![step]);
+    }
     let name = name(&Op::Conv(*op), &op.src, &op.weight, &op.dst, op.window);
     let desc = forward_desc(context, &op.src, &op.weight, &op.dst, op.window, &name)?;
     let weights = desc.operand(sys::QUERY_WEIGHTS)?;
@@ -25,6 +28,9 @@ pub fn forward(op: &Conv, context: &mut Context) -> Result<Vec<Box<dyn Step>>, K
 }
 
 pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    if let Some(step) = winograd::backward_data(op, context)? {
+        return Ok(vec![step]);
+    }
     let name = name(&Op::ConvBackwardData(*op), &op.dsrc, &op.weight, &op.ddst, op.window);
     let hint = forward_desc(context, &op.dsrc, &op.weight, &op.ddst, op.window, &name)?;
     let dsrc = context.layout.describe(&op.dsrc)?;
@@ -66,6 +72,9 @@ pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Vec
 /// The gradient comes out fp32, whatever the activations are: by our own code, or by oneDNN in the primitive's own
 /// layout, and then a second step puts it in row-major order.
 pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    if let Some(step) = winograd::backward_weight(op, context)? {
+        return Ok(vec![step]);
+    }
     if let Some(step) = weight_gradient::compile(op, context)? {
         return Ok(vec![step]);
     }

@@ -26,6 +26,9 @@ const GEOMETRIES: &[(Window, [usize; 4], usize)] = &[
     (POINT, [3, 48, 20, 19], 32),
     (POINT_HALVING, [3, 512, 16, 15], 32),
     (SQUARE, [11, 160, 14, 13], 16),
+    // So many that a provider may transform them.
+    (SQUARE, [5, 64, 17, 15], 96),
+    (SQUARE, [9, 32, 12, 13], 32),
     (POINT_HALVING, [2, 64, 14, 14], 128),
     (POINT_HALVING, [1, 24, 7, 9], 48),
     (POINT_HALVING, [5, 16, 5, 4], 24),
