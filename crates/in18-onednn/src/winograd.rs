@@ -37,7 +37,7 @@ const TILE: usize = 2;
 const SQUARE: Window = Window { kernel: 3, stride: 1, padding: 1 };
 
 /// Fewer tiles would not be worth the transforms of the kernels.
-const LEAST_TILES: usize = 256;
+const LEAST_TILES: usize = 96;
 
 /// Bytes of transformed input that a thread works on at a time: half a second-level cache.
 const CHUNK_BYTES: usize = 448 << 10;

@@ -37,7 +37,8 @@ impl<const S: usize> Square<S> {
     #[inline(always)]
     unsafe fn load<V: Vector>(&self, block: usize) -> [[V; S]; S] {
         // SAFETY: by the caller's promise.
-        self.pixels.map(|row| row.map(|(first, step)| unsafe { V::load(first.wrapping_add(block * step)) }))
+        let load = |(first, step): (*const f32, usize)| unsafe { V::load(first.wrapping_add(block * step)) };
+        std::array::from_fn(|i| std::array::from_fn(|j| load(self.pixels[i][j])))
     }
 }
 
@@ -103,7 +104,7 @@ pub unsafe fn output_gradient<V: Vector>(tile: &Square<2>, block: usize, to: *mu
     unsafe {
         let [a, b] = tile.load::<V>(block);
         let zero = V::splat(0.0);
-        let rows = [a, each(a, b, |a, b| a.add(b)), each(a, b, |a, b| a.sub(b)), b.map(|b| zero.sub(b))];
+        let rows = [a, each(a, b, |a, b| a.add(b)), each(a, b, |a, b| a.sub(b)), each(b, b, |b, _| zero.sub(b))];
         for (i, [a, b]) in rows.into_iter().enumerate() {
             for (j, value) in [a, a.add(b), a.sub(b), zero.sub(b)].into_iter().enumerate() {
                 value.store(to.add((i * 4 + j) * stride));
