@@ -166,6 +166,12 @@ unsafe fn rounded(value: __m512) -> __m256i {
     }
 }
 
+/// Whether a result of so many bytes is better stored past the caches. Beside saving the read, that keeps stores out of the
+/// way of loads: the planner's tensors often begin at equal places of a page, where one waits for the other.
+pub fn is_large(bytes: usize) -> bool {
+    bytes >= 1 << 20
+}
+
 /// Makes what [`Vector::stream`] stored visible to other threads as other stores are.
 pub fn fence() {
     // SAFETY: every x86-64 CPU has this instruction.

@@ -83,41 +83,6 @@ macro_rules! multiversion {
 }
 
 multiversion! {
-    /// `dst[i] = f([inputs[0][i], …])` for `i < length`.
-    ///
-    /// # Safety
-    /// Every pointer must be valid for `length` elements, `dst` for writes. `dst` may equal an input but must not
-    /// overlap one otherwise.
-    pub unsafe fn map[E, const K: usize, F](inputs: [*const E; K], dst: *mut E, length: usize, f: F)
-    where [E: Element, F: Fn([f32; K]) -> f32] {
-        let mut i = 0;
-        while i + LANES <= length {
-            // All of a block is read before any of it is written. Reads are element by element: copies of whole blocks
-            // would go through memory.
-            let mut result = [E::default(); LANES];
-            for (lane, result) in result.iter_mut().enumerate() {
-                // SAFETY: the block ends at or before `length`.
-                let values = inputs.map(|input| unsafe { input.add(i + lane).read_unaligned() }.to_f32());
-                *result = E::from_f32(f(values));
-            }
-            // SAFETY: as above.
-            unsafe { dst.add(i).cast::<[E; LANES]>().write_unaligned(result) };
-            i += LANES;
-        }
-        while i < length {
-            let mut values = [0f32; K];
-            for k in 0..K {
-                // SAFETY: `i < length`.
-                values[k] = unsafe { inputs[k].add(i).read_unaligned() }.to_f32();
-            }
-            // SAFETY: `i < length`.
-            unsafe { dst.add(i).write_unaligned(E::from_f32(f(values))) };
-            i += 1;
-        }
-    }
-}
-
-multiversion! {
     /// `dst[c·plane + i] = (src[3·i + c] − mean[c]) / deviation[c]` for `i < plane`: an image of interleaved pixels to
     /// three planes.
     ///

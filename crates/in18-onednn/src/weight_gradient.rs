@@ -20,7 +20,7 @@ use in18_kernels::KernelError;
 use in18_kernels::op::ConvBackwardWeight;
 use in18_tensor::{DType, align_up};
 
-use self::layout::{LANES, Problem, Walk};
+use self::layout::{Chunk, Group, LANES, Problem, Walk};
 use self::tile::Rows;
 use crate::isa::Isa;
 use crate::safe::PROVIDER;
@@ -152,7 +152,8 @@ impl Work<'_> {
                     self.src.at(group.images.start * problem.src_image_bytes() + inputs.start * walk.block_bytes)
                 }
             };
-            for chunk in &group.chunks {
+            for (number, chunk) in group.chunks.iter().enumerate() {
+                let next = group.chunks.get(number + 1);
                 for output in outputs.clone() {
                     // SAFETY: as above.
                     unsafe {
@@ -163,7 +164,22 @@ impl Work<'_> {
                             for (tap, (ky, kx)) in problem.each_tap().enumerate() {
                                 let (sums, stride) = self.sums(output, input, tap);
                                 let pixels = block.add(walk.column_offset(problem, kx));
-                                let rows = Rows { runs: &chunk.runs[ky], pixels: problem.row_pixels };
+                                // First the next gradients, then the next chunk's pixels, a block each call.
+                                let ahead = match slot * problem.taps() + tap {
+                                    0 if output + 1 < outputs.end => self.gradients(group, chunk, output + 1),
+                                    0 => next.map_or(gradients, |next| self.gradients(group, next, outputs.start)),
+                                    call => {
+                                        let calls = inputs.len() * problem.taps() - 1;
+                                        let block = (output - outputs.start) * calls + call - 1;
+                                        match next.and_then(|next| next.runs[0].first()) {
+                                            Some(run) if !walk.is_packed && block < inputs.len() => {
+                                                pixels.add(block * walk.block_bytes + run.pixels)
+                                            }
+                                            _ => gradients,
+                                        }
+                                    }
+                                };
+                                let rows = Rows { runs: &chunk.runs[ky], pixels: problem.row_pixels, ahead };
                                 tile::add(problem.dtype, sums, stride, first, gradients, pixels, rows);
                             }
                         }
@@ -180,6 +196,15 @@ impl Work<'_> {
                 }
             }
         }
+    }
+
+    /// Where a chunk's gradients of a block begin.
+    fn gradients(&self, group: &Group, chunk: &Chunk, output: usize) -> *mut u8 {
+        let problem = self.problem;
+        let (image, row) = chunk.rows[0];
+        let block = (group.images.start + image) * problem.output_blocks + output;
+        // SAFETY: the row lies in the gradient.
+        unsafe { self.ddst.at((block * problem.rows + row) * problem.row_pixels * problem.pixel_bytes()) }
     }
 
     /// Where a tile's sums lie, and how many lie between the rows of two output channels: in place for a kernel of one tap.

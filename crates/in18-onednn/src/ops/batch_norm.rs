@@ -17,7 +17,7 @@ use self::loops::{
 };
 use super::check;
 use crate::safe::PROVIDER;
-use crate::simd::{Lanes, MOST_LANES, Stored, fence, run};
+use crate::simd::{Lanes, MOST_LANES, Stored, fence, is_large, run};
 use crate::step::{Context, LoopStep, Step};
 use crate::threads::{Shared, max_threads, parallel, part};
 use crate::vector::Bf16;
@@ -90,9 +90,6 @@ struct Blocks {
 /// Bytes of one activation that a thread works on together: with a second one beside them they fit a second-level cache.
 const GROUP_BYTES: usize = 384 << 10;
 
-/// Bytes of an activation from which on its results go past the caches.
-const LARGE_BYTES: usize = 4 << 20;
-
 impl Blocks {
     /// Of activations that are all alike, whose regions this checks.
     fn new(context: &Context, src: &Tensor, others: &[Tensor]) -> Result<Self, KernelError> {
@@ -110,7 +107,7 @@ impl Blocks {
         let (images, pixels) = (shape[0], shape[2] * shape[3]);
         let most = blocks.div_ceil(max_threads());
         let group = (GROUP_BYTES / (images * pixels * lanes * src.dtype.bytes())).clamp(1, most);
-        Ok(Blocks { images, channels, blocks, pixels, lanes, group, is_large: bytes >= LARGE_BYTES })
+        Ok(Blocks { images, channels, blocks, pixels, lanes, group, is_large: is_large(bytes) })
     }
 
     /// The element at which an image's pixels of a block begin.

@@ -1,84 +1,162 @@
 //! Sums and ReLU: one pass over bytes that lie alike, whatever the layout says they mean.
 
+use std::marker::PhantomData;
+
 use in18_kernels::KernelError;
 use in18_kernels::op::{Add, AddRelu, ReluBackward, SumReluBackward};
 use in18_tensor::{DType, Tensor};
 
 use super::check;
 use crate::safe::PROVIDER;
+use crate::simd::{Kernel, Stored, Vector, fence, is_large, run};
 use crate::step::{Context, LoopStep, Step};
 use crate::threads::{Shared, parallel, part};
-use crate::vector::{self, Bf16, Element};
+use crate::vector::Bf16;
 
 pub fn add(op: &Add, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    map([op.a, op.b], op.dst, context, |[a, b]| a + b)
+    step::<Sum, 2>([op.a, op.b], op.dst, context)
 }
 
 pub fn add_relu(op: &AddRelu, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    // Written so that NaN stays NaN: a diverged run must show.
-    map([op.a, op.b], op.dst, context, |[a, b]| if a + b < 0.0 { 0.0 } else { a + b })
+    step::<ReluOfSum, 2>([op.a, op.b], op.dst, context)
 }
 
 pub fn relu_backward(op: &ReluBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    map([op.dst, op.ddst], op.dsrc, context, |[dst, ddst]| if dst > 0.0 { ddst } else { 0.0 })
+    step::<WherePositive, 2>([op.dst, op.ddst], op.dsrc, context)
 }
 
 pub fn sum_relu_backward(op: &SumReluBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    map([op.dst, op.ddst_a, op.ddst_b], op.dsrc, context, |[dst, a, b]| if dst > 0.0 { a + b } else { 0.0 })
+    step::<SumWherePositive, 3>([op.dst, op.ddst_a, op.ddst_b], op.dsrc, context)
 }
 
-fn map<const K: usize>(
+/// What is computed of `K` inputs, element by element.
+trait Function<const K: usize>: 'static {
+    /// # Safety
+    /// As [`Vector`].
+    unsafe fn apply<V: Vector>(inputs: [V; K]) -> V;
+}
+
+struct Sum;
+struct ReluOfSum;
+struct WherePositive;
+struct SumWherePositive;
+
+impl Function<2> for Sum {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>([a, b]: [V; 2]) -> V {
+        // SAFETY: by the caller's promise.
+        unsafe { a.add(b) }
+    }
+}
+
+impl Function<2> for ReluOfSum {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>([a, b]: [V; 2]) -> V {
+        // SAFETY: by the caller's promise.
+        unsafe { a.add(b).relu() }
+    }
+}
+
+impl Function<2> for WherePositive {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>([dst, ddst]: [V; 2]) -> V {
+        // SAFETY: by the caller's promise.
+        unsafe { ddst.where_positive(dst) }
+    }
+}
+
+impl Function<3> for SumWherePositive {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>([dst, a, b]: [V; 3]) -> V {
+        // SAFETY: by the caller's promise.
+        unsafe { a.add(b).where_positive(dst) }
+    }
+}
+
+/// `dst[i] = F(inputs[0][i], …)` for `length` elements, for which all pointers must be valid; `dst` must start at a multiple
+/// of a vector and may equal an input, but not overlap it otherwise.
+struct Map<F, E, const K: usize> {
+    inputs: [*const E; K],
+    dst: *mut E,
+    length: usize,
+    is_large: bool,
+    function: PhantomData<F>,
+}
+
+impl<F: Function<K>, E: Stored, const K: usize> Map<F, E, K> {
+    /// # Safety
+    /// As the struct says, for the vector at `at`; as [`Vector`].
+    #[inline(always)]
+    unsafe fn at<V: Vector>(&self, at: usize) -> V {
+        // SAFETY: by the caller's promise.
+        unsafe { F::apply(std::array::from_fn(|k| E::load(self.inputs[k].add(at)))) }
+    }
+}
+
+impl<F: Function<K>, E: Stored, const K: usize> Kernel for Map<F, E, K> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let whole = self.length / V::LANES * V::LANES;
+        // SAFETY: by the caller's promise; places are below `length`.
+        unsafe {
+            for at in (0..whole).step_by(V::LANES) {
+                let value = self.at::<V>(at);
+                if self.is_large { E::stream(value, self.dst.add(at)) } else { E::store(value, self.dst.add(at)) }
+            }
+            for at in whole..self.length {
+                E::store(self.at::<[f32; 1]>(at), self.dst.add(at));
+            }
+        }
+    }
+}
+
+fn step<F: Function<K>, const K: usize>(
     inputs: [Tensor; K],
     dst: Tensor,
     context: &Context,
-    f: impl Fn([f32; K]) -> f32 + Sync + Copy + 'static,
 ) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    let expected = context.layout.activation_bytes(dst.shape, dst.dtype);
     for tensor in inputs.iter().chain([&dst]) {
         check(context, &[(tensor, dst.dtype)])?;
-        let bytes = context.layout.activation_bytes(tensor.shape, tensor.dtype);
-        if tensor.region.bytes < bytes {
-            return Err(KernelError::Length {
-                what: "an elementwise operand, in bytes",
-                expected: bytes,
-                got: tensor.region.bytes,
-            });
+        if tensor.region.bytes < expected {
+            let what = "an elementwise operand, in bytes";
+            return Err(KernelError::Length { what, expected, got: tensor.region.bytes });
         }
     }
-    let length = context.layout.activation_bytes(dst.shape, dst.dtype) / dst.dtype.bytes();
-    Ok(vec![match dst.dtype {
-        DType::F32 => step::<f32, K>(inputs, dst, length, f),
-        DType::Bf16 => step::<Bf16, K>(inputs, dst, length, f),
-        DType::U8 | DType::I32 => {
-            return Err(KernelError::Unsupported {
-                provider: PROVIDER,
-                what: format!("sums of {}", dst.dtype),
-                remedy: "this is an error of the caller",
-            });
-        }
-    }])
+    match dst.dtype {
+        DType::F32 => Ok(vec![typed_step::<F, f32, K>(inputs, dst, expected)]),
+        DType::Bf16 => Ok(vec![typed_step::<F, Bf16, K>(inputs, dst, expected)]),
+        DType::U8 | DType::I32 => Err(KernelError::Unsupported {
+            provider: PROVIDER,
+            what: format!("sums of {}", dst.dtype),
+            remedy: "this is an error of the caller",
+        }),
+    }
 }
 
-fn step<E: Element, const K: usize>(
+fn typed_step<F: Function<K>, E: Stored, const K: usize>(
     inputs: [Tensor; K],
     dst: Tensor,
-    length: usize,
-    f: impl Fn([f32; K]) -> f32 + Sync + Copy + 'static,
+    bytes: usize,
 ) -> Box<dyn Step> {
+    let (length, is_large) = (bytes / size_of::<E>(), is_large(bytes));
     Box::new(LoopStep(move |context: &mut Context| {
         let mut sources = [Shared::<E>::new(std::ptr::null_mut()); K];
         for (source, input) in sources.iter_mut().zip(&inputs) {
             *source = Shared::new(context.address(&input.region)?);
         }
         let target = Shared::<E>::new(context.address(&dst.region)?);
-        let isa = context.isa;
+        let (isa, lanes) = (context.isa, context.layout.block);
         parallel(|thread, threads| {
             let part = part(length, 4096, thread, threads);
-            // SAFETY: the part lies within `length`, which `map` compared with every region; parts do not overlap,
-            // and a result lies over an input exactly or not at all.
+            // SAFETY: the part lies within `length`, which `step` compared with every region; parts do not overlap, and a
+            // result lies over an input exactly or not at all.
             unsafe {
                 let inputs = sources.map(|source| source.at(part.start).cast_const());
-                vector::map(isa, inputs, target.at(part.start), part.len(), f);
+                let (dst, length, function) = (target.at(part.start), part.len(), PhantomData::<F>);
+                run(isa, lanes, Map { inputs, dst, length, is_large, function });
             }
+            fence();
         });
         Ok(())
     }))

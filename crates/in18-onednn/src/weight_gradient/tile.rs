@@ -1,9 +1,9 @@
 //! The inner loop: 16 output channels times 16 input channels, summed over rows of pixels.
 
 use std::arch::x86_64::{
-    __m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_maskz_loadu_epi16, _mm512_permutexvar_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_storeu_ps,
+    __m512, __m512bh, __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_maskz_loadu_epi16, _mm512_permutexvar_epi16, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
 use in18_tensor::DType;
@@ -26,6 +26,8 @@ pub struct Rows<'a> {
     pub runs: &'a [Run],
     /// Of each.
     pub pixels: usize,
+    /// From where on memory is fetched into the second-level cache meanwhile, a line each step: what is wanted next.
+    pub ahead: *const u8,
 }
 
 /// Adds to a tile's sums, or sets them if these are the `first` rows:
@@ -70,9 +72,11 @@ unsafe fn add_bf16(
         let mut tile = load(sums, stride, first);
         let pairs: __m512i = _mm512_loadu_si512(PAIRS.as_ptr().cast());
         let (steps, is_odd) = (rows.pixels / 2, rows.pixels % 2 == 1);
+        let mut ahead = rows.ahead;
         for run in rows.runs {
             let (mut gradients, mut pixels) = (gradients.add(run.gradients), pixels.add(run.pixels));
             for _ in 0..steps {
+                fetch(&mut ahead);
                 step_bf16(&mut tile, gradients, _mm512_permutexvar_epi16(pairs, _mm512_loadu_si512(pixels.cast())));
                 (gradients, pixels) = (gradients.add(STEP_BYTES), pixels.add(STEP_BYTES));
             }
@@ -83,6 +87,14 @@ unsafe fn add_bf16(
         }
         store(&tile, sums, stride);
     }
+}
+
+/// Fetches a line into the second-level cache and moves on.
+#[inline(always)]
+fn fetch(ahead: &mut *const u8) {
+    // SAFETY: a hint, which may name any address.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.cast()) };
+    *ahead = ahead.wrapping_add(STEP_BYTES);
 }
 
 /// Interleaves two pixels of 16 channels.
@@ -118,10 +130,12 @@ unsafe fn add_f32(sums: *mut f32, stride: usize, first: bool, gradients: *const 
     // SAFETY: by the caller's promise.
     unsafe {
         let mut tile = load(sums, stride, first);
+        let mut ahead = rows.ahead;
         for run in rows.runs {
             let (mut gradients, mut pixels) =
                 (gradients.add(run.gradients).cast::<f32>(), pixels.add(run.pixels).cast::<f32>());
             for _ in 0..rows.pixels {
+                fetch(&mut ahead);
                 let pixel = _mm512_loadu_ps(pixels);
                 for (o, sums) in tile.iter_mut().enumerate() {
                     *sums = _mm512_fmadd_ps(pixel, _mm512_set1_ps(gradients.add(o).read_unaligned()), *sums);
