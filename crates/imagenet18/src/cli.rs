@@ -12,7 +12,7 @@ mod watch;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub use bench::{BenchArgs, BenchCommand, BenchStepArgs};
+pub use bench::{BenchArgs, BenchCommand, BenchLoaderArgs, BenchStepArgs};
 pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;
 pub use inference::{EngineArgs, EvalArgs, ExportArgs, NetworkArgs, PredictArgs, Tta};

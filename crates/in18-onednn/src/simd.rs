@@ -153,7 +153,7 @@ pub unsafe fn run(isa: Isa, lanes: usize, kernel: impl Kernel) {
 /// # Safety
 /// The CPU must have AVX-512 F, BW, DQ and VL.
 #[inline(always)]
-unsafe fn rounded(value: __m512) -> __m256i {
+pub unsafe fn rounded(value: __m512) -> __m256i {
     // SAFETY: by the caller's promise.
     unsafe {
         let bits = _mm512_castps_si512(value);

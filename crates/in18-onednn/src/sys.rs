@@ -45,6 +45,9 @@ pub const ABCD: format_tag = 5;
 pub const ACDB: format_tag = 22;
 pub const ABCD_BLOCKED_16B: format_tag = 78;
 pub const ABCD_BLOCKED_8B: format_tag = 102;
+pub const AB_BLOCKED_8A16B2A: format_tag = 98;
+pub const AB_BLOCKED_8B16A2B: format_tag = 104;
+pub const BA_BLOCKED_8A16B2A: format_tag = 106;
 
 pub const FORWARD_TRAINING: c_int = 64;
 pub const FORWARD_INFERENCE: c_int = 96;

@@ -4,9 +4,12 @@
 //! Programs of several image sizes, and the forward and backward halves of one, share a copy where they agree on
 //! the layout. A copy for evaluation has a normalisation folded into it, and a bias beside it.
 
+mod pairs;
+
 use in18_kernels::KernelError;
 use in18_tensor::{DType, Region, Tensor, align_up};
 
+use self::pairs::Pairs;
 use crate::arena::Arena;
 use crate::layout;
 use crate::safe::{Call, MemoryDesc, PrimitiveDesc};
@@ -53,12 +56,18 @@ enum Form {
     Winograd(TransformedWeights),
 }
 
+/// How weights come into a primitive's layout.
+enum Copy {
+    OneDnn(Call),
+    Pairs(Pairs),
+}
+
 struct Layout {
     desc: MemoryDesc,
     /// Output channels.
     outputs: usize,
     fold: Option<Fold>,
-    reorder: Call,
+    copy: Copy,
     /// Where scaled weights lie in the scratch memory while they are reordered.
     scaled_at: usize,
 }
@@ -118,7 +127,11 @@ impl Context {
             format!("reorder of weights {}", weight.shape),
         )?;
         let (memory, bias) = (Arena::new(desc.bytes())?, Arena::new(bias_bytes)?);
-        let form = Form::Layout(Layout { desc: desc.clone(), outputs, fold, reorder, scaled_at });
+        let copy = match Pairs::of(weight, desc, self.isa)? {
+            Some(pairs) => Copy::Pairs(pairs),
+            None => Copy::OneDnn(reorder),
+        };
+        let form = Form::Layout(Layout { desc: desc.clone(), outputs, fold, copy, scaled_at });
         Ok(self.weights.add(WeightCopy { source: weight.region, form, memory, bias, made_of: None }))
     }
 
@@ -163,7 +176,12 @@ impl Context {
                 };
                 // SAFETY: the source region was checked, the copy's memory has its description's size, and the scratch
                 // memory was reserved when the copy was made.
-                unsafe { layout.reorder.run(&self.stream, &[from, to, self.scratch.start()])? };
+                unsafe {
+                    match &layout.copy {
+                        Copy::OneDnn(reorder) => reorder.run(&self.stream, &[from, to, self.scratch.start()])?,
+                        Copy::Pairs(pairs) => pairs.copy(from, to),
+                    }
+                }
             }
             // SAFETY: the source region was compared with the shape, and the memory made for it, when the copy was made.
             Form::Winograd(transformed) => unsafe { transformed.transform(self.isa, from, to) },

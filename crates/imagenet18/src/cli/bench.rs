@@ -1,6 +1,7 @@
 //! Arguments of `imagenet18 bench`.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use in18_program::Arch;
@@ -20,6 +21,8 @@ pub struct BenchArgs {
 pub enum BenchCommand {
     /// A training step (forward, backward, update) or an evaluation step, on random pixels.
     Step(BenchStepArgs),
+    /// Training batches out of a folder of photos, without a network: read, decode, random resized crop, flip.
+    Loader(BenchLoaderArgs),
 }
 
 /// `imagenet18 bench step`.
@@ -60,6 +63,39 @@ pub struct BenchStepArgs {
     /// Show where the time goes: each kind of operation's time, share of the step, Gflop/s and GB/s.
     #[arg(long, conflicts_with = "json")]
     pub profile: bool,
+
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `imagenet18 bench loader`.
+#[derive(Debug, Args)]
+pub struct BenchLoaderArgs {
+    /// Folder of class folders, as DATA/train is.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+
+    /// Side of the images in a batch, in pixels.
+    #[arg(long, value_name = "PIXELS", default_value = "128")]
+    pub size: NonZeroU32,
+
+    /// Images a batch.
+    #[arg(long, value_name = "N", default_value = "128")]
+    pub batch: NonZeroUsize,
+
+    /// Threads that decode [default: as many as there are cores].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// Lower bound of a crop's share of the image's area.
+    #[arg(long, value_name = "SHARE", default_value = "0.08")]
+    pub min_scale: f64,
+
+    /// Epochs that are counted, after one that is not and brings the files into memory; the best and the median one are
+    /// reported.
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub passes: NonZeroUsize,
 
     /// One JSON object on one line.
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! `imagenet18 bench`: measures this machine.
 
+mod loader;
 mod profile;
 mod step;
 
@@ -11,5 +12,6 @@ use crate::cli::{BenchArgs, BenchCommand};
 pub fn bench(arguments: &BenchArgs) -> Result<()> {
     match &arguments.what {
         BenchCommand::Step(arguments) => step::step(arguments),
+        BenchCommand::Loader(arguments) => loader::loader(arguments),
     }
 }

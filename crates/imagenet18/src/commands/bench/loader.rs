@@ -1,0 +1,62 @@
+//! `bench loader`: photos to training batches, with nobody who computes on them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use in18_dataset::ImageSet;
+use in18_loader::{Augmentation, BatchPlan, Loader, OnBadImage, Share};
+use in18_train::peak_rss_bytes;
+
+use super::step::median;
+use crate::cli::BenchLoaderArgs;
+use crate::{engine, output};
+
+/// Measures epochs of a folder, each in an order and with crops of its own.
+pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
+    let set = Arc::new(ImageSet::open(&arguments.folder)?);
+    let threads = arguments.threads.unwrap_or_else(engine::cores).get();
+    let mut loader = Loader::new(Arc::clone(&set), threads, OnBadImage::Skip)?;
+    let mut rates = Vec::new();
+    let mut bad = 0;
+    for epoch in 0..=arguments.passes.get() {
+        let augmentation = Augmentation { seed: 0, epoch: epoch as u32, min_scale: arguments.min_scale };
+        let images = set.len() as u32;
+        let plan = BatchPlan::train(images, Share::ALL, arguments.batch.get(), arguments.size.get(), augmentation)?;
+        let planned = plan.image_count();
+        let start = Instant::now();
+        let mut epoch_images = 0;
+        let mut running = loader.start(plan)?;
+        while let Some(batch) = running.next()? {
+            epoch_images += batch.len();
+            bad += batch.bad().len();
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        ensure!(epoch_images == planned, "an epoch of {planned} images came out as {epoch_images}");
+        if epoch > 0 {
+            rates.push(epoch_images as f64 / seconds);
+        }
+    }
+    let best = rates.iter().copied().fold(0.0, f64::max);
+    let middle = median(&mut rates);
+    let peak_rss_mb = peak_rss_bytes().map_or(0, |bytes| bytes / (1 << 20));
+    let (size, batch, images) = (arguments.size, arguments.batch, set.len());
+    if arguments.json {
+        let line = serde_json::json!({
+            "size": size,
+            "batch": batch,
+            "threads": threads,
+            "images": images,
+            "images_per_s": (best * 10.0).round() / 10.0,
+            "median_images_per_s": (middle * 10.0).round() / 10.0,
+            "bad_images": bad,
+            "peak_rss_mb": peak_rss_mb,
+        });
+        return output::print(&format!("{line}\n"));
+    }
+    let plural = if threads == 1 { "" } else { "s" };
+    output::print(&format!(
+        "{images} images to {size} px in batches of {batch}: {best:.0} images/s at best, {middle:.0} in the median epoch, on \
+         {threads} thread{plural}, peak memory {peak_rss_mb} MiB\n"
+    ))
+}
