@@ -1,0 +1,46 @@
+//! `bench` measures what it says, in a form that scripts read.
+
+use assert_cmd::Command;
+use in18_testkit::images::write_class_folders;
+use serde_json::Value;
+
+fn bench(arguments: &[&str]) -> assert_cmd::assert::Assert {
+    Command::cargo_bin("imagenet18").unwrap().arg("bench").args(arguments).assert()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_slice(&bench(arguments).success().get_output().stdout).unwrap()
+}
+
+#[test]
+fn a_step_is_measured() {
+    let common = ["step", "--arch", "resnet18", "--size", "32", "--batch", "2", "--steps", "1", "--precision", "fp32"];
+    let training = json(&[&common[..], &["--json"]].concat());
+    let evaluation = json(&[&common[..], &["--json", "--eval", "--width", "64"]].concat());
+    for (result, width) in [(&training, 32), (&evaluation, 64)] {
+        assert_eq!((&result["batch"], &result["size"], &result["width"]), (&2.into(), &32.into(), &width.into()));
+        assert!(result["images_per_s"].as_f64().unwrap() > 0.0, "{result}");
+    }
+    let profile = bench(&[&common[..], &["--profile"]].concat()).success();
+    let table = String::from_utf8(profile.get_output().stdout.clone()).unwrap();
+    for kind in ["ConvBackwardWeight", "BatchNormAddRelu", "update", "ms in operations"] {
+        assert!(table.contains(kind), "{kind} is missing in {table}");
+    }
+}
+
+#[test]
+fn a_loader_is_measured_on_every_image() {
+    let folder = tempfile::tempdir().unwrap();
+    write_class_folders(folder.path(), 2, 9, &[(40, 48)]).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let result = json(&["loader", path, "--size", "32", "--batch", "4", "--threads", "2", "--passes", "1", "--json"]);
+    assert_eq!((&result["images"], &result["bad_images"], &result["threads"]), (&18.into(), &0.into(), &2.into()));
+    assert!(result["images_per_s"].as_f64().unwrap() > 0.0, "{result}");
+
+    let mistake = bench(&["loader", "no/such/folder"]).failure();
+    let line = String::from_utf8(mistake.get_output().stderr.clone()).unwrap();
+    assert!(line.contains("no/such/folder") && line.trim_end().lines().count() == 1, "{line}");
+    let mistake = bench(&["loader", path, "--min-scale", "2"]).failure();
+    let line = String::from_utf8(mistake.get_output().stderr.clone()).unwrap();
+    assert!(line.contains('2') && line.trim_end().lines().count() == 1, "{line}");
+}
