@@ -1,4 +1,5 @@
-//! The front door of images: header, decode and resize of any bytes. Never panics; an image is as its header says.
+//! The front door of images: header, decode and resize of any bytes. Never panics; an image is as its header says, and a
+//! region as in the whole image.
 #![no_main]
 
 use in18_jpeg::{Crop, Decoder, Resizer, Rgb8Image, Size, header};
@@ -15,6 +16,17 @@ fuzz_target!(|bytes: &[u8]| {
     let mut image = Rgb8Image::new();
     if Decoder::new().decode(bytes, &mut image).is_ok() {
         assert_eq!(announced, Ok(image.size()));
+        let region = |size: Size| {
+            let (width, height) = (size.width.div_ceil(2), size.height.div_ceil(3));
+            Crop { left: size.width - width, top: (size.height - height) / 2, width, height }
+        };
+        let mut part = Rgb8Image::new();
+        let crop = Decoder::new().decode_region(bytes, &mut part, region).expect("a part of what decodes decodes");
+        for row in crop.top..crop.top + crop.height {
+            let start = (row as usize * image.size().width as usize + crop.left as usize) * 3;
+            let pixels = start..start + crop.width as usize * 3;
+            assert_eq!(part.pixels()[pixels.clone()], image.pixels()[pixels], "a region differs");
+        }
         let out = Size::new(32, 32);
         let mut pixels = vec![0; out.bytes()];
         Resizer::new().resize(&image, Crop::whole(image.size()), out, &mut pixels).expect("a whole image is resized");

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::format::{Format, sniff};
-use crate::image::{Rgb8Image, Size};
+use crate::image::{Crop, Rgb8Image, Size};
 use crate::{jpeg, png};
 
 /// The size that `bytes` announce. Reads the header only: the start of a file is enough.
@@ -37,9 +37,35 @@ impl Decoder {
     /// # Errors
     /// Any [`Error`] about the image; `image` then holds unspecified pixels.
     pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb8Image) -> Result<(), Error> {
+        self.decode_region(bytes, image, Crop::whole).map(|_| ())
+    }
+
+    /// Decodes at least what lies inside of a region, which `choose` makes of the image's size, and returns the region. Its
+    /// pixels are those that [`decode`](Self::decode) gives; others are unspecified.
+    ///
+    /// What follows the region in a JPEG that is whole (its last bytes say that it ends there) is not looked at, so damage
+    /// there goes unnoticed; cut files are refused as by [`decode`](Self::decode).
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode); [`Error::Crop`] if the region is empty or not inside the image.
+    pub fn decode_region(
+        &mut self,
+        bytes: &[u8],
+        image: &mut Rgb8Image,
+        choose: impl FnOnce(Size) -> Crop,
+    ) -> Result<Crop, Error> {
         match sniff(bytes)? {
-            Format::Jpeg => self.jpeg.decode(bytes, image),
-            Format::Png => png::decode(bytes, &mut self.scratch, image),
+            Format::Jpeg => self.jpeg.decode(bytes, image, choose),
+            Format::Png => {
+                png::decode(bytes, &mut self.scratch, image)?;
+                chosen(image.size(), choose)
+            }
         }
     }
+}
+
+/// The region that is asked for, checked.
+pub(crate) fn chosen(size: Size, choose: impl FnOnce(Size) -> Crop) -> Result<Crop, Error> {
+    let crop = choose(size);
+    if crop.fits(size) { Ok(crop) } else { Err(Error::Crop { image: size, crop }) }
 }

@@ -57,17 +57,19 @@ impl Pipeline {
         size: Size,
         slot: &mut [u8],
     ) -> Result<(), in18_jpeg::Error> {
-        self.decoder.decode(&self.file, &mut self.decoded)?;
-        let from = self.decoded.size();
         match transform {
             Transform::Train(a) => {
-                let FlipAndCrop { crop, flip } = FlipAndCrop::draw(a.seed, a.epoch, image, from, a.min_scale);
+                let draw = |from| FlipAndCrop::draw(a.seed, a.epoch, image, from, a.min_scale);
+                let crop = self.decoder.decode_region(&self.file, &mut self.decoded, |from| draw(from).crop)?;
+                let FlipAndCrop { flip, .. } = draw(self.decoded.size());
                 self.resizer.resize(&self.decoded, crop, size, slot)?;
                 if flip {
                     flip_horizontal(slot, size.width);
                 }
             }
             Transform::Validate { sz } => {
+                self.decoder.decode(&self.file, &mut self.decoded)?;
+                let from = self.decoded.size();
                 // A strip one pixel high would become millions of pixels long.
                 let to = resized_for_validation(from, sz).checked()?;
                 self.resizer.resize(&self.decoded, Crop::whole(from), to, self.resized.reset(to))?;

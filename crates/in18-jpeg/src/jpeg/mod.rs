@@ -26,14 +26,14 @@ mod sequential;
 mod smooth;
 mod upsample;
 
+use crate::decode::chosen;
 use crate::error::Error;
-use crate::image::{Rgb8Image, Size};
+use crate::image::{Crop, Rgb8Image, Size};
 
 use bits::{CHUNK, Stream};
 use coefficients::Coefficients;
 use frame::{BLOCK, Frame, Process};
 use huffman::Class;
-use kernels::Kernels;
 use markers::{Found, Headers, Scan, Stop};
 use output::Output;
 use progressive::Accuracy;
@@ -64,20 +64,26 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Decodes `bytes` into `image`.
-    pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb8Image) -> Result<(), Error> {
+    /// Decodes the region of `bytes` that `choose` makes of the image's size into its place in `image`.
+    pub fn decode(
+        &mut self,
+        bytes: &[u8],
+        image: &mut Rgb8Image,
+        choose: impl FnOnce(Size) -> Crop,
+    ) -> Result<Crop, Error> {
         let size = identify::check(bytes)?.checked()?;
-        let result = self.decode_identified(bytes, size, image).map_err(|stop| match stop {
+        let region = chosen(size, choose)?;
+        let result = self.decode_identified(bytes, size, region, image).map_err(|stop| match stop {
             Stop::Starved => truncated(bytes),
             Stop::Refused(error) => error,
         });
         if self.coefficients.blocks.len() > KEPT_BLOCKS {
             self.coefficients = Coefficients::default();
         }
-        result
+        result.map(|()| region)
     }
 
-    fn decode_identified(&mut self, bytes: &[u8], size: Size, image: &mut Rgb8Image) -> Result<(), Stop> {
+    fn decode_identified(&mut self, bytes: &[u8], size: Size, region: Crop, image: &mut Rgb8Image) -> Result<(), Stop> {
         let mut stream = Stream::new(bytes);
         let mut headers = Headers::default();
         let first = loop {
@@ -94,7 +100,8 @@ impl Decoder {
         if frame.process == Process::Sequential {
             headers.assume_typical_tables();
         }
-        let mut image = Image { frame: &frame, tables: vec![None; frame.components.len()], rgb: image.reset(size) };
+        let tables = vec![None; frame.components.len()];
+        let mut image = Image { frame: &frame, region, is_whole: is_whole(bytes), tables, rgb: image.reset(size) };
         if frame.process == Process::Sequential && first.components.len() == frame.components.len() {
             self.decode_one_scan(&mut stream, &mut headers, &first, &mut image)
         } else {
@@ -110,7 +117,7 @@ impl Decoder {
         scan: &Scan,
         image: &mut Image<'_>,
     ) -> Result<(), Stop> {
-        let mut output = Output::new(image.frame, headers.space(), Kernels::detect(), &mut self.output)?;
+        let mut output = Output::new(image.frame, headers.space(), image.region, &mut self.output)?;
         self.coefficients.reset(image.frame, 1);
         let layout = Layout::of(scan, image.frame, &self.coefficients)?;
         image.keep_tables(scan, headers)?;
@@ -125,6 +132,9 @@ impl Decoder {
                 decoder.decode_row(stream, row, &mut self.coefficients)?;
             }
             output.write(mcu_row, &self.coefficients, 0, &image.tables, None, image.rgb);
+            if image.is_whole && mcu_row + 1 == output.mcu_rows.end && mcu_row + 1 < image.frame.mcus_high {
+                return Ok(());
+            }
         }
         // With all pixels there, Pillow asks no more of the rest than that it is not wrong as far as it was read.
         stream.limit = stream.limit.min(stream.bits.at.next_multiple_of(CHUNK));
@@ -144,7 +154,7 @@ impl Decoder {
         image: &mut Image<'_>,
     ) -> Result<(), Stop> {
         let frame = image.frame;
-        let mut output = Output::new(frame, headers.space(), Kernels::detect(), &mut self.output)?;
+        let mut output = Output::new(frame, headers.space(), image.region, &mut self.output)?;
         self.coefficients.reset(frame, frame.mcus_high);
         let mut accuracy = vec![Accuracy::default(); frame.components.len()];
         let (mut scans, mut last_good) = (0, 0);
@@ -194,6 +204,10 @@ impl Decoder {
 #[derive(Debug)]
 struct Image<'a> {
     frame: &'a Frame,
+    /// What is wanted of it.
+    region: Crop,
+    /// Whether the file seems to be, so that what follows the region need not be read.
+    is_whole: bool,
     /// Quantisation tables by component, from its first scan on.
     tables: Vec<Option<[u16; BLOCK]>>,
     /// (H, W, 3).
@@ -214,6 +228,12 @@ impl Image<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a file ends with the marker that ends an image. Some writers pad with zeros.
+fn is_whole(bytes: &[u8]) -> bool {
+    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    bytes[..end].ends_with(&[0xff, 0xd9])
 }
 
 /// Builds the Huffman tables that `scan` needs.

@@ -1,7 +1,10 @@
 //! Coefficients to pixels: a row of MCUs at a time is transformed into strips of samples, which are upsampled and
 //! converted as far as the rows below them are known.
 
+use std::ops::Range;
+
 use crate::error::Error;
+use crate::image::Crop;
 
 use super::coefficients::Coefficients;
 use super::color::Space;
@@ -31,12 +34,17 @@ pub(super) struct Output<'a> {
     pub kernels: Kernels,
     /// By component.
     pub upsampling: Vec<Upsampling>,
+    /// Rows of MCUs that pixels of the region depend on.
+    pub mcu_rows: Range<usize>,
+    /// Rows and columns of the region, in pixels.
+    rows: Range<usize>,
+    columns: Range<usize>,
     memory: &'a mut Memory,
 }
 
 impl<'a> Output<'a> {
     /// Prepares for an image, whose sampling must be one that libjpeg can undo.
-    pub fn new(frame: &'a Frame, space: Space, kernels: Kernels, memory: &'a mut Memory) -> Result<Self, Error> {
+    pub fn new(frame: &'a Frame, space: Space, region: Crop, memory: &'a mut Memory) -> Result<Self, Error> {
         let upsampling = frame.components.iter().map(|c| Upsampling::of(c, frame)).collect::<Result<_, _>>()?;
         for (component, strip) in frame.components.iter().zip(&mut memory.strips) {
             let rows = (SIDE + 2) * component.v;
@@ -47,7 +55,12 @@ impl<'a> Output<'a> {
             line.resize(frame.mcus_wide * frame.max_h * SIDE, 0);
         }
         memory.sums.resize(width + 2, 0);
-        Ok(Self { frame, space, kernels, upsampling, memory })
+        let range = |start: u32, length: u32| start as usize..start as usize + length as usize;
+        let (rows, columns) = (range(region.top, region.height), range(region.left, region.width));
+        // Upsampling looks at the next row of samples, above or below.
+        let (mcu, reach) = (SIDE * frame.max_v, 2 * frame.max_v);
+        let mcu_rows = rows.start.saturating_sub(reach) / mcu..(rows.end + reach).div_ceil(mcu).min(frame.mcus_high);
+        Ok(Self { frame, space, kernels: Kernels::detect(), upsampling, mcu_rows, rows, columns, memory })
     }
 
     /// Transforms a row of MCUs, whose coefficients are in row `at` of `coefficients`, and writes the pixels that
@@ -62,6 +75,9 @@ impl<'a> Output<'a> {
         smoothing: Option<&Smoothing<'_>>,
         rgb: &mut [u8],
     ) {
+        if !self.mcu_rows.contains(&mcu_row) {
+            return;
+        }
         for (n, component) in self.frame.components.iter().enumerate() {
             let table = tables[n].unwrap_or([0; BLOCK]);
             let steps = table.map(|step| step as i16);
@@ -69,16 +85,18 @@ impl<'a> Output<'a> {
             let strip = &mut self.memory.strips[n];
             strip.copy_within(SIDE * component.v * width.., 0);
             let rows = component.v.min(component.blocks_high - mcu_row * component.v);
+            let wanted = samples(self.upsampling[n], component, self.frame, &self.columns);
+            let wanted = wanted.start / SIDE..wanted.end.div_ceil(SIDE);
             for row in 0..rows {
-                let out = &mut strip[(2 * component.v + row * SIDE) * width..][..SIDE * width];
+                let out = &mut strip[(2 * component.v + row * SIDE) * width..][wanted.start * SIDE..SIDE * width];
                 if let Some(smoothing) = smoothing {
                     let smoothed = &mut self.memory.smoothed;
                     smoothing.apply(n, mcu_row, row, coefficients, smoothed);
-                    self.kernels.transform(smoothed, None, &steps, out, width);
+                    self.kernels.transform(&smoothed[wanted.clone()], None, &steps, out, width);
                     continue;
                 }
                 let start = coefficients.row(n, at * component.v + row);
-                let blocks = start..start + component.blocks_wide;
+                let blocks = start + wanted.start..start + wanted.end;
                 let (blocks, last) = (&coefficients.blocks[blocks.clone()], &coefficients.last[blocks]);
                 self.kernels.transform(blocks, Some(last), &steps, out, width);
             }
@@ -89,19 +107,22 @@ impl<'a> Output<'a> {
         let ready = |mcu_rows: usize| (mcu_rows * SIDE * group).saturating_sub(group);
         let end = if mcu_row + 1 == self.frame.mcus_high { pixel_rows } else { ready(mcu_row + 1) };
         let row_bytes = self.frame.size.width as usize * 3;
-        for y in ready(mcu_row)..end {
-            self.write_row(mcu_row, y, &mut rgb[y * row_bytes..][..row_bytes]);
+        for y in ready(mcu_row).max(self.rows.start)..end.min(self.rows.end) {
+            let row = &mut rgb[y * row_bytes..][..row_bytes];
+            self.write_row(mcu_row, y, &mut row[self.columns.start * 3..self.columns.end * 3]);
         }
     }
 
-    /// Writes pixel row `y` to `out`, (W, 3).
+    /// Writes the region's columns of pixel row `y` to `out`, (columns, 3).
     fn write_row(&mut self, mcu_row: usize, y: usize, out: &mut [u8]) {
         let Memory { strips, lines, sums, .. } = &mut *self.memory;
         let mut rows: [&[u8]; 4] = [&[]; 4];
         let count = self.frame.components.len();
         for (n, (row, line)) in rows.iter_mut().zip(lines).take(count).enumerate() {
             let component = &self.frame.components[n];
-            let samples = |row: usize| sample_row(component, &strips[n], mcu_row, row);
+            let wanted = samples(self.upsampling[n], component, self.frame, &self.columns);
+            let first = wanted.start;
+            let samples = |row: usize| &sample_row(component, &strips[n], mcu_row, row)[wanted.clone()];
             let down = self.frame.max_v / component.v;
             let near = y / down;
             let is_upper = y.is_multiple_of(2);
@@ -116,9 +137,21 @@ impl<'a> Output<'a> {
                 Upsampling::Both => self.kernels.upsample_both(samples(near), samples(far), sums, line),
                 Upsampling::Copies { across, .. } => copies(samples(near), across, line),
             }
-            *row = line;
+            let across = self.frame.max_h / component.h;
+            *row = &line[self.columns.start - first * across..][..self.columns.len()];
         }
         self.kernels.convert(self.space, &rows[..count], out);
+    }
+}
+
+/// The samples of a row that the pixels of some columns depend on. Filters look at one more on either side, and what they
+/// make of a range's own ends lies outside of the columns, unless the row ends there, too.
+fn samples(upsampling: Upsampling, component: &Component, frame: &Frame, columns: &Range<usize>) -> Range<usize> {
+    let across = frame.max_h / component.h;
+    let (start, end) = (columns.start / across, columns.end.div_ceil(across));
+    match upsampling {
+        Upsampling::Columns | Upsampling::Both => start.saturating_sub(1)..(end + 1).min(component.width),
+        Upsampling::Full | Upsampling::Rows | Upsampling::Copies { .. } => start..end.min(component.width),
     }
 }
 

@@ -1,0 +1,105 @@
+//! Regions have the pixels of a whole decode: of the golden files, of the odd ones, and of photos, where those are there.
+//! `IN18_ALL_PHOTOS=1` takes all photos instead of one in forty.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use in18_jpeg::{Crop, Decoder, Rgb8Image, Size};
+
+/// Regions that are tried of each file.
+const REGIONS: u32 = 6;
+
+/// A multiplicative congruential generator (Lehmer's, by Park and Miller).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self.0 * 48_271 % 0x7fff_ffff;
+        (self.0 % u64::from(bound)) as u32
+    }
+
+    fn region(&mut self, size: Size) -> Crop {
+        let (width, height) = (1 + self.below(size.width), 1 + self.below(size.height));
+        Crop { left: self.below(size.width - width + 1), top: self.below(size.height - height + 1), width, height }
+    }
+}
+
+/// Files below a folder, sorted; none if it is not there.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        eprintln!("skipped: no folder {}", folder.display());
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.into_iter().flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+fn rows(image: &Rgb8Image, crop: Crop) -> impl Iterator<Item = &[u8]> {
+    let stride = image.size().width as usize * 3;
+    let (start, length) = (crop.left as usize * 3, crop.width as usize * 3);
+    let top = crop.top as usize;
+    (top..top + crop.height as usize).map(move |row| &image.pixels()[row * stride + start..][..length])
+}
+
+/// Compares regions of a file, and returns how many.
+fn check(path: &Path, random: &mut Random) -> u32 {
+    let bytes = fs::read(path).unwrap();
+    let mut decoder = Decoder::new();
+    let mut whole = Rgb8Image::new();
+    if decoder.decode(&bytes, &mut whole).is_err() {
+        // A cut file must be refused whatever is asked of it; damage behind a region may go unnoticed.
+        return 0;
+    }
+    let size = whole.size();
+    let corner = |left, top| Crop { left, top, width: 1, height: 1 };
+    let corners = [corner(0, 0), corner(size.width - 1, size.height - 1), Crop::whole(size)];
+    let mut regions = corners.to_vec();
+    regions.extend((0..REGIONS).map(|_| random.region(size)));
+    for region in regions {
+        // What is not decoded shows, since nothing but the region is written.
+        let mut part = Rgb8Image::from_pixels(size, vec![0x55; size.bytes()]).unwrap();
+        let got = decoder.decode_region(&bytes, &mut part, |_| region).unwrap();
+        assert_eq!((got, part.size()), (region, size), "{}", path.display());
+        assert!(rows(&part, region).eq(rows(&whole, region)), "{}: {region} differs", path.display());
+    }
+    3 + REGIONS
+}
+
+#[test]
+fn regions_equal_a_whole_decode() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shared = root.join("../../../shared/data");
+    let step = if std::env::var_os("IN18_ALL_PHOTOS").is_some() { 1 } else { 40 };
+    let mut paths: Vec<PathBuf> = files(&root.join("tests/golden"));
+    paths.extend(files(&shared.join("odd")));
+    for photos in ["imagewoof320", "photos-original"] {
+        paths.extend(files(&shared.join(photos)).into_iter().step_by(step));
+    }
+    let mut random = Random(1);
+    let compared: u32 = paths.iter().map(|path| check(path, &mut random)).sum();
+    println!("{compared} regions of {} files", paths.len());
+    assert!(compared > 100);
+}
+
+#[test]
+fn cut_files_are_refused_wherever_the_region_lies() {
+    let bytes = include_bytes!("golden/jpeg_420.jpg");
+    let top = |size: Size| Crop { left: 0, top: 0, width: size.width, height: 1 };
+    let mut image = Rgb8Image::new();
+    assert!(Decoder::new().decode_region(bytes, &mut image, top).is_ok());
+    for cut in [bytes.len() - 2, bytes.len() - 40, bytes.len() / 2] {
+        let (mut region, mut whole) = (Rgb8Image::new(), Rgb8Image::new());
+        let expected = Decoder::new().decode(&bytes[..cut], &mut whole);
+        assert_eq!(Decoder::new().decode_region(&bytes[..cut], &mut region, top).map(|_| ()), expected);
+    }
+}
+
+#[test]
+fn a_region_outside_is_refused() {
+    for bytes in [&include_bytes!("golden/jpeg_420.jpg")[..], include_bytes!("golden/png_rgb.png")] {
+        let outside = |size: Size| Crop { left: 1, top: 0, width: size.width, height: 1 };
+        let error = Decoder::new().decode_region(bytes, &mut Rgb8Image::new(), outside).unwrap_err();
+        assert!(error.to_string().contains("at column 1"), "{error}");
+    }
+}
