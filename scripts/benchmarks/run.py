@@ -40,7 +40,7 @@ def main():
     parser.add_argument('--only', action='append', type=int, help='numbers of cases, from 0; default: all')
     parser.add_argument('--out', required=True)
     options = parser.parse_args()
-    rows, engine = [], ''
+    rows, engine, images = [], '', 0
     for number in options.only or range(len(CASES)):
         arch, size, batch = CASES[number]
         shares = []
@@ -49,7 +49,8 @@ def main():
                               str(size), '--batch', str(batch), '--precision', 'bf16'])
             engine = step['engine']
             end = train(options.binary, options.data, arch, size, batch)
-            run = end['images_seen'] / end['train_seconds']
+            images = end['images_seen']
+            run = images / end['train_seconds']
             bare = batch * 1000 / step['step_ms']
             shares.append(run / bare)
             rows.append([arch, size, batch, turn, round(run, 2), round(bare, 2), round(run / bare, 3),
@@ -57,7 +58,7 @@ def main():
             print(*rows[-1], sep=',', flush=True)
         print(f'  median share {statistics.median(shares):.3f}', flush=True)
     with open(options.out, 'w', newline='') as out:
-        out.write(f'# {datetime.date.today()}, {processor()}: {engine}; photos of imagewoof320, one epoch a run\n')
+        out.write(f'# {datetime.date.today()}, {processor()}: {engine}; {images:,} photos, one epoch a run\n')
         out.write(f'# imagenet18 train DATA and imagenet18 bench step --steps {options.steps}, bf16, in turn\n')
         writer = csv.writer(out, lineterminator='\n')
         writer.writerow(['arch', 'size', 'batch', 'round', 'run_images_per_s', 'step_images_per_s', 'share', 'data_wait'])

@@ -172,6 +172,17 @@ pub fn is_large(bytes: usize) -> bool {
     bytes >= 1 << 20
 }
 
+/// A permutation of 32 16-bit values that puts two rows of 16 together in pairs: element `2i + k` comes from place i of row k.
+pub const PAIRS: [u16; 32] = {
+    let mut places = [0; 32];
+    let mut lane = 0;
+    while lane < 32 {
+        places[lane] = (lane / 2 + lane % 2 * 16) as u16;
+        lane += 1;
+    }
+    places
+};
+
 /// Makes what [`Vector::stream`] stored visible to other threads as other stores are.
 pub fn fence() {
     // SAFETY: every x86-64 CPU has this instruction.

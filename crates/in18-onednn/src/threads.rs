@@ -5,6 +5,9 @@
 use std::ffi::c_void;
 use std::ops::Range;
 
+use in18_kernels::KernelError;
+
+use crate::safe::PROVIDER;
 use crate::sys;
 
 /// How many threads a parallel loop gets.
@@ -44,6 +47,29 @@ pub fn part(length: usize, grain: usize, thread: usize, threads: usize) -> Range
     let grains = length.div_ceil(grain);
     let bound = |t: usize| (grains * t / threads * grain).min(length);
     bound(thread)..bound(thread + 1)
+}
+
+/// A thread's part of a grid: at most `many` threads side by side share its long side, and as many as are left behind each of
+/// them its short one. Parts do not overlap and cover everything; threads that are too many get nothing.
+pub fn grid_part(many: usize, few: usize, thread: usize, threads: usize) -> (Range<usize>, Range<usize>) {
+    let beside = threads.min(many);
+    let deep = (threads / beside).min(few);
+    if thread >= beside * deep {
+        return (0..0, 0..0);
+    }
+    (part(many, 1, thread % beside, beside), part(few, 1, thread / beside, deep))
+}
+
+/// Refuses to run on more threads than a step was compiled for, which scratch memory was reserved for.
+pub fn check_threads(compiled_for: usize) -> Result<(), KernelError> {
+    if max_threads() <= compiled_for {
+        return Ok(());
+    }
+    Err(KernelError::Unsupported {
+        provider: PROVIDER,
+        what: "more threads than when the program was compiled".to_owned(),
+        remedy: "this is an error of the caller",
+    })
 }
 
 /// An address that threads of a parallel loop share, each for a part of its own.
@@ -87,6 +113,20 @@ mod tests {
                 next = part.end;
             }
             assert_eq!(next, length);
+        }
+    }
+
+    #[test]
+    fn grid_parts_cover_everything_once() {
+        for (many, few, threads) in
+            [(4, 4, 2), (16, 4, 3), (4, 4, 6), (4, 4, 16), (5, 3, 7), (1, 1, 1), (128, 32, 96), (3, 9, 8)]
+        {
+            let mut seen = vec![0; many * few];
+            for thread in 0..threads {
+                let (rows, columns) = grid_part(many, few, thread, threads);
+                rows.for_each(|row| columns.clone().for_each(|column| seen[row * few + column] += 1));
+            }
+            assert!(seen.iter().all(|&times| times == 1), "{many} {few} {threads}: {seen:?}");
         }
     }
 

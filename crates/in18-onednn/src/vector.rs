@@ -1,8 +1,8 @@
 //! Loops over memory, compiled for each instruction set and chosen by an [`Isa`].
 //!
-//! They take raw pointers, because an elementwise result may lie over one of its inputs; and they work on whole
-//! blocks through local arrays, which the compiler keeps in vector registers without having to prove anything
-//! about overlap. No loop here depends on the instruction set in its results.
+//! They take raw pointers into the caller's arenas, and work on whole blocks through local arrays, which the compiler keeps
+//! in vector registers without having to prove anything about overlap. No loop here depends on the instruction set in its
+//! results. Loops that need explicit vectors are kernels of [`simd`](crate::simd).
 
 use in18_kernels::SgdUpdate;
 use in18_tensor::round_to_bf16;

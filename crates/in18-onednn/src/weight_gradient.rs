@@ -23,9 +23,8 @@ use in18_tensor::{DType, align_up};
 use self::layout::{Chunk, Group, LANES, Problem, Walk};
 use self::tile::Rows;
 use crate::isa::Isa;
-use crate::safe::PROVIDER;
 use crate::step::{Context, LoopStep, Step};
-use crate::threads::{Shared, max_threads, parallel, part};
+use crate::threads::{Shared, check_threads, grid_part, max_threads, parallel};
 
 /// Pixels of a chunk: its gradients (8 KiB in bf16) and the pixels of a block of input channels beside them stay in the
 /// first-level cache while all taps and input channels use them.
@@ -61,13 +60,7 @@ pub fn compile(op: &ConvBackwardWeight, context: &mut Context) -> Result<Option<
     context.reserve_scratch(room.bytes)?;
     let op = *op;
     Ok(Some(Box::new(LoopStep(move |context: &mut Context| {
-        if max_threads() > threads {
-            return Err(KernelError::Unsupported {
-                provider: PROVIDER,
-                what: "more threads than when the program was compiled".to_owned(),
-                remedy: "this is an error of the caller",
-            });
-        }
+        check_threads(threads)?;
         let work = Work {
             problem: &problem,
             walk: &walk,
@@ -247,19 +240,15 @@ impl Work<'_> {
 
 /// A thread's blocks of output and input channels. Parts do not overlap and cover everything.
 ///
-/// The channels of which there are more are shared first: each thread reads its own part of them and all of the others. As
-/// many threads as there are blocks share those, and the others the fewer ones.
+/// The channels of which there are more are shared first: each thread reads its own part of them and all of the others.
 fn shares(problem: &Problem, thread: usize, threads: usize) -> (Range<usize>, Range<usize>) {
     let (outputs, inputs) = (problem.output_blocks, problem.input_blocks);
     let outputs_first = outputs > inputs || (outputs == inputs && !problem.needs_copy());
-    let (many, few) = if outputs_first { (outputs, inputs) } else { (inputs, outputs) };
-    let beside = threads.min(many);
-    let deep = (threads / beside).min(few);
-    if thread >= beside * deep {
-        return (0..0, 0..0);
+    if outputs_first {
+        return grid_part(outputs, inputs, thread, threads);
     }
-    let (many, few) = (part(many, 1, thread % beside, beside), part(few, 1, thread / beside, deep));
-    if outputs_first { (many, few) } else { (few, many) }
+    let (inputs, outputs) = grid_part(inputs, outputs, thread, threads);
+    (outputs, inputs)
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ enum Form {
 }
 
 /// How weights come into a primitive's layout.
-enum Copy {
+enum Reorder {
     OneDnn(Call),
     Pairs(Pairs),
 }
@@ -67,7 +67,7 @@ struct Layout {
     /// Output channels.
     outputs: usize,
     fold: Option<Fold>,
-    copy: Copy,
+    reorder: Reorder,
     /// Where scaled weights lie in the scratch memory while they are reordered.
     scaled_at: usize,
 }
@@ -111,27 +111,26 @@ impl Context {
             return Ok(copy);
         }
         let source = layout::plain(weight.shape.extents(), DType::F32)?;
-        let reorder = PrimitiveDesc::reorder(&source, desc, &self.engine, &self.attributes)?;
-        let scratchpad = reorder.operand(sys::QUERY_SCRATCHPAD)?;
-        let scaled_at = align_up(scratchpad.bytes());
+        check_length(weight)?;
+        let (reorder, scaled_at) = match Pairs::of(weight, desc, self.isa)? {
+            Some(pairs) => (Reorder::Pairs(pairs), 0),
+            None => {
+                let reorder = PrimitiveDesc::reorder(&source, desc, &self.engine, &self.attributes)?;
+                let scratchpad = reorder.operand(sys::QUERY_SCRATCHPAD)?;
+                let operands = [(sys::ARG_SRC, &source), (sys::ARG_DST, desc), (sys::ARG_SCRATCHPAD, &scratchpad)];
+                let call =
+                    Call::new(&reorder, &operands, &self.engine, format!("reorder of weights {}", weight.shape))?;
+                (Reorder::OneDnn(call), align_up(scratchpad.bytes()))
+            }
+        };
         let outputs = weight.shape[0];
         let (scaled_bytes, bias_bytes) = match fold {
             Some(_) => (source.bytes(), outputs * size_of::<f32>()),
             None => (0, 0),
         };
         self.reserve_scratch(scaled_at + scaled_bytes)?;
-        let reorder = Call::new(
-            &reorder,
-            &[(sys::ARG_SRC, &source), (sys::ARG_DST, desc), (sys::ARG_SCRATCHPAD, &scratchpad)],
-            &self.engine,
-            format!("reorder of weights {}", weight.shape),
-        )?;
         let (memory, bias) = (Arena::new(desc.bytes())?, Arena::new(bias_bytes)?);
-        let copy = match Pairs::of(weight, desc, self.isa)? {
-            Some(pairs) => Copy::Pairs(pairs),
-            None => Copy::OneDnn(reorder),
-        };
-        let form = Form::Layout(Layout { desc: desc.clone(), outputs, fold, copy, scaled_at });
+        let form = Form::Layout(Layout { desc: desc.clone(), outputs, fold, reorder, scaled_at });
         Ok(self.weights.add(WeightCopy { source: weight.region, form, memory, bias, made_of: None }))
     }
 
@@ -142,11 +141,7 @@ impl Context {
         if let Some(copy) = self.weights.find(weight.region, known) {
             return Ok(copy);
         }
-        let expected = weight.shape.elements() * size_of::<f32>();
-        if weight.region.bytes < expected {
-            let what = "weights of a convolution, in bytes";
-            return Err(KernelError::Length { what, expected, got: weight.region.bytes });
-        }
+        check_length(weight)?;
         let (memory, bias) = (Arena::new(transformed.elements() * size_of::<f32>())?, Arena::new(0)?);
         let form = Form::Winograd(transformed);
         Ok(self.weights.add(WeightCopy { source: weight.region, form, memory, bias, made_of: None }))
@@ -177,9 +172,9 @@ impl Context {
                 // SAFETY: the source region was checked, the copy's memory has its description's size, and the scratch
                 // memory was reserved when the copy was made.
                 unsafe {
-                    match &layout.copy {
-                        Copy::OneDnn(reorder) => reorder.run(&self.stream, &[from, to, self.scratch.start()])?,
-                        Copy::Pairs(pairs) => pairs.copy(from, to),
+                    match &layout.reorder {
+                        Reorder::OneDnn(call) => call.run(&self.stream, &[from, to, self.scratch.start()])?,
+                        Reorder::Pairs(pairs) => pairs.copy(from, to),
                     }
                 }
             }
@@ -220,4 +215,11 @@ impl Context {
         });
         Ok(scaled)
     }
+}
+
+/// Compares the region of fp32 weights with their shape.
+fn check_length(weight: &Tensor) -> Result<(), KernelError> {
+    let (expected, got) = (weight.shape.elements() * size_of::<f32>(), weight.region.bytes);
+    let what = "weights of a convolution, in bytes";
+    if got < expected { Err(KernelError::Length { what, expected, got }) } else { Ok(()) }
 }

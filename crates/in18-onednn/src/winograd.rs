@@ -22,10 +22,9 @@ use in18_tensor::{DType, Tensor};
 use self::product::rows;
 use self::transform::Square;
 use crate::isa::Isa;
-use crate::safe::PROVIDER;
 use crate::simd::{Kernel, MOST_LANES, Vector, run};
 use crate::step::{Context, LoopStep, Step};
-use crate::threads::{Shared, max_threads, parallel, part};
+use crate::threads::{Shared, check_threads, grid_part, max_threads, parallel, part};
 use crate::weights::CopyId;
 
 /// Points of a transformed tile or kernel.
@@ -77,6 +76,7 @@ impl Problem {
         let is_fit = is_fast
             && window == SQUARE
             && src.dtype == DType::F32
+            // Products make two blocks of results at a time, and either side is the result's in one direction.
             && inputs.is_multiple_of(2 * lanes)
             && outputs.is_multiple_of(2 * lanes)
             && problem.tiles() >= LEAST_TILES;
@@ -256,7 +256,7 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
         let scratch = Shared::<f32>::new(context.scratch.start());
         let isa = context.isa;
         parallel(|thread, threads| {
-            let (outputs, inputs) = shares(&problem, thread, threads);
+            let (outputs, inputs) = grid_part(problem.output_blocks, problem.input_blocks, thread, threads);
             // SAFETY: the regions were compared with the shapes, scratch memory was reserved for at least so many threads;
             // no two threads have the same pair of blocks.
             unsafe {
@@ -268,16 +268,6 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
         });
         Ok(())
     }))))
-}
-
-/// A thread's blocks of output and of input channels. All pairs are shared out, each once.
-fn shares(problem: &Problem, thread: usize, threads: usize) -> (Range<usize>, Range<usize>) {
-    let beside = threads.min(problem.output_blocks);
-    let deep = (threads / beside).min(problem.input_blocks);
-    if thread >= beside * deep {
-        return (0..0, 0..0);
-    }
-    (part(problem.output_blocks, 1, thread % beside, beside), part(problem.input_blocks, 1, thread / beside, deep))
 }
 
 /// A thread's share of the gradient of weights.
@@ -464,16 +454,4 @@ impl Kernel for TransformWeights<'_> {
             }
         }
     }
-}
-
-/// Scratch memory was reserved for as many threads as there were then.
-fn check_threads(threads: usize) -> Result<(), KernelError> {
-    if max_threads() <= threads {
-        return Ok(());
-    }
-    Err(KernelError::Unsupported {
-        provider: PROVIDER,
-        what: "more threads than when the program was compiled".to_owned(),
-        remedy: "this is an error of the caller",
-    })
 }

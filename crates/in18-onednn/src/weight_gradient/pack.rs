@@ -7,7 +7,8 @@ use std::ptr;
 use in18_tensor::DType;
 
 use super::layout::{LANES, Problem};
-use super::tile::{PAIRS, STEP_BYTES};
+use super::tile::STEP_BYTES;
+use crate::simd::PAIRS;
 
 /// Copies a block of input channels of some images: rows of `packed_row_bytes`, columns sorted by their remainder by the
 /// stride, padding zero. Rows that no tap meets are left as they are.

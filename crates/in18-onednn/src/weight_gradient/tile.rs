@@ -9,6 +9,7 @@ use std::arch::x86_64::{
 use in18_tensor::DType;
 
 use super::layout::LANES;
+use crate::simd::PAIRS;
 
 /// Bytes of input pixels, and of gradients, that a step takes: a vector.
 pub const STEP_BYTES: usize = 64;
@@ -96,17 +97,6 @@ fn fetch(ahead: &mut *const u8) {
     unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.cast()) };
     *ahead = ahead.wrapping_add(STEP_BYTES);
 }
-
-/// Interleaves two pixels of 16 channels.
-pub const PAIRS: [u16; 32] = {
-    let mut pairs = [0; 32];
-    let mut lane = 0;
-    while lane < 32 {
-        pairs[lane] = (lane / 2 + lane % 2 * LANES) as u16;
-        lane += 1;
-    }
-    pairs
-};
 
 /// # Safety
 /// `gradients` must be valid for a step.

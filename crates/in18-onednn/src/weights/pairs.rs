@@ -15,7 +15,7 @@ use in18_tensor::{DType, Tensor};
 
 use crate::isa::Isa;
 use crate::safe::MemoryDesc;
-use crate::simd::rounded;
+use crate::simd::{PAIRS, rounded};
 use crate::sys;
 use crate::threads::{Shared, parallel, part};
 
@@ -158,7 +158,7 @@ const fn places<const TAPS: usize>() -> ([[u32; SIDE]; TAPS], [[u16; TAPS]; TAPS
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn pairs_of_outputs(rows: &[__m256i; SIDE]) -> [__m512i; SIDE / 2] {
     // SAFETY: by the caller's promise.
-    let interleave: __m512i = unsafe { _mm512_loadu_si512(INTERLEAVE.as_ptr().cast()) };
+    let interleave: __m512i = unsafe { _mm512_loadu_si512(PAIRS.as_ptr().cast()) };
     std::array::from_fn(|n| _mm512_permutexvar_epi16(interleave, joined(rows[2 * n], rows[2 * n + 1])))
 }
 
@@ -190,17 +190,6 @@ unsafe fn pairs_of_inputs(rows: &[__m256i; SIDE]) -> [__m512i; SIDE / 2] {
 fn joined(lower: __m256i, upper: __m256i) -> __m512i {
     _mm512_inserti64x4::<1>(_mm512_castsi256_si512(lower), upper)
 }
-
-/// Element `2i + k` comes from element `i` of half `k`.
-const INTERLEAVE: [u16; 2 * SIDE] = {
-    let mut places = [0; 2 * SIDE];
-    let mut lane = 0;
-    while lane < 2 * SIDE {
-        places[lane] = (lane / 2 + lane % 2 * SIDE) as u16;
-        lane += 1;
-    }
-    places
-};
 
 /// For each bit of a column's number, where the elements of a pair of rows a and b, whose numbers differ in that bit, go:
 /// those of b have 16 added to their place.
