@@ -1,5 +1,5 @@
-//! The CPU kernel provider: most convolutions, pooling and matrix products by oneDNN; weight gradients, 3×3 convolutions in
-//! fp32, batch normalisation and the rest by loops of its own on the same threads.
+//! The CPU kernel provider: most convolutions, pooling and matrix products by oneDNN; 3×3 convolutions of
+//! stride 1, weight gradients, batch normalisation and the rest by loops of its own on the same threads.
 //!
 //! Three layers: [`sys`] declares the C API, [`safe`] owns its objects and turns statuses into errors, and `ops`
 //! compiles each [`Op`](in18_kernels::Op) of the vocabulary into steps. [`OneDnn`] owns the memory and runs them.

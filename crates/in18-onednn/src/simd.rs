@@ -4,14 +4,15 @@
 //! ([`vector`](crate::vector)); where lanes are channels with sums and coefficients of their own, it does not.
 
 use std::arch::x86_64::{
-    __m256, __m256i, __m512, _CMP_GT_OQ, _CMP_LE_OQ, _CMP_UNORD_Q, _mm_loadu_si128, _mm_sfence, _mm256_add_ps,
-    _mm256_and_ps, _mm256_andnot_ps, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtepu16_epi32, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32,
-    _mm256_storeu_ps, _mm256_storeu_si256, _mm256_stream_ps, _mm256_stream_si256, _mm256_sub_ps, _mm512_add_epi32,
-    _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
-    _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_mov_epi32,
-    _mm512_maskz_mov_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
-    _mm512_srli_epi32, _mm512_storeu_ps, _mm512_stream_ps, _mm512_sub_ps,
+    __m256, __m256i, __m512, _CMP_GT_OQ, _CMP_LE_OQ, _CMP_UNORD_Q, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch,
+    _mm_sfence, _mm256_add_ps, _mm256_and_ps, _mm256_andnot_ps, _mm256_castsi256_ps, _mm256_cmp_ps,
+    _mm256_cvtepu16_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_stream_ps, _mm256_stream_si256,
+    _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps,
+    _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_mov_epi32, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_mul_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_srli_epi32,
+    _mm512_storeu_ps, _mm512_stream_ps, _mm512_sub_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
 };
 
 use crate::isa::Isa;
@@ -59,6 +60,9 @@ pub trait Vector: Copy {
     unsafe fn relu(self) -> Self;
     /// `self` where `sign > 0`, else 0.
     unsafe fn where_positive(self, sign: Self) -> Self;
+    /// The transpose of as many rows as there are lanes, `stride` apart, of `columns` (at most as many) each: `to` takes a
+    /// vector a column.
+    unsafe fn transpose(from: *const f32, stride: usize, columns: usize, to: *mut f32);
 }
 
 /// An element type of activations, loaded and stored as fp32 lanes.
@@ -183,6 +187,13 @@ pub const PAIRS: [u16; 32] = {
     places
 };
 
+/// Fetches the cache line at an address, which need not be valid, for a read soon.
+#[inline(always)]
+pub fn prefetch<T>(at: *const T) {
+    // SAFETY: every x86-64 CPU has this instruction, and it touches nothing.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+}
+
 /// Makes what [`Vector::stream`] stored visible to other threads as other stores are.
 pub fn fence() {
     // SAFETY: every x86-64 CPU has this instruction.
@@ -246,6 +257,38 @@ impl Vector for __m512 {
     #[inline(always)]
     unsafe fn where_positive(self, sign: Self) -> Self {
         unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(sign, _mm512_setzero_ps(), _CMP_GT_OQ), self) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, stride: usize, columns: usize, to: *mut f32) {
+        unsafe {
+            let mask = ((1u32 << columns) - 1) as u16;
+            let mut rows = [_mm512_setzero_ps(); 16];
+            for (number, row) in rows.iter_mut().enumerate() {
+                *row = _mm512_maskz_loadu_ps(mask, from.add(number * stride));
+            }
+            // In each quarter, squares of four rows and columns; then their quarters change places.
+            for four in 0..4 {
+                let [a, b, c, d] = [rows[4 * four], rows[4 * four + 1], rows[4 * four + 2], rows[4 * four + 3]];
+                let (lower, upper) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+                let (lower_next, upper_next) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+                rows[4 * four] = _mm512_shuffle_ps::<0x44>(lower, lower_next);
+                rows[4 * four + 1] = _mm512_shuffle_ps::<0xee>(lower, lower_next);
+                rows[4 * four + 2] = _mm512_shuffle_ps::<0x44>(upper, upper_next);
+                rows[4 * four + 3] = _mm512_shuffle_ps::<0xee>(upper, upper_next);
+            }
+            for column in 0..4 {
+                let [a, b, c, d] = [rows[column], rows[column + 4], rows[column + 8], rows[column + 12]];
+                let (even, odd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+                let (even_next, odd_next) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
+                rows[column] = _mm512_shuffle_f32x4::<0x88>(even, even_next);
+                rows[column + 4] = _mm512_shuffle_f32x4::<0x88>(odd, odd_next);
+                rows[column + 8] = _mm512_shuffle_f32x4::<0xdd>(even, even_next);
+                rows[column + 12] = _mm512_shuffle_f32x4::<0xdd>(odd, odd_next);
+            }
+            for (column, values) in rows.into_iter().enumerate().take(columns) {
+                values.store(to.add(column * 16));
+            }
+        }
     }
 }
 
@@ -311,6 +354,10 @@ impl Vector for __m256 {
     unsafe fn where_positive(self, sign: Self) -> Self {
         unsafe { _mm256_and_ps(_mm256_cmp_ps(sign, _mm256_setzero_ps(), _CMP_GT_OQ), self) }
     }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, stride: usize, columns: usize, to: *mut f32) {
+        unsafe { <[f32; 8]>::transpose(from, stride, columns, to) }
+    }
 }
 
 /// Any number of lanes without instructions of their own.
@@ -371,6 +418,14 @@ impl<const B: usize> Vector for [f32; B] {
     unsafe fn where_positive(self, sign: Self) -> Self {
         std::array::from_fn(|lane| if sign[lane] > 0.0 { self[lane] } else { 0.0 })
     }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, stride: usize, columns: usize, to: *mut f32) {
+        for column in 0..columns {
+            for row in 0..B {
+                unsafe { to.add(column * B + row).write(from.add(row * stride + column).read()) };
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -401,6 +456,16 @@ mod tests {
                 let mut stored = [Bf16::default(); MOST_LANES];
                 a.store_bf16(stored.as_mut_ptr());
                 push(V::load_bf16(stored.as_ptr()));
+                // Every second row of the numbers' sums with multiples of a row's length, as far as eight lanes go.
+                let table: Vec<f32> = (0..3 * MOST_LANES * MOST_LANES).map(|n| n as f32 + self.a[n % 5]).collect();
+                for columns in [8, 5] {
+                    let mut turned = [[0f32; MOST_LANES]; MOST_LANES];
+                    V::transpose(table.as_ptr(), 2 * MOST_LANES + 1, columns, turned.as_mut_ptr().cast());
+                    let turned = turned.as_flattened();
+                    for column in 0..columns {
+                        self.results.push(turned[column * V::LANES..][..8].to_vec());
+                    }
+                }
             }
         }
     }

@@ -1,5 +1,4 @@
-//! Copies of convolution weights in the type and layout that primitives want, or transformed, made when the weights have
-//! changed.
+//! Copies of convolution weights in the type and layout that primitives want, made when the weights have changed.
 //!
 //! Programs of several image sizes, and the forward and backward halves of one, share a copy where they agree on
 //! the layout. A copy for evaluation has a normalisation folded into it, and a bias beside it.
@@ -16,7 +15,6 @@ use crate::safe::{Call, MemoryDesc, PrimitiveDesc};
 use crate::step::Context;
 use crate::sys;
 use crate::threads::{Shared, parallel, part};
-use crate::winograd::TransformedWeights;
 
 /// Names a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,20 +38,18 @@ pub struct Fold {
 struct WeightCopy {
     /// The fp32 weights that it is a copy of.
     source: Region,
-    form: Form,
+    desc: MemoryDesc,
+    /// Output channels.
+    outputs: usize,
+    fold: Option<Fold>,
+    reorder: Reorder,
+    /// Where scaled weights lie in the scratch memory while they are reordered.
+    scaled_at: usize,
     memory: Arena,
     /// fp32, one an output channel, if something is folded in.
     bias: Arena,
     /// The generations of the arenas of the source and of the statistics that it was made of; none before the first use.
     made_of: Option<[u64; 2]>,
-}
-
-/// What becomes of weights.
-enum Form {
-    /// A primitive's layout.
-    Layout(Layout),
-    /// What products of Winograd's convolution read.
-    Winograd(TransformedWeights),
 }
 
 /// How weights come into a primitive's layout.
@@ -62,31 +58,10 @@ enum Reorder {
     Pairs(Pairs),
 }
 
-struct Layout {
-    desc: MemoryDesc,
-    /// Output channels.
-    outputs: usize,
-    fold: Option<Fold>,
-    reorder: Reorder,
-    /// Where scaled weights lie in the scratch memory while they are reordered.
-    scaled_at: usize,
-}
-
 /// All copies.
 #[derive(Default)]
 pub struct WeightCopies {
     copies: Vec<WeightCopy>,
-}
-
-impl WeightCopies {
-    fn find(&self, source: Region, is_form: impl Fn(&Form) -> bool) -> Option<CopyId> {
-        self.copies.iter().position(|copy| copy.source == source && is_form(&copy.form)).map(CopyId)
-    }
-
-    fn add(&mut self, copy: WeightCopy) -> CopyId {
-        self.copies.push(copy);
-        CopyId(self.copies.len() - 1)
-    }
 }
 
 impl Context {
@@ -106,9 +81,9 @@ impl Context {
     }
 
     fn copy_of(&mut self, weight: &Tensor, desc: &MemoryDesc, fold: Option<Fold>) -> Result<CopyId, KernelError> {
-        let known = |form: &Form| matches!(form, Form::Layout(layout) if layout.fold == fold && layout.desc == *desc);
-        if let Some(copy) = self.weights.find(weight.region, known) {
-            return Ok(copy);
+        let is_known = |copy: &WeightCopy| copy.source == weight.region && copy.fold == fold && copy.desc == *desc;
+        if let Some(known) = self.weights.copies.iter().position(is_known) {
+            return Ok(CopyId(known));
         }
         let source = layout::plain(weight.shape.extents(), DType::F32)?;
         check_length(weight)?;
@@ -130,21 +105,10 @@ impl Context {
         };
         self.reserve_scratch(scaled_at + scaled_bytes)?;
         let (memory, bias) = (Arena::new(desc.bytes())?, Arena::new(bias_bytes)?);
-        let form = Form::Layout(Layout { desc: desc.clone(), outputs, fold, reorder, scaled_at });
-        Ok(self.weights.add(WeightCopy { source: weight.region, form, memory, bias, made_of: None }))
-    }
-
-    /// The copy of a (O, I, 3, 3) fp32 weight for Winograd's convolution, new or shared.
-    pub fn winograd_copy(&mut self, weight: &Tensor, turned: bool) -> Result<CopyId, KernelError> {
-        let transformed = TransformedWeights::new(weight, turned, self.layout.block);
-        let known = |form: &Form| matches!(form, Form::Winograd(known) if *known == transformed);
-        if let Some(copy) = self.weights.find(weight.region, known) {
-            return Ok(copy);
-        }
-        check_length(weight)?;
-        let (memory, bias) = (Arena::new(transformed.elements() * size_of::<f32>())?, Arena::new(0)?);
-        let form = Form::Winograd(transformed);
-        Ok(self.weights.add(WeightCopy { source: weight.region, form, memory, bias, made_of: None }))
+        let (source, desc) = (weight.region, desc.clone());
+        let copy = WeightCopy { source, desc, outputs, fold, reorder, scaled_at, memory, bias, made_of: None };
+        self.weights.copies.push(copy);
+        Ok(CopyId(self.weights.copies.len() - 1))
     }
 
     /// The address of a copy, brought up to date first.
@@ -154,32 +118,23 @@ impl Context {
     pub fn refreshed_weights(&mut self, id: CopyId) -> Result<*mut u8, KernelError> {
         let copy = &self.weights.copies[id.0];
         let (source, to) = (copy.source, copy.memory.start());
-        let statistics = match &copy.form {
-            Form::Layout(Layout { fold: Some(fold), .. }) => fold.mean,
-            _ => source,
-        };
+        let statistics = copy.fold.map_or(source, |fold| fold.mean);
         let generations = [self.block(source.arena)?.generation, self.block(statistics.arena)?.generation];
         if copy.made_of == Some(generations) {
             return Ok(to);
         }
         let from = self.address(&source)?;
-        match &copy.form {
-            Form::Layout(layout) => {
-                let from = match layout.fold {
-                    None => from,
-                    Some(fold) => self.scale(copy, layout, fold)?,
-                };
-                // SAFETY: the source region was checked, the copy's memory has its description's size, and the scratch
-                // memory was reserved when the copy was made.
-                unsafe {
-                    match &layout.reorder {
-                        Reorder::OneDnn(call) => call.run(&self.stream, &[from, to, self.scratch.start()])?,
-                        Reorder::Pairs(pairs) => pairs.copy(from, to),
-                    }
-                }
+        let from = match copy.fold {
+            None => from,
+            Some(fold) => self.scale(copy, fold)?,
+        };
+        // SAFETY: the source region was checked, the copy's memory has its description's size, and the scratch memory was
+        // reserved when the copy was made.
+        unsafe {
+            match &copy.reorder {
+                Reorder::OneDnn(call) => call.run(&self.stream, &[from, to, self.scratch.start()])?,
+                Reorder::Pairs(pairs) => pairs.copy(from, to),
             }
-            // SAFETY: the source region was compared with the shape, and the memory made for it, when the copy was made.
-            Form::Winograd(transformed) => unsafe { transformed.transform(self.isa, from, to) },
         }
         self.weights.copies[id.0].made_of = Some(generations);
         Ok(to)
@@ -192,14 +147,14 @@ impl Context {
     }
 
     /// Computes a copy's bias, and its scaled weights in the scratch memory, whose address it returns.
-    fn scale(&self, copy: &WeightCopy, layout: &Layout, fold: Fold) -> Result<*mut u8, KernelError> {
+    fn scale(&self, copy: &WeightCopy, fold: Fold) -> Result<*mut u8, KernelError> {
         let address = |region: &Region| Ok::<_, KernelError>(Shared::<f32>::new(self.address(region)?));
         let (weight, gamma, beta) = (address(&copy.source)?, address(&fold.gamma)?, address(&fold.beta)?);
         let (mean, variance) = (address(&fold.mean)?, address(&fold.variance)?);
         // SAFETY: reserved when the copy was made.
-        let scaled = unsafe { self.scratch.start().add(layout.scaled_at) };
+        let scaled = unsafe { self.scratch.start().add(copy.scaled_at) };
         let (to, bias) = (Shared::<f32>::new(scaled), Shared::<f32>::new(copy.bias.start()));
-        let (outputs, taps) = (layout.outputs, copy.source.bytes / size_of::<f32>() / layout.outputs);
+        let (outputs, taps) = (copy.outputs, copy.source.bytes / size_of::<f32>() / copy.outputs);
         parallel(|thread, threads| {
             for o in part(outputs, 1, thread, threads) {
                 // SAFETY: the operation's compilation checked that each region holds a value a channel, and the source

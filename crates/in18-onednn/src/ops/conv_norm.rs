@@ -10,22 +10,22 @@ use super::{Binding, check};
 use crate::layout::{data_type, plain};
 use crate::safe::{Attributes, PostOp, PrimitiveDesc};
 use crate::step::{Context, Place, Step};
-use crate::sys;
 use crate::weights::Fold;
+use crate::winograd::End;
+use crate::{sys, winograd};
 
 pub fn norm(op: &ConvNorm, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
     let &ConvNorm { window, epsilon, relu, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
-    let fused: &[PostOp] = if relu { &[PostOp::Relu] } else { &[] };
     let fold = fold(context, epsilon, [&gamma, &beta, &running_mean, &running_variance])?;
     let name = name(&Op::ConvNorm(*op), &src, &weight, &dst, window);
-    compile(context, name, window, [&src, &weight, &dst], fold, fused)
+    compile(context, name, window, [&src, &weight, &dst], fold, End { adds: false, relu })
 }
 
 pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
     let &ConvNormAddRelu { window, epsilon, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
     let fold = fold(context, epsilon, [&gamma, &beta, &running_mean, &running_variance])?;
     let name = name(&Op::ConvNormAddRelu(*op), &src, &weight, &dst, window);
-    compile(context, name, window, [&src, &weight, &dst], fold, &[PostOp::Sum, PostOp::Relu])
+    compile(context, name, window, [&src, &weight, &dst], fold, End { adds: true, relu: true })
 }
 
 /// A normalisation's regions, checked.
@@ -41,9 +41,14 @@ fn compile(
     window: Window,
     [src, weight, dst]: [&Tensor; 3],
     fold: Fold,
-    fused: &[PostOp],
+    end: End,
 ) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let attributes = Attributes::fused(fused)?;
+    if let Some(step) = winograd::evaluation(window, [src, weight, dst], fold, end, context)? {
+        return Ok(vec![step]);
+    }
+    let fused = [(end.adds, PostOp::Sum), (end.relu, PostOp::Relu)];
+    let fused: Vec<PostOp> = fused.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, fused)| fused).collect();
+    let attributes = Attributes::fused(&fused)?;
     let (src_desc, dst_desc) = (context.layout.describe(src)?, context.layout.describe(dst)?);
     let any = any_weights(weight, data_type(src.dtype)?)?;
     let bias = plain(&weight.shape.extents()[..1], DType::F32)?;

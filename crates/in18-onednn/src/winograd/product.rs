@@ -1,77 +1,141 @@
 //! The inner loops: products of small matrices in registers.
 
-use crate::simd::{MOST_LANES, Vector};
+use crate::simd::{Vector, prefetch};
 
-/// Most rows of tiles that a product has at a time.
-const MOST_ROWS: usize = 14;
-
-/// Tiles whose sums, two vectors each, fill the registers beside two vectors of weights and one of inputs.
-pub const fn rows<V: Vector>() -> usize {
-    let rows = (V::REGISTERS - 3) / 2;
-    if rows < MOST_ROWS { rows } else { MOST_ROWS }
+/// Rows of tiles whose sums, two vectors each, fill the registers beside two vectors of weights and one of inputs: an even
+/// number.
+pub const fn most_rows<V: Vector>() -> usize {
+    (V::REGISTERS - 3) / 4 * 2
 }
 
 /// `sums[half][row] = Σ inputs[block][row][lane] · weights[block · lanes + lane][half]`, the sum over all blocks and lanes,
-/// for two vectors (halves) of output channels.
+/// for two vectors (halves) of output channels and `rows` rows of tiles. An odd number of rows is made even by one that
+/// means nothing.
 ///
 /// # Safety
-/// `inputs` must hold `rows` vectors from each multiple of `block_stride` on, `weights` two vectors an input channel, `sums`
+/// `inputs` must hold `rows` vectors from each multiple of `block_stride` on, `weights` two vectors an input channel of a
+/// block from each multiple of `square_stride` on, `sums`
 /// take `rows` vectors from 0 and from `half_stride` on; as [`Vector`].
 #[inline(always)]
 pub unsafe fn multiply<V: Vector>(
+    rows: usize,
     (inputs, block_stride, blocks): (*const f32, usize, usize),
-    mut weights: *const f32,
+    weights: (*const f32, usize),
     (sums, half_stride): (*mut f32, usize),
 ) {
+    // Parts of even numbers of rows, as equal as may be.
+    let (pairs, parts) = (rows.div_ceil(2), rows.div_ceil(most_rows::<V>()));
+    let mut first = 0;
+    for part in 1..=parts {
+        let end = pairs * part / parts * 2;
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let inputs = (inputs.add(first * V::LANES), block_stride, blocks);
+            let sums = (sums.add(first * V::LANES), half_stride);
+            match end - first {
+                2 => multiply_rows::<V, 2>(inputs, weights, sums),
+                4 => multiply_rows::<V, 4>(inputs, weights, sums),
+                6 => multiply_rows::<V, 6>(inputs, weights, sums),
+                8 => multiply_rows::<V, 8>(inputs, weights, sums),
+                10 => multiply_rows::<V, 10>(inputs, weights, sums),
+                12 => multiply_rows::<V, 12>(inputs, weights, sums),
+                14 => multiply_rows::<V, 14>(inputs, weights, sums),
+                rows => unreachable!("no product has {rows} rows"),
+            }
+        }
+        first = end;
+    }
+}
+
+/// [`multiply`] of a number of rows.
+///
+/// # Safety
+/// As [`multiply`].
+#[inline(always)]
+unsafe fn multiply_rows<V: Vector, const ROWS: usize>(
+    (inputs, block_stride, blocks): (*const f32, usize, usize),
+    (weights, square_stride): (*const f32, usize),
+    (sums, half_stride): (*mut f32, usize),
+) {
+    if ROWS > most_rows::<V>() {
+        return;
+    }
     // SAFETY: by the caller's promise.
     unsafe {
-        let mut totals = [[V::splat(0.0); 2]; MOST_ROWS];
+        let mut totals = [[V::splat(0.0); 2]; ROWS];
         for block in 0..blocks {
             let inputs = inputs.add(block * block_stride);
+            let weights = weights.add(block * square_stride);
             for lane in 0..V::LANES {
+                let weights = weights.add(lane * 2 * V::LANES);
+                // What the next block needs: its weights lie too far away for the CPU to expect them, its inputs are too
+                // many streams.
+                prefetch(inputs.wrapping_add(block_stride + lane * V::LANES));
+                prefetch(weights.wrapping_add(square_stride));
+                prefetch(weights.wrapping_add(square_stride + V::LANES));
                 let (first, second) = (V::load(weights), V::load(weights.add(V::LANES)));
-                for (row, total) in totals.iter_mut().enumerate().take(rows::<V>()) {
+                for (row, total) in totals.iter_mut().enumerate() {
                     let input = V::splat(inputs.add(row * V::LANES + lane).read());
                     *total = [input.mul_add(first, total[0]), input.mul_add(second, total[1])];
                 }
-                weights = weights.add(2 * V::LANES);
             }
         }
-        for (row, total) in totals.iter().enumerate().take(rows::<V>()) {
+        for (row, total) in totals.iter().enumerate() {
             total[0].store(sums.add(row * V::LANES));
             total[1].store(sums.add(half_stride + row * V::LANES));
         }
     }
 }
 
-/// `sums[o][i] += Σ gradients[tile][o] · inputs[tile][i]` over `tiles` tiles; the `first` ones set them instead.
+/// Most output channels that [`add_outer`] has at a time.
+const MOST_OUTPUTS: usize = 8;
+
+/// Output channels whose sums with two blocks of input channels leave registers for loads; they divide a block.
+pub const fn outer_outputs<V: Vector>() -> usize {
+    if V::REGISTERS / 4 < MOST_OUTPUTS { V::REGISTERS / 4 } else { MOST_OUTPUTS }
+}
+
+/// `sums[o][half] += Σ gradients[tile][o] · inputs[half][tile]` over `tiles` tiles, for [`outer_outputs`] output channels
+/// and two blocks (halves) of input channels; the `first` ones set them instead.
 ///
 /// # Safety
-/// `gradients` and `inputs` must hold a vector a tile, `sums` one a lane; as [`Vector`].
+/// `gradients` must hold a vector a tile, `inputs` as many from 0 and from `half_stride` on; `sums` two vectors from each
+/// multiple of `row_stride` on; as [`Vector`].
 #[inline(always)]
 pub unsafe fn add_outer<V: Vector>(
     gradients: *const f32,
-    inputs: *const f32,
+    (inputs, half_stride): (*const f32, usize),
     tiles: usize,
-    sums: *mut f32,
+    (sums, row_stride): (*mut f32, usize),
     first: bool,
 ) {
     // SAFETY: by the caller's promise.
     unsafe {
-        let mut totals = [V::splat(0.0); MOST_LANES];
+        let mut totals = [[V::splat(0.0); 2]; MOST_OUTPUTS];
         if !first {
-            for (o, total) in totals.iter_mut().enumerate().take(V::LANES) {
-                *total = V::load(sums.add(o * V::LANES));
+            for (o, total) in totals.iter_mut().enumerate().take(outer_outputs::<V>()) {
+                let sums = sums.add(o * row_stride);
+                *total = [V::load(sums), V::load(sums.add(V::LANES))];
             }
         }
         for tile in 0..tiles {
-            let input = V::load(inputs.add(tile * V::LANES));
-            for (o, total) in totals.iter_mut().enumerate().take(V::LANES) {
-                *total = V::splat(gradients.add(tile * V::LANES + o).read()).mul_add(input, *total);
+            if tile < outer_outputs::<V>() {
+                // The sums of the next output channels.
+                let sums = sums.wrapping_add((outer_outputs::<V>() + tile) * row_stride);
+                prefetch(sums);
+                prefetch(sums.wrapping_add(V::LANES));
+            }
+            let inputs = inputs.add(tile * V::LANES);
+            let (lower, upper) = (V::load(inputs), V::load(inputs.add(half_stride)));
+            for (o, total) in totals.iter_mut().enumerate().take(outer_outputs::<V>()) {
+                let gradient = V::splat(gradients.add(tile * V::LANES + o).read());
+                *total = [gradient.mul_add(lower, total[0]), gradient.mul_add(upper, total[1])];
             }
         }
-        for (o, total) in totals.iter().enumerate().take(V::LANES) {
-            total.store(sums.add(o * V::LANES));
+        for (o, [lower, upper]) in totals.into_iter().enumerate().take(outer_outputs::<V>()) {
+            let sums = sums.add(o * row_stride);
+            lower.store(sums);
+            upper.store(sums.add(V::LANES));
         }
     }
 }

@@ -1,0 +1,304 @@
+//! Forward convolutions, and the gradients of their inputs.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use in18_kernels::KernelError;
+use in18_tensor::{DType, Region, Tensor};
+
+use super::product::multiply;
+use super::tiles::{Problem, Square};
+use super::transform::{self, Finish};
+use super::weights::{Statistics, TransformWeights, square};
+use super::{End, POINTS, SIDE, TILE, even_parts};
+use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
+use crate::step::{Context, LoopStep, Step};
+use crate::threads::{Shared, check_threads, max_threads, parallel, part};
+use crate::vector::Bf16;
+use crate::weights::Fold;
+
+/// Bytes of transformed input that a thread works on at a time. More makes better use of each transformed kernel that it
+/// reads from the third-level cache.
+const CHUNK_BYTES: usize = 512 << 10;
+
+/// The same where kernels do not fit [`GROUP_BYTES`], so that inputs would be transformed for each group of them anew.
+const LARGE_CHUNK_BYTES: usize = 5 << 20;
+
+/// Bytes of kernels that a thread transforms at a time: a part of the third-level cache.
+const GROUP_BYTES: usize = 5 << 19;
+
+/// The step that computes a convolution of `src` with `weight`, `turned` around for the gradient of an input, to `dst`, with
+/// a normalisation folded into weights and a bias. Regions must be as long as their shapes say.
+pub fn compile(
+    problem: Problem,
+    [src, weight, dst]: [&Tensor; 3],
+    turned: bool,
+    fold: Option<Fold>,
+    end: End,
+    context: &mut Context,
+) -> Result<Box<dyn Step>, KernelError> {
+    let threads = max_threads();
+    let room = Room::new(&problem, Grid::new(&problem, threads));
+    context.reserve_scratch(threads * room.elements * size_of::<f32>())?;
+    let (src, weight, dst, dtype) = (src.region, weight.region, dst.region, src.dtype);
+    Ok(Box::new(LoopStep(move |context: &mut Context| {
+        check_threads(threads)?;
+        let work = Work { problem: &problem, room: &room, turned, fold, end, context };
+        match dtype {
+            DType::Bf16 => work.run::<Bf16>(&src, &weight, &dst),
+            _ => work.run::<f32>(&src, &weight, &dst),
+        }
+    })))
+}
+
+/// How threads share a convolution: parts of the tiles, times parts of the pairs of output blocks. Each transforms what it
+/// needs for itself: reading what another core has written costs more, across a processor's groups of cores above all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Grid {
+    tiles: usize,
+    pairs: usize,
+}
+
+impl Grid {
+    /// The grid of least work, for at most so many threads.
+    fn new(problem: &Problem, threads: usize) -> Self {
+        let (tiles, pairs) = (problem.tiles(), problem.output_blocks / 2);
+        // Vector operations of one input channel: products; transforms of the kernels; of the tiles (of a block at once).
+        let work = |grid: &Grid| {
+            let (tiles, pairs) = (tiles.div_ceil(grid.tiles), pairs.div_ceil(grid.pairs));
+            2 * POINTS * tiles * pairs + 400 * pairs + 300 * tiles / problem.lanes
+        };
+        let grids = (1..=threads.min(pairs)).map(|pairs| Grid { tiles: (threads / pairs).min(tiles), pairs });
+        grids.min_by_key(work).unwrap_or(Grid { tiles: 1, pairs: 1 })
+    }
+}
+
+/// What a thread works on at a time, and where its scratch memory lies, in fp32: transformed kernels, their bias, inputs,
+/// then sums.
+struct Room {
+    grid: Grid,
+    /// Pairs of output blocks, at most.
+    group: usize,
+    /// Tiles, at most.
+    chunk: usize,
+    bias_at: usize,
+    inputs_at: usize,
+    sums_at: usize,
+    elements: usize,
+    /// Between blocks of a point, and between points. A tile's vectors lie side by side.
+    block: usize,
+    input_point: usize,
+    sum_point: usize,
+}
+
+impl Room {
+    fn new(problem: &Problem, grid: Grid) -> Self {
+        let (tiles, pairs) = (problem.tiles().div_ceil(grid.tiles), (problem.output_blocks / 2).div_ceil(grid.pairs));
+        let pair = problem.input_blocks * POINTS * square(problem.lanes);
+        let group = (GROUP_BYTES / (pair * size_of::<f32>())).clamp(1, pairs);
+        let bytes = if group == pairs { CHUNK_BYTES } else { LARGE_CHUNK_BYTES };
+        let most = bytes / problem.tile_bytes(problem.input_blocks);
+        let chunk = most.clamp(2, tiles.max(2)).next_multiple_of(2);
+        let block = chunk * problem.lanes;
+        // A vector further apart than needed, lest the points of a tile share a cache set.
+        let (input_point, sum_point) = (problem.input_blocks * block + MOST_LANES, 2 * block + MOST_LANES);
+        let bias_at = group * pair;
+        let inputs_at = bias_at + (group * 2 * problem.lanes).next_multiple_of(MOST_LANES);
+        let sums_at = inputs_at + POINTS * input_point;
+        let elements = sums_at + POINTS * sum_point;
+        Room { grid, group, chunk, bias_at, inputs_at, sums_at, elements, block, input_point, sum_point }
+    }
+}
+
+struct Work<'a> {
+    problem: &'a Problem,
+    room: &'a Room,
+    turned: bool,
+    fold: Option<Fold>,
+    end: End,
+    context: &'a Context,
+}
+
+impl Work<'_> {
+    fn run<E: Stored>(self, src: &Region, weight: &Region, dst: &Region) -> Result<(), KernelError> {
+        let Work { problem, room, turned, fold, end, context } = self;
+        let address = |region: &Region| context.address(region);
+        let (src, dst) = (Shared::<E>::new(address(src)?), Shared::<E>::new(address(dst)?));
+        let (weight, scratch) = (Shared::<f32>::new(address(weight)?), Shared::<f32>::new(context.scratch.start()));
+        let fold = match fold {
+            Some(Fold { epsilon, gamma, beta, mean, variance }) => {
+                let value = |region: &Region| Ok::<_, KernelError>(Shared::<f32>::new(address(region)?));
+                Some((epsilon, [value(&gamma)?, value(&beta)?, value(&mean)?, value(&variance)?]))
+            }
+            None => None,
+        };
+        let (isa, Grid { tiles, pairs }) = (context.isa, room.grid);
+        parallel(|thread, threads| {
+            for share in (thread..tiles * pairs).step_by(threads) {
+                // SAFETY: `problem` compared the shapes with the regions, and scratch memory was reserved for at least so
+                // many threads; no two shares have the same tiles and pairs.
+                unsafe {
+                    let statistics = fold.map(|(epsilon, parts)| {
+                        let [gamma, beta, mean, variance] = parts.map(|part| part.at(0).cast_const());
+                        Statistics { epsilon, gamma, beta, mean, variance }
+                    });
+                    let convolution = Convolution {
+                        problem,
+                        room,
+                        src: src.at(0).cast_const(),
+                        weights: weight.at(0).cast_const(),
+                        turned,
+                        statistics,
+                        end,
+                        dst: dst.at(0),
+                        scratch: scratch.at(thread * room.elements),
+                        tiles: part(problem.tiles(), 1, share % tiles, tiles),
+                        pairs: part(problem.output_blocks / 2, 1, share / tiles, pairs),
+                    };
+                    run(isa, problem.lanes, convolution);
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+/// A share of a convolution.
+struct Convolution<'a, E> {
+    problem: &'a Problem,
+    room: &'a Room,
+    src: *const E,
+    weights: *const f32,
+    turned: bool,
+    statistics: Option<Statistics>,
+    end: End,
+    dst: *mut E,
+    /// As many fp32 as the room says.
+    scratch: *mut f32,
+    tiles: Range<usize>,
+    pairs: Range<usize>,
+}
+
+impl<E: Stored> Convolution<'_, E> {
+    /// Transforms the inputs of some tiles.
+    ///
+    /// # Safety
+    /// As the kernel's.
+    #[inline(always)]
+    unsafe fn transform<V: Vector>(&self, tiles: Range<usize>) {
+        let blocks = self.problem.input_blocks;
+        for (slot, tile) in tiles.enumerate() {
+            let (image, corner) = self.problem.place(tile);
+            // SAFETY: by the caller's promise.
+            unsafe {
+                let image = self.src.add(self.problem.start(image, 0, blocks));
+                let square = Square::<E, SIDE>::new::<V>(image, self.problem, corner, 1);
+                for block in 0..blocks {
+                    let to = self.scratch.add(self.room.inputs_at + block * self.room.block + slot * V::LANES);
+                    transform::input::<E, V>(&square, block, to, self.room.input_point);
+                }
+            }
+        }
+    }
+
+    /// Sums the products of some tiles with the `number`-th pair of the group.
+    ///
+    /// # Safety
+    /// As the kernel's.
+    #[inline(always)]
+    unsafe fn multiply<V: Vector>(&self, number: usize, tiles: usize) {
+        let Room { inputs_at, sums_at, block, input_point, sum_point, .. } = *self.room;
+        let blocks = self.problem.input_blocks;
+        for point in 0..POINTS {
+            // SAFETY: by the caller's promise.
+            unsafe {
+                let weights = self.scratch.add((number * blocks * POINTS + point) * square(V::LANES));
+                let weights = (weights.cast_const(), POINTS * square(V::LANES));
+                let inputs = (self.scratch.add(inputs_at + point * input_point).cast_const(), block, blocks);
+                multiply::<V>(tiles, inputs, weights, (self.scratch.add(sums_at + point * sum_point), block));
+            }
+        }
+    }
+
+    /// Transforms the sums of some tiles and the `number`-th pair of the group, which is `pair`, back and stores the results.
+    ///
+    /// # Safety
+    /// As the kernel's.
+    #[inline(always)]
+    unsafe fn finish<V: Vector>(&self, number: usize, pair: usize, tiles: Range<usize>) {
+        let &Problem { output_blocks, height, width, .. } = self.problem;
+        for half in 0..2 {
+            let block = 2 * pair + half;
+            // SAFETY: by the caller's promise.
+            let bias = unsafe { V::load(self.scratch.add(self.room.bias_at + (2 * number + half) * V::LANES)) };
+            let finish = Finish { bias, end: self.end };
+            for (slot, tile) in tiles.clone().enumerate() {
+                let (image, corner) = self.problem.place(tile);
+                let inside = (TILE.min(height - corner.y), TILE.min(width - corner.x));
+                // SAFETY: by the caller's promise.
+                unsafe {
+                    let plane = self.dst.add(self.problem.start(image, block, output_blocks));
+                    let to = plane.add((corner.y * width + corner.x) * V::LANES);
+                    let from = self.scratch.add(self.room.sums_at + half * self.room.block + slot * V::LANES);
+                    transform::output::<E, V>((from, self.room.sum_point), (to, width), inside, finish);
+                }
+            }
+        }
+    }
+}
+
+impl<E: Stored> Kernel for Convolution<'_, E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Room { group, chunk, bias_at, .. } = *self.room;
+        let is_single = self.tiles.len() <= chunk;
+        let mut has_inputs = false;
+        for pairs in even_parts(self.pairs.clone(), group) {
+            let transform = TransformWeights {
+                rounded_to: PhantomData::<E>,
+                weights: self.weights,
+                outputs: self.problem.outputs(),
+                inputs: self.problem.inputs(),
+                turned: self.turned,
+                statistics: self.statistics,
+                to: self.scratch,
+                // SAFETY: by the caller's promise.
+                bias: unsafe { self.scratch.add(bias_at) },
+                pairs: pairs.clone(),
+            };
+            // SAFETY: by the caller's promise.
+            unsafe { transform.run::<V>() };
+            for tiles in even_parts(self.tiles.clone(), chunk) {
+                // SAFETY: by the caller's promise.
+                unsafe {
+                    if !has_inputs {
+                        self.transform::<V>(tiles.clone());
+                        has_inputs = is_single;
+                    }
+                    for (number, pair) in pairs.clone().enumerate() {
+                        self.multiply::<V>(number, tiles.len());
+                        self.finish::<V>(number, pair, tiles.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(channels: usize, side: usize) -> Problem {
+        let blocks = channels / 16;
+        Problem { images: 64, input_blocks: blocks, output_blocks: blocks, height: side, width: side, lanes: 16 }
+    }
+
+    #[test]
+    fn threads_share_what_there_is_more_of() {
+        assert_eq!(Grid::new(&problem(64, 32), 2), Grid { tiles: 2, pairs: 1 });
+        assert_eq!(Grid::new(&problem(512, 4), 2), Grid { tiles: 1, pairs: 2 });
+        assert_eq!(Grid::new(&problem(512, 4), 64), Grid { tiles: 4, pairs: 16 });
+        assert_eq!(Grid::new(&problem(64, 32), 64), Grid { tiles: 64, pairs: 1 });
+    }
+}

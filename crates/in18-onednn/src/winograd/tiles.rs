@@ -1,0 +1,132 @@
+//! Which tiles a convolution has, and where their pixels lie.
+
+use std::ops::Range;
+
+use in18_tensor::Tensor;
+
+use super::{POINTS, TILE};
+use crate::simd::{MOST_LANES, Stored, Vector};
+
+/// A tile's first output pixel.
+#[derive(Clone, Copy)]
+pub struct Corner {
+    pub y: usize,
+    pub x: usize,
+}
+
+/// The shapes of a convolution.
+#[derive(Clone, Copy)]
+pub struct Problem {
+    pub images: usize,
+    pub input_blocks: usize,
+    pub output_blocks: usize,
+    pub height: usize,
+    pub width: usize,
+    /// Channels of a block.
+    pub lanes: usize,
+}
+
+impl Problem {
+    /// Of activations of (N, I, H, W) and (N, O, H, W) in blocks of `lanes` channels.
+    pub fn new(src: &Tensor, dst: &Tensor, lanes: usize) -> Self {
+        let [images, height, width] = [src.shape[0], src.shape[2], src.shape[3]];
+        let (input_blocks, output_blocks) = (src.shape[1] / lanes, dst.shape[1] / lanes);
+        Problem { images, input_blocks, output_blocks, height, width, lanes }
+    }
+
+    pub fn inputs(&self) -> usize {
+        self.input_blocks * self.lanes
+    }
+
+    pub fn outputs(&self) -> usize {
+        self.output_blocks * self.lanes
+    }
+
+    pub fn tiles(&self) -> usize {
+        self.images * self.height.div_ceil(TILE) * self.width.div_ceil(TILE)
+    }
+
+    /// How many times as many pixels as there are the tiles cover.
+    pub fn cover(&self) -> f32 {
+        (self.tiles() * TILE * TILE) as f32 / (self.images * self.height * self.width) as f32
+    }
+
+    /// Bytes of a tile, transformed to fp32, in so many blocks.
+    pub fn tile_bytes(&self, blocks: usize) -> usize {
+        POINTS * blocks * self.lanes * size_of::<f32>()
+    }
+
+    /// A tile's image and corner.
+    pub fn place(&self, tile: usize) -> (usize, Corner) {
+        let (rows, columns) = (self.height.div_ceil(TILE), self.width.div_ceil(TILE));
+        let (row, column) = (tile / columns, tile % columns);
+        (row / rows, Corner { y: row % rows * TILE, x: column * TILE })
+    }
+
+    /// The element at which an image's block of channels begins, of `blocks`.
+    pub fn start(&self, image: usize, block: usize, blocks: usize) -> usize {
+        (image * blocks + block) * self.height * self.width * self.lanes
+    }
+}
+
+/// A square of pixels, of an image's first block of channels. Pixels beyond the image count as zeros.
+pub struct Square<E, const S: usize> {
+    /// Where its first pixel lies, or would lie.
+    first: *const E,
+    /// Elements of a row of the image, and of a block of channels.
+    row: usize,
+    block: usize,
+    /// Which of its rows and columns lie in the image.
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+static ZEROS: [f32; MOST_LANES] = [0.0; MOST_LANES];
+
+impl<E: Stored, const S: usize> Square<E, S> {
+    /// The pixels of an image, (blocks, H, W, lanes), from `before` pixels above and left of a corner on.
+    #[inline(always)]
+    pub fn new<V: Vector>(image: *const E, problem: &Problem, corner: Corner, before: usize) -> Self {
+        let &Problem { height, width, .. } = problem;
+        let row = width * V::LANES;
+        let first = image.wrapping_add(corner.y * row + corner.x * V::LANES).wrapping_sub(before * (row + V::LANES));
+        let rows = before.saturating_sub(corner.y)..S.min(height + before - corner.y);
+        let columns = before.saturating_sub(corner.x)..S.min(width + before - corner.x);
+        Square { first, row, block: height * row, rows, columns }
+    }
+
+    /// Whether all of it lies in the image.
+    #[inline(always)]
+    fn is_inside(&self) -> bool {
+        self.rows == (0..S) && self.columns == (0..S)
+    }
+
+    /// Column `j` of a block of channels.
+    ///
+    /// # Safety
+    /// The image must have the block; as [`Vector`].
+    #[inline(always)]
+    pub unsafe fn column<V: Vector>(&self, block: usize, j: usize) -> [V; S] {
+        let first = self.first.wrapping_add(block * self.block + j * V::LANES);
+        let mut column = [first; S];
+        for (i, pixel) in column.iter_mut().enumerate() {
+            *pixel = first.wrapping_add(i * self.row);
+        }
+        if !self.is_inside() {
+            for (i, pixel) in column.iter_mut().enumerate() {
+                if !self.rows.contains(&i) || !self.columns.contains(&j) {
+                    // All bits zero are 0 in both types.
+                    *pixel = ZEROS.as_ptr().cast();
+                }
+            }
+        }
+        // SAFETY: by the caller's promise; all pixels lie in the image, or at zeros.
+        unsafe {
+            let mut values = [V::splat(0.0); S];
+            for (value, pixel) in values.iter_mut().zip(column) {
+                *value = E::load(pixel);
+            }
+            values
+        }
+    }
+}
