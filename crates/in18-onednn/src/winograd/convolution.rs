@@ -195,6 +195,7 @@ impl<E: Stored> Convolution<'_, E> {
                 let square = Square::<E, SIDE>::new::<V>(image, self.problem, corner, 1);
                 for block in 0..blocks {
                     let to = self.scratch.add(self.room.inputs_at + block * self.room.block + slot * V::LANES);
+                    square.prefetch::<V>(block + 1);
                     transform::input::<E, V>(&square, block, to, self.room.input_point);
                 }
             }

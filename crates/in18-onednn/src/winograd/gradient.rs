@@ -154,6 +154,7 @@ impl<E: Stored> Gradient<'_, E> {
                 let square = Square::<E, SIDE>::new::<V>(image, problem, corner, 1);
                 for (at, block) in self.inputs.clone().enumerate() {
                     let to = self.scratch.add(at * room.block + slot * V::LANES);
+                    square.prefetch::<V>(block + 1);
                     transform::input::<E, V>(&square, block, to, room.input_point);
                 }
             }
@@ -175,6 +176,7 @@ impl<E: Stored> Gradient<'_, E> {
                 let square = Square::<E, TILE>::new::<V>(image, problem, corner, 0);
                 for (at, block) in outputs.clone().enumerate() {
                     let to = self.scratch.add(room.gradients_at + at * room.block + slot * V::LANES);
+                    square.prefetch::<V>(block + 1);
                     transform::output_gradient::<E, V>(&square, block, to, room.gradient_point);
                 }
             }

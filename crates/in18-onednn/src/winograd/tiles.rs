@@ -5,7 +5,7 @@ use std::ops::Range;
 use in18_tensor::Tensor;
 
 use super::{POINTS, TILE};
-use crate::simd::{MOST_LANES, Stored, Vector};
+use crate::simd::{MOST_LANES, Stored, Vector, prefetch};
 
 /// A tile's first output pixel.
 #[derive(Clone, Copy)]
@@ -69,6 +69,9 @@ impl Problem {
     }
 }
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// A square of pixels, of an image's first block of channels. Pixels beyond the image count as zeros.
 pub struct Square<E, const S: usize> {
     /// Where its first pixel lies, or would lie.
@@ -99,6 +102,17 @@ impl<E: Stored, const S: usize> Square<E, S> {
     #[inline(always)]
     fn is_inside(&self) -> bool {
         self.rows == (0..S) && self.columns == (0..S)
+    }
+
+    /// Fetches a block of channels, which need not be there.
+    #[inline(always)]
+    pub fn prefetch<V: Vector>(&self, block: usize) {
+        let first = self.first.wrapping_add(block * self.block);
+        for i in 0..S {
+            for at in (0..S * V::LANES).step_by(LINE / size_of::<E>()) {
+                prefetch(first.wrapping_add(i * self.row + at));
+            }
+        }
     }
 
     /// Column `j` of a block of channels.
