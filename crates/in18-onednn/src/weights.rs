@@ -1,4 +1,5 @@
-//! Copies of convolution weights in the type and layout that primitives want, made when the weights have changed.
+//! Copies of convolution weights in the type and layout that primitives want, or transformed, made when the weights have
+//! changed.
 //!
 //! Programs of several image sizes, and the forward and backward halves of one, share a copy where they agree on
 //! the layout. A copy for evaluation has a normalisation folded into it, and a bias beside it.
@@ -15,6 +16,7 @@ use crate::safe::{Call, MemoryDesc, PrimitiveDesc};
 use crate::step::Context;
 use crate::sys;
 use crate::threads::{Shared, parallel, part};
+use crate::winograd::TransformedWeights;
 
 /// Names a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,21 +37,57 @@ pub struct Fold {
     pub variance: Region,
 }
 
+/// A [`Fold`] by its addresses.
+#[derive(Clone, Copy)]
+pub struct Statistics {
+    epsilon: f32,
+    gamma: Shared<f32>,
+    beta: Shared<f32>,
+    mean: Shared<f32>,
+    variance: Shared<f32>,
+}
+
+impl Statistics {
+    /// The factor of an output channel's weights, and its bias.
+    ///
+    /// # Safety
+    /// There must be such a channel.
+    pub unsafe fn affine(&self, output: usize) -> (f32, f32) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let scale = *self.gamma.at(output) / (*self.variance.at(output) + self.epsilon).sqrt();
+            (scale, *self.beta.at(output) - *self.mean.at(output) * scale)
+        }
+    }
+}
+
 struct WeightCopy {
     /// The fp32 weights that it is a copy of.
     source: Region,
-    desc: MemoryDesc,
-    /// Output channels.
-    outputs: usize,
     fold: Option<Fold>,
-    reorder: Reorder,
-    /// Where scaled weights lie in the scratch memory while they are reordered.
-    scaled_at: usize,
+    form: Form,
     memory: Arena,
     /// fp32, one an output channel, if something is folded in.
     bias: Arena,
     /// The generations of the arenas of the source and of the statistics that it was made of; none before the first use.
     made_of: Option<[u64; 2]>,
+}
+
+/// What becomes of weights.
+enum Form {
+    /// A primitive's layout.
+    Layout(Layout),
+    /// What products of Winograd's convolution read; always with a normalisation.
+    Winograd(TransformedWeights),
+}
+
+struct Layout {
+    desc: MemoryDesc,
+    /// Output channels.
+    outputs: usize,
+    reorder: Reorder,
+    /// Where scaled weights lie in the scratch memory while they are reordered.
+    scaled_at: usize,
 }
 
 /// How weights come into a primitive's layout.
@@ -62,6 +100,18 @@ enum Reorder {
 #[derive(Default)]
 pub struct WeightCopies {
     copies: Vec<WeightCopy>,
+}
+
+impl WeightCopies {
+    fn find(&self, source: Region, fold: Option<Fold>, is_form: impl Fn(&Form) -> bool) -> Option<CopyId> {
+        let is_known = |copy: &WeightCopy| copy.source == source && copy.fold == fold && is_form(&copy.form);
+        self.copies.iter().position(is_known).map(CopyId)
+    }
+
+    fn add(&mut self, copy: WeightCopy) -> CopyId {
+        self.copies.push(copy);
+        CopyId(self.copies.len() - 1)
+    }
 }
 
 impl Context {
@@ -81,9 +131,9 @@ impl Context {
     }
 
     fn copy_of(&mut self, weight: &Tensor, desc: &MemoryDesc, fold: Option<Fold>) -> Result<CopyId, KernelError> {
-        let is_known = |copy: &WeightCopy| copy.source == weight.region && copy.fold == fold && copy.desc == *desc;
-        if let Some(known) = self.weights.copies.iter().position(is_known) {
-            return Ok(CopyId(known));
+        let is_known = |form: &Form| matches!(form, Form::Layout(layout) if layout.desc == *desc);
+        if let Some(known) = self.weights.find(weight.region, fold, is_known) {
+            return Ok(known);
         }
         let source = layout::plain(weight.shape.extents(), DType::F32)?;
         check_length(weight)?;
@@ -105,10 +155,23 @@ impl Context {
         };
         self.reserve_scratch(scaled_at + scaled_bytes)?;
         let (memory, bias) = (Arena::new(desc.bytes())?, Arena::new(bias_bytes)?);
-        let (source, desc) = (weight.region, desc.clone());
-        let copy = WeightCopy { source, desc, outputs, fold, reorder, scaled_at, memory, bias, made_of: None };
-        self.weights.copies.push(copy);
-        Ok(CopyId(self.weights.copies.len() - 1))
+        let form = Form::Layout(Layout { desc: desc.clone(), outputs, reorder, scaled_at });
+        Ok(self.weights.add(WeightCopy { source: weight.region, fold, form, memory, bias, made_of: None }))
+    }
+
+    /// The copy of a (O, I, 3, 3) fp32 weight for Winograd's convolution in an evaluation, with a normalisation folded in, new
+    /// or shared.
+    pub fn winograd_copy(&mut self, weight: &Tensor, dtype: DType, fold: Fold) -> Result<CopyId, KernelError> {
+        let transformed = TransformedWeights::new(weight, dtype, self.layout.block);
+        let is_known = |form: &Form| matches!(form, Form::Winograd(known) if *known == transformed);
+        if let Some(known) = self.weights.find(weight.region, Some(fold), is_known) {
+            return Ok(known);
+        }
+        check_length(weight)?;
+        let memory = Arena::new(transformed.elements() * size_of::<f32>())?;
+        let bias = Arena::new(weight.shape[0] * size_of::<f32>())?;
+        let form = Form::Winograd(transformed);
+        Ok(self.weights.add(WeightCopy { source: weight.region, fold: Some(fold), form, memory, bias, made_of: None }))
     }
 
     /// The address of a copy, brought up to date first.
@@ -124,17 +187,26 @@ impl Context {
             return Ok(to);
         }
         let from = self.address(&source)?;
-        let from = match copy.fold {
-            None => from,
-            Some(fold) => self.scale(copy, fold)?,
-        };
-        // SAFETY: the source region was checked, the copy's memory has its description's size, and the scratch memory was
-        // reserved when the copy was made.
-        unsafe {
-            match &copy.reorder {
-                Reorder::OneDnn(call) => call.run(&self.stream, &[from, to, self.scratch.start()])?,
-                Reorder::Pairs(pairs) => pairs.copy(from, to),
+        let statistics = copy.fold.map(|fold| self.statistics(fold)).transpose()?;
+        match (&copy.form, statistics) {
+            (Form::Layout(layout), statistics) => {
+                let from = statistics.map_or(from, |statistics| self.scale(copy, layout, from, statistics));
+                // SAFETY: the source region was checked, the copy's memory has its description's size, and the scratch
+                // memory was reserved when the copy was made.
+                unsafe {
+                    match &layout.reorder {
+                        Reorder::OneDnn(call) => call.run(&self.stream, &[from, to, self.scratch.start()])?,
+                        Reorder::Pairs(pairs) => pairs.copy(from, to),
+                    }
+                }
             }
+            (Form::Winograd(transformed), Some(statistics)) => {
+                let (from, to, bias) = (Shared::new(from), Shared::new(to), Shared::new(copy.bias.start()));
+                // SAFETY: the source region and the statistics were compared with the shape, and the memory made for it,
+                // when the copy was made.
+                unsafe { transformed.transform(self.isa, from, statistics, to, bias) }
+            }
+            (Form::Winograd(_), None) => unreachable!("made with a normalisation"),
         }
         self.weights.copies[id.0].made_of = Some(generations);
         Ok(to)
@@ -146,29 +218,34 @@ impl Context {
         Ok(self.weights.copies[id.0].bias.start())
     }
 
-    /// Computes a copy's bias, and its scaled weights in the scratch memory, whose address it returns.
-    fn scale(&self, copy: &WeightCopy, fold: Fold) -> Result<*mut u8, KernelError> {
-        let address = |region: &Region| Ok::<_, KernelError>(Shared::<f32>::new(self.address(region)?));
-        let (weight, gamma, beta) = (address(&copy.source)?, address(&fold.gamma)?, address(&fold.beta)?);
+    fn statistics(&self, fold: Fold) -> Result<Statistics, KernelError> {
+        let address = |region: &Region| Ok::<_, KernelError>(Shared::new(self.address(region)?));
+        let (gamma, beta) = (address(&fold.gamma)?, address(&fold.beta)?);
         let (mean, variance) = (address(&fold.mean)?, address(&fold.variance)?);
+        Ok(Statistics { epsilon: fold.epsilon, gamma, beta, mean, variance })
+    }
+
+    /// Computes a copy's bias, and its scaled weights in the scratch memory, whose address it returns.
+    fn scale(&self, copy: &WeightCopy, layout: &Layout, from: *mut u8, statistics: Statistics) -> *mut u8 {
+        let weight = Shared::<f32>::new(from);
         // SAFETY: reserved when the copy was made.
-        let scaled = unsafe { self.scratch.start().add(copy.scaled_at) };
+        let scaled = unsafe { self.scratch.start().add(layout.scaled_at) };
         let (to, bias) = (Shared::<f32>::new(scaled), Shared::<f32>::new(copy.bias.start()));
-        let (outputs, taps) = (copy.outputs, copy.source.bytes / size_of::<f32>() / copy.outputs);
+        let (outputs, taps) = (layout.outputs, copy.source.bytes / size_of::<f32>() / layout.outputs);
         parallel(|thread, threads| {
             for o in part(outputs, 1, thread, threads) {
                 // SAFETY: the operation's compilation checked that each region holds a value a channel, and the source
                 // `taps` a channel; no two threads have the same channel.
                 unsafe {
-                    let scale = *gamma.at(o) / (*variance.at(o) + fold.epsilon).sqrt();
-                    bias.at(o).write(*beta.at(o) - *mean.at(o) * scale);
+                    let (scale, bias_of_o) = statistics.affine(o);
+                    bias.at(o).write(bias_of_o);
                     for tap in o * taps..(o + 1) * taps {
                         to.at(tap).write(*weight.at(tap) * scale);
                     }
                 }
             }
         });
-        Ok(scaled)
+        scaled
     }
 }
 

@@ -25,7 +25,9 @@ use in18_kernels::KernelError;
 use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 use in18_tensor::{DType, Tensor};
 
+use self::convolution::Kernels;
 use self::tiles::Problem;
+pub use self::weights::TransformedWeights;
 use crate::isa::{Isa, includes, library_isa};
 use crate::step::{Context, Step};
 use crate::sys;
@@ -43,8 +45,9 @@ const POINTS: usize = SIDE * SIDE;
 
 const SQUARE: Window = Window { kernel: 3, stride: 1, padding: 1 };
 
-/// Fewer tiles would not be worth the transforms of the kernels.
+/// Fewer tiles would not be worth the transforms of the kernels, or in evaluations the memory for them.
 const LEAST_TILES: usize = 32;
+const LEAST_TILES_EVALUATION: usize = 64;
 
 /// What happens to the results of a convolution before they are stored.
 #[derive(Clone, Copy, Default)]
@@ -62,36 +65,38 @@ const MOST_COVER_F32: f32 = 3.0;
 
 /// The step that computes a convolution, if this code is for it.
 pub fn forward(op: &Conv, context: &mut Context) -> Result<Option<Box<dyn Step>>, KernelError> {
-    convolution(op.window, [&op.src, &op.weight, &op.dst], false, None, End::default(), context)
+    training(op.window, [&op.src, &op.weight, &op.dst], false, context)
 }
 
 /// The same for the gradient of a convolution's input.
 pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Option<Box<dyn Step>>, KernelError> {
-    convolution(op.window, [&op.ddst, &op.weight, &op.dsrc], true, None, End::default(), context)
+    training(op.window, [&op.ddst, &op.weight, &op.dsrc], true, context)
+}
+
+fn training(
+    window: Window,
+    [src, weight, dst]: [&Tensor; 3],
+    turned: bool,
+    context: &mut Context,
+) -> Result<Option<Box<dyn Step>>, KernelError> {
+    let Some(problem) = problem(window, src, dst, context)? else { return Ok(None) };
+    check_weights(weight)?;
+    let kernels = Kernels::Fresh { weights: weight.region, turned };
+    Ok(Some(convolution::compile(problem, [src, dst], kernels, End::default(), context)?))
 }
 
 /// The same for a convolution in an evaluation, with what is fused to it.
 pub fn evaluation(
     window: Window,
-    tensors: [&Tensor; 3],
+    [src, weight, dst]: [&Tensor; 3],
     fold: Fold,
     end: End,
     context: &mut Context,
 ) -> Result<Option<Box<dyn Step>>, KernelError> {
-    convolution(window, tensors, false, Some(fold), end, context)
-}
-
-fn convolution(
-    window: Window,
-    [src, weight, dst]: [&Tensor; 3],
-    turned: bool,
-    fold: Option<Fold>,
-    end: End,
-    context: &mut Context,
-) -> Result<Option<Box<dyn Step>>, KernelError> {
-    let Some(problem) = problem(window, src, dst, context)? else { return Ok(None) };
-    check_weights(weight)?;
-    Ok(Some(convolution::compile(problem, [src, weight, dst], turned, fold, end, context)?))
+    let problem = problem(window, src, dst, context)?.filter(|problem| problem.tiles() >= LEAST_TILES_EVALUATION);
+    let Some(problem) = problem else { return Ok(None) };
+    let kernels = Kernels::Kept(context.winograd_copy(weight, src.dtype, fold)?);
+    Ok(Some(convolution::compile(problem, [src, dst], kernels, end, context)?))
 }
 
 /// The step that computes the gradient of a convolution's weights, if this code is for it.

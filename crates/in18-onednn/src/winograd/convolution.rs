@@ -9,44 +9,56 @@ use in18_tensor::{DType, Region, Tensor};
 use super::product::multiply;
 use super::tiles::{Problem, Square};
 use super::transform::{self, Finish};
-use super::weights::{Statistics, TransformWeights, square};
+use super::weights::{TransformWeights, pair, square};
 use super::{End, POINTS, SIDE, TILE, even_parts};
 use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
 use crate::step::{Context, LoopStep, Step};
 use crate::threads::{Shared, check_threads, max_threads, parallel, part};
 use crate::vector::Bf16;
-use crate::weights::Fold;
+use crate::weights::CopyId;
 
 /// Bytes of transformed input that a thread works on at a time. More makes better use of each transformed kernel that it
 /// reads from the third-level cache.
 const CHUNK_BYTES: usize = 512 << 10;
 
-/// The same where kernels do not fit [`GROUP_BYTES`], so that inputs would be transformed for each group of them anew.
+/// Tiles that a thread works on at a time, at least: two products of the most rows.
+const LEAST_CHUNK: usize = 28;
+
+/// The same as [`CHUNK_BYTES`] where kernels do not fit [`GROUP_BYTES`], so that inputs would be transformed for each group of them anew.
 const LARGE_CHUNK_BYTES: usize = 5 << 20;
 
 /// Bytes of kernels that a thread transforms at a time: a part of the third-level cache.
 const GROUP_BYTES: usize = 5 << 19;
 
-/// The step that computes a convolution of `src` with `weight`, `turned` around for the gradient of an input, to `dst`, with
-/// a normalisation folded into weights and a bias. Regions must be as long as their shapes say.
+/// Where a convolution's kernels come from.
+#[derive(Clone, Copy)]
+pub enum Kernels {
+    /// From weights, anew each time, since in training they change as often, and all of them would take four times the
+    /// memory of the weights; `turned` around for the gradient of an input.
+    Fresh { weights: Region, turned: bool },
+    /// From a copy that is kept, with a bias.
+    Kept(CopyId),
+}
+
+/// The step that computes a convolution of `src` to `dst`. Regions must be as long as their shapes say.
 pub fn compile(
     problem: Problem,
-    [src, weight, dst]: [&Tensor; 3],
-    turned: bool,
-    fold: Option<Fold>,
+    [src, dst]: [&Tensor; 2],
+    kernels: Kernels,
     end: End,
     context: &mut Context,
 ) -> Result<Box<dyn Step>, KernelError> {
     let threads = max_threads();
-    let room = Room::new(&problem, Grid::new(&problem, threads));
+    let is_kept = matches!(kernels, Kernels::Kept(_));
+    let room = Room::new(&problem, Grid::new(&problem, is_kept, threads), is_kept);
     context.reserve_scratch(threads * room.elements * size_of::<f32>())?;
-    let (src, weight, dst, dtype) = (src.region, weight.region, dst.region, src.dtype);
+    let (src, dst, dtype) = (src.region, dst.region, src.dtype);
     Ok(Box::new(LoopStep(move |context: &mut Context| {
         check_threads(threads)?;
-        let work = Work { problem: &problem, room: &room, turned, fold, end, context };
+        let work = Work { problem: &problem, room: &room, end };
         match dtype {
-            DType::Bf16 => work.run::<Bf16>(&src, &weight, &dst),
-            _ => work.run::<f32>(&src, &weight, &dst),
+            DType::Bf16 => work.run::<Bf16>(&src, kernels, &dst, context),
+            _ => work.run::<f32>(&src, kernels, &dst, context),
         }
     })))
 }
@@ -61,27 +73,26 @@ struct Grid {
 
 impl Grid {
     /// The grid of least work, for at most so many threads.
-    fn new(problem: &Problem, threads: usize) -> Self {
+    fn new(problem: &Problem, is_kept: bool, threads: usize) -> Self {
         let (tiles, pairs) = (problem.tiles(), problem.output_blocks / 2);
         // Vector operations of one input channel: products; transforms of the kernels; of the tiles (of a block at once).
+        let a_pair = if is_kept { 0 } else { 400 };
         let work = |grid: &Grid| {
             let (tiles, pairs) = (tiles.div_ceil(grid.tiles), pairs.div_ceil(grid.pairs));
-            2 * POINTS * tiles * pairs + 400 * pairs + 300 * tiles / problem.lanes
+            2 * POINTS * tiles * pairs + a_pair * pairs + 300 * tiles / problem.lanes
         };
         let grids = (1..=threads.min(pairs)).map(|pairs| Grid { tiles: (threads / pairs).min(tiles), pairs });
         grids.min_by_key(work).unwrap_or(Grid { tiles: 1, pairs: 1 })
     }
 }
 
-/// What a thread works on at a time, and where its scratch memory lies, in fp32: transformed kernels, their bias, inputs,
-/// then sums.
+/// What a thread works on at a time, and where its scratch memory lies, in fp32: transformed kernels, inputs, then sums.
 struct Room {
     grid: Grid,
     /// Pairs of output blocks, at most.
     group: usize,
     /// Tiles, at most.
     chunk: usize,
-    bias_at: usize,
     inputs_at: usize,
     sums_at: usize,
     elements: usize,
@@ -92,63 +103,60 @@ struct Room {
 }
 
 impl Room {
-    fn new(problem: &Problem, grid: Grid) -> Self {
+    fn new(problem: &Problem, grid: Grid, is_kept: bool) -> Self {
         let (tiles, pairs) = (problem.tiles().div_ceil(grid.tiles), (problem.output_blocks / 2).div_ceil(grid.pairs));
-        let pair = problem.input_blocks * POINTS * square(problem.lanes);
-        let group = (GROUP_BYTES / (pair * size_of::<f32>())).clamp(1, pairs);
+        let pair = pair(problem.input_blocks, problem.lanes);
+        let group = if is_kept { pairs } else { (GROUP_BYTES / (pair * size_of::<f32>())).clamp(1, pairs) };
         let bytes = if group == pairs { CHUNK_BYTES } else { LARGE_CHUNK_BYTES };
-        let most = bytes / problem.tile_bytes(problem.input_blocks);
-        let chunk = most.clamp(2, tiles.max(2)).next_multiple_of(2);
+        let most = (bytes / problem.tile_bytes(problem.input_blocks)).max(LEAST_CHUNK);
+        let chunk = most.min(tiles).next_multiple_of(2);
         let block = chunk * problem.lanes;
         // A vector further apart than needed, lest the points of a tile share a cache set.
         let (input_point, sum_point) = (problem.input_blocks * block + MOST_LANES, 2 * block + MOST_LANES);
-        let bias_at = group * pair;
-        let inputs_at = bias_at + (group * 2 * problem.lanes).next_multiple_of(MOST_LANES);
+        let inputs_at = if is_kept { 0 } else { group * pair };
         let sums_at = inputs_at + POINTS * input_point;
         let elements = sums_at + POINTS * sum_point;
-        Room { grid, group, chunk, bias_at, inputs_at, sums_at, elements, block, input_point, sum_point }
+        Room { grid, group, chunk, inputs_at, sums_at, elements, block, input_point, sum_point }
     }
 }
 
 struct Work<'a> {
     problem: &'a Problem,
     room: &'a Room,
-    turned: bool,
-    fold: Option<Fold>,
     end: End,
-    context: &'a Context,
 }
 
 impl Work<'_> {
-    fn run<E: Stored>(self, src: &Region, weight: &Region, dst: &Region) -> Result<(), KernelError> {
-        let Work { problem, room, turned, fold, end, context } = self;
-        let address = |region: &Region| context.address(region);
-        let (src, dst) = (Shared::<E>::new(address(src)?), Shared::<E>::new(address(dst)?));
-        let (weight, scratch) = (Shared::<f32>::new(address(weight)?), Shared::<f32>::new(context.scratch.start()));
-        let fold = match fold {
-            Some(Fold { epsilon, gamma, beta, mean, variance }) => {
-                let value = |region: &Region| Ok::<_, KernelError>(Shared::<f32>::new(address(region)?));
-                Some((epsilon, [value(&gamma)?, value(&beta)?, value(&mean)?, value(&variance)?]))
+    fn run<E: Stored>(
+        self,
+        src: &Region,
+        kernels: Kernels,
+        dst: &Region,
+        context: &mut Context,
+    ) -> Result<(), KernelError> {
+        let Work { problem, room, end } = self;
+        let source = match kernels {
+            Kernels::Fresh { weights, turned } => {
+                Source::Fresh { weights: Shared::new(context.address(&weights)?), turned }
             }
-            None => None,
+            Kernels::Kept(copy) => Source::Kept {
+                kernels: Shared::new(context.refreshed_weights(copy)?),
+                bias: Shared::new(context.refreshed_bias(copy)?),
+            },
         };
+        let (src, dst) = (Shared::<E>::new(context.address(src)?), Shared::<E>::new(context.address(dst)?));
+        let scratch = Shared::<f32>::new(context.scratch.start());
         let (isa, Grid { tiles, pairs }) = (context.isa, room.grid);
         parallel(|thread, threads| {
             for share in (thread..tiles * pairs).step_by(threads) {
                 // SAFETY: `problem` compared the shapes with the regions, and scratch memory was reserved for at least so
                 // many threads; no two shares have the same tiles and pairs.
                 unsafe {
-                    let statistics = fold.map(|(epsilon, parts)| {
-                        let [gamma, beta, mean, variance] = parts.map(|part| part.at(0).cast_const());
-                        Statistics { epsilon, gamma, beta, mean, variance }
-                    });
                     let convolution = Convolution {
                         problem,
                         room,
                         src: src.at(0).cast_const(),
-                        weights: weight.at(0).cast_const(),
-                        turned,
-                        statistics,
+                        source,
                         end,
                         dst: dst.at(0),
                         scratch: scratch.at(thread * room.elements),
@@ -163,14 +171,19 @@ impl Work<'_> {
     }
 }
 
+/// [`Kernels`] by their addresses.
+#[derive(Clone, Copy)]
+enum Source {
+    Fresh { weights: Shared<f32>, turned: bool },
+    Kept { kernels: Shared<f32>, bias: Shared<f32> },
+}
+
 /// A share of a convolution.
 struct Convolution<'a, E> {
     problem: &'a Problem,
     room: &'a Room,
     src: *const E,
-    weights: *const f32,
-    turned: bool,
-    statistics: Option<Statistics>,
+    source: Source,
     end: End,
     dst: *mut E,
     /// As many fp32 as the room says.
@@ -202,36 +215,68 @@ impl<E: Stored> Convolution<'_, E> {
         }
     }
 
-    /// Sums the products of some tiles with the `number`-th pair of the group.
+    /// The transformed kernels of a group of pairs.
     ///
     /// # Safety
     /// As the kernel's.
     #[inline(always)]
-    unsafe fn multiply<V: Vector>(&self, number: usize, tiles: usize) {
+    unsafe fn kernels<V: Vector>(&self, pairs: Range<usize>) -> *const f32 {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            match self.source {
+                Source::Fresh { weights, turned } => {
+                    let transform = TransformWeights {
+                        rounded_to: PhantomData::<E>,
+                        weights: weights.at(0),
+                        outputs: self.problem.outputs(),
+                        inputs: self.problem.inputs(),
+                        turned,
+                        end: None,
+                        to: self.scratch,
+                        pairs,
+                    };
+                    transform.run::<V>();
+                    self.scratch
+                }
+                Source::Kept { kernels, .. } => kernels.at(pairs.start * pair(self.problem.input_blocks, V::LANES)),
+            }
+        }
+    }
+
+    /// Sums the products of some tiles with a pair's kernels.
+    ///
+    /// # Safety
+    /// As the kernel's.
+    #[inline(always)]
+    unsafe fn multiply<V: Vector>(&self, kernels: *const f32, tiles: usize) {
         let Room { inputs_at, sums_at, block, input_point, sum_point, .. } = *self.room;
         let blocks = self.problem.input_blocks;
         for point in 0..POINTS {
             // SAFETY: by the caller's promise.
             unsafe {
-                let weights = self.scratch.add((number * blocks * POINTS + point) * square(V::LANES));
-                let weights = (weights.cast_const(), POINTS * square(V::LANES));
+                let weights = (kernels.add(point * square(V::LANES)), POINTS * square(V::LANES));
                 let inputs = (self.scratch.add(inputs_at + point * input_point).cast_const(), block, blocks);
                 multiply::<V>(tiles, inputs, weights, (self.scratch.add(sums_at + point * sum_point), block));
             }
         }
     }
 
-    /// Transforms the sums of some tiles and the `number`-th pair of the group, which is `pair`, back and stores the results.
+    /// Transforms the sums of some tiles and a pair back and stores the results.
     ///
     /// # Safety
     /// As the kernel's.
     #[inline(always)]
-    unsafe fn finish<V: Vector>(&self, number: usize, pair: usize, tiles: Range<usize>) {
+    unsafe fn finish<V: Vector>(&self, pair: usize, tiles: Range<usize>) {
         let &Problem { output_blocks, height, width, .. } = self.problem;
         for half in 0..2 {
             let block = 2 * pair + half;
             // SAFETY: by the caller's promise.
-            let bias = unsafe { V::load(self.scratch.add(self.room.bias_at + (2 * number + half) * V::LANES)) };
+            let bias = unsafe {
+                match self.source {
+                    Source::Fresh { .. } => V::splat(0.0),
+                    Source::Kept { bias, .. } => V::load(bias.at(block * V::LANES)),
+                }
+            };
             let finish = Finish { bias, end: self.end };
             for (slot, tile) in tiles.clone().enumerate() {
                 let (image, corner) = self.problem.place(tile);
@@ -251,24 +296,13 @@ impl<E: Stored> Convolution<'_, E> {
 impl<E: Stored> Kernel for Convolution<'_, E> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let Room { group, chunk, bias_at, .. } = *self.room;
+        let Room { group, chunk, .. } = *self.room;
         let is_single = self.tiles.len() <= chunk;
+        let pair_elements = pair(self.problem.input_blocks, V::LANES);
         let mut has_inputs = false;
         for pairs in even_parts(self.pairs.clone(), group) {
-            let transform = TransformWeights {
-                rounded_to: PhantomData::<E>,
-                weights: self.weights,
-                outputs: self.problem.outputs(),
-                inputs: self.problem.inputs(),
-                turned: self.turned,
-                statistics: self.statistics,
-                to: self.scratch,
-                // SAFETY: by the caller's promise.
-                bias: unsafe { self.scratch.add(bias_at) },
-                pairs: pairs.clone(),
-            };
             // SAFETY: by the caller's promise.
-            unsafe { transform.run::<V>() };
+            let kernels = unsafe { self.kernels::<V>(pairs.clone()) };
             for tiles in even_parts(self.tiles.clone(), chunk) {
                 // SAFETY: by the caller's promise.
                 unsafe {
@@ -277,8 +311,8 @@ impl<E: Stored> Kernel for Convolution<'_, E> {
                         has_inputs = is_single;
                     }
                     for (number, pair) in pairs.clone().enumerate() {
-                        self.multiply::<V>(number, tiles.len());
-                        self.finish::<V>(number, pair, tiles.clone());
+                        self.multiply::<V>(kernels.add(number * pair_elements), tiles.len());
+                        self.finish::<V>(pair, tiles.clone());
                     }
                 }
             }
@@ -297,9 +331,9 @@ mod tests {
 
     #[test]
     fn threads_share_what_there_is_more_of() {
-        assert_eq!(Grid::new(&problem(64, 32), 2), Grid { tiles: 2, pairs: 1 });
-        assert_eq!(Grid::new(&problem(512, 4), 2), Grid { tiles: 1, pairs: 2 });
-        assert_eq!(Grid::new(&problem(512, 4), 64), Grid { tiles: 4, pairs: 16 });
-        assert_eq!(Grid::new(&problem(64, 32), 64), Grid { tiles: 64, pairs: 1 });
+        assert_eq!(Grid::new(&problem(64, 32), false, 2), Grid { tiles: 2, pairs: 1 });
+        assert_eq!(Grid::new(&problem(512, 4), false, 2), Grid { tiles: 1, pairs: 2 });
+        assert_eq!(Grid::new(&problem(512, 4), false, 64), Grid { tiles: 4, pairs: 16 });
+        assert_eq!(Grid::new(&problem(64, 32), false, 64), Grid { tiles: 64, pairs: 1 });
     }
 }

@@ -98,12 +98,6 @@ impl<E: Stored, const S: usize> Square<E, S> {
         Square { first, row, block: height * row, rows, columns }
     }
 
-    /// Whether all of it lies in the image.
-    #[inline(always)]
-    fn is_inside(&self) -> bool {
-        self.rows == (0..S) && self.columns == (0..S)
-    }
-
     /// Fetches a block of channels, which need not be there.
     #[inline(always)]
     pub fn prefetch<V: Vector>(&self, block: usize) {
@@ -122,22 +116,22 @@ impl<E: Stored, const S: usize> Square<E, S> {
     #[inline(always)]
     pub unsafe fn column<V: Vector>(&self, block: usize, j: usize) -> [V; S] {
         let first = self.first.wrapping_add(block * self.block + j * V::LANES);
-        let mut column = [first; S];
-        for (i, pixel) in column.iter_mut().enumerate() {
-            *pixel = first.wrapping_add(i * self.row);
-        }
-        if !self.is_inside() {
-            for (i, pixel) in column.iter_mut().enumerate() {
-                if !self.rows.contains(&i) || !self.columns.contains(&j) {
-                    // All bits zero are 0 in both types.
-                    *pixel = ZEROS.as_ptr().cast();
-                }
-            }
-        }
-        // SAFETY: by the caller's promise; all pixels lie in the image, or at zeros.
+        // SAFETY: by the caller's promise; all pixels that are read lie in the image, or at zeros.
         unsafe {
             let mut values = [V::splat(0.0); S];
-            for (value, pixel) in values.iter_mut().zip(column) {
+            if !self.columns.contains(&j) {
+                return values;
+            }
+            if self.rows == (0..S) {
+                for (i, value) in values.iter_mut().enumerate() {
+                    *value = E::load(first.add(i * self.row));
+                }
+                return values;
+            }
+            for (i, value) in values.iter_mut().enumerate() {
+                // All bits zero are 0 in both types.
+                let pixel =
+                    if self.rows.contains(&i) { first.wrapping_add(i * self.row) } else { ZEROS.as_ptr().cast() };
                 *value = E::load(pixel);
             }
             values

@@ -1,26 +1,100 @@
-//! Kernels, transformed into the order in which products read them: anew for each use, since in training they
-//! change as often, and all of them would take four times the memory of the weights.
+//! Kernels, transformed into the order in which products read them.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::{POINTS, transform};
-use crate::simd::{Kernel, Lanes, MOST_LANES, Stored, Vector};
+use in18_tensor::{DType, Tensor};
 
-/// A normalisation with fixed statistics to fold into weights; a value an output channel.
-#[derive(Clone, Copy)]
-pub struct Statistics {
-    pub epsilon: f32,
-    pub gamma: *const f32,
-    pub beta: *const f32,
-    pub mean: *const f32,
-    pub variance: *const f32,
-}
+use super::{POINTS, transform};
+use crate::isa::Isa;
+use crate::simd::{Kernel, Lanes, MOST_LANES, Stored, Vector, run};
+use crate::threads::{Shared, parallel, part};
+use crate::vector::Bf16;
+use crate::weights::Statistics;
 
 /// Elements from one point's transformed kernels of a block of inputs and a pair of blocks of outputs to the next one's: a
 /// vector more than there are, lest points share a cache set.
 pub fn square(lanes: usize) -> usize {
     2 * lanes * lanes + lanes
+}
+
+/// Elements of a pair of blocks of outputs.
+pub fn pair(input_blocks: usize, lanes: usize) -> usize {
+    input_blocks * POINTS * square(lanes)
+}
+
+/// A copy of all kernels of a convolution, with a normalisation folded in: for evaluations, where weights stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransformedWeights {
+    outputs: usize,
+    inputs: usize,
+    /// Of the activations.
+    dtype: DType,
+    lanes: usize,
+}
+
+impl TransformedWeights {
+    /// Of (O, I, 3, 3) weights for activations of a type in blocks of `lanes` channels.
+    pub fn new(weight: &Tensor, dtype: DType, lanes: usize) -> Self {
+        TransformedWeights { outputs: weight.shape[0], inputs: weight.shape[1], dtype, lanes }
+    }
+
+    /// How many fp32 they take.
+    pub fn elements(&self) -> usize {
+        self.outputs / (2 * self.lanes) * pair(self.inputs / self.lanes, self.lanes)
+    }
+
+    /// Transforms weights, and writes the bias, a value an output channel.
+    ///
+    /// # Safety
+    /// `weights` must hold (O, I, 3, 3), `to` take [`elements`](Self::elements); the statistics as many values as there are
+    /// outputs, and so must `bias`.
+    pub unsafe fn transform(
+        &self,
+        isa: Isa,
+        weights: Shared<f32>,
+        statistics: Statistics,
+        to: Shared<f32>,
+        bias: Shared<f32>,
+    ) {
+        parallel(|thread, threads| {
+            let pairs = part(self.outputs / (2 * self.lanes), 1, thread, threads);
+            // SAFETY: by the caller's promise; no two threads have the same outputs.
+            unsafe {
+                match self.dtype {
+                    DType::Bf16 => self.part::<Bf16>(isa, weights, statistics, to, bias, pairs),
+                    _ => self.part::<f32>(isa, weights, statistics, to, bias, pairs),
+                }
+            }
+        });
+    }
+
+    /// # Safety
+    /// As [`transform`](Self::transform).
+    unsafe fn part<E: Stored>(
+        &self,
+        isa: Isa,
+        weights: Shared<f32>,
+        statistics: Statistics,
+        to: Shared<f32>,
+        bias: Shared<f32>,
+        pairs: Range<usize>,
+    ) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let transform = TransformWeights {
+                rounded_to: PhantomData::<E>,
+                weights: weights.at(0),
+                outputs: self.outputs,
+                inputs: self.inputs,
+                turned: false,
+                end: Some((statistics, bias.at(0))),
+                to: to.at(pairs.start * pair(self.inputs / self.lanes, self.lanes)),
+                pairs,
+            };
+            run(isa, self.lanes, transform);
+        }
+    }
 }
 
 /// The transformation of (O, I, 3, 3) weights, rounded first to the type E of the activations, as those of
@@ -34,32 +108,32 @@ pub struct TransformWeights<E> {
     pub inputs: usize,
     /// Whether kernels are turned around, as for the gradient of the input.
     pub turned: bool,
-    pub statistics: Option<Statistics>,
+    /// A normalisation to fold in, and where its bias goes, a value an output channel.
+    pub end: Option<(Statistics, *mut f32)>,
     /// (pairs, input blocks, points, lanes of inputs, 2 · lanes), points [`square`] apart.
     pub to: *mut f32,
-    /// A value an output channel of the pairs.
-    pub bias: *mut f32,
     /// The pairs of output blocks that are transformed.
     pub pairs: Range<usize>,
 }
 
 impl<E: Stored> TransformWeights<E> {
-    /// The weights' factors and the bias of some outputs.
+    /// The factors of the weights of some outputs; writes their bias.
     ///
     /// # Safety
     /// As the kernel's.
-    unsafe fn affine(&self, outputs: Range<usize>) -> (Lanes, Lanes) {
-        let (mut scales, mut biases) = ([1f32; MOST_LANES], [0f32; MOST_LANES]);
-        if let Some(Statistics { epsilon, gamma, beta, mean, variance }) = self.statistics {
-            for (lane, o) in outputs.enumerate() {
+    unsafe fn fold(&self, outputs: Range<usize>) -> Lanes {
+        let mut scales = [1f32; MOST_LANES];
+        if let Some((statistics, bias)) = &self.end {
+            for (scale, o) in scales.iter_mut().zip(outputs) {
                 // SAFETY: by the caller's promise.
                 unsafe {
-                    scales[lane] = *gamma.add(o) / (*variance.add(o) + epsilon).sqrt();
-                    biases[lane] = *beta.add(o) - *mean.add(o) * scales[lane];
+                    let (of_o, bias_of_o) = statistics.affine(o);
+                    *scale = of_o;
+                    bias.add(o).write(bias_of_o);
                 }
             }
         }
-        (scales, biases)
+        scales
     }
 
     /// The kernels of a block of outputs, from `output` on, and of a block of inputs, from `input` on: (input, tap, output).
@@ -98,9 +172,8 @@ impl<E: Stored> Kernel for TransformWeights<E> {
                 let first = (2 * pair + half) * V::LANES;
                 // SAFETY: by the caller's promise.
                 unsafe {
-                    let (scales, biases) = self.affine(first..first + V::LANES);
+                    let scales = self.fold(first..first + V::LANES);
                     let scales = V::load(scales.as_ptr());
-                    V::load(biases.as_ptr()).store(self.bias.add((2 * number + half) * V::LANES));
                     for first_input in (0..self.inputs).step_by(V::LANES) {
                         self.kernels::<V>(first, first_input, &mut kernels);
                         for i in 0..V::LANES {
