@@ -5,9 +5,9 @@
 //! input channels is a matrix product of tiles and kernels; its results are transformed back to 4×4 output pixels. The
 //! gradient of the input is the same convolution with the kernel turned around; that of the weights sums over the tiles.
 //!
-//! All arithmetic is fp32, of bf16 activations, too: transformed values would lose too much in bf16. So where products of
-//! bf16 pairs are twice as fast as those of fp32, this halves the time of a direct convolution at best; where a CPU has a
-//! matrix unit for bf16, convolutions stay direct. Kernels need not be rounded to bf16 here.
+//! All arithmetic is fp32, of bf16 activations, too (whose kernels are rounded to bf16 first, as for every convolution):
+//! transformed values would lose too much in bf16. So where products of bf16 pairs are twice as fast as those of fp32, this
+//! halves the time of a direct convolution at best; where a CPU has a matrix unit for bf16, convolutions stay direct.
 //!
 //! Threads share tiles and output channels, or for the weights' gradient channels of both sides; none waits for what another
 //! transforms. Each sum has one order, whatever their number.
@@ -49,6 +49,11 @@ const SQUARE: Window = Window { kernel: 3, stride: 1, padding: 1 };
 const LEAST_TILES: usize = 32;
 const LEAST_TILES_EVALUATION: usize = 64;
 
+/// How many times as many pixels as there are the tiles may cover: past that, a direct convolution with products of bf16
+/// pairs is faster; one in fp32 hardly is.
+const MOST_COVER: f32 = 1.5;
+const MOST_COVER_F32: f32 = 3.0;
+
 /// What happens to the results of a convolution before they are stored.
 #[derive(Clone, Copy, Default)]
 pub struct End {
@@ -57,11 +62,6 @@ pub struct End {
     /// Whether negative ones become 0.
     pub relu: bool,
 }
-
-/// How many times as many pixels as there are the tiles may cover: past that, a direct convolution with products of bf16
-/// pairs is faster; one in fp32 hardly is.
-const MOST_COVER: f32 = 1.5;
-const MOST_COVER_F32: f32 = 3.0;
 
 /// The step that computes a convolution, if this code is for it.
 pub fn forward(op: &Conv, context: &mut Context) -> Result<Option<Box<dyn Step>>, KernelError> {

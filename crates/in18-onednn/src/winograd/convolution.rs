@@ -24,11 +24,12 @@ const CHUNK_BYTES: usize = 512 << 10;
 /// Tiles that a thread works on at a time, at least: two products of the most rows.
 const LEAST_CHUNK: usize = 28;
 
-/// The same as [`CHUNK_BYTES`] where kernels do not fit [`GROUP_BYTES`], so that inputs would be transformed for each group of them anew.
+/// The same as [`CHUNK_BYTES`] where kernels do not fit [`GROUP_BYTES`]: inputs of a single chunk are transformed once, those
+/// of several anew for each group of kernels.
 const LARGE_CHUNK_BYTES: usize = 5 << 20;
 
 /// Bytes of kernels that a thread transforms at a time: a part of the third-level cache.
-const GROUP_BYTES: usize = 5 << 19;
+const GROUP_BYTES: usize = 2560 << 10;
 
 /// Where a convolution's kernels come from.
 #[derive(Clone, Copy)]
@@ -51,7 +52,7 @@ pub fn compile(
     let threads = max_threads();
     let is_kept = matches!(kernels, Kernels::Kept(_));
     let room = Room::new(&problem, Grid::new(&problem, is_kept, threads), is_kept);
-    context.reserve_scratch(threads * room.elements * size_of::<f32>())?;
+    context.reserve_scratch(threads.min(room.grid.shares()) * room.elements * size_of::<f32>())?;
     let (src, dst, dtype) = (src.region, dst.region, src.dtype);
     Ok(Box::new(LoopStep(move |context: &mut Context| {
         check_threads(threads)?;
@@ -83,6 +84,10 @@ impl Grid {
         };
         let grids = (1..=threads.min(pairs)).map(|pairs| Grid { tiles: (threads / pairs).min(tiles), pairs });
         grids.min_by_key(work).unwrap_or(Grid { tiles: 1, pairs: 1 })
+    }
+
+    fn shares(&self) -> usize {
+        self.tiles * self.pairs
     }
 }
 
@@ -148,9 +153,9 @@ impl Work<'_> {
         let scratch = Shared::<f32>::new(context.scratch.start());
         let (isa, Grid { tiles, pairs }) = (context.isa, room.grid);
         parallel(|thread, threads| {
-            for share in (thread..tiles * pairs).step_by(threads) {
-                // SAFETY: `problem` compared the shapes with the regions, and scratch memory was reserved for at least so
-                // many threads; no two shares have the same tiles and pairs.
+            for share in (thread..room.grid.shares()).step_by(threads) {
+                // SAFETY: `problem` compared the shapes with the regions, and scratch memory was reserved for as many
+                // threads as have a share, the first ones; no two shares have the same tiles and pairs.
                 unsafe {
                     let convolution = Convolution {
                         problem,

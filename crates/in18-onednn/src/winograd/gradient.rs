@@ -17,7 +17,8 @@ use crate::vector::Bf16;
 /// Bytes of transformed inputs and gradients that a thread works on at a time: half a second-level cache.
 const CHUNK_BYTES: usize = 512 << 10;
 
-/// The same where sums do not fit [`SUM_BYTES`], so that inputs would be transformed for each group of them anew.
+/// The same where sums do not fit [`SUM_BYTES`]: inputs of a single chunk are transformed once, those of several anew for each
+/// group of sums.
 const LARGE_CHUNK_BYTES: usize = 6 << 20;
 
 /// Bytes of a thread's sums at a time: a part of the third-level cache.
@@ -27,7 +28,7 @@ const SUM_BYTES: usize = 5 << 20;
 pub fn compile(problem: Problem, op: &ConvBackwardWeight, context: &mut Context) -> Result<Box<dyn Step>, KernelError> {
     let threads = max_threads();
     let room = Room::new(&problem, Grid::new(&problem, threads));
-    context.reserve_scratch(threads * room.elements * size_of::<f32>())?;
+    context.reserve_scratch(threads.min(room.grid.shares()) * room.elements * size_of::<f32>())?;
     let (src, ddst, dweight, dtype) = (op.src.region, op.ddst.region, op.dweight.region, op.src.dtype);
     Ok(Box::new(LoopStep(move |context: &mut Context| {
         check_threads(threads)?;
@@ -50,6 +51,10 @@ impl Grid {
     fn new(problem: &Problem, threads: usize) -> Self {
         let outputs = threads.min(problem.output_blocks);
         Grid { outputs, inputs: (threads / outputs).clamp(1, problem.input_blocks / 2) }
+    }
+
+    fn shares(&self) -> usize {
+        self.outputs * self.inputs
     }
 }
 
@@ -101,10 +106,10 @@ fn work<E: Stored>(
     let scratch = Shared::<f32>::new(context.scratch.start());
     let (isa, Grid { outputs, inputs }) = (context.isa, room.grid);
     parallel(|thread, threads| {
-        for share in (thread..outputs * inputs).step_by(threads) {
+        for share in (thread..room.grid.shares()).step_by(threads) {
             let inputs = part(problem.input_blocks / 2, 1, share / outputs, inputs);
-            // SAFETY: `problem` compared the shapes with the regions, and scratch memory was reserved for at least so many
-            // threads; no two shares have the same pair of blocks.
+            // SAFETY: `problem` compared the shapes with the regions, and scratch memory was reserved for as many threads as
+            // have a share, the first ones; no two shares have the same pair of blocks.
             unsafe {
                 let gradient = Gradient {
                     problem,

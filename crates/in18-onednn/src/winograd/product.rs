@@ -13,9 +13,9 @@ pub const fn most_rows<V: Vector>() -> usize {
 /// means nothing.
 ///
 /// # Safety
-/// `inputs` must hold `rows` vectors from each multiple of `block_stride` on, `weights` two vectors an input channel of a
-/// block from each multiple of `square_stride` on, `sums`
-/// take `rows` vectors from 0 and from `half_stride` on; as [`Vector`].
+/// `inputs` must hold an even number of rows, at least `rows`, a vector each, from each multiple of `block_stride` on,
+/// `weights` two vectors an input channel of a block from each multiple of `square_stride` on; `sums` take as many rows from 0
+/// and from `half_stride` on; as [`Vector`].
 #[inline(always)]
 pub unsafe fn multiply<V: Vector>(
     rows: usize,

@@ -97,8 +97,8 @@ impl TransformedWeights {
     }
 }
 
-/// The transformation of (O, I, 3, 3) weights, rounded first to the type E of the activations, as those of
-/// all convolutions are.
+/// The transformation of (O, I, 3, 3) weights, rounded first to the type E of the activations, as those of all convolutions
+/// are.
 pub struct TransformWeights<E> {
     pub rounded_to: PhantomData<E>,
     pub weights: *const f32,

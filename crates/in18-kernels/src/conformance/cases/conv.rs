@@ -29,6 +29,9 @@ const GEOMETRIES: &[(Window, [usize; 4], usize)] = &[
     // So many that a provider may transform them.
     (SQUARE, [5, 64, 17, 15], 96),
     (SQUARE, [9, 32, 12, 13], 32),
+    // So many tiles, or channels, that it may do that in pieces.
+    (SQUARE, [16, 32, 32, 31], 32),
+    (SQUARE, [2, 1024, 16, 16], 96),
     (POINT_HALVING, [2, 64, 14, 14], 128),
     (POINT_HALVING, [1, 24, 7, 9], 48),
     (POINT_HALVING, [5, 16, 5, 4], 24),
