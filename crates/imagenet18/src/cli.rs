@@ -1,6 +1,7 @@
 //! Arguments as written, one file a command. What they resolve to is the commands' business.
 
 mod bench;
+mod data;
 mod dawn;
 mod demo;
 mod inference;
@@ -13,6 +14,7 @@ mod watch;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, BenchCommand, BenchLoaderArgs, BenchStepArgs};
+pub use data::{DataArgs, DataCommand, DataInfoArgs, DataPrepareArgs, DataSetArgs};
 pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;
 pub use inference::{EngineArgs, EvalArgs, ExportArgs, NetworkArgs, PredictArgs, Tta};
@@ -53,6 +55,8 @@ pub enum Command {
     Predict(PredictArgs),
     /// Write a trained network for PyTorch or ONNX runtimes.
     Export(ExportArgs),
+    /// Look into a folder of images.
+    Data(DataArgs),
     /// Measure this machine.
     Bench(BenchArgs),
 }

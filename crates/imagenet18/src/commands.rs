@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod bench;
+mod data;
 mod dawn;
 mod demo;
 mod dry_run;
@@ -13,6 +14,7 @@ mod train;
 mod watch;
 
 pub use bench::bench;
+pub use data::data;
 pub use dawn::dawn;
 pub use demo::demo;
 pub use dry_run::dry_run;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use in18_dataset::PrepareError;
 use in18_kernels::KernelError;
 use in18_loader::LoadError;
 use in18_program::ProgramError;
@@ -125,6 +126,12 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if cause.is::<in18_dataset::Error>() || cause.is::<ReadError>() || cause.is::<BadImages>() {
         return Some(DATA);
+    }
+    if let Some(error) = cause.downcast_ref::<PrepareError>() {
+        return Some(match error {
+            PrepareError::Write { .. } => WRITE,
+            PrepareError::Other { .. } | PrepareError::Same { .. } => USAGE,
+        });
     }
     if cause.is::<RecordError>() || cause.is::<in18_demo::DemoError>() {
         return Some(WRITE);

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::Predict(arguments) => commands::predict(&arguments),
         Command::Export(arguments) => commands::export(&arguments),
+        Command::Data(arguments) => commands::data(&arguments),
         Command::Bench(arguments) => commands::bench(&arguments),
     };
     match result {

@@ -3,7 +3,6 @@
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use in18_jpeg::Size;
 
@@ -14,41 +13,11 @@ use crate::open::open_image;
 /// Most headers end within so many bytes; where one does not, twice as much is read, until it does.
 const FIRST_READ: u64 = 4096;
 
-/// Images that a thread takes at a time.
-const CHUNK: usize = 64;
-
 impl ImageSet {
     /// The size of every image, by number, reading only the start of each file on `threads` threads; an
     /// [`Error::Vanished`], [`Error::Unreadable`] or [`Error::Image`] where it cannot be told.
     pub fn sizes(&self, threads: NonZeroUsize) -> Vec<Result<Size, Error>> {
-        let next = AtomicUsize::new(0);
-        let chunks = self.len().div_ceil(CHUNK);
-        let read_chunks = || {
-            let mut reader = HeaderReader::default();
-            let mut done = Vec::new();
-            loop {
-                let chunk = next.fetch_add(1, Ordering::Relaxed);
-                if chunk >= chunks {
-                    return done;
-                }
-                let images = chunk * CHUNK..((chunk + 1) * CHUNK).min(self.len());
-                let sizes: Vec<Result<Size, Error>> = images.map(|image| reader.size(self, image)).collect();
-                done.push((chunk, sizes));
-            }
-        };
-        let mut done: Vec<(usize, Vec<Result<Size, Error>>)> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads.get().min(chunks)).map(|_| scope.spawn(read_chunks)).collect();
-            let mut done = read_chunks();
-            for other in others {
-                match other.join() {
-                    Ok(more) => done.extend(more),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            done
-        });
-        done.sort_by_key(|(chunk, _)| *chunk);
-        done.into_iter().flat_map(|(_, chunk)| chunk).collect()
+        self.each(threads, HeaderReader::default, |reader, image| reader.size(self, image))
     }
 }
 
