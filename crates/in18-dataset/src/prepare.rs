@@ -200,7 +200,8 @@ fn reduced(from: Size, to: PreparedSize) -> Option<Size> {
 fn encode(pixels: &[u8], size: Size, quality: u8, to: &mut Vec<u8>) -> Result<(), jpeg_encoder::EncodingError> {
     let mut encoder = Encoder::new(to, quality);
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    encoder.set_optimized_huffman_tables(true);
+    // With optimised tables this encoder would write a scan a component, which decode whole and more slowly.
+    encoder.set_optimized_huffman_tables(false);
     // JPEGs are at most 65,535 pixels wide, and so are images that were decoded.
     let (width, height) = (size.width as u16, size.height as u16);
     encoder.set_restart_interval(size.width.div_ceil(MCU) as u16);

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use in18_jpeg::{Crop, Decoder, Rgb8Image, Size};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 /// Regions that are tried of each file.
 const REGIONS: u32 = 6;
@@ -44,10 +45,13 @@ fn rows(image: &Rgb8Image, crop: Crop) -> impl Iterator<Item = &[u8]> {
 
 /// Compares regions of a file, and returns how many.
 fn check(path: &Path, random: &mut Random) -> u32 {
-    let bytes = fs::read(path).unwrap();
+    check_bytes(&fs::read(path).unwrap(), &path.display().to_string(), random)
+}
+
+fn check_bytes(bytes: &[u8], name: &str, random: &mut Random) -> u32 {
     let mut decoder = Decoder::new();
     let mut whole = Rgb8Image::new();
-    if decoder.decode(&bytes, &mut whole).is_err() {
+    if decoder.decode(bytes, &mut whole).is_err() {
         // A cut file must be refused whatever is asked of it; damage behind a region may go unnoticed.
         return 0;
     }
@@ -59,9 +63,9 @@ fn check(path: &Path, random: &mut Random) -> u32 {
     for region in regions {
         // What is not decoded shows, since nothing but the region is written.
         let mut part = Rgb8Image::from_pixels(size, vec![0x55; size.bytes()]).unwrap();
-        let got = decoder.decode_region(&bytes, &mut part, |_| region).unwrap();
-        assert_eq!((got, part.size()), (region, size), "{}", path.display());
-        assert!(rows(&part, region).eq(rows(&whole, region)), "{}: {region} differs", path.display());
+        let got = decoder.decode_region(bytes, &mut part, |_| region).unwrap();
+        assert_eq!((got, part.size()), (region, size), "{name}");
+        assert!(rows(&part, region).eq(rows(&whole, region)), "{name}: {region} differs");
     }
     3 + REGIONS
 }
@@ -80,6 +84,42 @@ fn regions_equal_a_whole_decode() {
     let compared: u32 = paths.iter().map(|path| check(path, &mut random)).sum();
     println!("{compared} regions of {} files", paths.len());
     assert!(compared > 100);
+}
+
+/// Rows are passed over by their restart markers, of whatever interval; where bytes are wrong, as a whole decode takes them.
+#[test]
+fn regions_behind_restarts_equal_a_whole_decode() {
+    let mut random = Random(7);
+    let mut compared = 0;
+    for (width, height) in [(97_u16, 150_u16), (64, 64), (33, 200)] {
+        let size = usize::from(width) * usize::from(height);
+        let noise: Vec<u8> = (0..size * 3).map(|at| (at / 7) as u8 ^ random.below(64) as u8).collect();
+        for (sampling, mcu) in [(SamplingFactor::F_2_2, 16), (SamplingFactor::F_1_1, 8), (SamplingFactor::F_2_1, 16)] {
+            let row = width.div_ceil(mcu);
+            for interval in [row, 1, 3, 7, row + 1, 2 * row] {
+                for color in [ColorType::Rgb, ColorType::Luma] {
+                    let mut bytes = Vec::new();
+                    let mut encoder = Encoder::new(&mut bytes, 80);
+                    encoder.set_sampling_factor(sampling);
+                    encoder.set_restart_interval(interval);
+                    let channels = if color == ColorType::Rgb { 3 } else { 1 };
+                    encoder.encode(&noise[..size * channels], width, height, color).unwrap();
+                    let name = format!("{width} x {height}, {sampling:?}, restart every {interval}");
+                    compared += check_bytes(&bytes, &name, &mut random);
+                    for _ in 0..4 {
+                        let at = random.below(bytes.len() as u32) as usize;
+                        let mut damaged = bytes.clone();
+                        damaged[at] = random.below(256) as u8;
+                        // A wrong size, or the end of the file, is no matter of restarts.
+                        if at > 650 && at + 2 < bytes.len() {
+                            compared += check_bytes(&damaged, &format!("{name}, byte {at} wrong"), &mut random);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(compared > 2000, "{compared}");
 }
 
 #[test]

@@ -26,8 +26,8 @@ pub(super) struct Bits {
     pub left: u32,
     /// Offset of the next byte.
     pub at: usize,
-    /// Whether fast reading ran into a marker or the end, and made up zeros.
-    pub ran_out: bool,
+    /// How many zeros fast reading has made up behind a marker or the end; `left` counts them, too.
+    pub made_up: u32,
 }
 
 impl Bits {
@@ -75,7 +75,7 @@ impl Bits {
                     0xff
                 }
                 None | Some(&[] | &[0xff, ..]) => {
-                    self.ran_out = true;
+                    self.made_up += 8;
                     0
                 }
                 Some(&[byte, ..]) => {
@@ -196,6 +196,15 @@ impl<'a> Stream<'a> {
             self.bits.left += 8;
         }
         Ok(true)
+    }
+
+    /// The offset of the first marker from `from` on, as far as the file may be read as yet; its number is the byte after.
+    pub fn marker_at(&self, from: usize) -> Option<usize> {
+        let data = &self.data[..self.limit];
+        // Zeros are stuffing; another 0xff belongs to the marker that it stands before.
+        let is_marker = |at: &usize| !matches!(data.get(at + 1), Some(0 | 0xff));
+        let found = memchr::memchr_iter(0xff, data.get(from..)?).map(|at| from + at).find(is_marker);
+        found.filter(|at| at + 1 < data.len())
     }
 
     /// The next byte of the file.
@@ -320,7 +329,7 @@ mod tests {
             let mut fast = Bits::default();
             for count in counts {
                 fast.refill(&data);
-                if fast.ran_out {
+                if fast.made_up > 0 {
                     break;
                 }
                 prop_assert_eq!(careful.take(count), Ok(fast.take(count)));

@@ -123,11 +123,15 @@ impl Decoder {
         image.keep_tables(scan, headers)?;
         build_tables(&mut self.tables, headers, scan)?;
         stream.begin_scan(true);
-        let restarts = Restarts::new(headers.restart_interval);
+        let mut restarts = Restarts::new(headers.restart_interval);
+        let rows = layout.rows_per_frame_row;
+        let passed = match image.is_whole {
+            true => restarts.pass_rows(stream, output.mcu_rows.start, rows * layout.mcus_wide),
+            false => 0,
+        };
         let memory = Default::default();
         let mut decoder = Sequential { layout: &layout, tables: &self.tables, restarts, memory, is_alone: true };
-        for mcu_row in 0..image.frame.mcus_high {
-            let rows = layout.rows_per_frame_row;
+        for mcu_row in passed..image.frame.mcus_high {
             for row in 0..rows.min(layout.mcus_high - mcu_row * rows) {
                 decoder.decode_row(stream, row, &mut self.coefficients)?;
             }

@@ -141,6 +141,28 @@ impl Restarts {
         resynchronize(stream, self.next)
     }
 
+    /// Passes over as many rows of `mcus_wide` MCUs, at most `rows`, as intervals begin with, by their markers alone; returns
+    /// how many. Where markers do not follow each other as they should, none: what libjpeg makes of that depends on the data
+    /// between them.
+    pub fn pass_rows(&mut self, stream: &mut Stream<'_>, rows: usize, mcus_wide: usize) -> usize {
+        let interval = self.interval as usize;
+        if interval == 0 {
+            return 0;
+        }
+        let begins = |row: &usize| (row * mcus_wide).is_multiple_of(interval);
+        let row = (1..=rows).rev().find(begins).unwrap_or(0);
+        let (mut from, mut last) = (stream.bits.at, None);
+        for number in 0..row * mcus_wide / interval {
+            let next = (number & 7) as u8;
+            let Some(at) = stream.marker_at(from).filter(|&at| stream.data[at + 1] == 0xd0 + next) else { return 0 };
+            (from, last) = (at + 2, Some((next, at)));
+        }
+        let Some((next, at)) = last else { return 0 };
+        // It is passed when the next MCU is decoded.
+        (self.next, self.to_go, stream.bits.at) = (next, 0, at);
+        row
+    }
+
     /// To be called after an MCU.
     pub fn after_mcu(&mut self) {
         self.to_go = self.to_go.saturating_sub(1);

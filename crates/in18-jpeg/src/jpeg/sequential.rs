@@ -85,7 +85,8 @@ impl Sequential<'_> {
         Ok(())
     }
 
-    /// Decodes an MCU; false, with nothing but coefficients changed, if a marker came in between.
+    /// Decodes an MCU; false, with nothing but coefficients changed, if a marker came too soon: without restarts, already if
+    /// libjpeg's fast reading would have seen it.
     #[inline(always)]
     fn decode_fast(&mut self, stream: &mut Stream<'_>, places: &[(Place, usize)], to: &mut Coefficients) -> bool {
         let mut bits = stream.bits;
@@ -100,8 +101,13 @@ impl Sequential<'_> {
             block[0] = *value as i16;
             to.last[at] = to.last[at].max(last);
         }
-        if bits.ran_out {
-            return false;
+        if bits.made_up > 0 {
+            if self.restarts.interval == 0 || bits.left < bits.made_up {
+                return false;
+            }
+            // All that was used was there.
+            bits.left -= bits.made_up;
+            bits.made_up = 0;
         }
         stream.bits = bits;
         self.memory = memory;
@@ -153,7 +159,7 @@ fn clear(places: &[(Place, usize)], coefficients: &mut Coefficients) {
 }
 
 /// Decodes a block whose bytes lie ahead: its AC coefficients into `block`, the difference of its DC coefficient, and
-/// the zigzag index of the last coefficient. A block that stays incomplete is marked by `ran_out`.
+/// the zigzag index of the last coefficient. A block that stays incomplete has used some of what was `made_up`.
 #[inline(always)]
 fn decode_block(mut bits: Bits, data: &[u8], dc: &Table, ac: &Table, block: &mut [i16; BLOCK]) -> (Bits, i32, u8) {
     bits.refill(data);
