@@ -55,7 +55,7 @@ pub enum Command {
     Predict(PredictArgs),
     /// Write a trained network for PyTorch or ONNX runtimes.
     Export(ExportArgs),
-    /// Look into a folder of images.
+    /// Look into folders of images, check them, and make smaller copies.
     Data(DataArgs),
     /// Measure this machine.
     Bench(BenchArgs),

@@ -13,6 +13,12 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Writes to standard error as it is, as lines that are written over. If that fails, nobody is looking.
+pub fn show(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
 /// Writes a line to standard error. If that fails, there is no other place to say so.
 pub fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");

@@ -18,7 +18,7 @@ use crate::open::open_image;
 use crate::root::DataRoot;
 
 /// Pixels of an MCU's side, with chroma at half the resolution.
-const MCU: u32 = 16;
+const MCU: u16 = 16;
 
 /// Notes what a folder was prepared with. Hidden, so that it is no image.
 const NOTE: &str = ".prepared-by-imagenet18";
@@ -92,7 +92,7 @@ pub enum Prepared {
     Written,
     /// There already.
     Kept,
-    /// Not read, with its path and why; no size of it is written.
+    /// Not read or not encoded, with its path and why.
     Bad(String),
 }
 
@@ -106,7 +106,7 @@ pub struct Preparation<'a> {
 }
 
 impl<'a> Preparation<'a> {
-    /// Makes the folders `to + suffix/half/CLASS`, for JPEGs of a quality from 1 to 100.
+    /// Makes the folders `to + suffix/half`, for JPEGs of a quality from 1 to 100.
     ///
     /// # Errors
     /// [`PrepareError`], also where a folder holds images of another quality or size.
@@ -126,7 +126,6 @@ impl<'a> Preparation<'a> {
                 return Err(PrepareError::Same { path: folder });
             }
             check_note(&folder, &size, quality)?;
-            set.classes().iter().try_for_each(|class| make_folder(&folder.join(class)))?;
             targets.push((size, folder));
         }
         Ok(Preparation { set, quality, targets })
@@ -163,7 +162,7 @@ impl<'a> Preparation<'a> {
             let resizing = resizer.resize(decoded, Crop::whole(from), to, resized.reset(to));
             let encoding = resizing.map_err(|error| error.to_string()).and_then(|()| {
                 encoded.clear();
-                encode(resized.pixels(), to, self.quality, encoded).map_err(|error| error.to_string())
+                encode(resized.pixels(), to, self.quality, encoded)
             });
             if let Err(said) = encoding {
                 return Ok(Prepared::Bad(format!("{}: {said}", path.display())));
@@ -196,16 +195,19 @@ fn reduced(from: Size, to: PreparedSize) -> Option<Size> {
     (least > short).then(|| Size::new(scaled(from.width), scaled(from.height)))
 }
 
-/// A baseline JPEG of RGB pixels with chroma at half the resolution, a restart interval a row of blocks.
-fn encode(pixels: &[u8], size: Size, quality: u8, to: &mut Vec<u8>) -> Result<(), jpeg_encoder::EncodingError> {
+/// A baseline JPEG of RGB pixels with chroma at half the resolution, a restart interval a row of blocks; or why there is none.
+fn encode(pixels: &[u8], size: Size, quality: u8, to: &mut Vec<u8>) -> Result<(), String> {
+    // A PNG may be larger than any JPEG.
+    let side = |pixels: u32| {
+        u16::try_from(pixels).map_err(|_| format!("expected at most {} pixels a side, got {pixels}", u16::MAX))
+    };
+    let (width, height) = (side(size.width)?, side(size.height)?);
     let mut encoder = Encoder::new(to, quality);
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
     // With optimised tables this encoder would write a scan a component, which decode whole and more slowly.
     encoder.set_optimized_huffman_tables(false);
-    // JPEGs are at most 65,535 pixels wide, and so are images that were decoded.
-    let (width, height) = (size.width as u16, size.height as u16);
-    encoder.set_restart_interval(size.width.div_ceil(MCU) as u16);
-    encoder.encode(pixels, width, height, ColorType::Rgb)
+    encoder.set_restart_interval(width.div_ceil(MCU));
+    encoder.encode(pixels, width, height, ColorType::Rgb).map_err(|error| error.to_string())
 }
 
 /// An image's name as a JPEG's: that of a PNG gets an ending.
@@ -239,9 +241,11 @@ fn check_note(folder: &Path, size: &PreparedSize, quality: u8) -> Result<(), Pre
         Ok(got) if got == expected => Ok(()),
         Ok(got) => Err(PrepareError::Other { path: folder.to_owned(), expected, got }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut entries =
-                fs::read_dir(folder).map_err(|source| PrepareError::Write { path: folder.to_owned(), source })?;
-            if entries.next().is_some() {
+            // What is hidden may be this note, half written when somebody stopped us.
+            let is_shown = |entry: fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
+            let entries = fs::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+            let entries = entries.map_err(|source| PrepareError::Write { path: folder.to_owned(), source })?;
+            if entries.into_iter().any(is_shown) {
                 let got = "files of another program".to_owned();
                 return Err(PrepareError::Other { path: folder.to_owned(), expected, got });
             }
@@ -257,8 +261,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), PrepareError> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(error(io::ErrorKind::InvalidFilename.into()));
     };
-    // Images may lie in folders of their class.
-    fs::create_dir_all(folder).map_err(error)?;
+    make_folder(folder)?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(".part");
@@ -277,6 +280,19 @@ mod tests {
         assert_eq!(to(320, 1000), Some(Size::new(160, 500)));
         assert_eq!((to(160, 700), to(90, 100)), (None, None));
         assert_eq!(reduced(Size::new(500, 375), PreparedSize::Full), None);
+    }
+
+    #[test]
+    fn a_note_that_was_cut_short_does_not_stop_the_next_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let size: PreparedSize = "160".parse().unwrap();
+        fs::write(folder.path().join(format!(".{NOTE}.part")), "short").unwrap();
+        check_note(folder.path(), &size, 90).unwrap();
+        check_note(folder.path(), &size, 90).unwrap();
+        assert!(matches!(check_note(folder.path(), &size, 80), Err(PrepareError::Other { .. })));
+        fs::remove_file(folder.path().join(NOTE)).unwrap();
+        fs::write(folder.path().join("a.jpg"), "").unwrap();
+        assert!(matches!(check_note(folder.path(), &size, 90), Err(PrepareError::Other { .. })));
     }
 
     #[test]

@@ -102,13 +102,14 @@ impl<'a> Progress<'a> {
         if self.is_shown && is_due {
             let rate = done as f64 / elapsed.as_secs_f64().max(1e-3);
             let left = (self.images - done) as f64 / rate;
-            eprint!("\r{}: {done} of {} images, {rate:.0} a second, {left:.0} s left\x1b[K", self.name, self.images);
+            let Progress { name, images, .. } = self;
+            output::show(&format!("\r{name}: {done} of {images} images, {rate:.0} a second, {left:.0} s left\x1b[K"));
         }
     }
 
     fn clear(&self) {
         if self.is_shown {
-            eprint!("\r\x1b[K");
+            output::show("\r\x1b[K");
         }
     }
 }
