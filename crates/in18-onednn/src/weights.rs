@@ -16,7 +16,7 @@ use crate::safe::{Call, MemoryDesc, PrimitiveDesc};
 use crate::step::Context;
 use crate::sys;
 use crate::threads::{Shared, parallel, part};
-use crate::winograd::TransformedWeights;
+use crate::winograd::{Parts, TransformedWeights};
 
 /// Names a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,10 +201,10 @@ impl Context {
                 }
             }
             (Form::Winograd(transformed), Some(statistics)) => {
-                let (from, to, bias) = (Shared::new(from), Shared::new(to), Shared::new(copy.bias.start()));
+                let (weights, to, bias) = (Shared::new(from), Shared::new(to), Shared::new(copy.bias.start()));
                 // SAFETY: the source region and the statistics were compared with the shape, and the memory made for it,
                 // when the copy was made.
-                unsafe { transformed.transform(self.isa, from, statistics, to, bias) }
+                unsafe { transformed.transform(self.isa, Parts { weights, statistics, to, bias }) }
             }
             (Form::Winograd(_), None) => unreachable!("made with a normalisation"),
         }

@@ -27,7 +27,7 @@ use in18_tensor::{DType, Tensor};
 
 use self::convolution::Kernels;
 use self::tiles::Problem;
-pub use self::weights::TransformedWeights;
+pub use self::weights::{Parts, TransformedWeights};
 use crate::isa::{Isa, includes, library_isa};
 use crate::step::{Context, Step};
 use crate::sys;

@@ -44,57 +44,50 @@ impl TransformedWeights {
         self.outputs / (2 * self.lanes) * pair(self.inputs / self.lanes, self.lanes)
     }
 
-    /// Transforms weights, and writes the bias, a value an output channel.
+    /// Transforms (O, I, 3, 3) `weights` to `to`, and writes the bias, a value an output channel.
     ///
     /// # Safety
-    /// `weights` must hold (O, I, 3, 3), `to` take [`elements`](Self::elements); the statistics as many values as there are
-    /// outputs, and so must `bias`.
-    pub unsafe fn transform(
-        &self,
-        isa: Isa,
-        weights: Shared<f32>,
-        statistics: Statistics,
-        to: Shared<f32>,
-        bias: Shared<f32>,
-    ) {
-        parallel(|thread, threads| {
-            let pairs = part(self.outputs / (2 * self.lanes), 1, thread, threads);
-            // SAFETY: by the caller's promise; no two threads have the same outputs.
-            unsafe {
-                match self.dtype {
-                    DType::Bf16 => self.part::<Bf16>(isa, weights, statistics, to, bias, pairs),
-                    _ => self.part::<f32>(isa, weights, statistics, to, bias, pairs),
-                }
+    /// `weights` must have the shape, `to` take [`elements`](Self::elements); the statistics and `bias` as many values as
+    /// there are outputs.
+    pub unsafe fn transform(&self, isa: Isa, parts: Parts) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            match self.dtype {
+                DType::Bf16 => self.transform_from::<Bf16>(isa, parts),
+                _ => self.transform_from::<f32>(isa, parts),
             }
-        });
+        }
     }
 
     /// # Safety
     /// As [`transform`](Self::transform).
-    unsafe fn part<E: Stored>(
-        &self,
-        isa: Isa,
-        weights: Shared<f32>,
-        statistics: Statistics,
-        to: Shared<f32>,
-        bias: Shared<f32>,
-        pairs: Range<usize>,
-    ) {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            let transform = TransformWeights {
-                rounded_to: PhantomData::<E>,
-                weights: weights.at(0),
-                outputs: self.outputs,
-                inputs: self.inputs,
-                turned: false,
-                end: Some((statistics, bias.at(0))),
-                to: to.at(pairs.start * pair(self.inputs / self.lanes, self.lanes)),
-                pairs,
-            };
-            run(isa, self.lanes, transform);
-        }
+    unsafe fn transform_from<E: Stored>(&self, isa: Isa, Parts { weights, statistics, to, bias }: Parts) {
+        parallel(|thread, threads| {
+            let pairs = part(self.outputs / (2 * self.lanes), 1, thread, threads);
+            // SAFETY: by the caller's promise; no two threads have the same outputs.
+            unsafe {
+                let transform = TransformWeights {
+                    rounded_to: PhantomData::<E>,
+                    weights: weights.at(0),
+                    outputs: self.outputs,
+                    inputs: self.inputs,
+                    turned: false,
+                    end: Some((statistics, bias.at(0))),
+                    to: to.at(pairs.start * pair(self.inputs / self.lanes, self.lanes)),
+                    pairs,
+                };
+                run(isa, self.lanes, transform);
+            }
+        });
     }
+}
+
+/// What a copy is made of, and where it goes.
+pub struct Parts {
+    pub weights: Shared<f32>,
+    pub statistics: Statistics,
+    pub to: Shared<f32>,
+    pub bias: Shared<f32>,
 }
 
 /// The transformation of (O, I, 3, 3) weights, rounded first to the type E of the activations, as those of all convolutions
