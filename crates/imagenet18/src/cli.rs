@@ -14,7 +14,7 @@ mod watch;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, BenchCommand, BenchLoaderArgs, BenchStepArgs};
-pub use data::{DataArgs, DataCommand, DataInfoArgs, DataPrepareArgs, DataSetArgs};
+pub use data::{DataArgs, DataCommand, DataInfoArgs, DataPrepareArgs, DataSetArgs, SetFormat};
 pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;
 pub use inference::{EngineArgs, EvalArgs, ExportArgs, NetworkArgs, PredictArgs, Tta};

@@ -44,7 +44,7 @@ fn verify_names_what_does_not_decode() {
     let folder = tempfile::tempdir().unwrap();
     write_class_folders(&folder.path().join("train"), 2, 4, &[(40, 48)]).unwrap();
     let done = data("verify", folder.path(), &[]).success();
-    assert_eq!(text(&done.get_output().stdout), "train: 8 images decoded, 0 that are none\n");
+    assert_eq!(text(&done.get_output().stdout), "train: 8 images decoded, 0 damaged\n");
 
     let class = fs::read_dir(folder.path().join("train")).unwrap().next().unwrap().unwrap().path();
     let image = fs::read_dir(class).unwrap().next().unwrap().unwrap().path();
@@ -92,7 +92,7 @@ fn prepared_copies_are_small_and_continue() {
     write_class_folders(&source.join("val"), 2, 1, &[(48, 40)]).unwrap();
     let prepare = |to: &str, more: &[&str]| {
         let to = folder.path().join(to);
-        let all = [&[to.to_str().unwrap(), "--sizes", "24,full"], more].concat();
+        let all = [&[to.to_str().unwrap(), "--format", "folder", "--sizes", "24,full"], more].concat();
         data("prepare", &source, &all)
     };
     prepare("small", &[]).success();

@@ -1,7 +1,9 @@
 //! What can be wrong with a data set.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::index::IndexError;
 
 /// Why a data set cannot be used: what was expected where, what is there, what to change. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +96,7 @@ pub enum Error {
         /// The training or validation folder.
         path: PathBuf,
     },
-    /// A file whose size in pixels cannot be told.
+    /// A file that is no image that is read here.
     #[error("{path}: {source}")]
     Image {
         /// The file.
@@ -102,6 +104,63 @@ pub enum Error {
         /// What was expected and what came.
         source: in18_jpeg::Error,
     },
+    /// Bytes in a shard that are not those that were written.
+    #[error(
+        "{path}: expected checksum {expected:08x}, got {got:08x}: the shard has changed; prepare it again or copy it anew"
+    )]
+    Changed {
+        /// The shard, and the image in it.
+        path: PathBuf,
+        /// CRC-32C as the index has it.
+        expected: u32,
+        /// CRC-32C of what was read.
+        got: u32,
+    },
+    /// What lies around an image in a shard is not what was written.
+    #[error("{path}: expected the shard around it as it was written, got {got}: prepare the set again or copy it anew")]
+    Around {
+        /// The shard, and the image in it.
+        path: PathBuf,
+        /// What differs.
+        got: String,
+    },
+    /// An index that says nothing that can be used.
+    #[error("{path}, {source}: prepare the set again, or remove the index of shards that another program wrote")]
+    Index {
+        /// The index.
+        path: PathBuf,
+        /// Where and what.
+        source: IndexError,
+    },
+    /// Shards that are not as their index says.
+    #[error("{path}: expected the shards of its index, got {got}: prepare the set again or copy them anew")]
+    Shards {
+        /// The folder of the shards.
+        path: PathBuf,
+        /// The first of those that do not fit, and what is wrong with each.
+        got: String,
+    },
+    /// A file that is no tar archive of images and labels.
+    #[error("{path}: expected {expected}, got {got}")]
+    Tar {
+        /// The file.
+        path: PathBuf,
+        /// What a shard has there.
+        expected: &'static str,
+        /// What came.
+        got: String,
+    },
+}
+
+impl Error {
+    /// For a file that could not be read.
+    pub(crate) fn reading(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::Vanished { path },
+            _ => Self::Unreadable { path, source },
+        }
+    }
 }
 
 /// The first few of `names` for a message, and how many more there are.

@@ -1,27 +1,32 @@
 //! Whether two listings are the same set.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use crate::folders::ImageSet;
+use crate::set::ImageSet;
 
 impl ImageSet {
-    /// 16 hex digits that depend on every image's path below the set's root, in order: the start of their SHA-256. The
+    /// 16 hex digits that depend on every image's path below the set's root, or in its shard, in order: the start of their SHA-256. The
     /// same for a set that was moved or copied; blind to what the files hold.
     pub fn fingerprint(&self) -> String {
         let mut digest = Sha256::new();
-        let mut path = PathBuf::new();
         for image in 0..self.len() {
-            self.path_into(image, &mut path);
-            let below = path.strip_prefix(self.root()).unwrap_or(&path);
-            // No path holds a zero byte, so it ends one.
-            digest.update(below.as_os_str().as_bytes());
+            // No name holds a zero byte, so it ends one.
+            digest.update(self.name(image).as_os_str().as_bytes());
             digest.update([0]);
         }
-        digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex(digest)
     }
+}
+
+/// The start of the SHA-256 of some bytes, as 16 hex digits.
+pub(crate) fn hex_digest(bytes: &[u8]) -> String {
+    hex(Sha256::new_with_prefix(bytes))
+}
+
+fn hex(digest: Sha256) -> String {
+    digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -11,15 +11,12 @@ use crate::error::{Error, some_of};
 /// Folders inside each other within a class. More than any real set has; a link that leads back ends here.
 const MAX_DEPTH: usize = 16;
 
-/// The images below `root/CLASS/`, in torchvision's order: classes by name, images by folder and name within.
+/// The files below `root/CLASS/`, in torchvision's order: classes by name, images by folder and name within.
 ///
-/// An image is a number from 0 to `len() - 1`; its label is the number of its class. Names are kept in one buffer
-/// (about 25 bytes an image), so that sets of millions stay small.
-#[derive(Debug, Clone)]
-pub struct ImageSet {
-    root: PathBuf,
-    classes: Vec<String>,
-    /// The class folders' names as the system has them, by label: `classes` holds them as text.
+/// Names are kept in one buffer (about 25 bytes an image), so that sets of millions stay small.
+#[derive(Debug)]
+pub(crate) struct Folders {
+    /// The class folders' names as the system has them, by label.
     folders: Vec<OsString>,
     /// Class `c` has the images `first[c]..first[c + 1]`.
     first: Vec<u32>,
@@ -29,99 +26,69 @@ pub struct ImageSet {
     ends: Vec<u64>,
 }
 
-impl ImageSet {
+impl Folders {
     /// Lists `root/CLASS/**`. Hidden files and folders (a name that starts with a dot) are left out, folders inside a
     /// class and links are followed. Opens no image.
     ///
     /// # Errors
     /// [`Error::NoData`], [`Error::NotAFolder`], [`Error::Unreadable`], [`Error::NoClasses`], [`Error::EmptyClasses`],
     /// [`Error::TooDeep`], [`Error::TooMany`].
-    pub fn open(root: impl Into<PathBuf>) -> Result<Self, Error> {
-        let root = root.into();
-        let (folders, files) = list(&root)?;
+    pub(crate) fn list(root: &Path) -> Result<Self, Error> {
+        let (folders, files) = list(root)?;
         if folders.is_empty() {
             let got = match files.len() {
                 0 => "an empty folder".to_owned(),
                 n => format!("{n} files and no folder"),
             };
-            return Err(Error::NoClasses { path: root, got });
+            return Err(Error::NoClasses { path: root.to_owned(), got });
         }
-        let mut set = Self {
-            classes: folders.iter().map(|f| f.to_string_lossy().into_owned()).collect(),
-            root,
-            folders,
-            first: vec![0],
-            names: Vec::new(),
-            ends: Vec::new(),
-        };
+        let mut listed = Self { folders, first: vec![0], names: Vec::new(), ends: Vec::new() };
         let mut empty = Vec::new();
-        for class in 0..set.folders.len() {
-            let before = set.ends.len();
-            set.add_class(class)?;
-            if set.ends.len() == before {
-                empty.push(set.classes[class].clone());
+        for class in 0..listed.folders.len() {
+            let before = listed.ends.len();
+            listed.add_class(root, class)?;
+            if listed.ends.len() == before {
+                empty.push(listed.folders[class].to_string_lossy().into_owned());
             }
-            let end = u32::try_from(set.ends.len()).map_err(|_| Error::TooMany { path: set.root.clone() })?;
-            set.first.push(end);
+            let end = u32::try_from(listed.ends.len()).map_err(|_| Error::TooMany { path: root.to_owned() })?;
+            listed.first.push(end);
         }
         if !empty.is_empty() {
-            return Err(Error::EmptyClasses { path: set.root, classes: some_of(&empty) });
+            return Err(Error::EmptyClasses { path: root.to_owned(), classes: some_of(&empty) });
         }
-        set.names.shrink_to_fit();
-        set.ends.shrink_to_fit();
-        Ok(set)
+        listed.names.shrink_to_fit();
+        listed.ends.shrink_to_fit();
+        Ok(listed)
     }
 
-    /// The folder that holds the class folders.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// Names of the classes as text, by label.
+    pub(crate) fn classes(&self) -> Vec<String> {
+        self.folders.iter().map(|folder| folder.to_string_lossy().into_owned()).collect()
     }
 
-    /// How many images there are; at least one for each class.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Never true: a set without images is not opened.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Names of the classes; a label is an index into them.
-    pub fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
-    /// How many images a class has.
-    pub fn class_len(&self, label: usize) -> usize {
+    pub(crate) fn class_len(&self, label: usize) -> usize {
         (self.first[label + 1] - self.first[label]) as usize
     }
 
-    /// The label of an image, `image < len()`.
-    pub fn label(&self, image: usize) -> usize {
+    pub(crate) fn label(&self, image: usize) -> usize {
         self.first.partition_point(|&first| first as usize <= image).saturating_sub(1)
     }
 
-    /// The file of an image, `image < len()`.
-    pub fn path(&self, image: usize) -> PathBuf {
-        let mut path = PathBuf::new();
-        self.path_into(image, &mut path);
-        path
-    }
-
-    /// [`path`](Self::path) into a buffer that is reused.
-    pub fn path_into(&self, image: usize, path: &mut PathBuf) {
+    /// Appends an image's path below the root to `path`.
+    pub(crate) fn push_path(&self, image: usize, path: &mut PathBuf) {
         let start = if image == 0 { 0 } else { self.ends[image - 1] };
         let name = &self.names[start as usize..self.ends[image] as usize];
-        path.clear();
-        path.push(&self.root);
         path.push(&self.folders[self.label(image)]);
         path.push(OsStr::from_bytes(name));
     }
 
     /// Appends the images of a class: `sorted(os.walk(folder, followlinks=True))`, files sorted within each folder.
-    fn add_class(&mut self, class: usize) -> Result<(), Error> {
-        let top = self.root.join(&self.folders[class]);
+    fn add_class(&mut self, root: &Path, class: usize) -> Result<(), Error> {
+        let top = root.join(&self.folders[class]);
         // Folders relative to the class's, as bytes with a leading slash: sorting them sorts as torchvision does.
         let mut pending: Vec<(Vec<u8>, usize)> = vec![(Vec::new(), 0)];
         let mut found: Vec<(Vec<u8>, Vec<OsString>)> = Vec::new();

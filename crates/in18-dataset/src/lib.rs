@@ -1,22 +1,38 @@
 #![forbid(unsafe_code)]
-//! What images there are: class folders, their labels and their sizes.
+//! What images there are, their labels, their sizes, and where their bytes lie.
 //!
-//! Owns the layout of a data set on disk: `DATA + suffix` holds `train/CLASS/*` and `validation/CLASS/*` or
-//! `val/CLASS/*`. Every file that is not hidden counts as an image, whatever its name: whether it is one shows when
-//! it is decoded. [`Preparation`] makes smaller copies of a set. Knows no order of training, no batches and no pixels, so that another source (packed shards) can
-//! take the folders' place without the loader noticing.
+//! ```text
+//! class folders ─┐
+//! prepared shards├─► ImageSet ─► ImageReader (one image's bytes) ─► loader
+//! tar archives  ─┘       └─────► Preparation (smaller copies, as folders or shards)
+//! ```
+//! Owns the layout of a data set on disk: `DATA + suffix` holds `train` and `validation` or `val`, each of them class
+//! folders or tar shards. Every file that is not hidden counts as an image, whatever its name: whether it is one shows
+//! when it is decoded. Knows no order of training, no batches and no pixels, so that one source can take another's
+//! place without the loader noticing.
 
 mod each;
 mod error;
 mod fingerprint;
 mod folders;
+mod index;
 mod open;
+mod packed;
+mod place;
 mod prepare;
+mod read;
 mod root;
+mod set;
 mod sizes;
+mod tars;
+mod verify;
+mod whole;
 
 pub use error::Error;
-pub use folders::ImageSet;
-pub use open::open_image;
-pub use prepare::{Preparation, PrepareError, PrepareWorker, Prepared, PreparedSize};
+pub use index::{Checksums, Index, IndexError, PackedImage, Shard};
+pub use place::{Half, Place};
+pub use prepare::{Preparation, PrepareError, PrepareOptions, Prepared, PreparedFormat, PreparedSize};
+pub use read::ImageReader;
 pub use root::{DataRoot, check_same_classes};
+pub use set::{ImageSet, OpenOptions};
+pub use tars::{Member, members};

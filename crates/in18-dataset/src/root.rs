@@ -4,7 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, some_of};
-use crate::folders::{ImageSet, list};
+use crate::folders::list;
+use crate::packed::is_archive;
+use crate::place::{Half, Place};
+use crate::set::ImageSet;
 
 /// The data path as the user gave it. A phase appends its suffix to the text, not as a folder:
 /// `/data/imagenet` + `-sz/160` is `/data/imagenet-sz/160`.
@@ -31,20 +34,21 @@ impl DataRoot {
         PathBuf::from(path)
     }
 
-    /// The folder of training images, `DATA + suffix/train`.
+    /// Where the training images lie: `DATA + suffix/train`, or archives in `DATA + suffix` with "train" in their names.
     ///
     /// # Errors
     /// [`Error::NoData`], [`Error::NotAFolder`], [`Error::Unreadable`], [`Error::NoSplit`].
-    pub fn train(&self, suffix: &str) -> Result<PathBuf, Error> {
-        split(self.with_suffix(suffix), &["train"], "train/CLASS/*")
+    pub fn train(&self, suffix: &str) -> Result<Place, Error> {
+        half(self.with_suffix(suffix), Half::Train, &["train"], "train/CLASS/*")
     }
 
-    /// The folder of validation images, `DATA + suffix/validation`, or else `DATA + suffix/val`.
+    /// Where the validation images lie: `DATA + suffix/validation`, or else `DATA + suffix/val`, or archives with "val" in
+    /// their names.
     ///
     /// # Errors
     /// As [`train`](Self::train).
-    pub fn validation(&self, suffix: &str) -> Result<PathBuf, Error> {
-        split(self.with_suffix(suffix), &["validation", "val"], "validation/CLASS/* or val/CLASS/*")
+    pub fn validation(&self, suffix: &str) -> Result<Place, Error> {
+        half(self.with_suffix(suffix), Half::Validation, &["validation", "val"], "validation/CLASS/* or val/CLASS/*")
     }
 }
 
@@ -58,7 +62,7 @@ pub fn check_same_classes(train: &ImageSet, validation: &ImageSet) -> Result<(),
     }
     let only_in = |one: &ImageSet, other: &ImageSet| {
         let names: Vec<String> =
-            one.classes().iter().filter(|class| other.classes().binary_search(class).is_err()).cloned().collect();
+            one.classes().iter().filter(|class| !other.classes().contains(class)).cloned().collect();
         some_of(&names)
     };
     Err(Error::DifferentClasses {
@@ -69,10 +73,13 @@ pub fn check_same_classes(train: &ImageSet, validation: &ImageSet) -> Result<(),
     })
 }
 
-fn split(path: PathBuf, names: &[&str], expected: &'static str) -> Result<PathBuf, Error> {
+fn half(path: PathBuf, half: Half, names: &[&str], expected: &'static str) -> Result<Place, Error> {
     let (folders, files) = list(&path)?;
     if let Some(name) = names.iter().find(|name| folders.iter().any(|f| f == OsStr::new(name))) {
-        return Ok(path.join(name));
+        return Ok(path.join(name).into());
+    }
+    if files.iter().filter_map(|file| file.to_str()).any(|file| is_archive(file) && half.has(file)) {
+        return Ok(Place { folder: path, part: Some(half) });
     }
     let got = match (folders.as_slice(), files.len()) {
         ([], 0) => "an empty folder".to_owned(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use in18_dataset::{DataRoot, Error, ImageSet, check_same_classes};
+use in18_dataset::{DataRoot, Error, ImageSet, Place, check_same_classes};
 use in18_jpeg::Size;
 use tempfile::TempDir;
 
@@ -83,9 +83,9 @@ fn suffixes_append_to_the_path_as_text() {
     for data in ["imagenet", "imagenet/"] {
         let root = DataRoot::new(dir.path().join(data));
         let small = dir.path().join("imagenet-sz/160");
-        assert_eq!(root.train("-sz/160").unwrap(), small.join("train"));
-        assert_eq!(root.validation("-sz/160").unwrap(), small.join("validation"));
-        assert_eq!(root.validation("").unwrap(), dir.path().join("imagenet/val"));
+        assert_eq!(root.train("-sz/160").unwrap(), Place::from(small.join("train")));
+        assert_eq!(root.validation("-sz/160").unwrap(), Place::from(small.join("validation")));
+        assert_eq!(root.validation("").unwrap(), Place::from(dir.path().join("imagenet/val")));
     }
 }
 

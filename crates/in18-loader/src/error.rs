@@ -31,28 +31,9 @@ pub enum PlanError {
 /// Why a batch did not come. One line each, naming the file where there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A file that cannot be read.
-    #[error("{path}: expected to read an image, got: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file that was listed and is gone.
-    #[error("{path}: expected to read an image, got nothing there: it has vanished since the images were listed")]
-    Vanished {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file that is no image that is read here.
-    #[error("{path}: {source}")]
-    Image {
-        /// The file.
-        path: PathBuf,
-        /// What was expected and what came.
-        source: in18_jpeg::Error,
-    },
+    /// An image that cannot be read, or that is none.
+    #[error(transparent)]
+    Image(#[from] in18_dataset::Error),
     /// Decoding panicked: a defect in a decoder, kept from taking the run down without a word.
     #[error("{path}: expected pixels or an error, got a panic while decoding: {message}")]
     Panic {
@@ -83,7 +64,7 @@ impl LoadError {
     /// Whether one image is to blame, which a run can do without.
     pub fn is_about_an_image(&self) -> bool {
         match self {
-            Self::Unreadable { .. } | Self::Vanished { .. } | Self::Image { .. } | Self::Panic { .. } => true,
+            Self::Image(_) | Self::Panic { .. } => true,
             Self::Spawn { .. } | Self::Plan { .. } => false,
         }
     }

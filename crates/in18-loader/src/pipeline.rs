@@ -1,9 +1,8 @@
 //! One image from its file to its place in a batch.
 
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use in18_dataset::{ImageSet, open_image};
+use in18_dataset::{Error, ImageReader, ImageSet};
 use in18_jpeg::{Crop, Decoder, Resizer, Rgb8Image, Size, center_crop, flip_horizontal};
 
 use crate::crop::FlipAndCrop;
@@ -14,8 +13,7 @@ use crate::rect::resized_for_validation;
 /// All the memory that a worker needs, kept from image to image.
 #[derive(Default)]
 pub(crate) struct Pipeline {
-    path: PathBuf,
-    file: Vec<u8>,
+    reader: ImageReader,
     decoder: Decoder,
     decoded: Rgb8Image,
     resizer: Resizer,
@@ -26,7 +24,7 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     /// The file that was last begun.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.reader.path()
     }
 
     /// Reads, decodes and transforms image number `image` of `set` into `slot`, `(size.height, size.width, 3)`.
@@ -38,16 +36,9 @@ impl Pipeline {
         size: Size,
         slot: &mut [u8],
     ) -> Result<(), LoadError> {
-        set.path_into(image as usize, &mut self.path);
-        self.file.clear();
-        open_image(&self.path).and_then(|mut file| file.read_to_end(&mut self.file)).map_err(|source| {
-            let path = self.path.clone();
-            match source.kind() {
-                io::ErrorKind::NotFound => LoadError::Vanished { path },
-                _ => LoadError::Unreadable { path, source },
-            }
-        })?;
-        self.pixels(image, transform, size, slot).map_err(|source| LoadError::Image { path: self.path.clone(), source })
+        self.reader.read(set, image as usize)?;
+        let pixels = self.pixels(image, transform, size, slot);
+        pixels.map_err(|source| Error::Image { path: self.reader.path().to_owned(), source }.into())
     }
 
     fn pixels(
@@ -57,10 +48,11 @@ impl Pipeline {
         size: Size,
         slot: &mut [u8],
     ) -> Result<(), in18_jpeg::Error> {
+        let file = self.reader.bytes();
         match transform {
             Transform::Train(a) => {
                 let draw = |from| FlipAndCrop::draw(a.seed, a.epoch, image, from, a.min_scale);
-                let crop = self.decoder.decode_region(&self.file, &mut self.decoded, |from| draw(from).crop)?;
+                let crop = self.decoder.decode_region(file, &mut self.decoded, |from| draw(from).crop)?;
                 let FlipAndCrop { flip, .. } = draw(self.decoded.size());
                 self.resizer.resize(&self.decoded, crop, size, slot)?;
                 if flip {
@@ -68,7 +60,7 @@ impl Pipeline {
                 }
             }
             Transform::Validate { sz } => {
-                self.decoder.decode(&self.file, &mut self.decoded)?;
+                self.decoder.decode(file, &mut self.decoded)?;
                 let from = self.decoded.size();
                 // A strip one pixel high would become millions of pixels long.
                 let to = resized_for_validation(from, sz).checked()?;

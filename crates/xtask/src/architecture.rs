@@ -25,7 +25,7 @@ use MayUse::{All, AllButProviders, These};
 const RULES: [Rule; 20] = [
     Rule { name: "in18-recipe", may_use: These(&[]) },
     Rule { name: "in18-jpeg", may_use: These(&[]) },
-    Rule { name: "in18-dataset", may_use: These(&["in18-jpeg"]) },
+    Rule { name: "in18-dataset", may_use: These(&["in18-jpeg", "in18-random"]) },
     Rule { name: "in18-random", may_use: These(&[]) },
     Rule { name: "in18-loader", may_use: These(&["in18-dataset", "in18-jpeg", "in18-random"]) },
     Rule { name: "in18-tensor", may_use: These(&[]) },

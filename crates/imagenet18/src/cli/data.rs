@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use in18_dataset::PreparedSize;
 
 use crate::cli::OnBadImage;
@@ -21,16 +21,16 @@ pub struct DataArgs {
 pub enum DataCommand {
     /// Print classes, counts, sizes and shapes, from the images' headers alone.
     Info(DataInfoArgs),
-    /// Make smaller copies for the schedules that train on them: DST-sz/160/train/CLASS/* and so on, in one pass.
+    /// Make smaller copies for the schedules that train on them, DST-sz/160/train and so on, in one pass.
     Prepare(DataPrepareArgs),
-    /// Decode every image whole, and name those that cannot be.
+    /// Compare every byte of prepared shards with their checksums, decode every image whole, and name what is damaged.
     Verify(DataSetArgs),
 }
 
 /// Which images.
 #[derive(Debug, Args)]
 pub struct DataSetArgs {
-    /// Folder with train/CLASS/* and validation/CLASS/* or val/CLASS/*, or one of class folders.
+    /// Folder with train/ and validation/ or val/, each of class folders or tar shards; or one such folder.
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 
@@ -42,7 +42,8 @@ pub struct DataSetArgs {
 /// `imagenet18 data prepare`.
 #[derive(Debug, Args)]
 pub struct DataPrepareArgs {
-    /// Folder with train/CLASS/* and validation/CLASS/* or val/CLASS/*.
+    /// Folder with train/ and validation/ or val/, each of class folders or archives; or one with ImageNet's archives as
+    /// they are handed out (tar, WebDataset's tar shards).
     #[arg(value_name = "SRC")]
     pub from: PathBuf,
 
@@ -58,6 +59,18 @@ pub struct DataPrepareArgs {
     #[arg(long, value_name = "Q", default_value = "90", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: u8,
 
+    /// Tar shards with an index, or a file for each image in class folders.
+    #[arg(long, value_enum, default_value_t = SetFormat::Tar)]
+    pub format: SetFormat,
+
+    /// Images in a shard.
+    #[arg(long, value_name = "N", default_value = "4096")]
+    pub shard_images: NonZeroUsize,
+
+    /// List of the validation images' labels, where they come without and it does not lie beside them.
+    #[arg(long, value_name = "FILE")]
+    pub ground_truth: Option<PathBuf>,
+
     /// What happens at an image that cannot be read.
     #[arg(long, value_enum, default_value_t = OnBadImage::Skip)]
     pub on_bad_image: OnBadImage,
@@ -65,6 +78,15 @@ pub struct DataPrepareArgs {
     /// Threads that work [default: as many as there are cores].
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+}
+
+/// How prepared images lie on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SetFormat {
+    /// Tar shards with an index.
+    Tar,
+    /// A file for each image, in class folders.
+    Folder,
 }
 
 /// `imagenet18 data info`.

@@ -7,7 +7,7 @@ mod verify;
 use std::path::Path;
 
 use anyhow::Result;
-use in18_dataset::{DataRoot, Error, ImageSet};
+use in18_dataset::{DataRoot, Error, Half, ImageSet, OpenOptions};
 
 use crate::cli::{DataArgs, DataCommand};
 
@@ -20,19 +20,24 @@ pub fn data(arguments: &DataArgs) -> Result<()> {
     }
 }
 
-/// The sets in a data folder, by name: its halves, or the folder itself where it holds class folders.
-fn sets(folder: &Path) -> Result<Vec<(&'static str, ImageSet)>> {
+/// The sets in a data folder: its halves, or the folder itself where it is none of two halves.
+fn sets(folder: &Path, options: &OpenOptions) -> Result<Vec<(Option<Half>, ImageSet)>> {
     let root = DataRoot::new(folder);
     let mut sets = Vec::new();
-    for (name, half) in [("train", root.train("")), ("validation", root.validation(""))] {
-        match half {
-            Ok(path) => sets.push((name, ImageSet::open(path)?)),
+    for (half, place) in [(Half::Train, root.train("")), (Half::Validation, root.validation(""))] {
+        match place {
+            Ok(place) => sets.push((Some(half), ImageSet::open_with(place, options)?)),
             Err(Error::NoSplit { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
     if sets.is_empty() {
-        sets.push(("images", ImageSet::open(folder)?));
+        sets.push((None, ImageSet::open_with(folder, options)?));
     }
     Ok(sets)
+}
+
+/// What a set of [`sets`] is called.
+fn name(half: Option<Half>) -> String {
+    half.map_or_else(|| "images".to_owned(), |half| half.to_string())
 }

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use anyhow::Result;
-use in18_dataset::ImageSet;
+use in18_dataset::{ImageSet, OpenOptions};
 use in18_jpeg::Size;
 use serde_json::{Value, json};
 
-use super::sets;
+use super::{name, sets};
 use crate::cli::DataInfoArgs;
 use crate::{engine, output};
 
@@ -21,16 +21,16 @@ const BAR: usize = 40;
 /// Prints what the headers of a folder's images say.
 pub(super) fn info(arguments: &DataInfoArgs) -> Result<()> {
     let threads = arguments.set.threads.unwrap_or_else(engine::cores);
-    let summaries: Vec<(&str, Summary)> = sets(&arguments.set.folder)?
+    let summaries: Vec<(String, Summary)> = sets(&arguments.set.folder, &OpenOptions::default())?
         .into_iter()
-        .map(|(name, set)| {
+        .map(|(half, set)| {
             let sizes: Vec<Option<Size>> = set.sizes(threads).into_iter().map(Result::ok).collect();
-            (name, Summary::new(&set, &sizes))
+            (name(half), Summary::new(&set, &sizes))
         })
         .collect();
     if arguments.json {
         let of_sets: serde_json::Map<String, Value> =
-            summaries.iter().map(|(name, summary)| ((*name).to_owned(), summary.json())).collect();
+            summaries.iter().map(|(name, summary)| (name.clone(), summary.json())).collect();
         return output::print(&format!("{}\n", Value::Object(of_sets)));
     }
     output::print(&summaries.iter().map(|(name, summary)| summary.text(name)).collect::<Vec<_>>().join("\n"))

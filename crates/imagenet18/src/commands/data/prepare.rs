@@ -2,14 +2,13 @@
 
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use in18_dataset::{DataRoot, ImageSet, Preparation, PrepareError, PrepareWorker, Prepared};
+use anyhow::Result;
+use in18_dataset::{DataRoot, Half, ImageSet, OpenOptions, Preparation, PrepareOptions, Prepared, PreparedFormat};
 
 use super::sets;
-use crate::cli::{DataPrepareArgs, OnBadImage};
+use crate::cli::{DataPrepareArgs, OnBadImage, SetFormat};
 use crate::exit::{BadImages, Usage};
 use crate::{engine, output};
 
@@ -20,95 +19,90 @@ const SHOWN_EVERY: Duration = Duration::from_millis(500);
 pub(super) fn prepare(arguments: &DataPrepareArgs) -> Result<()> {
     let threads = arguments.threads.unwrap_or_else(engine::cores);
     let to = DataRoot::new(&arguments.to);
-    for (name, set) in sets(&arguments.from)? {
-        ensure!(
-            name != "images",
+    let opening = OpenOptions { ground_truth: arguments.ground_truth.clone(), ..OpenOptions::default() };
+    let options = PrepareOptions {
+        sizes: arguments.sizes.clone(),
+        quality: arguments.quality,
+        format: match arguments.format {
+            SetFormat::Tar => PreparedFormat::Shards(arguments.shard_images),
+            SetFormat::Folder => PreparedFormat::Folders,
+        },
+    };
+    for (half, set) in sets(&arguments.from, &opening)? {
+        let half = half.ok_or_else(|| {
             Usage(format!(
-                "{}: expected a folder with train/ or validation/, got one of class folders: give the folder above it",
+                "{}: expected a folder with train/ or validation/, got the images of one of them: give the folder above it",
                 arguments.from.display()
             ))
-        );
-        let preparation = Preparation::new(&set, &to, name, &arguments.sizes, arguments.quality)?;
-        half(name, &set, &preparation, arguments.on_bad_image, threads)?;
+        })?;
+        let preparation = Preparation::new(&set, &to, half, options.clone())?;
+        copy(half, &set, &preparation, arguments.on_bad_image, threads)?;
     }
     Ok(())
 }
 
-fn half(
-    name: &str,
+fn copy(
+    half: Half,
     set: &ImageSet,
     preparation: &Preparation<'_>,
     on_bad: OnBadImage,
     threads: NonZeroUsize,
 ) -> Result<()> {
-    let progress = Progress::new(name, set.len());
-    let is_over = AtomicBool::new(false);
-    let done = set.each(threads, PrepareWorker::default, |worker, image| {
-        if is_over.load(Ordering::Relaxed) {
-            return None;
-        }
-        let result = preparation.image(worker, image);
-        match &result {
-            Err(_) => is_over.store(true, Ordering::Relaxed),
-            Ok(Prepared::Bad(line)) => {
+    let mut progress = Progress::new(half, set.len());
+    let (mut written, mut kept, mut bad) = (0, 0, 0);
+    preparation.run(threads, &mut |prepared| {
+        match prepared {
+            Prepared::Written => written += 1,
+            Prepared::Kept => kept += 1,
+            Prepared::Bad(line) => {
+                bad += 1;
                 progress.clear();
-                output::complain(line);
-                is_over.fetch_or(on_bad == OnBadImage::Fail, Ordering::Relaxed);
+                output::complain(&line);
             }
-            Ok(Prepared::Written | Prepared::Kept) => {}
         }
-        progress.one_more();
-        Some(result)
-    });
+        progress.show(written + kept + bad, kept);
+        bad == 0 || on_bad == OnBadImage::Skip
+    })?;
     progress.clear();
-    let done = done.into_iter().flatten().collect::<Result<Vec<Prepared>, PrepareError>>()?;
-    let count = |is: fn(&Prepared) -> bool| done.iter().filter(|prepared| is(prepared)).count();
-    let (written, kept) = (count(|one| *one == Prepared::Written), count(|one| *one == Prepared::Kept));
-    let bad = done.len() - written - kept;
     if bad > 0 && on_bad == OnBadImage::Fail {
-        return Err(BadImages { bad, seen: done.len() }.into());
+        return Err(BadImages { bad, seen: written + kept + bad }.into());
     }
     output::print(&format!(
-        "{name}: {written} images written in {:.0} s, {kept} there already, {bad} left out\n",
+        "{half}: {written} images written in {:.0} s, {kept} there already, {bad} left out\n",
         progress.start.elapsed().as_secs_f64()
     ))
 }
 
 /// A line on a terminal that says how far it is, how fast it goes and how long it will take.
-struct Progress<'a> {
-    name: &'a str,
+struct Progress {
+    half: Half,
     images: usize,
-    done: AtomicUsize,
     start: Instant,
-    /// Milliseconds after the start at which it is shown next.
-    next: AtomicUsize,
-    is_shown: bool,
+    /// When it is shown next; none where there is no terminal.
+    next: Option<Instant>,
 }
 
-impl<'a> Progress<'a> {
-    fn new(name: &'a str, images: usize) -> Self {
-        let is_shown = std::io::stderr().is_terminal();
-        Progress { name, images, done: AtomicUsize::new(0), start: Instant::now(), next: AtomicUsize::new(0), is_shown }
+impl Progress {
+    fn new(half: Half, images: usize) -> Self {
+        let start = Instant::now();
+        Progress { half, images, start, next: std::io::stderr().is_terminal().then_some(start) }
     }
 
-    fn one_more(&self) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        let elapsed = self.start.elapsed();
-        let (now, next) = (elapsed.as_millis() as usize, self.next.load(Ordering::Relaxed));
-        let after = now + SHOWN_EVERY.as_millis() as usize;
-        // Only one thread gets through.
-        let is_due =
-            now >= next && self.next.compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if self.is_shown && is_due {
-            let rate = done as f64 / elapsed.as_secs_f64().max(1e-3);
-            let left = (self.images - done) as f64 / rate;
-            let Progress { name, images, .. } = self;
-            output::show(&format!("\r{name}: {done} of {images} images, {rate:.0} a second, {left:.0} s left\x1b[K"));
+    /// Shows that `done` images are done, of which `kept` took no time.
+    fn show(&mut self, done: usize, kept: usize) {
+        let now = Instant::now();
+        if self.next.is_none_or(|next| now < next) {
+            return;
         }
+        self.next = Some(now + SHOWN_EVERY);
+        let rate = ((done - kept) as f64 / (now - self.start).as_secs_f64().max(1e-3)).max(1e-3);
+        let left = (self.images - done) as f64 / rate;
+        let Progress { half, images, .. } = self;
+        output::show(&format!("\r{half}: {done} of {images} images, {rate:.0} a second, {left:.0} s left\x1b[K"));
     }
 
     fn clear(&self) {
-        if self.is_shown {
+        if self.next.is_some() {
             output::show("\r\x1b[K");
         }
     }

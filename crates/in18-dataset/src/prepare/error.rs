@@ -1,0 +1,41 @@
+//! Why a preparation ends.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a preparation ends. One line each.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The system did not let us write.
+    #[error("{path}: expected to write it, got: {source}")]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder holds images that were prepared otherwise.
+    #[error(
+        "{path}: expected a new folder or one prepared with {expected}, got one with {got}: give another DST or remove it"
+    )]
+    Other {
+        /// The folder.
+        path: PathBuf,
+        /// What was asked for.
+        expected: String,
+        /// What it holds.
+        got: String,
+    },
+    /// The copy would be the source.
+    #[error("{path}: expected another folder than the source's for its full size, got the same: give another DST")]
+    Same {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl PrepareError {
+    pub(super) fn writing(path: &Path, source: io::Error) -> Self {
+        Self::Write { path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,188 @@
+//! The samples of archives: images and what labels them.
+
+use std::fs::File;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use in18_jpeg::Size;
+
+use super::Window;
+use super::labels::{Label, Labelled, number_labels};
+use super::members::{Member, members};
+use super::truth::Truth;
+use crate::each::each;
+use crate::error::Error;
+use crate::index::{Index, PackedImage, Shard, printable};
+use crate::open::open_image;
+
+/// Endings of the files that are images.
+const IMAGES: [&str; 3] = ["jpg", "jpeg", "png"];
+/// Bytes that a label has at most.
+const MAX_LABEL: u64 = 256;
+/// Most headers of images end within so many bytes.
+const FIRST_READ: usize = 4096;
+
+/// An archive, which may lie in another one.
+struct Range {
+    shard: usize,
+    start: u64,
+    length: u64,
+    /// Its name without the ending.
+    stem: String,
+}
+
+/// An image, and its label if something in the archive says it.
+struct Sample {
+    image: PackedImage,
+    name: String,
+    label: Option<Label>,
+}
+
+/// Lists all samples; and whether the archives alone say all of it.
+pub(super) fn gather(folder: &Path, shards: Vec<Shard>, truth: Option<&Path>) -> Result<(Index, bool), Error> {
+    let unreadable = |shard: usize, source| Error::Unreadable { path: folder.join(&shards[shard].name), source };
+    let open = |(number, shard): (usize, &Shard)| {
+        open_image(&folder.join(&shard.name)).map_err(|source| unreadable(number, source))
+    };
+    let files = shards.iter().enumerate().map(open).collect::<Result<Vec<File>, _>>()?;
+    let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let damaged = |shard: usize, error: io::Error| Error::Tar {
+        path: folder.join(&shards[shard].name),
+        expected: "a whole tar archive of images and labels",
+        got: error.to_string(),
+    };
+    let list = |shard: usize| ranges(shard, &shards[shard], &files[shard]).map_err(|error| damaged(shard, error));
+    let ranges = flatten(each(shards.len(), 1, threads, || (), |(), shard| list(shard)))?;
+    let read = |range: &Range| samples(range, &files[range.shard]).map_err(|error| damaged(range.shard, error));
+    let of_ranges = each(ranges.len(), 1, threads, || (), |(), range| read(&ranges[range]));
+    let of_ranges = of_ranges.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let all = || ranges.iter().zip(&of_ranges).flat_map(|(range, samples)| samples.iter().map(move |one| (range, one)));
+
+    if all().next().is_none() {
+        let got = format!("none in {} tar files", shards.len());
+        return Err(Error::Tar { path: folder.to_owned(), expected: "images (.jpg, .jpeg, .png)", got });
+    }
+    let unlabelled = all().any(|(_, sample)| sample.label.is_none());
+    let truth = if unlabelled { Truth::find(folder, truth)? } else { None };
+    if unlabelled && truth.is_none() && ranges.len() == 1 {
+        return Err(Error::Tar {
+            path: folder.join(&shards[0].name),
+            expected: "a .cls file beside every image, an archive for each class, or a list of labels",
+            got: "none: name the list with --ground-truth".to_owned(),
+        });
+    }
+    let label = |(range, sample): (&Range, &Sample)| match (&sample.label, &truth) {
+        (Some(label), _) => Ok(label.clone()),
+        (None, Some(truth)) => truth.label(&sample.name),
+        (None, None) => Ok(Label::Class(range.stem.clone())),
+    };
+    let labels = all().map(label).collect::<Result<Vec<Label>, Error>>()?;
+    let above = all().map(|(_, sample)| sample.name.rsplit_once('/').map(|(folder, _)| folder));
+    let Labelled { classes, numbers } = number_labels(&labels, above).map_err(|got| Error::Tar {
+        path: folder.to_owned(),
+        expected: "labels that are all numbers or all names of classes",
+        got,
+    })?;
+    let mut labelled: Vec<(&Sample, u32)> = all().map(|(_, sample)| sample).zip(numbers).collect();
+    if matches!(labels[0], Label::Class(_)) {
+        // As if they were unpacked into class folders.
+        labelled.sort_by_key(|(sample, label)| (*label, &sample.name));
+    }
+    let mut index = Index::new(classes, shards.clone());
+    for (sample, label) in labelled {
+        index.push(PackedImage { label, ..sample.image }, &sample.name);
+    }
+    Ok((index, truth.is_none()))
+}
+
+fn flatten<T>(results: Vec<Result<Vec<T>, Error>>) -> Result<Vec<T>, Error> {
+    Ok(results.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// The archive itself, or those that it consists of.
+fn ranges(shard: usize, Shard { name, bytes, .. }: &Shard, file: &File) -> io::Result<Vec<Range>> {
+    let is_archive = |member: &Member| ending(&member.name).is_some_and(|(_, ending)| ending == "tar");
+    let outer = members(Window::new(file, 0, *bytes), *bytes)?;
+    if outer.is_empty() || !outer.iter().all(is_archive) {
+        let stem = name.strip_suffix(".tar").unwrap_or(name).to_owned();
+        return Ok(vec![Range { shard, start: 0, length: *bytes, stem }]);
+    }
+    let inner = outer.iter().map(|member| {
+        let name = printable(&member.name);
+        let name = name.rsplit('/').next().unwrap_or(&name);
+        let stem = name.strip_suffix(".tar").unwrap_or(name).to_owned();
+        Range { shard, start: member.offset, length: member.length, stem }
+    });
+    Ok(inner.collect())
+}
+
+/// The images of an archive. Files that belong together follow one another, and their names differ behind the first dot.
+fn samples(range: &Range, file: &File) -> io::Result<Vec<Sample>> {
+    let mut found = Vec::new();
+    let mut key: Option<&[u8]> = None;
+    let (mut image, mut label) = (None, None);
+    let listed = members(Window::new(file, range.start, range.length), range.length)?;
+    let named = listed.iter().filter_map(|member| ending(&member.name).map(|(key, ending)| (member, key, ending)));
+    for (member, its_key, ending) in named {
+        if key != Some(its_key) {
+            found.extend(image.take().map(|image| sample(range, file, image, label.take())).transpose()?);
+            (key, label) = (Some(its_key), None);
+        }
+        let last = ending.rsplit('.').next().unwrap_or(&ending);
+        if IMAGES.contains(&last) && image.is_none() && member.length > 0 {
+            image = Some(member);
+        } else if last == "cls" {
+            label = Some(read_label(range, file, member)?);
+        }
+    }
+    found.extend(image.map(|image| sample(range, file, image, label)).transpose()?);
+    Ok(found)
+}
+
+/// A name without what follows the first dot of its last part, and that in lower case. None for hidden files and folders.
+fn ending(name: &[u8]) -> Option<(&[u8], String)> {
+    let start = name.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
+    let dot = start + name[start..].iter().position(|&byte| byte == b'.')?;
+    let ending = String::from_utf8_lossy(&name[dot + 1..]).to_lowercase();
+    (dot > start).then_some((&name[..dot], ending))
+}
+
+fn sample(range: &Range, file: &File, member: &Member, label: Option<Label>) -> io::Result<Sample> {
+    let name = printable(&member.name);
+    let length = u32::try_from(member.length)
+        .map_err(|_| io::Error::other(format!("{name} of {} bytes, which is no photo", member.length)))?;
+    let offset = range.start + member.offset;
+    let image = PackedImage {
+        shard: range.shard as u32,
+        offset,
+        length,
+        label: 0,
+        size: size(file, offset, length as usize)?,
+        checksums: None,
+    };
+    Ok(Sample { image, name, label })
+}
+
+/// The size of an image, if its header says one.
+fn size(file: &File, offset: u64, length: usize) -> io::Result<Option<Size>> {
+    let mut start = vec![0; length.min(FIRST_READ)];
+    loop {
+        file.read_exact_at(&mut start, offset)?;
+        match in18_jpeg::header(&start) {
+            Err(in18_jpeg::Error::Truncated { .. }) if start.len() < length => {
+                start.resize((start.len() * 2).min(length), 0);
+            }
+            result => return Ok(result.ok()),
+        }
+    }
+}
+
+fn read_label(range: &Range, file: &File, member: &Member) -> io::Result<Label> {
+    let mut text = vec![0; member.length.min(MAX_LABEL + 1) as usize];
+    file.read_exact_at(&mut text, range.start + member.offset)?;
+    let label = if text.len() as u64 > MAX_LABEL { None } else { Label::parse(&text) };
+    label.ok_or_else(|| io::Error::other(format!("{}, which is no label", printable(&member.name))))
+}
