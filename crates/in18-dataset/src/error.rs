@@ -132,6 +132,15 @@ pub enum Error {
         /// Where and what.
         source: IndexError,
     },
+    /// A set for training whose images can only be read in their order.
+    #[error(
+        "{path}: expected images that can be read in any order, got Parquet tables: make shards of them with `imagenet18 data \
+         prepare`"
+    )]
+    Sequential {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Shards that are not as their index says.
     #[error("{path}: expected the shards of its index, got {got}: prepare the set again or copy them anew")]
     Shards {
@@ -140,12 +149,12 @@ pub enum Error {
         /// The first of those that do not fit, and what is wrong with each.
         got: String,
     },
-    /// A file that is no tar archive of images and labels.
+    /// A file that is no archive or table of images and labels.
     #[error("{path}: expected {expected}, got {got}")]
-    Tar {
-        /// The file.
+    Archive {
+        /// The file, or its folder.
         path: PathBuf,
-        /// What a shard has there.
+        /// What such a file has.
         expected: &'static str,
         /// What came.
         got: String,

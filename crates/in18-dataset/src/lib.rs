@@ -4,7 +4,8 @@
 //! ```text
 //! class folders ─┐
 //! prepared shards├─► ImageSet ─► ImageReader (one image's bytes) ─► loader
-//! tar archives  ─┘       └─────► Preparation (smaller copies, as folders or shards)
+//! tar archives  ─┤       └─────► Preparation (smaller copies, as folders or shards)
+//! Parquet tables ┘
 //! ```
 //! Owns the layout of a data set on disk: `DATA + suffix` holds `train` and `validation` or `val`, each of them class
 //! folders or tar shards. Every file that is not hidden counts as an image, whatever its name: whether it is one shows
@@ -24,6 +25,7 @@ mod read;
 mod root;
 mod set;
 mod sizes;
+mod tables;
 mod tars;
 mod verify;
 mod whole;

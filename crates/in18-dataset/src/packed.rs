@@ -1,5 +1,6 @@
 //! Images in tar shards: a folder of them with their index.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -39,13 +40,15 @@ pub(crate) fn index(place: &Place, options: &OpenOptions) -> Result<Option<Index
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
         Err(source) => return Err(Error::Unreadable { path, source }),
     }
+    let files = archives(place, ".tar")?;
+    if files.is_empty() { Ok(None) } else { tars::index(place, &files, options).map(Some) }
+}
+
+/// The files of a place with this ending. None where there are folders: archives may lie beside what they were unpacked to.
+pub(crate) fn archives(place: &Place, ending: &str) -> Result<Vec<OsString>, Error> {
     let (folders, mut files) = list(&place.folder)?;
-    files.retain(|file| file.to_str().is_some_and(|name| is_archive(name) && place.has(name)));
-    // Archives may lie beside the folders that they were unpacked to.
-    if files.is_empty() || (!folders.is_empty() && place.part.is_none()) {
-        return Ok(None);
-    }
-    tars::index(place, &files, options).map(Some)
+    files.retain(|file| file.to_str().is_some_and(|name| name.ends_with(ending) && place.has(name)));
+    Ok(if folders.is_empty() || place.part.is_some() { files } else { Vec::new() })
 }
 
 impl Packed {
@@ -128,7 +131,7 @@ impl Packed {
 
 /// Whether a file is one that images may be packed in, by its name.
 pub(crate) fn is_archive(file: &str) -> bool {
-    file.ends_with(".tar")
+    file.ends_with(".tar") || file.ends_with(".parquet")
 }
 
 /// Compares lengths, and times where they are known.

@@ -28,6 +28,10 @@ impl ImageReader {
         set.path_into(image, &mut self.path);
         match &set.source {
             Source::Packed(packed) => packed.read(image, &mut self.bytes)?,
+            Source::Tables(tables) => {
+                let read = tables.read(image, &mut self.bytes);
+                read.map_err(|got| Error::reading(&self.path, std::io::Error::other(got)))?;
+            }
             Source::Folders(_) => {
                 self.bytes.clear();
                 open_image(&self.path)
@@ -58,6 +62,7 @@ impl ImageReader {
                 Some(size) => Ok(size),
                 None => in18_jpeg::header(self.read(set, image)?),
             },
+            Source::Tables(_) => in18_jpeg::header(self.read(set, image)?),
             Source::Folders(_) => {
                 set.path_into(image, &mut self.path);
                 self.header_of_file().map_err(|error| Error::reading(&self.path, error))?

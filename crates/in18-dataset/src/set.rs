@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::folders::Folders;
 use crate::packed::{self, Packed};
 use crate::place::Place;
+use crate::tables::Tables;
 
 /// Images with their labels. An image is a number from 0 to `len() - 1`; its label is the number of its class.
 ///
@@ -18,13 +19,15 @@ pub struct ImageSet {
     pub(crate) source: Source,
 }
 
-/// How archives without an index are opened.
+/// How a set is opened.
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
-    /// Where lists of such archives are kept; none for beside them.
+    /// Where lists of what lies in archives without an index are kept; none for beside them.
     pub cache: Option<PathBuf>,
     /// A list of labels for images that have none.
     pub ground_truth: Option<PathBuf>,
+    /// Whether sets are welcome that are read much faster in their order than in any other.
+    pub sequential: bool,
 }
 
 /// Where the bytes of a set's images lie.
@@ -32,10 +35,12 @@ pub struct OpenOptions {
 pub(crate) enum Source {
     Folders(Folders),
     Packed(Packed),
+    Tables(Tables),
 }
 
 impl ImageSet {
-    /// Opens what lies in a place: prepared shards, where there is an index; other tar archives; or else class folders.
+    /// Opens what lies in a place: prepared shards, where there is an index; other tar archives; tables; or
+    /// else class folders.
     /// Reads no image.
     ///
     /// # Errors
@@ -54,6 +59,14 @@ impl ImageSet {
             let (packed, classes) = Packed::open(&place.folder, index)?;
             return Ok(Self { root: place.folder, classes, source: Source::Packed(packed) });
         }
+        let tables = packed::archives(&place, ".parquet")?;
+        if !tables.is_empty() {
+            if !options.sequential {
+                return Err(Error::Sequential { path: place.folder });
+            }
+            let (tables, classes) = Tables::open(&place.folder, &tables)?;
+            return Ok(Self { root: place.folder, classes, source: Source::Tables(tables) });
+        }
         let folders = Folders::list(&place.folder)?;
         Ok(Self { root: place.folder, classes: folders.classes(), source: Source::Folders(folders) })
     }
@@ -68,6 +81,7 @@ impl ImageSet {
         match &self.source {
             Source::Folders(folders) => folders.len(),
             Source::Packed(packed) => packed.index().images.len(),
+            Source::Tables(tables) => tables.len(),
         }
     }
 
@@ -86,6 +100,7 @@ impl ImageSet {
         match &self.source {
             Source::Folders(folders) => folders.class_len(label),
             Source::Packed(packed) => packed.class_len(label),
+            Source::Tables(tables) => tables.class_len(label),
         }
     }
 
@@ -94,6 +109,7 @@ impl ImageSet {
         match &self.source {
             Source::Folders(folders) => folders.label(image),
             Source::Packed(packed) => packed.index().images[image].label as usize,
+            Source::Tables(tables) => tables.label(image),
         }
     }
 
@@ -111,6 +127,7 @@ impl ImageSet {
         match &self.source {
             Source::Folders(folders) => folders.push_path(image, path),
             Source::Packed(packed) => packed.push_path(image, path),
+            Source::Tables(tables) => tables.push_name(image, path),
         }
     }
 
@@ -118,6 +135,7 @@ impl ImageSet {
     pub(crate) fn is_sequential(&self) -> bool {
         match &self.source {
             Source::Folders(_) | Source::Packed(_) => false,
+            Source::Tables(_) => true,
         }
     }
 
@@ -127,6 +145,7 @@ impl ImageSet {
         match &self.source {
             Source::Folders(folders) => folders.push_path(image, &mut name),
             Source::Packed(packed) => name.push(packed.index().name(image)),
+            Source::Tables(tables) => tables.push_name(image, &mut name),
         }
         name
     }

@@ -21,6 +21,7 @@ use crate::place::Place;
 use crate::set::OpenOptions;
 use crate::whole::write_whole;
 
+pub(crate) use labels::MAX_CLASSES;
 pub use members::{Member, members};
 
 /// The index of the archives `files` in a folder: from the last time, if they have not changed since, or made now.
@@ -34,7 +35,7 @@ pub(crate) fn index(place: &Place, files: &[OsString], options: &OpenOptions) ->
     {
         return Ok(index);
     }
-    let (index, is_whole) = gather::gather(&place.folder, shards, options.ground_truth.as_deref())?;
+    let (index, is_whole) = gather::gather(place, shards, options.ground_truth.as_deref())?;
     if is_whole && let Some(path) = kept {
         // Where nothing can be written, the next run lists again.
         let _ = write_whole(&path, index.text().as_bytes());
@@ -63,7 +64,7 @@ fn shard(folder: &Path, file: &OsString) -> Result<Shard, Error> {
             modified: Some(modified_nanoseconds(&found)),
             end: None,
         }),
-        _ => Err(Error::Tar { path, expected: "a file name that is text", got: "other bytes".to_owned() }),
+        _ => Err(Error::Archive { path, expected: "a file name that is text", got: "other bytes".to_owned() }),
     }
 }
 

@@ -16,7 +16,7 @@ impl ImageSet {
     pub fn verify(&self, threads: NonZeroUsize) -> Vec<Error> {
         let gaps = match &self.source {
             Source::Packed(packed) => Some((packed, gaps(packed))),
-            Source::Folders(_) => None,
+            Source::Folders(_) | Source::Tables(_) => None,
         };
         let found = self.each(threads, Buffers::default, |buffers, image| {
             let decoded = buffers.decode(self, image);

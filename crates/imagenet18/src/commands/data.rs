@@ -26,7 +26,12 @@ fn sets(folder: &Path, options: &OpenOptions) -> Result<Vec<(Option<Half>, Image
     let mut sets = Vec::new();
     for (half, place) in [(Half::Train, root.train("")), (Half::Validation, root.validation(""))] {
         match place {
-            Ok(place) => sets.push((Some(half), ImageSet::open_with(place, options)?)),
+            Ok(place) => {
+                let mut options = options.clone();
+                // Training images are labelled by where they lie.
+                options.ground_truth = options.ground_truth.filter(|_| half == Half::Validation);
+                sets.push((Some(half), ImageSet::open_with(place, &options)?));
+            }
             Err(Error::NoSplit { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -35,6 +40,11 @@ fn sets(folder: &Path, options: &OpenOptions) -> Result<Vec<(Option<Half>, Image
         sets.push((None, ImageSet::open_with(folder, options)?));
     }
     Ok(sets)
+}
+
+/// How the images of a folder are opened that nobody trains on.
+fn opening() -> OpenOptions {
+    OpenOptions { sequential: true, ..OpenOptions::default() }
 }
 
 /// What a set of [`sets`] is called.

@@ -17,6 +17,7 @@ use crate::each::each;
 use crate::error::Error;
 use crate::index::{Index, PackedImage, Shard, printable};
 use crate::open::open_image;
+use crate::place::{Half, Place};
 
 /// Endings of the files that are images.
 const IMAGES: [&str; 3] = ["jpg", "jpeg", "png"];
@@ -42,14 +43,15 @@ struct Sample {
 }
 
 /// Lists all samples; and whether the archives alone say all of it.
-pub(super) fn gather(folder: &Path, shards: Vec<Shard>, truth: Option<&Path>) -> Result<(Index, bool), Error> {
+pub(super) fn gather(place: &Place, shards: Vec<Shard>, truth: Option<&Path>) -> Result<(Index, bool), Error> {
+    let folder = place.folder.as_path();
     let unreadable = |shard: usize, source| Error::Unreadable { path: folder.join(&shards[shard].name), source };
     let open = |(number, shard): (usize, &Shard)| {
         open_image(&folder.join(&shard.name)).map_err(|source| unreadable(number, source))
     };
     let files = shards.iter().enumerate().map(open).collect::<Result<Vec<File>, _>>()?;
     let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let damaged = |shard: usize, error: io::Error| Error::Tar {
+    let damaged = |shard: usize, error: io::Error| Error::Archive {
         path: folder.join(&shards[shard].name),
         expected: "a whole tar archive of images and labels",
         got: error.to_string(),
@@ -63,12 +65,14 @@ pub(super) fn gather(folder: &Path, shards: Vec<Shard>, truth: Option<&Path>) ->
 
     if all().next().is_none() {
         let got = format!("none in {} tar files", shards.len());
-        return Err(Error::Tar { path: folder.to_owned(), expected: "images (.jpg, .jpeg, .png)", got });
+        return Err(Error::Archive { path: folder.to_owned(), expected: "images (.jpg, .jpeg, .png)", got });
     }
     let unlabelled = all().any(|(_, sample)| sample.label.is_none());
-    let truth = if unlabelled { Truth::find(folder, truth)? } else { None };
+    // A list that lies beside the archives of both halves is of the validation images.
+    let may_be_listed = unlabelled && place.part != Some(Half::Train);
+    let truth = if may_be_listed { Truth::find(folder, truth)? } else { None };
     if unlabelled && truth.is_none() && ranges.len() == 1 {
-        return Err(Error::Tar {
+        return Err(Error::Archive {
             path: folder.join(&shards[0].name),
             expected: "a .cls file beside every image, an archive for each class, or a list of labels",
             got: "none: name the list with --ground-truth".to_owned(),
@@ -81,7 +85,7 @@ pub(super) fn gather(folder: &Path, shards: Vec<Shard>, truth: Option<&Path>) ->
     };
     let labels = all().map(label).collect::<Result<Vec<Label>, Error>>()?;
     let above = all().map(|(_, sample)| sample.name.rsplit_once('/').map(|(folder, _)| folder));
-    let Labelled { classes, numbers } = number_labels(&labels, above).map_err(|got| Error::Tar {
+    let Labelled { classes, numbers } = number_labels(&labels, above).map_err(|got| Error::Archive {
         path: folder.to_owned(),
         expected: "labels that are all numbers or all names of classes",
         got,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Labels are below this number: classes are counted up to the largest.
-const MAX_CLASSES: u32 = 1 << 20;
+pub(crate) const MAX_CLASSES: u32 = 1 << 20;
 
 /// What an image is labelled with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -49,7 +49,7 @@ impl Truth {
         let Some(path) = given.map(Path::to_owned).or_else(known) else { return Ok(None) };
         let labels = read(&path).map_err(|error| match error {
             Failure::Read(source) => Error::Unreadable { path: path.clone(), source },
-            Failure::Content(expected, got) => Error::Tar { path: path.clone(), expected, got },
+            Failure::Content(expected, got) => Error::Archive { path: path.clone(), expected, got },
         })?;
         Ok(Some(Self { path, labels }))
     }
@@ -68,7 +68,7 @@ impl Truth {
         };
         match found {
             Some(class) => Ok(Label::Class(class.clone())),
-            None => Err(Error::Tar {
+            None => Err(Error::Archive {
                 path: self.path.clone(),
                 expected: "a label for every image",
                 got: format!("none for {name}"),

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use anyhow::Result;
-use in18_dataset::{ImageSet, OpenOptions};
+use in18_dataset::ImageSet;
 use in18_jpeg::Size;
 use serde_json::{Value, json};
 
-use super::{name, sets};
+use super::{name, opening, sets};
 use crate::cli::DataInfoArgs;
 use crate::{engine, output};
 
@@ -21,7 +21,7 @@ const BAR: usize = 40;
 /// Prints what the headers of a folder's images say.
 pub(super) fn info(arguments: &DataInfoArgs) -> Result<()> {
     let threads = arguments.set.threads.unwrap_or_else(engine::cores);
-    let summaries: Vec<(String, Summary)> = sets(&arguments.set.folder, &OpenOptions::default())?
+    let summaries: Vec<(String, Summary)> = sets(&arguments.set.folder, &opening())?
         .into_iter()
         .map(|(half, set)| {
             let sizes: Vec<Option<Size>> = set.sizes(threads).into_iter().map(Result::ok).collect();

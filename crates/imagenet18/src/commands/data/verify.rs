@@ -1,9 +1,8 @@
 //! `data verify`: every image, decoded whole, and every byte that is known.
 
 use anyhow::Result;
-use in18_dataset::OpenOptions;
 
-use super::{name, sets};
+use super::{name, opening, sets};
 use crate::cli::DataSetArgs;
 use crate::exit::BadImages;
 use crate::{engine, output};
@@ -12,7 +11,7 @@ use crate::{engine, output};
 pub(super) fn verify(arguments: &DataSetArgs) -> Result<()> {
     let threads = arguments.threads.unwrap_or_else(engine::cores);
     let (mut bad, mut seen) = (0, 0);
-    for (half, set) in sets(&arguments.folder, &OpenOptions::default())? {
+    for (half, set) in sets(&arguments.folder, &opening())? {
         let found = set.verify(threads);
         found.iter().for_each(|error| output::complain(&error.to_string()));
         bad += found.len();
