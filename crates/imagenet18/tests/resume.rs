@@ -91,7 +91,7 @@ fn metrics(text: &str) -> Vec<Value> {
         let fields = event.as_object_mut().unwrap();
         fields.retain(|key, _| {
             !key.ends_with("seconds")
-                && !["unix", "hours", "images_per_s", "path", "peak_rss_bytes"].contains(&key.as_str())
+                && !["unix", "hours", "images_per_s", "path", "peak_rss_bytes", "advice"].contains(&key.as_str())
         });
     }
     events
@@ -106,7 +106,8 @@ fn points(logdir: &Path) -> Vec<(String, i64, f64)> {
 
 /// Lines without times.
 fn timeless(text: &str) -> Vec<String> {
-    let lines = text.lines().filter(|line| !line.contains("Continued at") && !line.contains("Checkpoint at"));
+    let other = ["Continued at", "Checkpoint at", "Loader threads: ", "of its time for images"];
+    let lines = text.lines().filter(|line| !other.iter().any(|other| line.contains(other)));
     lines
         .map(|line| {
             // debug.log: the time of day and the seconds since the start.

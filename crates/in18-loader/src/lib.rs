@@ -6,8 +6,8 @@
 //! ```
 //! A [`BatchPlan`] says everything about an epoch before its first image is read; a [`Loader`] carries it out. Whatever is
 //! random is a function of (seed, epoch, image, draw), so that batches are the same bits for any number of workers and
-//! an epoch can be taken up in its middle. Knows no network, no learning rate and no clock: whoever waits for
-//! [`Epoch::next`] can time it. Pixels leave as they are in the image, 8 bits; normalising is the kernels' work.
+//! an epoch can be taken up in its middle. Knows no network and no learning rate; its clock only measures where worker
+//! threads spend their time ([`StageTimes`]). Pixels leave as they are in the image, 8 bits; normalising is the kernels' work.
 
 mod bad;
 mod crop;
@@ -17,6 +17,7 @@ mod pipeline;
 mod plan;
 mod rect;
 mod ring;
+mod stages;
 
 pub use bad::{BadImage, OnBadImage};
 pub use crop::{FlipAndCrop, random_resized_crop};
@@ -25,3 +26,4 @@ pub use in18_jpeg::{Crop, Size};
 pub use loader::{Batch, Epoch, Loader};
 pub use plan::{Augmentation, BatchPlan, Share};
 pub use rect::resized_for_validation;
+pub use stages::StageTimes;

@@ -13,6 +13,7 @@ use crate::error::LoadError;
 use crate::pipeline::Pipeline;
 use crate::plan::{BatchPlan, BatchSpec};
 use crate::ring::{Buffers, Item, Ring};
+use crate::stages::StageTimes;
 
 /// Threads that turn images of one set into batches, one epoch after the other, with memory that is reused: two
 /// batches (more only where a batch has fewer images than there are workers) and the one that the consumer holds.
@@ -105,6 +106,11 @@ impl Epoch<'_> {
         }))
     }
 
+    /// Where the time of the worker threads went in this epoch so far.
+    pub fn times(&self) -> StageTimes {
+        self.loader.ring.times()
+    }
+
     /// What is being carried out.
     pub fn plan(&self) -> &BatchPlan {
         &self.plan
@@ -187,7 +193,7 @@ fn work(set: &ImageSet, ring: &Ring, on_bad_image: OnBadImage) {
             OnBadImage::Fail => load(image).map(|label| Loaded { label: Some(label), bad: Vec::new() }),
             OnBadImage::Skip => load_or_replace(image, set.len(), transform, load),
         };
-        ring.finish(item, result);
+        ring.finish(item, result, pipeline.take_times());
     }
 }
 

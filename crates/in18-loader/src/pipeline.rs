@@ -9,6 +9,7 @@ use crate::crop::FlipAndCrop;
 use crate::error::LoadError;
 use crate::plan::Transform;
 use crate::rect::resized_for_validation;
+use crate::stages::{StageTimes, Stopwatch};
 
 /// All the memory that a worker needs, kept from image to image.
 #[derive(Default)]
@@ -19,12 +20,18 @@ pub(crate) struct Pipeline {
     resizer: Resizer,
     /// Validation's image before its centre crop.
     resized: Rgb8Image,
+    times: StageTimes,
 }
 
 impl Pipeline {
     /// The file that was last begun.
     pub(crate) fn path(&self) -> &Path {
         self.reader.path()
+    }
+
+    /// Where the time went since this was last asked.
+    pub(crate) fn take_times(&mut self) -> StageTimes {
+        std::mem::take(&mut self.times)
     }
 
     /// Reads, decodes and transforms image number `image` of `set` into `slot`, `(size.height, size.width, 3)`.
@@ -36,8 +43,11 @@ impl Pipeline {
         size: Size,
         slot: &mut [u8],
     ) -> Result<(), LoadError> {
-        self.reader.read(set, image as usize)?;
-        let pixels = self.pixels(image, transform, size, slot);
+        let mut watch = Stopwatch::start();
+        let read = self.reader.read(set, image as usize).map(|_| ());
+        self.times.read += watch.lap();
+        read?;
+        let pixels = self.pixels(image, transform, size, slot, watch);
         pixels.map_err(|source| Error::Image { path: self.reader.path().to_owned(), source }.into())
     }
 
@@ -47,12 +57,14 @@ impl Pipeline {
         transform: Transform,
         size: Size,
         slot: &mut [u8],
+        mut watch: Stopwatch,
     ) -> Result<(), in18_jpeg::Error> {
         let file = self.reader.bytes();
         match transform {
             Transform::Train(a) => {
                 let draw = |from| FlipAndCrop::draw(a.seed, a.epoch, image, from, a.min_scale);
                 let crop = self.decoder.decode_region(file, &mut self.decoded, |from| draw(from).crop)?;
+                self.times.decode += watch.lap();
                 let FlipAndCrop { flip, .. } = draw(self.decoded.size());
                 self.resizer.resize(&self.decoded, crop, size, slot)?;
                 if flip {
@@ -61,6 +73,7 @@ impl Pipeline {
             }
             Transform::Validate { sz } => {
                 self.decoder.decode(file, &mut self.decoded)?;
+                self.times.decode += watch.lap();
                 let from = self.decoded.size();
                 // A strip one pixel high would become millions of pixels long.
                 let to = resized_for_validation(from, sz).checked()?;
@@ -68,6 +81,9 @@ impl Pipeline {
                 center_crop(&self.resized, size, slot)?;
             }
         }
+        self.times.resize += watch.lap();
+        self.times.images += 1;
+        self.times.pixels += self.decoded.size().pixels();
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use bytes::BytesMut;
 use crate::bad::{BadImage, Loaded};
 use crate::error::LoadError;
 use crate::plan::BatchPlan;
+use crate::stages::{StageTimes, Stopwatch};
 
 /// Shared by the consumer and all workers.
 #[derive(Default)]
@@ -60,6 +61,8 @@ struct State {
     max_open: usize,
     free: Vec<Buffers>,
     closed: bool,
+    /// Of the plan.
+    times: StageTimes,
 }
 
 struct Slot {
@@ -80,6 +83,7 @@ impl Ring {
         state.cancel();
         state.plan = Some(plan);
         state.max_open = max_open;
+        state.times = StageTimes::default();
         drop(state);
         self.work.notify_all();
     }
@@ -108,16 +112,22 @@ impl Ring {
             if let Some(item) = state.take_item() {
                 return Some(item);
             }
+            let generation = state.has_more().then_some(state.generation);
+            let mut watch = Stopwatch::start();
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if generation == Some(state.generation) {
+                state.times.slot += watch.lap();
+            }
         }
     }
 
     /// For workers: gives an image back, filled or not.
-    pub(crate) fn finish(&self, item: Item, result: Result<Loaded, LoadError>) {
+    pub(crate) fn finish(&self, item: Item, result: Result<Loaded, LoadError>, times: StageTimes) {
         let mut state = self.lock();
         if item.generation != state.generation {
             return;
         }
+        state.times += times;
         let first = item.batch == state.first_open;
         let slot_index = item.batch - state.first_open;
         let slot = &mut state.open[slot_index];
@@ -168,6 +178,11 @@ impl Ring {
         }
     }
 
+    /// Where the time of the workers went since the plan was started.
+    pub(crate) fn times(&self) -> StageTimes {
+        self.lock().times
+    }
+
     /// For the consumer: gives a batch's memory back.
     pub(crate) fn recycle(&self, buffers: Buffers) {
         self.lock().free.push(buffers);
@@ -197,11 +212,16 @@ impl State {
         self.open.clear();
     }
 
+    /// Whether images are left to be given out.
+    fn has_more(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| self.next_batch < plan.len())
+    }
+
     fn take_item(&mut self) -> Option<Item> {
-        let plan = Arc::clone(self.plan.as_ref()?);
-        if self.next_batch >= plan.len() {
+        if !self.has_more() {
             return None;
         }
+        let plan = Arc::clone(self.plan.as_ref()?);
         let spec = plan.batch(self.next_batch);
         let images = spec.images.len();
         if self.next_position == 0 {

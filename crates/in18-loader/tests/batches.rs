@@ -191,7 +191,7 @@ fn a_bad_image_ends_the_epoch_by_name() {
                 fs::remove_file(path).unwrap();
                 fs::create_dir(path).unwrap();
             },
-            expected: "expected to read an image, got: no regular file",
+            expected: "expected to read it, got: no regular file",
         },
         Case {
             name: "a header of 65535 x 65535 pixels",

@@ -169,6 +169,7 @@ mod tests {
         Epoch 0: top-1 17.50 %, top-5 62.50 %, loss 2.0625 (training 2.1500), 32.0 images/s at 48 px, waited 0.8 % for data, 0:05 in all
         From epoch 1: 64 px, batch 32, images of photos-sz/64/train, validation on photos/validation (rectangular)
         From epoch 1: batch 16
+        Epoch 1 waited, for its disk is slow
         Epoch 1: top-1 77.50 %, top-5 97.50 %, loss 2.0625 (training 2.1500), 32.0 images/s at 48 px, waited 0.8 % for data, 0:09 in all
         Saved parameters: runs/a/model.safetensors
         Everything is in runs/a

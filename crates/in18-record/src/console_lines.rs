@@ -53,6 +53,7 @@ pub fn lasting_line(event: &Event) -> Option<String> {
             if data.rect_val { " (rectangular)" } else { "" }
         ),
         Event::BatchChange { epoch, batch } => format!("From epoch {epoch}: batch {batch}"),
+        Event::Loader(loader) => return loader.advice.clone(),
         Event::EpochEnd(epoch) => text::epoch_summary(epoch),
         Event::Resumed { epoch, step, from, .. } => text::resumed(*epoch, *step, from),
         Event::Saved { what, path } => format!("Saved {what}: {path}"),
@@ -85,6 +86,7 @@ mod tests {
         From epoch 1: 64 px, batch 32, images of photos-sz/64/train, validation on photos/validation (rectangular)
         From epoch 1: batch 16
         Epoch: [1][3/3]→Time 0.250 (0.250)→Loss 1.6500 (1.7750)→Acc@1 37.500 (31.250)→Acc@5 75.000 (62.500)→Data 0.002 (0.002)→BW 1.500 2.250
+        Epoch 1 waited, for its disk is slow
         Epoch 1: top-1 77.50 %, top-5 97.50 %, loss 2.0625 (training 2.1500), 32.0 images/s at 48 px, waited 0.8 % for data, 0:09 in all
         Saved parameters: runs/a/model.safetensors
         Everything is in runs/a

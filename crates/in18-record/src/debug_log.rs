@@ -53,6 +53,7 @@ impl DebugLog {
                 let line = lines.unwrap_or_default();
                 format!("{line}\n{}", text::epoch_summary(epoch))
             }
+            Event::Loader(loader) => text::loader(loader),
             Event::Resumed { epoch, step, from, .. } => text::resumed(*epoch, *step, from),
             Event::Checkpoint { epoch, step, path } => format!("Checkpoint at epoch {epoch}, step {step}: {path}"),
             Event::Saved { what, path } => format!("Saved {what}: {path}"),
@@ -118,6 +119,7 @@ mod tests {
         2026-02-03T04:05:06.250Z      0.250 Epoch: [0][1/3]→Time 0.250 (0.250)→Loss 2.2750 (2.2750)→Acc@1 6.250 (6.250)→Acc@5 12.500 (12.500)→Data 0.002 (0.002)
         2026-02-03T04:05:06.500Z      0.500 Epoch: [0][2/3]→Time 0.250 (0.250)→Loss 2.1500 (2.2125)→Acc@1 12.500 (9.375)→Acc@5 25.000 (18.750)→Data 0.002 (0.002)
         2026-02-03T04:05:09.000Z      3.000 Epoch: [0][3/3]→Time 0.250 (0.250)→Loss 2.0250 (2.1500)→Acc@1 18.750 (12.500)→Acc@5 37.500 (25.000)→Data 0.002 (0.002)
+        2026-02-03T04:05:09.000Z      3.000 Loader threads: 5.0 % reading, 30.0 % decoding, 15.0 % resizing, 50.0 % waiting for a free place
         2026-02-03T04:05:10.500Z      4.500 Test:  [0][1/1]→Time 1.500 (1.500)→Loss 2.0625 (2.0625)→Acc@1 17.500 (17.500)→Acc@5 62.500 (62.500)
         2026-02-03T04:05:10.500Z      4.500 ~~0→0.00125→→17.500→→62.500
         2026-02-03T04:05:10.500Z      4.500 Epoch 0: top-1 17.50 %, top-5 62.50 %, loss 2.0625 (training 2.1500), 32.0 images/s at 48 px, waited 0.8 % for data, 0:05 in all
@@ -132,6 +134,8 @@ mod tests {
         2026-02-03T04:05:10.500Z      4.500 Batch size changed: 16
         2026-02-03T04:05:10.500Z      4.500 Changing LR from 0.15 to 1.0
         2026-02-03T04:05:13.500Z      7.500 Epoch: [1][3/3]→Time 0.250 (0.250)→Loss 1.6500 (1.7750)→Acc@1 37.500 (31.250)→Acc@5 75.000 (62.500)→Data 0.002 (0.002)→BW 1.500 2.250
+        2026-02-03T04:05:13.500Z      7.500 Loader threads: 5.0 % reading, 30.0 % decoding, 15.0 % resizing, 50.0 % waiting for a free place
+        2026-02-03T04:05:13.500Z      7.500 Epoch 1 waited, for its disk is slow
         2026-02-03T04:05:15.000Z      9.000 ~~1→0.00250→→77.500→→97.500
         2026-02-03T04:05:15.000Z      9.000 Epoch 1: top-1 77.50 %, top-5 97.50 %, loss 2.0625 (training 2.1500), 32.0 images/s at 48 px, waited 0.8 % for data, 0:09 in all
         2026-02-03T04:05:15.000Z      9.000 Saved parameters: runs/a/model.safetensors

@@ -51,6 +51,8 @@ pub enum Event {
     Step(StepRecord),
     /// A validation batch is done.
     EvalStep(EvalRecord),
+    /// All of an epoch's training batches were made: where the loader's time went.
+    Loader(LoaderRecord),
     /// An epoch is done, its validation included.
     EpochEnd(EpochRecord),
     /// A run goes on from a checkpoint of this or another folder.
@@ -278,6 +280,29 @@ pub struct Means {
     pub step_seconds: f64,
     /// Of the wait for data in a step; 0 in a validation.
     pub data_seconds: f64,
+}
+
+/// Where the time of the loader's threads went in an epoch's training, in seconds of all threads together. In an epoch that was
+/// taken up in its middle, since then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoaderRecord {
+    /// Counted from 0.
+    pub epoch: usize,
+    /// Reading files or shards.
+    #[serde(deserialize_with = "number")]
+    pub read_seconds: f64,
+    /// Decoding.
+    #[serde(deserialize_with = "number")]
+    pub decode_seconds: f64,
+    /// Crop, resize and flip.
+    #[serde(deserialize_with = "number")]
+    pub resize_seconds: f64,
+    /// Waiting for a free place in a batch.
+    #[serde(deserialize_with = "number")]
+    pub slot_seconds: f64,
+    /// Where training waited for images: why, and what would help, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
 }
 
 /// An epoch: what was trained and how well it validated.

@@ -85,12 +85,14 @@ mod tests {
         {"seconds":0.25,"unix":1770091506.25,"event":"step","epoch":0,"step":1,"steps":3,"images":32,"images_total":32,"images_before":0,"size":48,"lr":0.05,"momentum":0.9,"loss":2.275,"top1":6.25,"top5":12.5,"step_seconds":0.25,"data_seconds":0.002}
         {"seconds":0.5,"unix":1770091506.5,"event":"step","epoch":0,"step":2,"steps":3,"images":32,"images_total":32,"images_before":32,"size":48,"lr":0.1,"momentum":0.9,"loss":2.15,"top1":12.5,"top5":25.0,"step_seconds":0.25,"data_seconds":0.002}
         {"seconds":3.0,"unix":1770091509.0,"event":"step","epoch":0,"step":3,"steps":3,"images":32,"images_total":32,"images_before":64,"size":48,"lr":0.15000000000000002,"momentum":0.9,"loss":2.025,"top1":18.75,"top5":37.5,"step_seconds":0.25,"data_seconds":0.002}
+        {"seconds":3.0,"unix":1770091509.0,"event":"loader","epoch":0,"read_seconds":0.25,"decode_seconds":1.5,"resize_seconds":0.75,"slot_seconds":2.5}
         {"seconds":4.5,"unix":1770091510.5,"event":"eval_step","epoch":0,"step":1,"steps":1,"images_total":40,"loss":2.0625,"top1":17.5,"top5":62.5,"step_seconds":1.5}
         {"seconds":4.5,"unix":1770091510.5,"event":"epoch_end","epoch":0,"hours":0.00125,"images_seen":96,"size":48,"train_loss":2.15,"train_top1":12.5,"train_top5":25.0,"val_loss":2.0625,"top1":17.5,"top5":62.5,"train_seconds":3.0,"data_seconds":0.024,"eval_seconds":1.5,"images_per_s":32.0,"skipped":0}
         {"seconds":4.5,"unix":1770091510.5,"event":"data_change","epoch":1,"size":64,"batch":32,"val_batch":128,"train_dir":"photos-sz/64/train","val_dir":"photos/validation","min_scale":0.35,"rect_val":true}
         {"seconds":4.5,"unix":1770091510.5,"event":"batch_change","epoch":1,"batch":16}
         {"seconds":4.5,"unix":1770091510.5,"event":"rate_change","epoch":1,"step":1,"from":0.15,"to":1.0}
         {"seconds":7.5,"unix":1770091513.5,"event":"step","epoch":1,"step":3,"steps":3,"images":32,"images_total":32,"images_before":160,"size":48,"lr":0.30000000000000004,"momentum":0.9,"loss":1.65,"top1":37.5,"top5":75.0,"step_seconds":0.25,"data_seconds":0.002,"network":{"received_gbit":1.5,"sent_gbit":2.25},"memory":{"allocated":1,"max_allocated":2,"cached":3,"max_cached":4}}
+        {"seconds":7.5,"unix":1770091513.5,"event":"loader","epoch":1,"read_seconds":0.25,"decode_seconds":1.5,"resize_seconds":0.75,"slot_seconds":2.5,"advice":"Epoch 1 waited, for its disk is slow"}
         {"seconds":9.0,"unix":1770091515.0,"event":"epoch_end","epoch":1,"hours":0.0025,"images_seen":192,"size":48,"train_loss":2.15,"train_top1":12.5,"train_top5":25.0,"val_loss":2.0625,"top1":77.5,"top5":97.5,"train_seconds":3.0,"data_seconds":0.024,"eval_seconds":1.5,"images_per_s":32.0,"skipped":0}
         {"seconds":9.0,"unix":1770091515.0,"event":"saved","what":"parameters","path":"runs/a/model.safetensors"}
         {"seconds":9.0,"unix":1770091515.0,"event":"note","text":"Everything is in runs/a"}

@@ -88,6 +88,17 @@ fn means(epoch: usize, step: usize, steps: usize) -> Means {
     Means { loss: 2.4 - 0.125 * done, top1: 6.25 * done, top5: 12.5 * done, step_seconds: 0.25, data_seconds: 0.002 }
 }
 
+fn loader(epoch: usize) -> LoaderRecord {
+    LoaderRecord {
+        epoch,
+        read_seconds: 0.25,
+        decode_seconds: 1.5,
+        resize_seconds: 0.75,
+        slot_seconds: 2.5,
+        advice: Some("Epoch 1 waited, for its disk is slow".into()),
+    }
+}
+
 pub(crate) fn epoch(epoch: usize) -> EpochRecord {
     EpochRecord {
         epoch,
@@ -141,6 +152,7 @@ pub(crate) fn run() -> Vec<(Stamp, Event)> {
         (0.25, Event::Step(step(0, 1, 3))),
         (0.5, Event::Step(step(0, 2, 3))),
         (3.0, Event::Step(step(0, 3, 3))),
+        (3.0, Event::Loader(LoaderRecord { advice: None, ..loader(0) })),
         (4.5, Event::EvalStep(eval(0))),
         (4.5, Event::EpochEnd(epoch(0))),
         (
@@ -156,6 +168,7 @@ pub(crate) fn run() -> Vec<(Stamp, Event)> {
         (4.5, Event::BatchChange { epoch: 1, batch: 16 }),
         (4.5, rate(1, 1, Some(0.15), 1.0)),
         (7.5, Event::Step(second)),
+        (7.5, Event::Loader(loader(1))),
         (9.0, Event::EpochEnd(epoch(1))),
         (9.0, Event::Saved { what: "parameters".into(), path: "runs/a/model.safetensors".into() }),
         (9.0, Event::Note { text: "Everything is in runs/a".into() }),

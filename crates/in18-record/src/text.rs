@@ -3,7 +3,7 @@
 //! The lines of `event.log` are the original's (`training/train_imagenet_nv.py`), so that scripts
 //! which read those still do.
 
-use crate::{EpochRecord, Event, RunEnd, RunStart};
+use crate::{EpochRecord, Event, LoaderRecord, RunEnd, RunStart};
 
 /// What `event.log` says about an event, possibly in several lines; nothing about most steps.
 pub(crate) fn event_lines(event: &Event) -> Option<String> {
@@ -28,6 +28,7 @@ pub(crate) fn event_lines(event: &Event) -> Option<String> {
         Event::Resumed { .. } | Event::Checkpoint { .. } => return None,
         Event::Step(_)
         | Event::EvalStep(_)
+        | Event::Loader(_)
         | Event::Saved { .. }
         | Event::Note { .. }
         | Event::RunEnd(_)
@@ -54,6 +55,18 @@ pub(crate) fn run_start(run: &RunStart) -> String {
         run.epochs.saturating_sub(1),
         run.seed
     )
+}
+
+/// Where the loader's time went, in a line or two.
+pub(crate) fn loader(loader: &LoaderRecord) -> String {
+    let LoaderRecord { read_seconds, decode_seconds, resize_seconds, slot_seconds, .. } = *loader;
+    let all = read_seconds + decode_seconds + resize_seconds + slot_seconds;
+    let [read, decode, resize, slot] =
+        [read_seconds, decode_seconds, resize_seconds, slot_seconds].map(|part| percent(part, all));
+    let shares = format!(
+        "Loader threads: {read:.1} % reading, {decode:.1} % decoding, {resize:.1} % resizing, {slot:.1} % waiting for a free place"
+    );
+    loader.advice.iter().fold(shares, |text, advice| format!("{text}\n{advice}"))
 }
 
 /// An epoch in a line, for people. Epochs count from 0, as in the phases.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use in18_dataset::{DataRoot, ImageSet, check_same_classes};
@@ -14,6 +14,7 @@ use crate::error::TrainError;
 
 /// Training and validation sets by the suffix that a phase appends to the data path. All have the same classes.
 pub struct Data {
+    path: PathBuf,
     train: BTreeMap<String, Arc<ImageSet>>,
     validation: BTreeMap<String, Arc<ImageSet>>,
     /// Sizes of validation images, read when rectangular validation first needs them; none where they cannot be told.
@@ -41,7 +42,12 @@ impl Data {
                 check_same_classes(first, set)?;
             }
         }
-        Ok(Data { train, validation, sizes: BTreeMap::new() })
+        Ok(Data { path: data.to_owned(), train, validation, sizes: BTreeMap::new() })
+    }
+
+    /// The data path, which phases append to.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Names of the classes, by label.

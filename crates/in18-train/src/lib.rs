@@ -10,6 +10,7 @@
 //! * [`Signals`]: what the system asks of it meanwhile.
 #![forbid(unsafe_code)]
 
+mod attribution;
 pub mod checkpoint;
 mod clock;
 mod data;

@@ -3,15 +3,17 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use in18_dataset::ImageSet;
-use in18_loader::{Augmentation, BadImage, Batch, BatchPlan, Loader, OnBadImage, Share};
+use in18_loader::{Augmentation, BadImage, Batch, BatchPlan, Loader, OnBadImage, Share, StageTimes};
 use in18_optim::{Parameter, Sgd};
 use in18_program::{Metrics, Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
-use in18_record::{EpochRecord, EvalRecord, Event, Recorder, RunEnd, RunStart, StepRecord};
+use in18_record::{EpochRecord, EvalRecord, Event, LoaderRecord, Recorder, RunEnd, RunStart, StepRecord};
 use in18_weights::save_parameters;
 
+use crate::attribution;
 use crate::checkpoint::{Store, Tables};
 use crate::clock::{Clock, Laps};
 use crate::data::Data;
@@ -188,7 +190,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn epoch(&mut self, epoch: &EpochPlan, loaders: &mut Loaders) -> Result<(), TrainError> {
-        self.train(epoch, &mut loaders.train)?;
+        let times = self.train(epoch, &mut loaders.train)?;
+        self.record_loader(epoch, times);
         let trained = self.point();
         let mut laps = Laps::start(self.clock);
         let validation = self.validate(epoch, loaders, &trained)?;
@@ -220,8 +223,8 @@ impl<'a> Trainer<'a> {
         self.stop_if_asked(&point)
     }
 
-    /// The training half of an epoch, or what is left of it.
-    fn train(&mut self, epoch: &EpochPlan, loader: &mut Loader) -> Result<(), TrainError> {
+    /// The training half of an epoch, or what is left of it. Where the loader's time went.
+    fn train(&mut self, epoch: &EpochPlan, loader: &mut Loader) -> Result<StageTimes, TrainError> {
         let augmentation =
             Augmentation { seed: self.options.seed, epoch: epoch.epoch as u32, min_scale: epoch.min_scale };
         let images = loader.set().len() as u32;
@@ -272,7 +275,28 @@ impl<'a> Trainer<'a> {
             }));
             self.attend_here()?;
         }
-        Ok(())
+        Ok(stream.times())
+    }
+
+    fn record_loader(&mut self, epoch: &EpochPlan, times: StageTimes) {
+        let advice = attribution::advice(&attribution::Epoch {
+            number: epoch.epoch,
+            train_seconds: self.progress.train_seconds,
+            data_seconds: self.progress.data_seconds,
+            times,
+            workers: self.options.workers.get(),
+            cores: available_parallelism().map_or(1, NonZeroUsize::get),
+            size: epoch.size,
+            data: &self.data.path().display().to_string(),
+        });
+        self.record(Event::Loader(LoaderRecord {
+            epoch: epoch.epoch,
+            read_seconds: times.read.as_secs_f64(),
+            decode_seconds: times.decode.as_secs_f64(),
+            resize_seconds: times.resize.as_secs_f64(),
+            slot_seconds: times.slot.as_secs_f64(),
+            advice,
+        }));
     }
 
     fn validation_batches(&mut self, epoch: &EpochPlan, images: usize) -> Result<BatchPlan, TrainError> {

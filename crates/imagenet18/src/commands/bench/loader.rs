@@ -1,11 +1,11 @@
 //! `bench loader`: photos to training batches, with nobody who computes on them.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use in18_dataset::ImageSet;
-use in18_loader::{Augmentation, BatchPlan, Loader, OnBadImage, Share};
+use in18_loader::{Augmentation, BatchPlan, Loader, OnBadImage, Share, StageTimes};
 use in18_train::peak_rss_bytes;
 
 use super::step::median;
@@ -18,6 +18,7 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
     let threads = arguments.threads.unwrap_or_else(engine::cores).get();
     let mut loader = Loader::new(Arc::clone(&set), threads, OnBadImage::Skip)?;
     let mut rates = Vec::new();
+    let mut times = StageTimes::default();
     let mut bad = 0;
     for epoch in 0..=arguments.passes.get() {
         let augmentation = Augmentation { seed: 0, epoch: epoch as u32, min_scale: arguments.min_scale };
@@ -31,6 +32,7 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
             epoch_images += batch.len();
             bad += batch.bad().len();
         }
+        times += running.times();
         let seconds = start.elapsed().as_secs_f64();
         ensure!(epoch_images == planned, "an epoch of {planned} images came out as {epoch_images}");
         if epoch > 0 {
@@ -40,6 +42,8 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
     let best = rates.iter().copied().fold(0.0, f64::max);
     let middle = median(&mut rates);
     let peak_rss_mb = peak_rss_bytes().map_or(0, |bytes| bytes / (1 << 20));
+    let busy = times.busy().as_secs_f64();
+    let share = |part: Duration| (1000.0 * part.as_secs_f64() / busy).round() / 1000.0;
     let (size, batch, images) = (arguments.size, arguments.batch, set.len());
     if arguments.json {
         let line = serde_json::json!({
@@ -50,6 +54,9 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
             "images_per_s": (best * 10.0).round() / 10.0,
             "median_images_per_s": (middle * 10.0).round() / 10.0,
             "bad_images": bad,
+            "read": share(times.read),
+            "decode": share(times.decode),
+            "resize": share(times.resize),
             "peak_rss_mb": peak_rss_mb,
         });
         return output::print(&format!("{line}\n"));
@@ -57,6 +64,10 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
     let plural = if threads == 1 { "" } else { "s" };
     output::print(&format!(
         "{images} images to {size} px in batches of {batch}: {best:.0} images/s at best, {middle:.0} in the median epoch, on \
-         {threads} thread{plural}, peak memory {peak_rss_mb} MiB\n"
+         {threads} thread{plural}, peak memory {peak_rss_mb} MiB\n\
+         of the threads' work {:.1} % reading, {:.1} % decoding, {:.1} % resizing\n",
+        100.0 * share(times.read),
+        100.0 * share(times.decode),
+        100.0 * share(times.resize)
     ))
 }
