@@ -3,9 +3,12 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+
+use rustix::fs::Advice;
 
 use crate::error::{Error, some_of};
 use crate::folders::list;
@@ -107,14 +110,9 @@ impl Packed {
     /// A stretch of a shard, in the place of what `bytes` held.
     pub(crate) fn read_at(&self, shard: usize, offset: u64, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
         bytes.resize(length, 0);
-        let mut read = |file: &File| file.read_exact_at(bytes, offset);
-        let done = match self.files.get(shard) {
-            Some(slot) => match slot.get() {
-                Some(file) => read(file),
-                // Two threads may both open it; one of their handles stays.
-                None => self.open_shard(shard).and_then(|file| read(slot.get_or_init(|| file))),
-            },
-            None => self.open_shard(shard).and_then(|file| read(&file)),
+        let done = match self.kept_open(shard) {
+            Some(file) => file.and_then(|file| file.read_exact_at(bytes, offset)),
+            None => self.open_shard(shard).and_then(|file| file.read_exact_at(bytes, offset)),
         };
         done.map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => {
@@ -122,6 +120,33 @@ impl Packed {
             }
             _ => error,
         })
+    }
+
+    /// Asks the system to read stretches of shards ahead.
+    pub(crate) fn fetch(&self, images: &[u32]) {
+        let images = images.iter().map(|&image| &self.index.images[image as usize]);
+        let mut images = images.peekable();
+        while let Some(first) = images.next() {
+            let mut last = first;
+            while let Some(next) = images.next_if(|next| next.shard == first.shard && next.offset > last.offset) {
+                last = next;
+            }
+            let length = last.offset + u64::from(last.length) - first.offset;
+            if let Some(Ok(file)) = self.kept_open(first.shard as usize) {
+                // A system that will not is as good as one that has.
+                let _ = rustix::fs::fadvise(file, first.offset, NonZeroU64::new(length), Advice::WillNeed);
+            }
+        }
+    }
+
+    /// A shard that stays open, if it is one of those.
+    fn kept_open(&self, shard: usize) -> Option<io::Result<&File>> {
+        let slot = self.files.get(shard)?;
+        if let Some(file) = slot.get() {
+            return Some(Ok(file));
+        }
+        // Two threads may both open it; one of their handles stays.
+        Some(self.open_shard(shard).map(|file| slot.get_or_init(|| file)))
     }
 
     fn open_shard(&self, shard: usize) -> io::Result<File> {

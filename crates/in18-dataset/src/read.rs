@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use in18_jpeg::Size;
+use in18_jpeg::{Orientation, Size};
 
 use crate::error::Error;
 use crate::open::open_image;
@@ -52,11 +52,17 @@ impl ImageReader {
         &self.path
     }
 
-    /// An image's size, from an index that has it or from the start of the image.
+    /// An image's size, upright if that is asked of the set; from an index that has it or from the start of the image.
     ///
     /// # Errors
     /// As [`read`](Self::read); [`Error::Image`].
     pub fn size(&mut self, set: &ImageSet, image: usize) -> Result<Size, Error> {
+        if set.exif() {
+            let file = self.read(set, image)?;
+            let (size, orientation) = (in18_jpeg::header(file), Orientation::of(file));
+            let size = size.map_err(|source| Error::Image { path: self.path.clone(), source })?;
+            return Ok(orientation.turned(size));
+        }
         let header = match &set.source {
             Source::Packed(packed) => match packed.index().images[image].size {
                 Some(size) => Ok(size),

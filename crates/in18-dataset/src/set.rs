@@ -16,6 +16,7 @@ use crate::tables::Tables;
 pub struct ImageSet {
     root: PathBuf,
     classes: Vec<String>,
+    exif: bool,
     pub(crate) source: Source,
 }
 
@@ -28,6 +29,8 @@ pub struct OpenOptions {
     pub ground_truth: Option<PathBuf>,
     /// Whether sets are welcome that are read much faster in their order than in any other.
     pub sequential: bool,
+    /// Whether images are turned as their EXIF orientation says.
+    pub exif: bool,
 }
 
 /// Where the bytes of a set's images lie.
@@ -36,6 +39,28 @@ pub(crate) enum Source {
     Folders(Folders),
     Packed(Packed),
     Tables(Tables),
+}
+
+impl Source {
+    /// What lies in a place, and its classes.
+    fn open(place: &Place, options: &OpenOptions) -> Result<(Self, Vec<String>), Error> {
+        let folder = &place.folder;
+        if let Some(index) = packed::index(place, options)? {
+            let (packed, classes) = Packed::open(folder, index)?;
+            return Ok((Self::Packed(packed), classes));
+        }
+        let tables = packed::archives(place, ".parquet")?;
+        if !tables.is_empty() {
+            if !options.sequential {
+                return Err(Error::Sequential { path: folder.clone() });
+            }
+            let (tables, classes) = Tables::open(folder, &tables)?;
+            return Ok((Self::Tables(tables), classes));
+        }
+        let folders = Folders::list(folder)?;
+        let classes = folders.classes();
+        Ok((Self::Folders(folders), classes))
+    }
 }
 
 impl ImageSet {
@@ -55,20 +80,8 @@ impl ImageSet {
     /// As [`open`](Self::open).
     pub fn open_with(place: impl Into<Place>, options: &OpenOptions) -> Result<Self, Error> {
         let place = place.into();
-        if let Some(index) = packed::index(&place, options)? {
-            let (packed, classes) = Packed::open(&place.folder, index)?;
-            return Ok(Self { root: place.folder, classes, source: Source::Packed(packed) });
-        }
-        let tables = packed::archives(&place, ".parquet")?;
-        if !tables.is_empty() {
-            if !options.sequential {
-                return Err(Error::Sequential { path: place.folder });
-            }
-            let (tables, classes) = Tables::open(&place.folder, &tables)?;
-            return Ok(Self { root: place.folder, classes, source: Source::Tables(tables) });
-        }
-        let folders = Folders::list(&place.folder)?;
-        Ok(Self { root: place.folder, classes: folders.classes(), source: Source::Folders(folders) })
+        let (source, classes) = Source::open(&place, options)?;
+        Ok(Self { root: place.folder, classes, exif: options.exif, source })
     }
 
     /// The folder that holds the class folders or the shards.
@@ -128,6 +141,28 @@ impl ImageSet {
             Source::Folders(folders) => folders.push_path(image, path),
             Source::Packed(packed) => packed.push_path(image, path),
             Source::Tables(tables) => tables.push_name(image, path),
+        }
+    }
+
+    /// Whether images are turned as their EXIF orientation says.
+    pub fn exif(&self) -> bool {
+        self.exif
+    }
+
+    /// All images in the order in which they lie on the disk, as far as the set knows it.
+    pub fn stored_order(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.len() as u32).collect();
+        if let Source::Packed(packed) = &self.source {
+            let images = &packed.index().images;
+            order.sort_by_key(|&image| (images[image as usize].shard, images[image as usize].offset));
+        }
+        order
+    }
+
+    /// Asks the system to read images that will be wanted soon, which lie one behind the other, and does not wait for it.
+    pub fn fetch(&self, images: &[u32]) {
+        if let Source::Packed(packed) = &self.source {
+            packed.fetch(images);
         }
     }
 

@@ -14,6 +14,7 @@ mod error;
 mod format;
 mod image;
 mod jpeg;
+mod orientation;
 mod png;
 mod resize;
 
@@ -21,4 +22,5 @@ pub use decode::{Decoder, header};
 pub use error::Error;
 pub use format::{Format, sniff};
 pub use image::{Crop, MAX_PIXELS, Rgb8Image, Size, center_crop, flip_horizontal};
+pub use orientation::Orientation;
 pub use resize::Resizer;

@@ -186,6 +186,9 @@ impl Drop for Batch<'_> {
 fn work(set: &ImageSet, ring: &Ring, on_bad_image: OnBadImage) {
     let mut pipeline = Pipeline::default();
     while let Some(mut item) = ring.take_item() {
+        for block in item.plan.fetches(item.batch, item.position) {
+            set.fetch(block);
+        }
         let image = item.plan.images(item.batch)[item.position];
         let transform = item.plan.transform();
         let mut load = |image| load(&mut pipeline, set, image, &mut item);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use in18_dataset::{Error, ImageReader, ImageSet};
-use in18_jpeg::{Crop, Decoder, Resizer, Rgb8Image, Size, center_crop, flip_horizontal};
+use in18_jpeg::{Crop, Decoder, Orientation, Resizer, Rgb8Image, Size, center_crop, flip_horizontal};
 
 use crate::crop::FlipAndCrop;
 use crate::error::LoadError;
@@ -17,6 +17,8 @@ pub(crate) struct Pipeline {
     reader: ImageReader,
     decoder: Decoder,
     decoded: Rgb8Image,
+    /// What was decoded, turned as its EXIF orientation says.
+    upright: Rgb8Image,
     resizer: Resizer,
     /// Validation's image before its centre crop.
     resized: Rgb8Image,
@@ -47,7 +49,7 @@ impl Pipeline {
         let read = self.reader.read(set, image as usize).map(|_| ());
         self.times.read += watch.lap();
         read?;
-        let pixels = self.pixels(image, transform, size, slot, watch);
+        let pixels = self.pixels(image, transform, size, slot, set.exif(), watch);
         pixels.map_err(|source| Error::Image { path: self.reader.path().to_owned(), source }.into())
     }
 
@@ -57,16 +59,24 @@ impl Pipeline {
         transform: Transform,
         size: Size,
         slot: &mut [u8],
+        exif: bool,
         mut watch: Stopwatch,
     ) -> Result<(), in18_jpeg::Error> {
         let file = self.reader.bytes();
+        let orientation = if exif { Orientation::of(file) } else { Orientation::UPRIGHT };
         match transform {
             Transform::Train(a) => {
-                let draw = |from| FlipAndCrop::draw(a.seed, a.epoch, image, from, a.min_scale);
-                let crop = self.decoder.decode_region(file, &mut self.decoded, |from| draw(from).crop)?;
+                let draw = |from| FlipAndCrop::draw(a.seed, a.epoch, image, orientation.turned(from), a.min_scale);
+                let region = |from| orientation.stored_region(draw(from).crop, from);
+                let crop = self.decoder.decode_region(file, &mut self.decoded, region)?;
                 self.times.decode += watch.lap();
                 let FlipAndCrop { flip, .. } = draw(self.decoded.size());
-                self.resizer.resize(&self.decoded, crop, size, slot)?;
+                if orientation.is_upright() {
+                    self.resizer.resize(&self.decoded, crop, size, slot)?;
+                } else {
+                    orientation.turn(&self.decoded, crop, &mut self.upright);
+                    self.resizer.resize(&self.upright, Crop::whole(self.upright.size()), size, slot)?;
+                }
                 if flip {
                     flip_horizontal(slot, size.width);
                 }
@@ -74,10 +84,17 @@ impl Pipeline {
             Transform::Validate { sz } => {
                 self.decoder.decode(file, &mut self.decoded)?;
                 self.times.decode += watch.lap();
-                let from = self.decoded.size();
+                let whole = Crop::whole(self.decoded.size());
+                let upright = if orientation.is_upright() {
+                    &self.decoded
+                } else {
+                    orientation.turn(&self.decoded, whole, &mut self.upright);
+                    &self.upright
+                };
+                let from = upright.size();
                 // A strip one pixel high would become millions of pixels long.
                 let to = resized_for_validation(from, sz).checked()?;
-                self.resizer.resize(&self.decoded, Crop::whole(from), to, self.resized.reset(to))?;
+                self.resizer.resize(upright, Crop::whole(from), to, self.resized.reset(to))?;
                 center_crop(&self.resized, size, slot)?;
             }
         }

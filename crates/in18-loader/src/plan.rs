@@ -6,8 +6,8 @@ use std::ops::Range;
 use in18_jpeg::Size;
 
 use crate::error::PlanError;
+use crate::order::{EpochOrder, Fetches};
 use crate::rect;
-use in18_random::permutation;
 
 /// Which part of an epoch is this process's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,7 @@ pub struct BatchPlan {
     images: Vec<u32>,
     batches: Vec<BatchSpec>,
     transform: Transform,
+    fetches: Fetches,
 }
 
 impl BatchPlan {
@@ -85,15 +86,32 @@ impl BatchPlan {
         sz: u32,
         augmentation: Augmentation,
     ) -> Result<Self, PlanError> {
-        check(images, batch)?;
-        let Augmentation { seed, epoch, min_scale } = augmentation;
+        let order = EpochOrder::full(augmentation.seed, augmentation.epoch, images);
+        Self::train_in_order(order, share, batch, sz, augmentation)
+    }
+
+    /// As [`train`](Self::train), in another order.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train).
+    pub fn train_in_order(
+        order: EpochOrder,
+        share: Share,
+        batch: usize,
+        sz: u32,
+        augmentation: Augmentation,
+    ) -> Result<Self, PlanError> {
+        let EpochOrder { images, fetches } = order;
+        check(images.len() as u32, batch)?;
+        let min_scale = augmentation.min_scale;
         if !(min_scale > 0.0 && min_scale <= 1.0) {
             return Err(PlanError::MinScale(min_scale));
         }
-        let order = permutation(seed, epoch, images);
-        let each = order.len().div_ceil(share.world);
-        let mine = (0..each).map(|k| order[(k * share.world + share.rank) % order.len()]).collect();
-        Ok(Self::in_runs(mine, batch, |_| Size::new(sz, sz), Transform::Train(augmentation)))
+        let Share { rank, world } = share;
+        let each = images.len().div_ceil(world);
+        let mine = (0..each).map(|k| images[(k * world + rank) % images.len()]).collect();
+        let plan = Self::in_runs(mine, batch, |_| Size::new(sz, sz), Transform::Train(augmentation));
+        Ok(Self { fetches: fetches.share(rank, world), ..plan })
     }
 
     /// Validation on squares: all images in the set's order, cut into batches of `batch`, of which every rank takes a
@@ -171,6 +189,11 @@ impl BatchPlan {
         self
     }
 
+    /// Images to be fetched when an image of a batch is begun, a slice for those that lie one behind the other.
+    pub(crate) fn fetches(&self, batch: usize, position: usize) -> impl Iterator<Item = &[u32]> {
+        self.fetches.blocks(self.batches[batch].images.start + position)
+    }
+
     pub(crate) fn batch(&self, batch: usize) -> &BatchSpec {
         &self.batches[batch]
     }
@@ -192,7 +215,7 @@ impl BatchPlan {
                 BatchSpec { index, size: size(&images[range.clone()]), images: range }
             })
             .collect();
-        Self { images, batches, transform }
+        Self { images, batches, transform, fetches: Fetches::default() }
     }
 
     fn share_of_batches(self, share: Share) -> Self {

@@ -9,7 +9,7 @@
 /// What a draw is for, so that no two uses see the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// An epoch's permutation; index (epoch, 0).
+    /// An epoch's order; index (epoch, 0) for a permutation, (epoch, 1) for one within windows.
     Order = 0,
     /// Crop and flip of one image; index (epoch, image).
     Augmentation = 1,
@@ -70,14 +70,18 @@ impl Draws {
     }
 }
 
-/// A permutation of `0..n` that is a function of (seed, epoch): Fisher-Yates, from the end.
+/// A permutation of `0..n` that is a function of (seed, epoch).
 pub fn permutation(seed: u64, epoch: u32, n: u32) -> Vec<u32> {
-    let mut draws = Draws::new(seed, Purpose::Order, (epoch, 0));
     let mut order: Vec<u32> = (0..n).collect();
-    for last in (1..order.len()).rev() {
-        order.swap(last, draws.below(last as u64 + 1) as usize);
-    }
+    shuffle(&mut Draws::new(seed, Purpose::Order, (epoch, 0)), &mut order);
     order
+}
+
+/// Brings items into an order of chance: Fisher-Yates, from the end.
+pub fn shuffle<T>(draws: &mut Draws, items: &mut [T]) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, draws.below(last as u64 + 1) as usize);
+    }
 }
 
 /// One block of Philox 4x32 with 10 rounds; constants from the paper, section 3.2.

@@ -24,6 +24,7 @@ pub struct PlanInput {
     /// The number of devices, each of which takes its share of every epoch.
     pub world: usize,
     images: Images,
+    drop_last: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +36,17 @@ enum Images {
 impl PlanInput {
     /// Every training folder holds `images` images, as the resized copies of one set do.
     pub fn uniform(world: usize, images: usize) -> Self {
-        PlanInput { world, images: Images::Uniform(images) }
+        PlanInput { world, images: Images::Uniform(images), drop_last: false }
     }
 
     /// Training images by folder suffix; [`Phases::train_dirs`] lists the suffixes that are needed.
     pub fn by_train_dir(world: usize, images: BTreeMap<String, usize>) -> Self {
-        PlanInput { world, images: Images::ByTrainDir(images) }
+        PlanInput { world, images: Images::ByTrainDir(images), drop_last: false }
+    }
+
+    /// Epochs end before a last step of fewer images.
+    pub fn drop_last(self, drop_last: bool) -> Self {
+        PlanInput { drop_last, ..self }
     }
 
     fn images(&self, train_dir: &str) -> Option<usize> {
@@ -69,7 +75,8 @@ pub struct EpochPlan {
     pub size: usize,
     /// Training images per device and step. The last step may have fewer.
     pub batch: usize,
-    /// Training steps: `ceil(ceil(images / world) / batch)`, since the devices' shares are padded to equal length.
+    /// Training steps: `ceil(ceil(images / world) / batch)`, since the devices' shares are padded to equal length; one fewer where
+    /// a last partial one is dropped.
     pub steps: usize,
     /// Training images in the whole set.
     pub images: usize,
@@ -223,7 +230,7 @@ impl Plan {
                 epoch,
                 size: data.size,
                 batch: data.batch,
-                steps: data.steps(epoch, input.world)?,
+                steps: data.steps(epoch, input)?,
                 images: data.images,
                 train_dir: data.train_dir.clone(),
                 val_dir: data.val_dir.clone(),
@@ -370,13 +377,14 @@ impl DataInForce {
     }
 
     /// Every device takes an equal share, padded by wrapping round; its last batch may be partial.
-    fn steps(&self, epoch: usize, world: usize) -> Result<usize, PlanError> {
+    fn steps(&self, epoch: usize, input: &PlanInput) -> Result<usize, PlanError> {
+        let world = input.world;
         let share = self.images.div_ceil(world);
         if self.batch > share {
             let (phase, batch, images) = (self.phase, self.batch, self.images);
             return Err(PlanError::BatchTooLarge { phase, epoch, batch, images, world, share });
         }
-        Ok(share.div_ceil(self.batch))
+        Ok(if input.drop_last { share / self.batch } else { share.div_ceil(self.batch) })
     }
 }
 

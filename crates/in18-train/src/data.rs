@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use in18_dataset::{DataRoot, ImageSet, check_same_classes};
+use in18_dataset::{DataRoot, ImageSet, OpenOptions, check_same_classes};
 use in18_loader::Size;
 use in18_recipe::{EpochPlan, Phases};
 use in18_record::DataChange;
@@ -22,19 +22,20 @@ pub struct Data {
 }
 
 impl Data {
-    /// Lists the folders that phases name. Opens no image.
+    /// Opens the sets that phases name. Opens no image.
     ///
     /// # Errors
     /// What is missing, empty or unreadable, and folders whose classes differ.
-    pub fn open(data: &Path, phases: &Phases) -> Result<Self, TrainError> {
+    pub fn open(data: &Path, phases: &Phases, options: &OpenOptions) -> Result<Self, TrainError> {
+        let open = |place| ImageSet::open_with(place, options).map(Arc::new);
         let root = DataRoot::new(data);
         let mut train = BTreeMap::new();
         for suffix in phases.train_dirs() {
-            train.insert(suffix.to_owned(), Arc::new(ImageSet::open(root.train(suffix)?)?));
+            train.insert(suffix.to_owned(), open(root.train(suffix)?)?);
         }
         let mut validation = BTreeMap::new();
         for suffix in phases.val_dirs() {
-            validation.insert(suffix.to_owned(), Arc::new(ImageSet::open(root.validation(suffix)?)?));
+            validation.insert(suffix.to_owned(), open(root.validation(suffix)?)?);
         }
         let mut sets = train.values().chain(validation.values());
         if let Some(first) = sets.next() {

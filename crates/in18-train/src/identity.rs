@@ -2,6 +2,7 @@
 //! field, so that a refusal can say what differs.
 
 use in18_dataset::ImageSet;
+use in18_loader::Shuffle;
 use in18_recipe::Plan;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ pub fn identity(network: &NetworkIdentity, options: &RunOptions, plan: &Plan, da
     for suffix in data.validation_suffixes() {
         images.insert(format!("DATA{suffix}/validation"), set(data.validation(suffix)));
     }
-    json!({
+    let mut identity = json!({
         "network": network,
         "optimizer": {
             "momentum": as_written(options.momentum),
@@ -45,7 +46,15 @@ pub fn identity(network: &NetworkIdentity, options: &RunOptions, plan: &Plan, da
         "plan": plan,
         // Compared, and so named, before the plan, which follows from them.
         "images": images,
-    })
+    });
+    // Only where they are not as always, so that checkpoints from before there was a choice go on.
+    if options.shuffle == Shuffle::Window {
+        identity["shuffle"] = json!("window");
+    }
+    if options.exif {
+        identity["exif"] = json!(true);
+    }
+    identity
 }
 
 /// The number that a user wrote: 0.9 and not 0.8999999761581421.

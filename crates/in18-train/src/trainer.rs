@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use in18_dataset::ImageSet;
-use in18_loader::{Augmentation, BadImage, Batch, BatchPlan, Loader, OnBadImage, Share, StageTimes};
+use in18_loader::{
+    Augmentation, BadImage, Batch, BatchPlan, EpochOrder, Loader, OnBadImage, Share, Shuffle, StageTimes,
+};
 use in18_optim::{Parameter, Sgd};
 use in18_program::{Metrics, Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
@@ -50,6 +52,10 @@ pub struct RunOptions {
     pub on_bad_image: OnBadImage,
     /// Whether epochs end after a few batches, to try out a schedule.
     pub short_epoch: bool,
+    /// How an epoch's images are mixed.
+    pub shuffle: Shuffle,
+    /// Whether images are turned as their EXIF orientation says.
+    pub exif: bool,
 }
 
 /// What a run came to.
@@ -227,9 +233,10 @@ impl<'a> Trainer<'a> {
     fn train(&mut self, epoch: &EpochPlan, loader: &mut Loader) -> Result<StageTimes, TrainError> {
         let augmentation =
             Augmentation { seed: self.options.seed, epoch: epoch.epoch as u32, min_scale: epoch.min_scale };
-        let images = loader.set().len() as u32;
-        let batches = BatchPlan::train(images, Share::ALL, epoch.batch, epoch.size as u32, augmentation)?;
-        let batches = self.shortened(batches);
+        let order = EpochOrder::of(loader.set(), self.options.shuffle, augmentation.seed, augmentation.epoch);
+        let batches = BatchPlan::train_in_order(order, Share::ALL, epoch.batch, epoch.size as u32, augmentation)?;
+        // The plan may drop the last, partial one.
+        let batches = self.shortened(batches.select(0..epoch.steps));
         let steps = batches.len();
         let mut stream = loader.start(batches.select(self.progress.step..steps))?;
         let mut laps = Laps::start(self.clock);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use in18_program::Arch;
 
-use crate::cli::Precision;
+use crate::cli::{Precision, ReadingArgs, ShuffleChoice};
 
 /// `imagenet18 bench`.
 #[derive(Debug, Args)]
@@ -72,9 +72,17 @@ pub struct BenchStepArgs {
 /// `imagenet18 bench loader`.
 #[derive(Debug, Args)]
 pub struct BenchLoaderArgs {
-    /// Folder of class folders, as DATA/train is.
+    /// Folder of class folders or of shards, as DATA/train is.
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
+
+    /// How images are read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+
+    /// How an epoch's images are mixed.
+    #[arg(long, value_enum, default_value_t = ShuffleChoice::Full)]
+    pub shuffle: ShuffleChoice,
 
     /// Side of the images in a batch, in pixels.
     #[arg(long, value_name = "PIXELS", default_value = "128")]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use in18_dataset::PreparedSize;
 
-use crate::cli::OnBadImage;
+use crate::cli::{OnBadImage, ReadingArgs};
 
 /// `imagenet18 data`.
 #[derive(Debug, Args)]
@@ -33,6 +33,10 @@ pub struct DataSetArgs {
     /// Folder with train/ and validation/ or val/, each of class folders or tar shards; or one such folder.
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
+
+    /// How images are read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 
     /// Threads that read [default: as many as there are cores].
     #[arg(long, value_name = "N")]
@@ -70,6 +74,10 @@ pub struct DataPrepareArgs {
     /// List of the validation images' labels, where they come without and it does not lie beside them.
     #[arg(long, value_name = "FILE")]
     pub ground_truth: Option<PathBuf>,
+
+    /// How images are read. Copies are upright with --exif.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 
     /// What happens at an image that cannot be read.
     #[arg(long, value_enum, default_value_t = OnBadImage::Skip)]

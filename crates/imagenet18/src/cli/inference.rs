@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use in18_program::Arch;
 
-use crate::cli::Precision;
+use crate::cli::{Precision, ReadingArgs};
 
 /// The network's file, and what computes it.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub enum Tta {
 /// `imagenet18 eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// Folder with validation/CLASS/* or val/CLASS/*, as `train` takes it.
+    /// Folder with validation/ or val/, as `train` takes it.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
 
@@ -74,6 +74,10 @@ pub struct EvalArgs {
     #[arg(long, short = 'j', value_name = "N")]
     pub workers: Option<NonZeroUsize>,
 
+    /// How images are read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+
     /// What computes.
     #[command(flatten)]
     pub engine: EngineArgs,
@@ -101,6 +105,10 @@ pub struct PredictArgs {
     /// The short side in pixels. The whole image is seen: its long side follows, rounded to a multiple of 8, up to 8 times N.
     #[arg(long, value_name = "N", default_value = "224")]
     pub size: NonZeroU32,
+
+    /// Turn images as their EXIF orientation says.
+    #[arg(long)]
+    pub exif: bool,
 
     /// What computes.
     #[command(flatten)]

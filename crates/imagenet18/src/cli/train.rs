@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 use in18_program::Arch;
 
-use crate::cli::{OnBadImage, OriginalArgs, Precision};
+use crate::cli::{OnBadImage, OriginalArgs, Precision, ReadingArgs, ShuffleChoice};
 
 /// `imagenet18 train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Folder with train/CLASS/* and validation/CLASS/* (or val/CLASS/*): JPEG or PNG files.
+    /// Folder with train/ and validation/ (or val/), each of CLASS/* files, JPEG or PNG, or of tar shards.
     #[arg(value_name = "DATA", required_unless_present = "images")]
     pub data: Option<PathBuf>,
 
@@ -59,6 +59,19 @@ pub struct TrainArgs {
     /// (up to 1 % of a set, so none of fewer than 100), `fail` ends the run.
     #[arg(long, value_enum, default_value_t = OnBadImage::Skip)]
     pub on_bad_image: OnBadImage,
+
+    /// How an epoch's images are mixed: `full` is a permutation of all; `window` reads shards in long stretches and mixes within
+    /// 16,384 images, for sets larger than memory or on slow disks.
+    #[arg(long, value_enum, default_value_t = ShuffleChoice::Full)]
+    pub shuffle: ShuffleChoice,
+
+    /// End each epoch before a last step of fewer images than the batch.
+    #[arg(long)]
+    pub drop_last: bool,
+
+    /// How images are read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 
     /// Threads that compute [default: as many as there are cores]. The result depends on it in its last bits.
     #[arg(long, value_name = "N")]

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 use in18_dataset::{DataRoot, Error, Half, ImageSet, OpenOptions};
 
-use crate::cli::{DataArgs, DataCommand};
+use crate::cli::{DataArgs, DataCommand, ReadingArgs};
 
 /// Runs the one that was asked for.
 pub fn data(arguments: &DataArgs) -> Result<()> {
@@ -43,8 +43,8 @@ fn sets(folder: &Path, options: &OpenOptions) -> Result<Vec<(Option<Half>, Image
 }
 
 /// How the images of a folder are opened that nobody trains on.
-fn opening() -> OpenOptions {
-    OpenOptions { sequential: true, ..OpenOptions::default() }
+fn opening(reading: &ReadingArgs) -> OpenOptions {
+    OpenOptions { sequential: true, ..reading.options() }
 }
 
 /// What a set of [`sets`] is called.

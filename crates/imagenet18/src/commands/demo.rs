@@ -1,8 +1,9 @@
 //! `imagenet18 demo`: the main job on generated photos.
 
 use anyhow::Result;
+use in18_dataset::OpenOptions;
 use in18_demo::DemoSpec;
-use in18_loader::OnBadImage;
+use in18_loader::{OnBadImage, Shuffle};
 use in18_program::Arch;
 use in18_recipe::Phases;
 use in18_train::RunOptions;
@@ -38,6 +39,8 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
     ))?;
     let run = Run {
         data: photos,
+        opening: OpenOptions::default(),
+        drop_last: false,
         arch: Arch::Resnet18,
         phases: Phases::from_python(PHASES).map_err(|error| Usage(error.to_string()))?,
         init_bn0: true,
@@ -49,6 +52,8 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
             workers: arguments.workers.unwrap_or_else(engine::cores),
             on_bad_image: OnBadImage::Fail,
             short_epoch: false,
+            shuffle: Shuffle::Full,
+            exif: false,
         },
         precision: arguments.precision,
         threads: arguments.threads,

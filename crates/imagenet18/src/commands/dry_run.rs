@@ -17,10 +17,10 @@ pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
         Some(images) => PlanInput::uniform(world, images),
         None => {
             let data = arguments.data.as_deref().context("expected DATA")?;
-            PlanInput::by_train_dir(world, Data::open(data, &phases)?.train_images())
+            PlanInput::by_train_dir(world, Data::open(data, &phases, &arguments.reading.options())?.train_images())
         }
     };
-    let plan = Plan::resolve(&phases, &input)?;
+    let plan = Plan::resolve(&phases, &input.drop_last(arguments.drop_last))?;
     if arguments.json {
         let lines: Vec<String> = plan.epochs.iter().map(|epoch| format!("{}\n", json(epoch))).collect();
         output::print(&lines.concat())

@@ -20,7 +20,8 @@ const SET: &str = "validation";
 /// Evaluates, and prints loss and accuracies.
 pub fn eval(arguments: &EvalArgs) -> Result<()> {
     let opened = Opened::new(&arguments.network)?;
-    let set = Arc::new(ImageSet::open(DataRoot::new(&arguments.data).validation(&arguments.valdir)?)?);
+    let place = DataRoot::new(&arguments.data).validation(&arguments.valdir)?;
+    let set = Arc::new(ImageSet::open_with(place, &arguments.reading.options())?);
     opened.check_classes(set.classes())?;
     let mut classifier = opened.classifier(&arguments.engine)?;
     let workers = arguments.workers.unwrap_or_else(engine::cores);

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use in18_dataset::OpenOptions;
 use in18_program::initial::Initialization;
 use in18_program::{Arch, Model};
 use in18_recipe::{Phases, Plan, PlanInput};
@@ -24,6 +25,10 @@ use crate::{engine, output, resume, schedule, signals};
 pub struct Run {
     /// The data path.
     pub data: PathBuf,
+    /// How its sets are opened.
+    pub opening: OpenOptions,
+    /// Whether epochs end before a last partial step.
+    pub drop_last: bool,
     /// The network.
     pub arch: Arch,
     /// The schedule, as written.
@@ -53,6 +58,8 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
     }
     let run = Run {
         data: arguments.data.clone().context("expected DATA")?,
+        opening: arguments.reading.options(),
+        drop_last: arguments.drop_last,
         arch: arguments.arch,
         phases: schedule::phases(arguments.phases.as_deref(), arguments.recipe.as_deref())?,
         init_bn0: arguments.init_bn0,
@@ -65,6 +72,8 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
             workers: arguments.workers.unwrap_or_else(engine::cores),
             on_bad_image: arguments.on_bad_image.into(),
             short_epoch: arguments.short_epoch,
+            shuffle: arguments.shuffle.into(),
+            exif: arguments.reading.exif,
         },
         precision: arguments.precision,
         threads: arguments.threads,
@@ -79,7 +88,7 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
 fn evaluate(arguments: &TrainArgs) -> Result<()> {
     let phases = schedule::phases(arguments.phases.as_deref(), arguments.recipe.as_deref())?;
     let path = arguments.data.clone().context("expected DATA")?;
-    let data = Data::open(&path, &phases)?;
+    let data = Data::open(&path, &phases, &arguments.reading.options())?;
     let plan = Plan::resolve(&phases, &PlanInput::by_train_dir(1, data.train_images()))?;
     let tables = Tables::of_network(&arguments.arch.network(data.classes().len()));
     let found = resume::find(&arguments.checkpoints, &folder(arguments)?, &tables)?;
@@ -102,6 +111,7 @@ fn evaluate(arguments: &TrainArgs) -> Result<()> {
         batch: positive(epoch.val_batch),
         valdir: epoch.val_dir.clone(),
         workers: arguments.workers,
+        reading: arguments.reading.clone(),
         engine: EngineArgs { precision: arguments.precision, threads: arguments.threads },
         json: false,
     })
@@ -125,8 +135,9 @@ impl Run {
     /// Trains the network, saves it, and prints the epoch table and where everything is.
     pub fn train(&self) -> Result<Outcome> {
         let signals = signals::watch()?;
-        let mut data = Data::open(&self.data, &self.phases)?;
-        let plan = Plan::resolve(&self.phases, &PlanInput::by_train_dir(1, data.train_images()))?;
+        let mut data = Data::open(&self.data, &self.phases, &self.opening)?;
+        let input = PlanInput::by_train_dir(1, data.train_images()).drop_last(self.drop_last);
+        let plan = Plan::resolve(&self.phases, &input)?;
         let engine = engine::choose(self.precision, self.threads)?;
         let logdir = Logdir::open(&self.logdir)?;
         let network = NetworkIdentity {

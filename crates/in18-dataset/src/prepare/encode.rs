@@ -1,6 +1,6 @@
 //! An image in several sizes, as files.
 
-use in18_jpeg::{Crop, Decoder, Format, Resizer, Rgb8Image, Size, sniff};
+use in18_jpeg::{Crop, Decoder, Format, Orientation, Resizer, Rgb8Image, Size, sniff};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::PreparedSize;
@@ -26,6 +26,7 @@ pub(super) struct Worker {
     reader: ImageReader,
     decoder: Decoder,
     decoded: Rgb8Image,
+    upright: Rgb8Image,
     resizer: Resizer,
     resized: Rgb8Image,
 }
@@ -39,15 +40,24 @@ impl Worker {
         sizes: impl Iterator<Item = PreparedSize>,
         quality: u8,
     ) -> Result<Vec<Encoded>, String> {
-        let Worker { reader, decoder, decoded, resizer, resized } = self;
+        let Worker { reader, decoder, decoded, upright, resizer, resized } = self;
         let file = reader.read(set, image).map_err(|error| error.to_string())?;
         let named = |said: String| format!("{}: {said}", set.path(image).display());
         decoder.decode(file, decoded).map_err(|error| named(error.to_string()))?;
         let format = sniff(file).map_err(|error| named(error.to_string()))?;
+        let orientation = if set.exif() { Orientation::of(file) } else { Orientation::UPRIGHT };
+        if !orientation.is_upright() {
+            orientation.turn(decoded, Crop::whole(decoded.size()), upright);
+            std::mem::swap(decoded, upright);
+        }
         let from = decoded.size();
         let of_size = |size| {
-            let Some(to) = reduced(from, size) else {
-                return Ok(Encoded { bytes: file.to_owned(), size: from, is_copy: true, format });
+            let to = match reduced(from, size) {
+                Some(to) => to,
+                None if orientation.is_upright() => {
+                    return Ok(Encoded { bytes: file.to_owned(), size: from, is_copy: true, format });
+                }
+                None => from,
             };
             let resizing = resizer.resize(decoded, Crop::whole(from), to, resized.reset(to));
             resizing.map_err(|error| named(error.to_string()))?;

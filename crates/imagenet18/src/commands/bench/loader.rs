@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use in18_dataset::ImageSet;
-use in18_loader::{Augmentation, BatchPlan, Loader, OnBadImage, Share, StageTimes};
+use in18_loader::{Augmentation, BatchPlan, EpochOrder, Loader, OnBadImage, Share, StageTimes};
 use in18_train::peak_rss_bytes;
 
 use super::step::median;
@@ -14,7 +14,7 @@ use crate::{engine, output};
 
 /// Measures epochs of a folder, each in an order and with crops of its own.
 pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
-    let set = Arc::new(ImageSet::open(&arguments.folder)?);
+    let set = Arc::new(ImageSet::open_with(&arguments.folder, &arguments.reading.options())?);
     let threads = arguments.threads.unwrap_or_else(engine::cores).get();
     let mut loader = Loader::new(Arc::clone(&set), threads, OnBadImage::Skip)?;
     let mut rates = Vec::new();
@@ -22,8 +22,9 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
     let mut bad = 0;
     for epoch in 0..=arguments.passes.get() {
         let augmentation = Augmentation { seed: 0, epoch: epoch as u32, min_scale: arguments.min_scale };
-        let images = set.len() as u32;
-        let plan = BatchPlan::train(images, Share::ALL, arguments.batch.get(), arguments.size.get(), augmentation)?;
+        let order = EpochOrder::of(&set, arguments.shuffle.into(), augmentation.seed, augmentation.epoch);
+        let plan =
+            BatchPlan::train_in_order(order, Share::ALL, arguments.batch.get(), arguments.size.get(), augmentation)?;
         let planned = plan.image_count();
         let start = Instant::now();
         let mut epoch_images = 0;

@@ -21,7 +21,7 @@ const BAR: usize = 40;
 /// Prints what the headers of a folder's images say.
 pub(super) fn info(arguments: &DataInfoArgs) -> Result<()> {
     let threads = arguments.set.threads.unwrap_or_else(engine::cores);
-    let summaries: Vec<(String, Summary)> = sets(&arguments.set.folder, &opening())?
+    let summaries: Vec<(String, Summary)> = sets(&arguments.set.folder, &opening(&arguments.set.reading))?
         .into_iter()
         .map(|(half, set)| {
             let sizes: Vec<Option<Size>> = set.sizes(threads).into_iter().map(Result::ok).collect();

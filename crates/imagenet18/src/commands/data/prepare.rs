@@ -19,7 +19,7 @@ const SHOWN_EVERY: Duration = Duration::from_millis(500);
 pub(super) fn prepare(arguments: &DataPrepareArgs) -> Result<()> {
     let threads = arguments.threads.unwrap_or_else(engine::cores);
     let to = DataRoot::new(&arguments.to);
-    let opening = OpenOptions { ground_truth: arguments.ground_truth.clone(), ..super::opening() };
+    let opening = OpenOptions { ground_truth: arguments.ground_truth.clone(), ..super::opening(&arguments.reading) };
     let options = PrepareOptions {
         sizes: arguments.sizes.clone(),
         quality: arguments.quality,

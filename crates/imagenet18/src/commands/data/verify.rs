@@ -11,7 +11,7 @@ use crate::{engine, output};
 pub(super) fn verify(arguments: &DataSetArgs) -> Result<()> {
     let threads = arguments.threads.unwrap_or_else(engine::cores);
     let (mut bad, mut seen) = (0, 0);
-    for (half, set) in sets(&arguments.folder, &opening())? {
+    for (half, set) in sets(&arguments.folder, &opening(&arguments.reading))? {
         let found = set.verify(threads);
         found.iter().for_each(|error| output::complain(&error.to_string()));
         bad += found.len();

@@ -1,0 +1,44 @@
+//! Arguments that say how images are read.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use in18_dataset::OpenOptions;
+use in18_loader::Shuffle;
+
+/// How images are read.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ReadingArgs {
+    /// Turn images as their EXIF orientation says. The original did not.
+    #[arg(long)]
+    pub exif: bool,
+
+    /// Where lists of what lies in tar shards without an index are kept [default: beside the shards].
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+}
+
+impl ReadingArgs {
+    /// As the data sets' crate takes it.
+    pub fn options(&self) -> OpenOptions {
+        OpenOptions { cache: self.cache.clone(), exif: self.exif, ..OpenOptions::default() }
+    }
+}
+
+/// How the images of an epoch are mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShuffleChoice {
+    /// A permutation of all.
+    Full,
+    /// Long stretches of shards, mixed within windows.
+    Window,
+}
+
+impl From<ShuffleChoice> for Shuffle {
+    fn from(choice: ShuffleChoice) -> Self {
+        match choice {
+            ShuffleChoice::Full => Shuffle::Full,
+            ShuffleChoice::Window => Shuffle::Window,
+        }
+    }
+}
