@@ -5,39 +5,52 @@
 
 Needs Pillow. OUT gets verdicts.tsv, a line a file, in the order of their names:
 
-    NAME  ok       GOLDEN     Image.open(NAME).convert('RGB') has the pixels of GOLDEN, a PNG beside it
-    NAME  refused  REASON     what Pillow says instead
+    NAME  ok       GOLDEN UPRIGHT   Image.open(NAME).convert('RGB') has the pixels of GOLDEN, a PNG beside it, and those of
+                                    UPRIGHT once ImageOps.exif_transpose has turned it
+    NAME  refused  REASON           what Pillow says instead
 """
 import argparse
 import os
 import warnings
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEFAULT_OUT = os.path.join(ROOT, 'target', 'golden', 'odd')
 
 
 def verdict(path):
-    """Pillow's pixels, or why there are none."""
+    """Pillow's pixels and those of the upright image, or why there are none."""
     try:
         with Image.open(path) as image:
-            return image.convert('RGB'), None
+            rgb = image.convert('RGB')
     except Exception as error:      # whatever it is, it is no image to Pillow
         return None, f'{type(error).__name__}: {error}'.replace(path, 'it')
+    try:
+        return rgb, ImageOps.exif_transpose(rgb)
+    except Exception:               # metadata that Pillow chokes on says nothing
+        return rgb, rgb
+
+
+def save(rgb, path):
+    """Writes pixels and no metadata, which would turn them again."""
+    Image.frombytes('RGB', rgb.size, rgb.tobytes()).save(path, compress_level=1)
 
 
 def main(folder, out):
     os.makedirs(out, exist_ok=True)
     lines = []
     for n, name in enumerate(sorted(os.listdir(folder))):
-        rgb, reason = verdict(os.path.join(folder, name))
+        rgb, upright = verdict(os.path.join(folder, name))
         if rgb is None:
-            lines.append((name, 'refused', ' '.join(reason.split())))
+            lines.append((name, 'refused', ' '.join(upright.split())))
             continue
-        golden = f'{n:05}.png'
-        rgb.save(os.path.join(out, golden), compress_level=1)
-        lines.append((name, 'ok', golden))
+        golden = turned = f'{n:05}.png'
+        save(rgb, os.path.join(out, golden))
+        if upright.size != rgb.size or upright.tobytes() != rgb.tobytes():
+            turned = f'{n:05}-upright.png'
+            save(upright, os.path.join(out, turned))
+        lines.append((name, 'ok', golden, turned))
     with open(os.path.join(out, 'verdicts.tsv'), 'w') as file:
         file.writelines('\t'.join(line) + '\n' for line in lines)
     print(f'{len(lines)} verdicts in {out}')

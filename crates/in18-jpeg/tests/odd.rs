@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use in18_jpeg::{Decoder, Error, Rgb8Image, header};
+use in18_jpeg::{Crop, Decoder, Error, Orientation, Rgb8Image, header};
 
 /// Pillow's verdict on a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
-    /// It has the pixels of this PNG.
-    Pixels(PathBuf),
+    /// It has the pixels of this PNG, and turned upright those of that one.
+    Pixels(PathBuf, PathBuf),
     /// It is refused.
     Refused,
 }
@@ -46,7 +46,7 @@ fn verdicts() -> Option<BTreeMap<String, Verdict>> {
     let verdicts = lines.lines().map(|line| {
         let fields: Vec<&str> = line.split('\t').collect();
         let verdict = match fields[1] {
-            "ok" => Verdict::Pixels(folder.join(fields[2])),
+            "ok" => Verdict::Pixels(folder.join(fields[2]), folder.join(fields[3])),
             "refused" => Verdict::Refused,
             other => panic!("unknown verdict {other}"),
         };
@@ -75,14 +75,19 @@ fn odd_files_decode_or_are_refused() {
 #[test]
 fn odd_files_are_pillows() {
     let (Some(files), Some(verdicts)) = (files(), verdicts()) else { return };
-    let (mut equal, mut refused, mut different) = (0, 0, BTreeMap::new());
+    let (mut equal, mut refused, mut turned, mut different) = (0, 0, 0, BTreeMap::new());
     for (name, bytes) in &files {
         let verdict = verdicts.get(name).unwrap_or_else(|| panic!("{name} has no golden; make them again"));
         match (decode(bytes), verdict) {
             (Err(_), Verdict::Refused) => refused += 1,
-            (Ok(image), Verdict::Pixels(golden)) => {
+            (Ok(image), Verdict::Pixels(golden, upright)) => {
+                turned += usize::from(golden != upright);
+                let (orientation, mut turned) = (Orientation::of(bytes), Rgb8Image::new());
+                orientation.turn(&image, Crop::whole(image.size()), &mut turned);
                 let golden = decode(&std::fs::read(golden).unwrap()).unwrap();
-                if image == golden {
+                if image == golden && turned != decode(&std::fs::read(upright).unwrap()).unwrap() {
+                    different.insert(name.as_str(), format!("turned otherwise, by {orientation:?}"));
+                } else if image == golden {
                     equal += 1;
                 } else if image.size() == golden.size() {
                     let differences = image.pixels().iter().zip(golden.pixels()).map(|(a, b)| a.abs_diff(*b));
@@ -94,10 +99,15 @@ fn odd_files_are_pillows() {
                 }
             }
             (Ok(_), Verdict::Refused) => drop(different.insert(name, "decoded, where Pillow refuses".to_owned())),
-            (Err(error), Verdict::Pixels(_)) => drop(different.insert(name, format!("refused: {error}"))),
+            (Err(error), Verdict::Pixels(..)) => drop(different.insert(name, format!("refused: {error}"))),
         }
     }
-    eprintln!("{} odd files: {equal} equal, {refused} refused as by Pillow, {} differ", files.len(), different.len());
+    assert!(turned >= 20, "{turned} files are not upright: make the goldens again");
+    eprintln!(
+        "{} odd files: {equal} equal, {turned} turned upright, {refused} refused as by Pillow, {} differ",
+        files.len(),
+        different.len()
+    );
     let expected: Vec<&str> = EXCEPTIONS.iter().map(|&(name, _)| name).collect();
     assert!(different.keys().copied().eq(expected), "{different:#?}");
 }
