@@ -128,3 +128,69 @@ fn prepared_copies_are_small_and_continue() {
     assert!(text(&skipped.get_output().stdout).contains("5 images written"), "{skipped}");
     prepare("third", &["--on-bad-image", "fail"]).failure().code(3);
 }
+
+#[test]
+fn a_preparation_that_is_killed_over_and_over_ends_as_one_that_was_not() {
+    const KILLS: usize = 10;
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("photos");
+    write_class_folders(&source.join("train"), 3, 400, &[(96, 80), (40, 60)]).unwrap();
+    write_class_folders(&source.join("val"), 3, 20, &[(96, 80)]).unwrap();
+    let command = |to: &str| {
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("imagenet18"));
+        command.args(["data", "prepare"]).args([&source, &folder.path().join(to)]);
+        command.args(["--sizes", "32,full", "--shard-images", "50"]).stdout(std::process::Stdio::null());
+        command
+    };
+    assert!(command("whole").status().unwrap().success());
+    let (mut kills, mut wait) = (0, 17_u64);
+    for round in 0..200 {
+        if kills == KILLS {
+            break;
+        }
+        // Begin anew every few rounds: later ones find ever less to do.
+        let to = format!("killed{}", round / 5);
+        let mut run = command(&to).spawn().unwrap();
+        wait = (wait * 1_103_515_245 + 12_345) % (1 << 31);
+        std::thread::sleep(std::time::Duration::from_millis(wait % 120));
+        run.kill().unwrap();
+        // A run that was done already is no kill.
+        if !run.wait().unwrap().success() {
+            kills += 1;
+            assert!(command(&to).status().unwrap().success());
+            for end in ["", "-sz"] {
+                let of = |name: &str| files(&folder.path().join(format!("{name}{end}")));
+                assert!(of(&to) == of("whole"), "round {round} {end}");
+            }
+            fs::remove_dir_all(folder.path().join(&to)).unwrap();
+            fs::remove_dir_all(folder.path().join(format!("{to}-sz"))).unwrap();
+        }
+    }
+    assert_eq!(kills, KILLS, "too few kills hit a run");
+}
+
+#[test]
+fn shards_are_described_and_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, shards) = (folder.path().join("photos"), folder.path().join("shards"));
+    write_class_folders(&source.join("train"), 2, 9, &[(40, 48)]).unwrap();
+    write_class_folders(&source.join("val"), 2, 3, &[(40, 20), (30, 30)]).unwrap();
+    data("prepare", &source, &[shards.to_str().unwrap(), "--sizes", "full", "--shard-images", "5"]).success();
+    let json = |folder: &Path| text(&data("info", folder, &["--json"]).success().get_output().stdout);
+    assert_eq!(json(&shards), json(&source));
+    let done = data("verify", &shards, &[]).success();
+    let whole = "train: 18 images decoded, 0 damaged\nvalidation: 6 images decoded, 0 damaged\n";
+    assert_eq!(text(&done.get_output().stdout), whole);
+
+    let shard = shards.join("train/000002.tar");
+    let mut bytes = fs::read(&shard).unwrap();
+    bytes[100] ^= 4;
+    fs::write(&shard, bytes).unwrap();
+    let done = data("verify", &shards, &[]).failure().code(3);
+    let said = text(&done.get_output().stderr);
+    let first = said.lines().next().unwrap();
+    assert!(first.starts_with(shard.to_str().unwrap()) && first.contains("got another header or label"), "{said}");
+    fs::remove_file(&shard).unwrap();
+    let missing = data("verify", &shards, &[]).failure().code(3);
+    assert!(text(&missing.get_output().stderr).contains("got no 000002.tar"), "{missing}");
+}

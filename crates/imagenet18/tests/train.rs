@@ -91,3 +91,53 @@ fn fp32_trains_too() {
     photos(&data);
     train(&data, &folder.path().join("a"), &["--precision", "fp32", "--short-epoch"]).assert().success();
 }
+
+#[test]
+fn shards_train_as_the_folders_that_they_were_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, shards) = (folder.path().join("photos"), folder.path().join("shards"));
+    photos(&data);
+    let prepare = ["--sizes", "full", "--shard-images", "7"];
+    Command::cargo_bin("imagenet18")
+        .unwrap()
+        .args(["data", "prepare"])
+        .args([&data, &shards])
+        .args(prepare)
+        .assert()
+        .success();
+    let events = |name: &str, data: &Path, more: &[&str]| -> Vec<Value> {
+        let logdir = folder.path().join(name);
+        train(data, &logdir, more).assert().success();
+        let metrics = fs::read_to_string(logdir.join("metrics.jsonl")).unwrap();
+        metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let losses = |events: &[Value]| -> Vec<f64> { events.iter().filter_map(|event| event["loss"].as_f64()).collect() };
+    let from_folders = events("folders", &data, &[]);
+    assert_eq!(losses(&from_folders), losses(&events("shards", &shards, &[])));
+    assert!(
+        from_folders.iter().any(|event| event["event"] == "loader" && event["decode_seconds"].as_f64() > Some(0.0))
+    );
+
+    // Another order of the same images, without the partial last batch.
+    let window = events("window", &shards, &["--shuffle", "window", "--drop-last"]);
+    let steps: Vec<u64> =
+        window.iter().filter(|e| e["event"] == "step").map(|e| e["images"].as_u64().unwrap()).collect();
+    assert_eq!(steps, [10, 10, 10, 10]);
+    assert_ne!(losses(&window)[..2], losses(&from_folders)[..2]);
+    assert_eq!(losses(&window), losses(&events("again", &shards, &["--shuffle", "window", "--drop-last", "-j", "3"])));
+
+    // A shard that was cut short is refused before anything is trained; one that is damaged, image by image.
+    let shard = shards.join("train/000001.tar");
+    let bytes = fs::read(&shard).unwrap();
+    fs::write(&shard, &bytes[..bytes.len() - 1]).unwrap();
+    let cut = train(&shards, &folder.path().join("cut"), &[]).assert().failure().code(3);
+    let said = String::from_utf8(cut.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("000001.tar of ") && said.trim_end().lines().count() == 1, "{said}");
+    let mut damaged = bytes.clone();
+    damaged[bytes.len() - 3000] ^= 1;
+    fs::write(&shard, damaged).unwrap();
+    let failed = train(&shards, &folder.path().join("damaged"), &["--on-bad-image", "fail"]).assert().failure().code(3);
+    let said = String::from_utf8(failed.get_output().stderr.clone()).unwrap();
+    let last = said.trim_end().lines().last().unwrap();
+    assert!(last.contains("/000001.tar/class0") && last.contains("expected checksum"), "{last}");
+}
