@@ -1,8 +1,8 @@
-//! The front door of images: header, decode and resize of any bytes. Never panics; an image is as its header says, and a
-//! region as in the whole image.
+//! The front door of images: header, decode and resize of any bytes. Never panics; an image is as its header says, a region as
+//! in the whole image, and turned upright it keeps its pixels' number.
 #![no_main]
 
-use in18_jpeg::{Crop, Decoder, Resizer, Rgb8Image, Size, header};
+use in18_jpeg::{Crop, Decoder, Orientation, Resizer, Rgb8Image, Size, header};
 use libfuzzer_sys::fuzz_target;
 
 /// Larger ones take the time of a thousand others.
@@ -14,6 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     }
     let mut image = Rgb8Image::new();
+    let orientation = Orientation::of(bytes);
     if Decoder::new().decode(bytes, &mut image).is_ok() {
         assert_eq!(announced, Ok(image.size()));
         let region = |size: Size| {
@@ -27,6 +28,9 @@ fuzz_target!(|bytes: &[u8]| {
             let pixels = start..start + crop.width as usize * 3;
             assert_eq!(part.pixels()[pixels.clone()], image.pixels()[pixels], "a region differs");
         }
+        let mut turned = Rgb8Image::new();
+        orientation.turn(&image, orientation.stored_region(Crop::whole(orientation.turned(image.size())), image.size()), &mut turned);
+        assert_eq!(turned.size(), orientation.turned(image.size()));
         let out = Size::new(32, 32);
         let mut pixels = vec![0; out.bytes()];
         Resizer::new().resize(&image, Crop::whole(image.size()), out, &mut pixels).expect("a whole image is resized");

@@ -40,6 +40,18 @@ impl Decoder {
         self.decode_region(bytes, image, Crop::whole).map(|_| ())
     }
 
+    /// Another file with the coefficients of a JPEG, written for regions to be decoded fast: baseline, in one scan, with a restart
+    /// at the start of every row of blocks, without metadata. None for a PNG, and where that file's pixels are not those of
+    /// `expected`, which [`decode`](Self::decode) made of `bytes`: some damaged files have no such file. `scratch` is overwritten.
+    pub fn rewrite(&mut self, bytes: &[u8], expected: &Rgb8Image, scratch: &mut Rgb8Image) -> Option<Vec<u8>> {
+        if sniff(bytes) != Ok(Format::Jpeg) {
+            return None;
+        }
+        let rewritten = self.jpeg.rewrite(bytes)?;
+        self.decode(&rewritten, scratch).ok()?;
+        (scratch == expected).then_some(rewritten)
+    }
+
     /// Decodes at least what lies inside of a region, which `choose` makes of the image's size, and returns the region. Its
     /// pixels are those that [`decode`](Self::decode) gives; others are unspecified.
     ///

@@ -15,7 +15,7 @@ const MCU: u16 = 16;
 pub(super) struct Encoded {
     pub bytes: Vec<u8>,
     pub size: Size,
-    /// Whether it is the source's file.
+    /// Whether it has the source's pixels.
     pub is_copy: bool,
     pub format: Format,
 }
@@ -27,6 +27,8 @@ pub(super) struct Worker {
     decoder: Decoder,
     decoded: Rgb8Image,
     upright: Rgb8Image,
+    rewriter: Decoder,
+    scratch: Rgb8Image,
     resizer: Resizer,
     resized: Rgb8Image,
 }
@@ -40,7 +42,7 @@ impl Worker {
         sizes: impl Iterator<Item = PreparedSize>,
         quality: u8,
     ) -> Result<Vec<Encoded>, String> {
-        let Worker { reader, decoder, decoded, upright, resizer, resized } = self;
+        let Worker { reader, decoder, decoded, upright, rewriter, scratch, resizer, resized } = self;
         let file = reader.read(set, image).map_err(|error| error.to_string())?;
         let named = |said: String| format!("{}: {said}", set.path(image).display());
         decoder.decode(file, decoded).map_err(|error| named(error.to_string()))?;
@@ -51,11 +53,19 @@ impl Worker {
             std::mem::swap(decoded, upright);
         }
         let from = decoded.size();
+        // An orientation that is not applied must stay in the file.
+        let turns = !Orientation::of(file).is_upright();
+        let mut rewritten = None;
+        let mut rewrite = |file: &[u8], decoded: &Rgb8Image| match turns {
+            true => file.to_owned(),
+            false => rewriter.rewrite(file, decoded, scratch).unwrap_or_else(|| file.to_owned()),
+        };
         let of_size = |size| {
             let to = match reduced(from, size) {
                 Some(to) => to,
                 None if orientation.is_upright() => {
-                    return Ok(Encoded { bytes: file.to_owned(), size: from, is_copy: true, format });
+                    let bytes = rewritten.get_or_insert_with(|| rewrite(file, decoded)).clone();
+                    return Ok(Encoded { bytes, size: from, is_copy: true, format });
                 }
                 None => from,
             };

@@ -21,6 +21,7 @@ mod kernels;
 mod markers;
 mod output;
 mod progressive;
+mod rewrite;
 mod scan;
 mod sequential;
 mod smooth;
@@ -83,23 +84,21 @@ impl Decoder {
         result.map(|()| region)
     }
 
+    /// The same coefficients as a file that is written to be decoded; none if there is no such file.
+    pub fn rewrite(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let size = identify::check(bytes).and_then(Size::checked).ok()?;
+        let mut stream = Stream::new(bytes);
+        let (mut headers, frame, first) = begin(&mut stream, size).ok()?;
+        let mut tables = vec![None; frame.components.len()];
+        let smoothing = self.gather(&mut stream, &mut headers, first, &frame, &mut tables).ok()?;
+        // Coefficients that are guessed are in no file.
+        let is_exact = smoothing.is_none();
+        if is_exact { rewrite::write(&frame, headers.space(), &tables, &self.coefficients) } else { None }
+    }
+
     fn decode_identified(&mut self, bytes: &[u8], size: Size, region: Crop, image: &mut Rgb8Image) -> Result<(), Stop> {
         let mut stream = Stream::new(bytes);
-        let mut headers = Headers::default();
-        let first = loop {
-            match headers.read(&mut stream)? {
-                Found::Scan(scan) => break scan,
-                // Tables may come in an image of their own.
-                Found::End => headers.end_without_scan()?,
-            }
-        };
-        let frame = headers.frame.clone().ok_or_else(|| damaged("a scan before the frame header"))?;
-        if frame.size != size {
-            return Err(damaged(&format!("frame headers of {} and {size}", frame.size)).into());
-        }
-        if frame.process == Process::Sequential {
-            headers.assume_typical_tables();
-        }
+        let (mut headers, frame, first) = begin(&mut stream, size)?;
         let tables = vec![None; frame.components.len()];
         let mut image = Image { frame: &frame, region, is_whole: is_whole(bytes), tables, rgb: image.reset(size) };
         if frame.process == Process::Sequential && first.components.len() == frame.components.len() {
@@ -120,7 +119,7 @@ impl Decoder {
         let mut output = Output::new(image.frame, headers.space(), image.region, &mut self.output)?;
         self.coefficients.reset(image.frame, 1);
         let layout = Layout::of(scan, image.frame, &self.coefficients)?;
-        image.keep_tables(scan, headers)?;
+        keep_tables(&mut image.tables, image.frame, scan, headers)?;
         build_tables(&mut self.tables, headers, scan)?;
         stream.begin_scan(true);
         let mut restarts = Restarts::new(headers.restart_interval);
@@ -154,11 +153,27 @@ impl Decoder {
         &mut self,
         stream: &mut Stream<'_>,
         headers: &mut Headers,
-        mut scan: Scan,
+        scan: Scan,
         image: &mut Image<'_>,
     ) -> Result<(), Stop> {
         let frame = image.frame;
+        let smoothing = self.gather(stream, headers, scan, frame, &mut image.tables)?;
         let mut output = Output::new(frame, headers.space(), image.region, &mut self.output)?;
+        for row in 0..frame.mcus_high {
+            output.write(row, &self.coefficients, row, &image.tables, smoothing.as_ref(), image.rgb);
+        }
+        Ok(())
+    }
+
+    /// Decodes all scans, of which `scan` is the first, into the coefficients; gives what guesses those that are missing.
+    fn gather<'f>(
+        &mut self,
+        stream: &mut Stream<'_>,
+        headers: &mut Headers,
+        mut scan: Scan,
+        frame: &'f Frame,
+        quantization: &mut [Option<[u16; BLOCK]>],
+    ) -> Result<Option<Smoothing<'f>>, Stop> {
         self.coefficients.reset(frame, frame.mcus_high);
         let mut accuracy = vec![Accuracy::default(); frame.components.len()];
         let (mut scans, mut last_good) = (0, 0);
@@ -168,7 +183,7 @@ impl Decoder {
                 return Err(damaged(&format!("more than {MAX_SCANS} scans")).into());
             }
             let layout = Layout::of(&scan, frame, &self.coefficients)?;
-            image.keep_tables(&scan, headers)?;
+            keep_tables(quantization, frame, &scan, headers)?;
             stream.begin_scan(false);
             let restarts = Restarts::new(headers.restart_interval);
             if frame.process == Process::Progressive {
@@ -193,15 +208,31 @@ impl Decoder {
                 Found::End => break,
             }
         }
-        let smoothing = match frame.process {
+        Ok(match frame.process {
             Process::Sequential => None,
-            Process::Progressive => Smoothing::of(frame, &accuracy, &image.tables, scans, last_good),
-        };
-        for row in 0..frame.mcus_high {
-            output.write(row, &self.coefficients, row, &image.tables, smoothing.as_ref(), image.rgb);
-        }
-        Ok(())
+            Process::Progressive => Smoothing::of(frame, &accuracy, quantization, scans, last_good),
+        })
     }
+}
+
+/// Reads up to the first scan of an image that announced itself with `size`: headers, frame, scan.
+fn begin(stream: &mut Stream<'_>, size: Size) -> Result<(Headers, Frame, Scan), Stop> {
+    let mut headers = Headers::default();
+    let first = loop {
+        match headers.read(stream)? {
+            Found::Scan(scan) => break scan,
+            // Tables may come in an image of their own.
+            Found::End => headers.end_without_scan()?,
+        }
+    };
+    let frame = headers.frame.clone().ok_or_else(|| damaged("a scan before the frame header"))?;
+    if frame.size != size {
+        return Err(damaged(&format!("frame headers of {} and {size}", frame.size)).into());
+    }
+    if frame.process == Process::Sequential {
+        headers.assume_typical_tables();
+    }
+    Ok((headers, frame, first))
 }
 
 /// An image being decoded.
@@ -218,20 +249,22 @@ struct Image<'a> {
     rgb: &'a mut [u8],
 }
 
-impl Image<'_> {
-    /// Keeps the quantisation tables of components that `scan` is the first of, as they are now: later ones do not
-    /// count.
-    fn keep_tables(&mut self, scan: &Scan, headers: &Headers) -> Result<(), Error> {
-        for part in &scan.components {
-            let number = usize::from(self.frame.components[part.index].quantization);
-            let table = &mut self.tables[part.index];
-            let missing = || damaged(&format!("a scan with a quantisation table {number} that is not there"));
-            if table.is_none() {
-                *table = Some(headers.quantization.get(number).copied().flatten().ok_or_else(missing)?);
-            }
+/// Keeps the quantisation tables of components that `scan` is the first of, as they are now: later ones do not count.
+fn keep_tables(
+    tables: &mut [Option<[u16; BLOCK]>],
+    frame: &Frame,
+    scan: &Scan,
+    headers: &Headers,
+) -> Result<(), Error> {
+    for part in &scan.components {
+        let number = usize::from(frame.components[part.index].quantization);
+        let table = &mut tables[part.index];
+        let missing = || damaged(&format!("a scan with a quantisation table {number} that is not there"));
+        if table.is_none() {
+            *table = Some(headers.quantization.get(number).copied().flatten().ok_or_else(missing)?);
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Whether a file ends with the marker that ends an image. Some writers pad with zeros.

@@ -1,0 +1,74 @@
+//! Files that are written to be decoded have the pixels of those that they were made of.
+
+use std::path::{Path, PathBuf};
+
+use in18_jpeg::{Crop, Decoder, Format, Rgb8Image, Size, header, sniff};
+
+fn shared(folder: &str, every: usize) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(folder);
+    let mut pending = vec![folder];
+    let mut files = Vec::new();
+    while let Some(path) = pending.pop() {
+        let Ok(entries) = std::fs::read_dir(&path) else {
+            eprintln!("skipped: no folder {}", path.display());
+            continue;
+        };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() { pending.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files.into_iter().step_by(every).collect()
+}
+
+fn decode(bytes: &[u8]) -> Option<Rgb8Image> {
+    let mut image = Rgb8Image::new();
+    Decoder::new().decode(bytes, &mut image).ok().map(|()| image)
+}
+
+/// Whether a file was rewritten; what it then is, is checked.
+fn check(path: &Path) -> bool {
+    let bytes = std::fs::read(path).unwrap();
+    let Some(image) = decode(&bytes) else {
+        return false;
+    };
+    let mut scratch = Rgb8Image::new();
+    let Some(rewritten) = Decoder::new().rewrite(&bytes, &image, &mut scratch) else { return false };
+    assert_eq!(header(&rewritten), Ok(image.size()));
+    assert!(decode(&rewritten).unwrap() == image, "{}", path.display());
+    // Restarts by rows: a lower part decodes by itself.
+    let region =
+        |size: Size| Crop { left: 0, top: size.height / 2, width: size.width, height: size.height.div_ceil(3) };
+    let mut part = Rgb8Image::new();
+    let crop = Decoder::new().decode_region(&rewritten, &mut part, region).unwrap();
+    let rows = crop.top as usize * image.size().width as usize * 3..;
+    let rows = rows.start..rows.start + crop.height as usize * image.size().width as usize * 3;
+    assert!(part.pixels()[rows.clone()] == image.pixels()[rows], "{}", path.display());
+    // The same once more: nothing is lost on the way.
+    assert_eq!(
+        Decoder::new().rewrite(&rewritten, &image, &mut scratch).as_ref(),
+        Some(&rewritten),
+        "{}",
+        path.display()
+    );
+    true
+}
+
+#[test]
+fn photos_are_rewritten_to_the_bit() {
+    for (folder, every) in [("photos-original", 5), ("imagewoof320", 40)] {
+        let files = shared(folder, every);
+        let rewritten = files.iter().filter(|path| check(path)).count();
+        eprintln!("{rewritten} of {} photos rewritten", files.len());
+        assert_eq!(rewritten, files.len());
+    }
+}
+
+#[test]
+fn odd_files_are_rewritten_or_left() {
+    let files = shared("odd", 1);
+    let jpegs = |path: &&PathBuf| std::fs::read(path).is_ok_and(|bytes| sniff(&bytes) == Ok(Format::Jpeg));
+    let rewritten = files.iter().filter(jpegs).filter(|path| check(path)).count();
+    eprintln!("{rewritten} of {} odd files rewritten", files.len());
+    assert!(files.is_empty() || rewritten > 80);
+}
