@@ -1,7 +1,7 @@
 //! Copies of a set whose images are small: short side at most so many pixels, aspect kept, never enlarged.
 //!
-//! An image that is small enough already, and every image of the full size, keeps its pixels, to the bit. All are JPEGs of one
-//! restart interval a row of blocks, so that a decoder can begin at any of them; but for PNGs, and some damaged files, which are
+//! An image that is small enough already, and every image of the full size, keeps its pixels, to the bit. All are JPEGs with
+//! restarts every few blocks, so that a decoder can begin near any region; but for PNGs, and some damaged files, which are
 //! copied as they are. The same images give the same bytes. What
 //! is there is left alone: a preparation that was interrupted continues.
 

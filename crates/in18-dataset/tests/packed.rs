@@ -104,7 +104,7 @@ fn shards_hold_the_source_in_its_order() {
     let sizes = |set: &ImageSet| set.sizes(THREADS).into_iter().map(Result::unwrap).collect::<Vec<Size>>();
     assert_eq!(sizes(&full), sizes(&source));
     for image in 0..source.len() {
-        // Not the same file, but the same pixels; and a restart interval (DRI) of a row.
+        // Not the same file, but the same pixels; and a restart interval (DRI) of four MCUs.
         assert!(pixels(&full, image) == pixels(&source, image), "image {image}");
         assert!(bytes(&full, image).windows(4).any(|bytes| bytes == [0xff, 0xdd, 0, 4]));
     }

@@ -41,7 +41,7 @@ impl Decoder {
     }
 
     /// Another file with the coefficients of a JPEG, written for regions to be decoded fast: baseline, in one scan, with a restart
-    /// at the start of every row of blocks, without metadata. None for a PNG, and where that file's pixels are not those of
+    /// every [`RESTART_INTERVAL`](crate::RESTART_INTERVAL) MCUs, without metadata. None for a PNG, and where that file's pixels are not those of
     /// `expected`, which [`decode`](Self::decode) made of `bytes`: some damaged files have no such file. `scratch` is overwritten.
     pub fn rewrite(&mut self, bytes: &[u8], expected: &Rgb8Image, scratch: &mut Rgb8Image) -> Option<Vec<u8>> {
         if sniff(bytes) != Ok(Format::Jpeg) {

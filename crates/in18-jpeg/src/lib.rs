@@ -22,5 +22,6 @@ pub use decode::{Decoder, header};
 pub use error::Error;
 pub use format::{Format, sniff};
 pub use image::{Crop, MAX_PIXELS, Rgb8Image, Size, center_crop, flip_horizontal};
+pub use jpeg::RESTART_INTERVAL;
 pub use orientation::Orientation;
 pub use resize::Resizer;

@@ -1,14 +1,11 @@
 //! An image in several sizes, as files.
 
-use in18_jpeg::{Crop, Decoder, Format, Orientation, Resizer, Rgb8Image, Size, sniff};
+use in18_jpeg::{Crop, Decoder, Format, Orientation, RESTART_INTERVAL, Resizer, Rgb8Image, Size, sniff};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::PreparedSize;
 use crate::read::ImageReader;
 use crate::set::ImageSet;
-
-/// Pixels of an MCU's side, with chroma at half the resolution.
-const MCU: u16 = 16;
 
 /// An image as a file.
 #[derive(Debug)]
@@ -88,7 +85,7 @@ fn reduced(from: Size, to: PreparedSize) -> Option<Size> {
     (least > short).then(|| Size::new(scaled(from.width), scaled(from.height)))
 }
 
-/// A baseline JPEG of RGB pixels with chroma at half the resolution, a restart interval a row of blocks; or why there is none.
+/// A baseline JPEG of RGB pixels with chroma at half the resolution and frequent restarts; or why there is none.
 fn encode(pixels: &[u8], size: Size, quality: u8) -> Result<Vec<u8>, String> {
     // A PNG may be larger than any JPEG.
     let side = |pixels: u32| {
@@ -100,7 +97,7 @@ fn encode(pixels: &[u8], size: Size, quality: u8) -> Result<Vec<u8>, String> {
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
     // With optimised tables this encoder would write a scan a component, which decode whole and more slowly.
     encoder.set_optimized_huffman_tables(false);
-    encoder.set_restart_interval(width.div_ceil(MCU));
+    encoder.set_restart_interval(RESTART_INTERVAL);
     encoder.encode(pixels, width, height, ColorType::Rgb).map_err(|error| error.to_string())?;
     Ok(file)
 }

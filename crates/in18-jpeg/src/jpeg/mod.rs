@@ -38,6 +38,7 @@ use huffman::Class;
 use markers::{Found, Headers, Scan, Stop};
 use output::Output;
 use progressive::Accuracy;
+pub use rewrite::RESTART_INTERVAL;
 use scan::{Layout, Restarts, Tables};
 use sequential::Sequential;
 use smooth::Smoothing;
@@ -122,17 +123,28 @@ impl Decoder {
         keep_tables(&mut image.tables, image.frame, scan, headers)?;
         build_tables(&mut self.tables, headers, scan)?;
         stream.begin_scan(true);
-        let mut restarts = Restarts::new(headers.restart_interval);
+        let restarts = Restarts::new(headers.restart_interval);
         let rows = layout.rows_per_frame_row;
-        let passed = match image.is_whole {
-            true => restarts.pass_rows(stream, output.mcu_rows.start, rows * layout.mcus_wide),
-            false => 0,
-        };
         let memory = Default::default();
-        let mut decoder = Sequential { layout: &layout, tables: &self.tables, restarts, memory, is_alone: true };
-        for mcu_row in passed..image.frame.mcus_high {
+        let mut decoder =
+            Sequential { layout: &layout, tables: &self.tables, restarts, memory, is_alone: true, done: 0 };
+        // Of a file that is whole, what the region does not need may be passed over.
+        let may_pass = image.is_whole && headers.restart_interval > 0;
+        let is_lone = scan.components.len() == 1;
+        let columns = output.mcu_columns(|component| if is_lone { 1 } else { component.h });
+        let first = if may_pass { output.mcu_rows.start } else { 0 };
+        for mcu_row in first..image.frame.mcus_high {
             for row in 0..rows.min(layout.mcus_high - mcu_row * rows) {
-                decoder.decode_row(stream, row, &mut self.coefficients)?;
+                match may_pass {
+                    true => {
+                        let of_scan = mcu_row * rows + row;
+                        // What follows the last MCU is looked at as ever.
+                        let is_last = of_scan + 1 == layout.mcus_high;
+                        let columns = columns.start..if is_last { layout.mcus_wide } else { columns.end };
+                        decoder.decode_columns(stream, of_scan, columns, row, &mut self.coefficients)?;
+                    }
+                    false => decoder.decode_row(stream, row, &mut self.coefficients)?,
+                }
             }
             output.write(mcu_row, &self.coefficients, 0, &image.tables, None, image.rgb);
             if image.is_whole && mcu_row + 1 == output.mcu_rows.end && mcu_row + 1 < image.frame.mcus_high {
@@ -198,7 +210,7 @@ impl Decoder {
                 build_tables(&mut self.tables, headers, &scan)?;
                 let memory = Default::default();
                 let mut decoder =
-                    Sequential { layout: &layout, tables: &self.tables, restarts, memory, is_alone: false };
+                    Sequential { layout: &layout, tables: &self.tables, restarts, memory, is_alone: false, done: 0 };
                 for row in 0..layout.mcus_high {
                     decoder.decode_row(stream, row, &mut self.coefficients)?;
                 }

@@ -63,6 +63,17 @@ impl<'a> Output<'a> {
         Ok(Self { frame, space, kernels: Kernels::detect(), upsampling, mcu_rows, rows, columns, memory })
     }
 
+    /// Columns of MCUs that pixels of the region depend on, where an MCU has as many blocks of a row as `wide` says of each
+    /// component.
+    pub fn mcu_columns(&self, wide: impl Fn(&Component) -> usize) -> Range<usize> {
+        let ranges = self.frame.components.iter().zip(&self.upsampling).map(|(component, &upsampling)| {
+            let wanted = samples(upsampling, component, self.frame, &self.columns);
+            let samples_wide = wide(component) * SIDE;
+            wanted.start / samples_wide..wanted.end.div_ceil(samples_wide)
+        });
+        ranges.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0)
+    }
+
     /// Transforms a row of MCUs, whose coefficients are in row `at` of `coefficients`, and writes the pixels that
     /// follow from it to `rgb`, (H, W, 3). `tables` are the quantisation tables by component; a component without one
     /// has no coefficients.

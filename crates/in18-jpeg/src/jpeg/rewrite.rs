@@ -1,11 +1,15 @@
-//! The same coefficients as another file, written to be decoded: baseline, one scan, a restart at the start of every row of MCUs,
-//! the typical Huffman tables, no metadata.
+//! The same coefficients as another file, written to be decoded: baseline, one scan, a restart every few MCUs, the typical
+//! Huffman tables, no metadata.
 
 use super::coefficients::Coefficients;
 use super::color::Space;
 use super::frame::{BLOCK, Frame, MAX_MCU_BLOCKS};
 use super::huffman::{Class, Definition, Table, typical};
 use super::markers::ZIGZAG;
+
+/// MCUs between restarts of files that regions are to be decoded of. Fewer let a decoder begin nearer to a region, and cost
+/// four bytes each.
+pub const RESTART_INTERVAL: u16 = 4;
 
 /// JFIF 1.02: version 1.2, no unit, one by one, no thumbnail.
 const JFIF: &[u8] = b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0";
@@ -51,21 +55,23 @@ pub(super) fn write(
         segment(&mut file, 0xc4, &ac.segment(0x10 | number));
     }
     let places = Places::of(frame)?;
-    segment(&mut file, 0xdd, &u16::try_from(places.mcus_wide).ok()?.to_be_bytes());
+    segment(&mut file, 0xdd, &RESTART_INTERVAL.to_be_bytes());
     segment(&mut file, 0xda, &scan);
-    for row in 0..places.mcus_high {
+    let mcus: Vec<(usize, usize)> =
+        (0..places.mcus_high).flat_map(|row| (0..places.mcus_wide).map(move |mcu| (row, mcu))).collect();
+    for (number, interval) in mcus.chunks(usize::from(RESTART_INTERVAL)).enumerate() {
+        if number > 0 {
+            file.extend([0xff, 0xd0 + ((number - 1) % 8) as u8]);
+        }
         let mut bits = Bits { file: &mut file, held: 0, count: 0 };
         let mut before = [0; 4];
-        for mcu in 0..places.mcus_wide {
+        for &(row, mcu) in interval {
             for (component, block) in places.blocks(coefficients, row, mcu) {
                 let [dc, ac] = &codes[usize::from(huffman_number(space, component))];
                 write_block(&mut bits, dc, ac, &mut before[component], &coefficients.blocks[block])?;
             }
         }
         bits.finish();
-        if row + 1 < places.mcus_high {
-            file.extend([0xff, 0xd0 + (row % 8) as u8]);
-        }
     }
     file.extend([0xff, 0xd9]);
     Some(file)

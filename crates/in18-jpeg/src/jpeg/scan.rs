@@ -141,26 +141,29 @@ impl Restarts {
         resynchronize(stream, self.next)
     }
 
-    /// Passes over as many rows of `mcus_wide` MCUs, at most `rows`, as intervals begin with, by their markers alone; returns
-    /// how many. Where markers do not follow each other as they should, none: what libjpeg makes of that depends on the data
-    /// between them.
-    pub fn pass_rows(&mut self, stream: &mut Stream<'_>, rows: usize, mcus_wide: usize) -> usize {
+    /// Passes over MCUs by restart markers alone, up to the last one that an interval begins with and that is not behind MCU `to`,
+    /// `at` being the next to be decoded; gives the next one then. It stays `at` where there is no such interval ahead, and where
+    /// markers do not follow each other as they should: what libjpeg makes of that depends on the data between them.
+    pub fn pass_to(&mut self, stream: &mut Stream<'_>, at: usize, to: usize) -> usize {
         let interval = self.interval as usize;
-        if interval == 0 {
-            return 0;
+        // A marker that was read already is libjpeg's to deal with.
+        if interval == 0 || to / interval * interval <= at || stream.marker != 0 {
+            return at;
         }
-        let begins = |row: &usize| (row * mcus_wide).is_multiple_of(interval);
-        let row = (1..=rows).rev().find(begins).unwrap_or(0);
         let (mut from, mut last) = (stream.bits.at, None);
-        for number in 0..row * mcus_wide / interval {
-            let next = (number & 7) as u8;
-            let Some(at) = stream.marker_at(from).filter(|&at| stream.data[at + 1] == 0xd0 + next) else { return 0 };
-            (from, last) = (at + 2, Some((next, at)));
+        // The first interval begins with no marker.
+        for number in at.div_ceil(interval).max(1)..=to / interval {
+            let next = (number - 1 & 7) as u8;
+            let Some(marker) = stream.marker_at(from).filter(|&at| stream.data[at + 1] == 0xd0 + next) else {
+                return at;
+            };
+            (from, last) = (marker + 2, Some((next, marker)));
         }
-        let Some((next, at)) = last else { return 0 };
+        let Some((next, marker)) = last else { return at };
         // It is passed when the next MCU is decoded.
-        (self.next, self.to_go, stream.bits.at) = (next, 0, at);
-        row
+        stream.drop_bits();
+        (self.next, self.to_go, stream.bits.at) = (next, 0, marker);
+        to / interval * interval
     }
 
     /// To be called after an MCU.

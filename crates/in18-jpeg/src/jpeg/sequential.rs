@@ -1,6 +1,8 @@
 //! Sequential scans (T.81 F.2; libjpeg-turbo's jdhuff.c). Each MCU is decoded fast where there is no marker ahead, and
 //! carefully otherwise, after the fast attempt if there was one.
 
+use std::ops::Range;
+
 use super::bits::{Bits, Starved, Stream};
 use super::coefficients::Coefficients;
 use super::frame::BLOCK;
@@ -20,9 +22,29 @@ pub(super) struct Sequential<'a> {
     pub memory: Memory,
     /// Whether it is the image's only scan, so that the coefficients hold nothing to be kept.
     pub is_alone: bool,
+    /// MCUs that were decoded or passed over.
+    pub done: usize,
 }
 
 impl Sequential<'_> {
+    /// Decodes columns of a row of MCUs into the blocks of row `row` of the coefficients. MCUs before them are passed over where
+    /// restarts allow; the others leave anything in the row's first blocks, and what lies behind the columns is not decoded.
+    pub fn decode_columns(
+        &mut self,
+        stream: &mut Stream<'_>,
+        mcu_row: usize,
+        columns: Range<usize>,
+        row: usize,
+        coefficients: &mut Coefficients,
+    ) -> Result<(), Starved> {
+        let start = mcu_row * self.layout.mcus_wide;
+        self.done = self.restarts.pass_to(stream, self.done, start + columns.start);
+        while self.done < start {
+            self.decode_mcus(stream, row, 0..1, coefficients)?;
+        }
+        self.decode_mcus(stream, row, self.done - start..columns.end, coefficients)
+    }
+
     /// Decodes the next row of MCUs into the blocks of row `row` of the coefficients.
     pub fn decode_row(
         &mut self,
@@ -30,12 +52,23 @@ impl Sequential<'_> {
         row: usize,
         coefficients: &mut Coefficients,
     ) -> Result<(), Starved> {
+        self.decode_mcus(stream, row, 0..self.layout.mcus_wide, coefficients)
+    }
+
+    /// Decodes the next MCUs into columns of a row of the coefficients.
+    fn decode_mcus(
+        &mut self,
+        stream: &mut Stream<'_>,
+        row: usize,
+        columns: Range<usize>,
+        coefficients: &mut Coefficients,
+    ) -> Result<(), Starved> {
         let mut places = [(self.layout.places[0], 0); super::frame::MAX_MCU_BLOCKS];
         for (at, place) in places.iter_mut().zip(&self.layout.places) {
-            *at = (*place, place.in_row(row));
+            *at = (*place, place.in_row(row) + columns.start * place.step);
         }
         let places = &mut places[..self.layout.places.len()];
-        for _ in 0..self.layout.mcus_wide {
+        for _ in columns {
             if self.is_alone {
                 clear(places, coefficients);
             }
@@ -44,6 +77,7 @@ impl Sequential<'_> {
                     return Err(Starved);
                 }
             }
+            self.done += 1;
             for (place, at) in places.iter_mut() {
                 *at += place.step;
             }
@@ -244,7 +278,7 @@ mod tests {
         coefficients.reset(&frame, 1);
         let layout = Layout::of(&scan, &frame, &coefficients).unwrap();
         let (restarts, memory) = (Restarts::new(0), Memory::default());
-        let mut decoder = Sequential { layout: &layout, tables, restarts, memory, is_alone: true };
+        let mut decoder = Sequential { layout: &layout, tables, restarts, memory, is_alone: true, done: 0 };
         let mut stream = Stream::new(data);
         let result = if is_fast {
             decoder.decode_row(&mut stream, 0, &mut coefficients)
