@@ -141,3 +141,32 @@ fn shards_train_as_the_folders_that_they_were_made_of() {
     let last = said.trim_end().lines().last().unwrap();
     assert!(last.contains("/000001.tar/class0") && last.contains("expected checksum"), "{last}");
 }
+
+#[test]
+fn a_run_that_waits_for_its_images_says_what_would_help() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, logdir) = (folder.path().join("photos"), folder.path().join("run"));
+    // Photos that take far longer to decode than to be trained on.
+    write_class_folders(&data.join("train"), 2, 10, &[(1600, 1200)]).unwrap();
+    write_class_folders(&data.join("val"), 2, 1, &[(40, 40)]).unwrap();
+    let phases = "[{'ep':0,'sz':32,'bs':10},{'ep':(0,1),'lr':(0.02,0.01)}]";
+    let output = Command::cargo_bin("imagenet18")
+        .unwrap()
+        .arg("train")
+        .arg(&data)
+        .arg("--logdir")
+        .arg(&logdir)
+        .args(["--arch", "resnet18", "--phases", phases])
+        .assert()
+        .success();
+    let said = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    let advice: Vec<&str> = said.lines().filter(|line| line.starts_with("Epoch 0 waited ")).collect();
+    assert_eq!(advice.len(), 1, "{said}");
+    assert!(
+        advice[0].contains("its images have 1386 x 1386 pixels on average where 40 of the short side do"),
+        "{said}"
+    );
+    assert!(advice[0].contains(&format!("`imagenet18 data prepare {} DST --sizes 40`", data.display())), "{said}");
+    let debug = fs::read_to_string(logdir.join("debug.log")).unwrap();
+    assert!(debug.contains("Loader threads: ") && debug.contains(advice[0]), "{debug}");
+}

@@ -13,13 +13,13 @@
 //! copied; shards of others have no checksums.
 
 use std::fmt::Write;
+use std::io::{self, BufRead};
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use in18_jpeg::Size;
 
 const FIRST_LINE: &str = "imagenet18 index 1";
-const FIRST: &str = "the line `imagenet18 index 1`";
 
 /// What lies in a set's shards.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,15 +98,39 @@ impl Index {
     /// # Errors
     /// [`IndexError`], also where anything was changed or cut off since the index was written.
     pub fn parse(text: &[u8]) -> Result<Self, IndexError> {
-        let whole = sealed(text)?;
+        // Bytes in memory can be read.
+        Self::read(text)
+            .unwrap_or_else(|error| Err(IndexError { line: 0, expected: "to read it", got: error.to_string() }))
+    }
+
+    /// As [`parse`](Self::parse), from a file, a line at a time.
+    pub(crate) fn read(mut text: impl BufRead) -> io::Result<Result<Self, IndexError>> {
         let mut index = Self::default();
-        if whole.is_empty() {
-            return Err(IndexError { line: 1, expected: FIRST, got: "no line above the last".to_owned() });
+        let (mut line, mut checksum) = (Vec::new(), 0);
+        for number in 1.. {
+            line.clear();
+            text.read_until(b'\n', &mut line)?;
+            let refused = |expected, got| Ok(Err(IndexError { line: number, expected, got }));
+            if line.starts_with(b"end\t") || !line.ends_with(b"\n") {
+                let is_last = text.fill_buf()?.is_empty();
+                if number == 1 || !is_last || line != format!("end\t{}\n", hex(checksum)).as_bytes() {
+                    let shown: String = String::from_utf8_lossy(&line).trim_end().chars().take(40).collect();
+                    return refused("a last line with the checksum of those above", format!("`{shown}`"));
+                }
+                break;
+            }
+            checksum = crc32c::crc32c_append(checksum, &line);
+            let Ok(content) = str::from_utf8(&line[..line.len() - 1]) else {
+                return refused("text", "bytes that are no UTF-8".to_owned());
+            };
+            if let Err((expected, got)) = index.line(number - 1, content) {
+                return refused(expected, got);
+            }
         }
-        for (number, line) in whole.split_terminator('\n').enumerate() {
-            index.line(number, line).map_err(|(expected, got)| IndexError { line: number + 1, expected, got })?;
-        }
-        Ok(index)
+        index.images.shrink_to_fit();
+        index.names.shrink_to_fit();
+        index.name_ends.shrink_to_fit();
+        Ok(Ok(index))
     }
 
     /// The index as text.
@@ -146,7 +170,7 @@ impl Index {
         let kind = fields.next().unwrap_or_default();
         match (number, kind) {
             (0, FIRST_LINE) => {}
-            (0, other) => return Err((FIRST, other.to_owned())),
+            (0, other) => return Err(("the line `imagenet18 index 1`", other.to_owned())),
             (_, "class") if self.shards.is_empty() && self.images.is_empty() => {
                 self.classes.push(text(&mut fields, "a class")?);
             }
@@ -221,21 +245,6 @@ pub(crate) fn printable(name: &[u8]) -> String {
     let text = String::from_utf8_lossy(name);
     let clean: String = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
     if clean.is_empty() { char::REPLACEMENT_CHARACTER.to_string() } else { clean }
-}
-
-/// What stands above a text's last line, if that line's checksum says that it is whole.
-fn sealed(text: &[u8]) -> Result<&str, IndexError> {
-    let lines = text.iter().filter(|&&byte| byte == b'\n').count().max(1);
-    let error = |expected, got| IndexError { line: lines, expected, got };
-    let without = text.strip_suffix(b"\n").unwrap_or(text);
-    let start = without.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    let (whole, last) = text.split_at(start);
-    let expected = format!("end\t{}\n", hex(crc32c::crc32c(whole)));
-    if last != expected.as_bytes() {
-        let shown: String = String::from_utf8_lossy(last).trim_end().chars().take(40).collect();
-        return Err(error("a last line with the checksum of those above", format!("`{shown}`")));
-    }
-    str::from_utf8(whole).map_err(|_| error("text", "bytes that are no UTF-8".to_owned()))
 }
 
 struct Hex(u32);

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, BufReader, ErrorKind};
 use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -38,8 +38,8 @@ pub(crate) struct Packed {
 /// The index of the shards that lie in a place, if any do: that of prepared ones, or one that is made.
 pub(crate) fn index(place: &Place, options: &OpenOptions) -> Result<Option<Index>, Error> {
     let path = place.folder.join(INDEX);
-    match fs::read(&path) {
-        Ok(text) => return Index::parse(&text).map(Some).map_err(|source| Error::Index { path, source }),
+    match File::open(&path).and_then(|file| Index::read(BufReader::new(file))) {
+        Ok(index) => return index.map(Some).map_err(|source| Error::Index { path, source }),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
         Err(source) => return Err(Error::Unreadable { path, source }),
     }

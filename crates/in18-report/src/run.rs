@@ -74,7 +74,7 @@ pub struct Run {
     pub steps: Vec<Sample>,
     /// Where it was continued: epoch and step.
     pub resumed: Vec<(usize, usize)>,
-    /// All warnings.
+    /// All warnings, and advice about slow loading.
     pub warnings: Vec<String>,
     /// Why it ended before its plan did.
     pub stopped: Option<String>,
@@ -120,6 +120,7 @@ impl Run {
             Event::EpochEnd(epoch) => self.epochs.push(epoch.clone()),
             Event::Resumed { epoch, step, .. } => self.resumed.push((*epoch, *step)),
             Event::Warning { text } => self.warnings.push(text.clone()),
+            Event::Loader(loader) => self.warnings.extend(loader.advice.clone()),
             Event::Stopped { reason } => self.stopped = Some(reason.clone()),
             Event::RunEnd(end) => self.end = Some(end.clone()),
             _ => {}

@@ -153,7 +153,7 @@ impl Restarts {
         let (mut from, mut last) = (stream.bits.at, None);
         // The first interval begins with no marker.
         for number in at.div_ceil(interval).max(1)..=to / interval {
-            let next = (number - 1 & 7) as u8;
+            let next = ((number - 1) & 7) as u8;
             let Some(marker) = stream.marker_at(from).filter(|&at| stream.data[at + 1] == 0xd0 + next) else {
                 return at;
             };

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use anyhow::Result;
-use in18_dataset::ImageSet;
+use in18_dataset::{ImageReader, ImageSet};
 use in18_jpeg::Size;
 use serde_json::{Value, json};
 
@@ -24,7 +24,8 @@ pub(super) fn info(arguments: &DataInfoArgs) -> Result<()> {
     let summaries: Vec<(String, Summary)> = sets(&arguments.set.folder, &opening(&arguments.set.reading))?
         .into_iter()
         .map(|(half, set)| {
-            let sizes: Vec<Option<Size>> = set.sizes(threads).into_iter().map(Result::ok).collect();
+            // Without the errors, which would fill more memory than all else.
+            let sizes = set.each(threads, ImageReader::default, |reader, image| reader.size(&set, image).ok());
             (name(half), Summary::new(&set, &sizes))
         })
         .collect();
