@@ -24,6 +24,7 @@ const GEOMETRIES: &[(Window, [usize; 4], usize)] = &[
     (POINT, [1, 128, 13, 9], 32),
     // So many pixels and channels that a provider may cut them into pieces.
     (POINT, [3, 48, 20, 19], 32),
+    (POINT, [2, 1536, 5, 7], 96),
     (POINT_HALVING, [3, 512, 16, 15], 32),
     (SQUARE, [11, 160, 14, 13], 16),
     // So many that a provider may transform them.

@@ -17,6 +17,7 @@ const GEOMETRIES: &[(Window, [usize; 4], usize)] = &[
     (STEM, [1, 3, 33, 47], 24),
     (POINT, [2, 64, 8, 8], 256),
     (POINT, [5, 24, 7, 5], 40),
+    (POINT, [3, 48, 9, 5], 64),
     (POINT, [1, 512, 1, 1], 128),
     (POINT_HALVING, [2, 64, 14, 14], 128),
     (POINT_HALVING, [5, 24, 5, 4], 48),
