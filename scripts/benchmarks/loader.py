@@ -4,7 +4,7 @@
     python3 loader.py --peer loader_peers.py --python PEERS/bin/python --photos DIR --large DIR --work DIR --out FILE.csv
 
 PHOTOS holds train/CLASS/*; LARGE holds photos of original size, which only torchvision is asked for. Shards are prepared from
-PHOTOS in WORK first: of the photos' own size, and of 160 pixels. All read from the page cache: a pass is thrown away. A case's
+PHOTOS in WORK first: of the photos' own size, and of short sides a quarter longer than the batch's, 160 and 280 pixels. All read from the page cache: a pass is thrown away. A case's
 ratio is the median of its rounds' ratios. Nothing else may run on the machine meanwhile.
 """
 import argparse
@@ -28,16 +28,18 @@ def main():
     parser.add_argument('--photos', required=True)
     parser.add_argument('--large')
     parser.add_argument('--work', required=True)
+    parser.add_argument('--only', action='append', help='a peer; may be repeated; default: all three')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--threads', default='2')
     parser.add_argument('--out', required=True)
     o = parser.parse_args()
 
     packed = os.path.join(o.work, 'packed')
-    prepare = [o.binary, 'data', 'prepare', o.photos, packed, '--sizes', '160,full']
+    prepare = [o.binary, 'data', 'prepare', o.photos, packed, '--sizes', '160,280,full']
     subprocess.run(prepare, check=True, stdout=subprocess.DEVNULL)
     plain = os.path.join(o.photos, 'train')
-    ours = {'folder': plain, 'shards': f'{packed}/train', 'shards of 160 px': f'{packed}-sz/160/train'}
+    ours = {'folder': plain, 'shards': f'{packed}/train', 'shards of 160 px': f'{packed}-sz/160/train',
+            'shards of 280 px': f'{packed}-sz/280/train'}
 
     def rate(command):
         return last_line([*command, '--threads', o.threads])['images_per_s']
@@ -64,8 +66,8 @@ def main():
         for (name, peer), ratios in cases.items():
             print(f'  {size} px, {name} / {peer}: median ratio {statistics.median(ratios):.2f}', flush=True)
 
-    compare('128', ours, PEERS, plain)
-    compare('224', {name: folder for name, folder in ours.items() if '160' not in name}, PEERS, plain)
+    compare('128', {name: folder for name, folder in ours.items() if '280' not in name}, o.only or PEERS, plain)
+    compare('224', {name: folder for name, folder in ours.items() if '160' not in name}, o.only or PEERS, plain)
     if o.large:
         # Class folders, as torchvision wants them.
         large = os.path.join(o.work, 'large')

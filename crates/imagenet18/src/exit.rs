@@ -130,7 +130,8 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<PrepareError>() {
         return Some(match error {
             PrepareError::Write { .. } => WRITE,
-            PrepareError::Other { .. } | PrepareError::Same { .. } => USAGE,
+            PrepareError::Other { .. } | PrepareError::Inside { .. } => USAGE,
+            PrepareError::Damaged { .. } => DATA,
         });
     }
     if cause.is::<RecordError>() || cause.is::<in18_demo::DemoError>() {

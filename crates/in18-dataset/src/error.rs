@@ -106,7 +106,7 @@ pub enum Error {
     },
     /// Bytes in a shard that are not those that were written.
     #[error(
-        "{path}: expected checksum {expected:08x}, got {got:08x}: the shard has changed; prepare it again or copy it anew"
+        "{path}: expected checksum {expected:08x}, got {got:08x}: the shard has changed; copy it anew, or remove the set and prepare it again"
     )]
     Changed {
         /// The shard, and the image in it.
@@ -116,8 +116,18 @@ pub enum Error {
         /// CRC-32C of what was read.
         got: u32,
     },
+    /// Shards whose preparation was stopped.
+    #[error(
+        "{path}: expected index.tsv beside the shards, got an unfinished preparation: run `imagenet18 data prepare` again"
+    )]
+    Unfinished {
+        /// The folder of the shards.
+        path: PathBuf,
+    },
     /// What lies around an image in a shard is not what was written.
-    #[error("{path}: expected the shard around it as it was written, got {got}: prepare the set again or copy it anew")]
+    #[error(
+        "{path}: expected the shard around it as it was written, got {got}: copy it anew, or remove the set and prepare it again"
+    )]
     Around {
         /// The shard, and the image in it.
         path: PathBuf,
@@ -125,7 +135,7 @@ pub enum Error {
         got: String,
     },
     /// An index that says nothing that can be used.
-    #[error("{path}, {source}: prepare the set again, or remove the index of shards that another program wrote")]
+    #[error("{path}, {source}: copy it anew, or remove the set and prepare it again")]
     Index {
         /// The index.
         path: PathBuf,
@@ -142,7 +152,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// Shards that are not as their index says.
-    #[error("{path}: expected the shards of its index, got {got}: prepare the set again or copy them anew")]
+    #[error(
+        "{path}: expected the shards of its index, got {got}: copy them anew, or remove the set and prepare it again"
+    )]
     Shards {
         /// The folder of the shards.
         path: PathBuf,
@@ -150,7 +162,7 @@ pub enum Error {
         got: String,
     },
     /// A file that is no archive or table of images and labels.
-    #[error("{path}: expected {expected}, got {got}")]
+    #[error("{path}: expected {expected}, got {got}: mend or remove it")]
     Archive {
         /// The file, or its folder.
         path: PathBuf,

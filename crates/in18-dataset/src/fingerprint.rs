@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::set::ImageSet;
 
 impl ImageSet {
-    /// 16 hex digits that depend on every image's path below the set's root, or in its shard, in order: the start of their SHA-256. The
+    /// 16 hex digits that depend on every image's path below the set's root, or its name in an archive and its class, in order: the start of their SHA-256. The
     /// same for a set that was moved or copied; blind to what the files hold.
     pub fn fingerprint(&self) -> String {
         let mut digest = Sha256::new();
@@ -15,6 +15,11 @@ impl ImageSet {
             // No name holds a zero byte, so it ends one.
             digest.update(self.name(image).as_os_str().as_bytes());
             digest.update([0]);
+            if !self.is_in_folders() {
+                // A path in class folders begins with the class; names in archives say nothing of it.
+                digest.update(self.classes()[self.label(image)].as_bytes());
+                digest.update([0]);
+            }
         }
         hex(digest)
     }

@@ -8,8 +8,8 @@
 //! Parquet tables ┘
 //! ```
 //! Owns the layout of a data set on disk: `DATA + suffix` holds `train` and `validation` or `val`, each of them class
-//! folders or tar shards. Every file that is not hidden counts as an image, whatever its name: whether it is one shows
-//! when it is decoded. Knows no order of training, no batches and no pixels, so that one source can take another's
+//! folders or tar shards. In class folders every file that is not hidden counts as an image, whatever its name: whether it
+//! is one shows when it is decoded. Knows no order of training, no batches and no pixels, so that one source can take another's
 //! place without the loader noticing.
 
 mod each;

@@ -15,14 +15,16 @@ use crate::folders::list;
 use crate::index::{Index, PackedImage, Shard};
 use crate::open::open_image;
 use crate::place::Place;
+use crate::prepare::NOTE;
 use crate::set::OpenOptions;
 use crate::tars;
 
 /// The index of prepared shards, beside them.
 pub(crate) const INDEX: &str = "index.tsv";
 
-/// Shards that stay open. More are opened for each image, which takes microseconds: systems let a process have 1,024 files.
-const OPEN_SHARDS: usize = 256;
+/// Shards of a set that stay open. More are opened for each image, which takes microseconds: systems let a process have 1,024
+/// files, and a run may have several sets.
+const OPEN_SHARDS: usize = 96;
 
 /// Shards and their index.
 #[derive(Debug)]
@@ -44,7 +46,13 @@ pub(crate) fn index(place: &Place, options: &OpenOptions) -> Result<Option<Index
         Err(source) => return Err(Error::Unreadable { path, source }),
     }
     let files = archives(place, ".tar")?;
-    if files.is_empty() { Ok(None) } else { tars::index(place, &files, options).map(Some) }
+    if files.is_empty() {
+        return Ok(None);
+    }
+    if place.folder.join(NOTE).exists() {
+        return Err(Error::Unfinished { path: place.folder.clone() });
+    }
+    tars::index(place, &files, options).map(Some)
 }
 
 /// The files of a place with this ending. None where there are folders: archives may lie beside what they were unpacked to.
@@ -132,10 +140,14 @@ impl Packed {
                 last = next;
             }
             let length = last.offset + u64::from(last.length) - first.offset;
-            if let Some(Ok(file)) = self.kept_open(first.shard as usize) {
-                // A system that will not is as good as one that has.
-                let _ = rustix::fs::fadvise(file, first.offset, NonZeroU64::new(length), Advice::WillNeed);
-            }
+            let shard = first.shard as usize;
+            let fetch =
+                |file: &File| rustix::fs::fadvise(file, first.offset, NonZeroU64::new(length), Advice::WillNeed);
+            // A system that will not is as good as one that has.
+            let _ = match self.kept_open(shard) {
+                Some(file) => file.map(fetch),
+                None => self.open_shard(shard).map(|file| fetch(&file)),
+            };
         }
     }
 
@@ -160,7 +172,7 @@ pub(crate) fn is_archive(file: &str) -> bool {
 }
 
 /// Compares lengths, and times where they are known.
-fn check_shards(folder: &Path, shards: &[Shard]) -> Result<(), Error> {
+pub(crate) fn check_shards(folder: &Path, shards: &[Shard]) -> Result<(), Error> {
     let mut wrong = Vec::new();
     for Shard { name, bytes, modified, .. } in shards {
         match fs::metadata(folder.join(name)) {

@@ -9,6 +9,8 @@ mod encode;
 mod error;
 mod folders;
 mod in_order;
+mod list;
+mod names;
 mod note;
 mod shards;
 
@@ -19,6 +21,7 @@ use std::str::FromStr;
 use in18_random::permutation;
 
 pub use error::PrepareError;
+pub(crate) use note::NOTE;
 
 use crate::place::Half;
 use crate::root::DataRoot;
@@ -117,15 +120,22 @@ impl<'a> Preparation<'a> {
         };
         for &size in &options.sizes {
             let folder = to.with_suffix(&size.suffix()).join(half.to_string());
-            std::fs::create_dir_all(&folder).map_err(|source| PrepareError::writing(&folder, source))?;
-            let same = |path: &Path| path.canonicalize().ok();
-            if same(&folder) == same(set.root()) {
-                return Err(PrepareError::Same { path: folder });
+            if targets.iter().any(|target: &Target| target.size == size) {
+                continue;
             }
+            if is_inside(&folder, set.root()) {
+                return Err(PrepareError::Inside { path: folder });
+            }
+            std::fs::create_dir_all(&folder).map_err(|source| PrepareError::writing(&folder, source))?;
             let mut expected = match size {
                 PreparedSize::ShortSide(side) => format!("short side {side}, quality {}", options.quality),
+                // Only images that are turned are encoded anew.
+                PreparedSize::Full if set.exif() => format!("full size, quality {}", options.quality),
                 PreparedSize::Full => "full size".to_owned(),
             };
+            if set.exif() {
+                expected.push_str(", upright");
+            }
             if let Some((images, fingerprint)) = &source {
                 expected.push_str(&format!(", {images} images a shard, from the set {fingerprint}"));
             }
@@ -148,7 +158,8 @@ impl<'a> Preparation<'a> {
         }
     }
 
-    /// Images to train on lie in an order of chance, so that any stretch of a shard holds all kinds of them.
+    /// Images to train on lie in an order of chance, so that any stretch of a shard holds all kinds of them; but for those of
+    /// tables, which keep their order.
     fn order(&self) -> Vec<u32> {
         let images = self.set.len() as u32;
         match self.half {
@@ -156,6 +167,13 @@ impl<'a> Preparation<'a> {
             Half::Train | Half::Validation => (0..images).collect(),
         }
     }
+}
+
+/// Whether a folder, which need not be there yet, is another one or lies in it.
+fn is_inside(folder: &Path, other: &Path) -> bool {
+    let Ok(other) = other.canonicalize() else { return false };
+    // The part of the path that is there may lead anywhere by links.
+    folder.ancestors().find_map(|there| there.canonicalize().ok()).is_some_and(|there| there.starts_with(&other))
 }
 
 #[cfg(test)]

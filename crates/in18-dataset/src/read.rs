@@ -1,6 +1,8 @@
 //! One image's bytes, or as much of them as tells its size.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use in18_jpeg::{Orientation, Size};
@@ -8,6 +10,7 @@ use in18_jpeg::{Orientation, Size};
 use crate::error::Error;
 use crate::open::open_image;
 use crate::set::{ImageSet, Source};
+use crate::tables::Unfit;
 
 /// Most headers end within so many bytes; where one does not, twice as much is read, until it does.
 const FIRST_READ: u64 = 4096;
@@ -30,7 +33,7 @@ impl ImageReader {
             Source::Packed(packed) => packed.read(image, &mut self.bytes)?,
             Source::Tables(tables) => {
                 let read = tables.read(image, &mut self.bytes);
-                read.map_err(|got| Error::reading(&self.path, std::io::Error::other(got)))?;
+                read.map_err(|Unfit { expected, got }| Error::Archive { path: self.path.clone(), expected, got })?;
             }
             Source::Folders(_) => {
                 self.bytes.clear();
@@ -71,24 +74,25 @@ impl ImageReader {
             Source::Tables(_) => in18_jpeg::header(self.read(set, image)?),
             Source::Folders(_) => {
                 set.path_into(image, &mut self.path);
-                self.header_of_file().map_err(|error| Error::reading(&self.path, error))?
+                let opened = open_image(&self.path).and_then(|file| Ok((file.metadata()?.len(), file)));
+                let read = opened.and_then(|(length, file)| size_in_header(&file, 0, length));
+                read.map_err(|error| Error::reading(&self.path, error))?
             }
         };
         header.map_err(|source| Error::Image { path: self.path.clone(), source })
     }
+}
 
-    fn header_of_file(&mut self) -> std::io::Result<Result<Size, in18_jpeg::Error>> {
-        let mut file = open_image(&self.path)?;
-        self.bytes.clear();
-        let mut more = FIRST_READ;
-        loop {
-            let read = (&mut file).take(more).read_to_end(&mut self.bytes)?;
-            match in18_jpeg::header(&self.bytes) {
-                Err(in18_jpeg::Error::Truncated { .. }) if read as u64 == more => {
-                    more = self.bytes.len() as u64;
-                }
-                other => return Ok(other),
+/// The size of the image at an offset of a file, of which only the start is read; or what is wrong with its header.
+pub(crate) fn size_in_header(file: &File, offset: u64, length: u64) -> io::Result<Result<Size, in18_jpeg::Error>> {
+    let mut start = vec![0; length.min(FIRST_READ) as usize];
+    loop {
+        file.read_exact_at(&mut start, offset)?;
+        match in18_jpeg::header(&start) {
+            Err(in18_jpeg::Error::Truncated { .. }) if (start.len() as u64) < length => {
+                start.resize((start.len() as u64 * 2).min(length) as usize, 0);
             }
+            result => return Ok(result),
         }
     }
 }

@@ -39,7 +39,7 @@ impl DataRoot {
     /// # Errors
     /// [`Error::NoData`], [`Error::NotAFolder`], [`Error::Unreadable`], [`Error::NoSplit`].
     pub fn train(&self, suffix: &str) -> Result<Place, Error> {
-        half(self.with_suffix(suffix), Half::Train, &["train"], "train/CLASS/*")
+        half(self.with_suffix(suffix), Half::Train, &["train"], "train/CLASS/* or archives with `train` in their names")
     }
 
     /// Where the validation images lie: `DATA + suffix/validation`, or else `DATA + suffix/val`, or archives with "val" in
@@ -48,7 +48,12 @@ impl DataRoot {
     /// # Errors
     /// As [`train`](Self::train).
     pub fn validation(&self, suffix: &str) -> Result<Place, Error> {
-        half(self.with_suffix(suffix), Half::Validation, &["validation", "val"], "validation/CLASS/* or val/CLASS/*")
+        half(
+            self.with_suffix(suffix),
+            Half::Validation,
+            &["validation", "val"],
+            "validation/CLASS/*, val/CLASS/* or archives with `val` in their names",
+        )
     }
 }
 

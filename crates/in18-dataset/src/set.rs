@@ -11,7 +11,7 @@ use crate::tables::Tables;
 /// Images with their labels. An image is a number from 0 to `len() - 1`; its label is the number of its class.
 ///
 /// The order is the source's: torchvision's for class folders, and for shards that were prepared from them. So the same
-/// numbers, and with them the same batches of a run, come of both.
+/// numbers, and with them the same batches of a run, come of both, if no image had to be left out.
 #[derive(Debug)]
 pub struct ImageSet {
     root: PathBuf,
@@ -164,6 +164,11 @@ impl ImageSet {
         if let Source::Packed(packed) = &self.source {
             packed.fetch(images);
         }
+    }
+
+    /// Whether images are files in class folders.
+    pub(crate) fn is_in_folders(&self) -> bool {
+        matches!(self.source, Source::Folders(_))
     }
 
     /// Whether images are read much faster in their order than in any other.

@@ -9,7 +9,8 @@ use crate::read::ImageReader;
 use crate::set::ImageSet;
 
 impl ImageSet {
-    /// The size of every image, by number, from the index, or reading only the start of each file, on `threads` threads; an
+    /// The size of every image, by number, from the index, or the start of each file, on `threads` threads (images of tables and
+    /// those to be turned are read whole); an
     /// [`Error::Vanished`], [`Error::Unreadable`] or [`Error::Image`] where it cannot be told.
     pub fn sizes(&self, threads: NonZeroUsize) -> Vec<Result<Size, Error>> {
         self.each(threads, ImageReader::default, |reader, image| reader.size(self, image))

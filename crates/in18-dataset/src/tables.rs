@@ -4,8 +4,10 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::available_parallelism;
 
 use parquet::basic::Type;
 use parquet::column::reader::ColumnReader;
@@ -20,9 +22,9 @@ use crate::index::printable;
 /// Names that a column of labels has.
 const LABELS: [&str; 4] = ["label", "labels", "fine_label", "cls"];
 /// What a group of rows may unpack to: several are in memory at once.
-const MAX_GROUP_BYTES: i64 = 1 << 30;
-/// Groups of rows that are kept: each thread that reads in order is in one of the last few.
-const KEPT_GROUPS: usize = 4;
+const MAX_GROUP_BYTES: i64 = 1 << 29;
+/// Groups of rows that are kept beside one for each core: threads that read in order are in as many, at most.
+const KEPT_GROUPS: usize = 2;
 
 /// Tables of images.
 #[derive(Debug)]
@@ -41,14 +43,15 @@ struct Group {
     file: usize,
     /// Its number in the file.
     number: usize,
-    /// The column of images.
+    /// The column of images, and the definition level of those that are there.
     column: usize,
+    defined: i16,
     /// Its first image.
     first: usize,
 }
 
 /// The images of a group, once somebody has read them.
-type Unpacked = OnceLock<Result<Vec<ByteArray>, String>>;
+type Unpacked = OnceLock<Result<Vec<Option<ByteArray>>, Unfit>>;
 
 impl Tables {
     /// Opens the tables `files` of a folder and gives their classes. Reads their labels and no image.
@@ -99,13 +102,15 @@ impl Tables {
         path.push(format!("row-{}", image - first_of_file));
     }
 
-    /// An image's bytes, in the place of what `bytes` held; or what the table says instead.
-    pub(crate) fn read(&self, image: usize, bytes: &mut Vec<u8>) -> Result<(), String> {
+    /// An image's bytes, in the place of what `bytes` held; or what the table has instead.
+    pub(crate) fn read(&self, image: usize, bytes: &mut Vec<u8>) -> Result<(), Unfit> {
         let group = self.group(image);
         let unpacked = self.unpacked(group);
-        let images = unpacked.get_or_init(|| self.unpack(group).map_err(|Unfit { got, .. }| got)).as_ref()?;
+        let images = unpacked.get_or_init(|| self.unpack(group)).as_ref().map_err(Unfit::clone)?;
+        let found = &images[image - self.groups[group].first];
+        let found = found.as_ref().ok_or(Unfit { expected: "an image in every row", got: "none".to_owned() })?;
         bytes.clear();
-        bytes.extend_from_slice(images[image - self.groups[group].first].data());
+        bytes.extend_from_slice(found.data());
         Ok(())
     }
 
@@ -116,33 +121,38 @@ impl Tables {
     /// A place for a group's images that other threads share.
     fn unpacked(&self, group: usize) -> Arc<Unpacked> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, unpacked)) = kept.iter().find(|(number, _)| *number == group) {
-            return Arc::clone(unpacked);
-        }
-        if kept.len() == KEPT_GROUPS {
+        let known = kept.iter().position(|(number, _)| *number == group).map(|at| kept.remove(at).1);
+        let most = KEPT_GROUPS + available_parallelism().map_or(1, NonZeroUsize::get);
+        if kept.len() == most {
             kept.remove(0);
         }
-        let unpacked = Arc::default();
+        // The one that was used last goes last.
+        let unpacked = known.unwrap_or_default();
         kept.push((group, Arc::clone(&unpacked)));
         unpacked
     }
 
-    fn unpack(&self, group: usize) -> Result<Vec<ByteArray>, Unfit> {
+    fn unpack(&self, group: usize) -> Result<Vec<Option<ByteArray>>, Unfit> {
         let next = self.groups.get(group + 1).map_or(self.labels.len(), |next| next.first);
-        let Group { file, number, column, first } = self.groups[group];
+        let Group { file, number, column, defined, first } = self.groups[group];
         let reader = SerializedFileReader::new(File::open(&self.files[file])?)?;
         let ColumnReader::ByteArrayColumnReader(mut images) =
             reader.get_row_group(number)?.get_column_reader(column)?
         else {
             return Err(Unfit { expected: "files of images", got: "a column of something else".to_owned() });
         };
-        let mut values = Vec::new();
+        let (mut levels, mut values) = (Vec::new(), Vec::new());
         let rows = next - first;
-        let (read, ..) = images.read_records(rows, Some(&mut Vec::new()), None, &mut values)?;
-        if read == rows && values.len() == rows {
-            return Ok(values);
+        let (read, ..) = images.read_records(rows, Some(&mut levels), None, &mut values)?;
+        let mut values = values.into_iter();
+        // A column that must be there has no levels.
+        let levels = if defined == 0 { vec![0; read] } else { levels };
+        let images: Vec<Option<ByteArray>> =
+            levels.iter().map(|&level| if level == defined { values.next() } else { None }).collect();
+        if images.len() == rows {
+            return Ok(images);
         }
-        Err(Unfit { expected: "an image in every row", got: format!("{} in a group of {rows} rows", values.len()) })
+        Err(Unfit { expected: "as many images as rows", got: format!("{} of {rows}", images.len()) })
     }
 
     /// Adds a file's groups of rows and labels; gives the classes' names, if it has them.
@@ -163,17 +173,18 @@ impl Tables {
         let image = image.ok_or_else(|| Unfit { expected: "a column image.bytes of files", got: shown() })?;
         let label = position(&|path| LABELS.contains(&path));
         let label = label.ok_or_else(|| Unfit { expected: "a column `label` of numbers", got: shown() })?;
+        let defined = metadata.file_metadata().schema_descr().column(image).max_def_level();
         for number in 0..metadata.num_row_groups() {
             let group = metadata.row_group(number);
             let bytes = group.column(image).uncompressed_size();
             if bytes > MAX_GROUP_BYTES {
-                let expected = "groups of rows of at most 1 GiB: write the file again with smaller ones";
+                let expected = "groups of rows of at most 512 MiB: write the file again with smaller ones";
                 return Err(Unfit { expected, got: format!("one of {bytes} bytes") });
             }
             if group.num_rows() <= 0 {
                 continue;
             }
-            self.groups.push(Group { file, number, column: image, first: self.labels.len() });
+            self.groups.push(Group { file, number, column: image, defined, first: self.labels.len() });
             let column = reader.get_row_group(number)?.get_column_reader(label)?;
             self.labels.extend(labels(column, group.num_rows() as usize)?);
         }
@@ -182,9 +193,10 @@ impl Tables {
 }
 
 /// What a table has, and what it should have.
-struct Unfit {
-    expected: &'static str,
-    got: String,
+#[derive(Debug, Clone)]
+pub(crate) struct Unfit {
+    pub expected: &'static str,
+    pub got: String,
 }
 
 impl From<ParquetError> for Unfit {

@@ -28,7 +28,9 @@ pub use members::{Member, members};
 pub(crate) fn index(place: &Place, files: &[OsString], options: &OpenOptions) -> Result<Index, Error> {
     let shards = files.iter().map(|file| shard(&place.folder, file)).collect::<Result<Vec<_>, _>>()?;
     let kept = kept_index(place, options.cache.as_deref());
+    // A list of labels may have come since.
     if options.ground_truth.is_none()
+        && !truth::Truth::is_beside(&place.folder)
         && let Some(index) =
             kept.as_ref().and_then(|path| fs::read(path).ok()).and_then(|text| Index::parse(&text).ok())
         && index.shards == shards

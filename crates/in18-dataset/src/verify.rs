@@ -1,6 +1,7 @@
 //! Every byte that is known and every pixel that can be decoded.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use in18_jpeg::{Decoder, Rgb8Image};
 
@@ -28,8 +29,32 @@ impl ImageSet {
             });
             whole.err()
         });
-        found.into_iter().flatten().collect()
+        let mut found: Vec<Error> = found.into_iter().flatten().collect();
+        if let Source::Packed(packed) = &self.source {
+            found.extend(empty_shards(packed, self.root()));
+        }
+        found
     }
+}
+
+/// What is wrong with shards that hold no image, since none could be read when they were prepared.
+fn empty_shards(packed: &Packed, root: &Path) -> Vec<Error> {
+    let index = packed.index();
+    let mut has_images = vec![false; index.shards.len()];
+    index.images.iter().for_each(|image| has_images[image.shard as usize] = true);
+    let mut bytes = Vec::new();
+    let mut found = Vec::new();
+    for (number, shard) in index.shards.iter().enumerate().filter(|(number, _)| !has_images[*number]) {
+        let path = root.join(&shard.name);
+        match (packed.read_at(number, 0, shard.bytes as usize, &mut bytes), shard.end) {
+            (Err(source), _) => found.push(Error::Unreadable { path, source }),
+            (Ok(()), Some(end)) if crc32c::crc32c(&bytes) != end => {
+                found.push(Error::Around { path, got: "another shard than was written".to_owned() });
+            }
+            (Ok(()), _) => {}
+        }
+    }
+    found
 }
 
 /// What is in a shard and in no image.

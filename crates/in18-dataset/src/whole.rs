@@ -1,8 +1,8 @@
 //! Files that are there whole or not at all.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes a file so that it appears whole or not at all, also if this process is killed; with its folders.
@@ -13,6 +13,23 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     fs::write(&part, bytes)?;
     fs::rename(&part, path)
+}
+
+/// The same, also if the power fails: it is on the disk when this returns. Its folder must be there.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(part_of(path)?)?;
+    file.write_all(bytes)?;
+    put_in_place(&file, path)
+}
+
+/// Gives a file that was written to [`part_of`] a path that path, for good.
+pub(crate) fn put_in_place(file: &File, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    fs::rename(part_of(path)?, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// Where a file is written before it is whole: beside it, hidden.

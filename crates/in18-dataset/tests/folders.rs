@@ -115,14 +115,14 @@ fn bad_folders_are_named() {
             name: "no split",
             files: &["data/test/a/1", "data/images/b/1"],
             data: "data",
-            expected: "DIR/data: expected train/CLASS/* in it, got the folders images, test: move the images there, or change \
+            expected: "DIR/data: expected train/CLASS/* or archives with `train` in their names in it, got the folders images, test: move the images there, or change \
                        the data path",
         },
         Case {
             name: "empty",
             files: &["data/"],
             data: "data",
-            expected: "DIR/data: expected train/CLASS/* in it, got an empty folder: move the images there, or change the data path",
+            expected: "DIR/data: expected train/CLASS/* or archives with `train` in their names in it, got an empty folder: move the images there, or change the data path",
         },
         Case {
             name: "no classes",

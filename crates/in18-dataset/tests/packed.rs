@@ -104,9 +104,9 @@ fn shards_hold_the_source_in_its_order() {
     let sizes = |set: &ImageSet| set.sizes(THREADS).into_iter().map(Result::unwrap).collect::<Vec<Size>>();
     assert_eq!(sizes(&full), sizes(&source));
     for image in 0..source.len() {
-        // Not the same file, but the same pixels; and a restart interval (DRI) of four MCUs.
+        // Not the same file, but the same pixels; and a restart interval (DRI) of two MCUs.
         assert!(pixels(&full, image) == pixels(&source, image), "image {image}");
-        assert!(bytes(&full, image).windows(4).any(|bytes| bytes == [0xff, 0xdd, 0, 4]));
+        assert!(bytes(&full, image).windows(6).any(|bytes| bytes == [0xff, 0xdd, 0, 4, 0, 2]));
     }
     // Chance mixes classes within shards.
     let in_first = |image: &usize| full.path(*image).to_str().unwrap().contains("000000.tar");
@@ -211,7 +211,7 @@ fn shards_that_do_not_fit_their_index_are_named() {
     let said = open().unwrap_err();
     assert!(said.starts_with("SET: expected the shards of its index, got 000001.tar of "), "{said}");
     fs::remove_file(&second).unwrap();
-    assert!(open().unwrap_err().contains("got no 000001.tar: prepare"));
+    assert!(open().unwrap_err().contains("got no 000001.tar: copy them anew"));
     fs::write(&second, &intact).unwrap();
     let set = open().unwrap();
     // Another shard of the same length.
@@ -335,4 +335,103 @@ fn archives_that_are_none_are_named() {
             .contains("1 numbers and 1 names")
     );
     assert!(said(&tar(&[("1.cls", &[b'x'; 300]), ("1.jpg", &photo)])).contains("1.cls, which is no label"));
+}
+
+#[test]
+fn what_was_left_out_is_told_again_and_what_is_unfinished_is_refused() {
+    let folder = photos(9);
+    let bad = folder.path().join("train/cat/photo.003.JPEG");
+    fs::write(&bad, b"GIF89a").unwrap();
+    let to = folder.path().join("packed");
+    let set = ImageSet::open(folder.path().join("train")).unwrap();
+    let options = PrepareOptions {
+        sizes: vec!["full".parse().unwrap()],
+        quality: 90,
+        format: PreparedFormat::Shards(NonZeroUsize::new(5).unwrap()),
+    };
+    let run = |most: usize| {
+        let preparation = Preparation::new(&set, &DataRoot::new(&to), Half::Train, options.clone()).unwrap();
+        let mut done = Vec::new();
+        let result = preparation.run(THREADS, &mut |prepared| {
+            done.push(prepared);
+            done.len() < most
+        });
+        result.map(|()| done).map_err(|error| error.to_string())
+    };
+    let lines = |done: &[Prepared]| -> Vec<String> {
+        done.iter().filter_map(|p| if let Prepared::Bad(line) = p { Some(line.clone()) } else { None }).collect()
+    };
+    run(12).unwrap();
+    let said = ImageSet::open(to.join("train")).unwrap_err().to_string();
+    assert!(said.ends_with("got an unfinished preparation: run `imagenet18 data prepare` again"), "{said}");
+    for _ in 0..3 {
+        let done = run(usize::MAX).unwrap();
+        assert_eq!((done.len(), lines(&done).len()), (18, 1));
+        assert!(lines(&done)[0].starts_with(bad.to_str().unwrap()), "{done:?}");
+    }
+    assert_eq!(ImageSet::open(to.join("train")).unwrap().len(), 17);
+
+    // A damaged one is not taken for a whole one.
+    let shard = to.join("train/000001.tar");
+    let bytes = fs::read(&shard).unwrap();
+    fs::write(&shard, &bytes[1..]).unwrap();
+    let said = run(usize::MAX).unwrap_err();
+    assert!(said.contains("000001.tar of ") && said.ends_with(": remove the folder"), "{said}");
+    // A copy in the source itself would be read as a part of it.
+    let inside = Preparation::new(&set, &DataRoot::new(folder.path()), Half::Train, options.clone());
+    assert!(inside.unwrap_err().to_string().contains("outside of the source"));
+}
+
+#[test]
+fn archives_with_odd_names_and_labels_lose_no_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let photos: Vec<Vec<u8>> = (0..4).map(|shade| jpeg(40, 40, shade)).collect();
+    let set_of = |name: &str, archives: &[Vec<u8>]| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(&path).unwrap();
+        archives
+            .iter()
+            .enumerate()
+            .for_each(|(n, archive)| fs::write(path.join(format!("s{n}.tar")), archive).unwrap());
+        ImageSet::open(&path).map_err(|error| error.to_string())
+    };
+    // The same names in two archives; a mask beside an image.
+    let one = tar(&[("a.cls", b"cat"), ("a.mask.png", &photos[3]), ("a.jpg", &photos[0])]);
+    let other = tar(&[("a.cls", b"cat"), ("a.jpg", &photos[1]), ("b.jpg", &photos[2]), ("b.cls", b"../dog")]);
+    let set = set_of("labelled", &[one.clone(), other]).unwrap();
+    assert_eq!((set.len(), set.classes()), (3, &["../dog", "cat"].map(str::to_owned)[..]));
+    let cats: Vec<usize> = (0..3).filter(|&image| set.label(image) == 1).collect();
+    assert!(bytes(&set, cats[0]) == photos[0] && bytes(&set, cats[1]) == photos[1]);
+    let to = DataRoot::new(folder.path().join("prepared"));
+    let sizes = vec!["full".parse().unwrap()];
+    let options = PrepareOptions { sizes, quality: 90, format: PreparedFormat::Folders };
+    Preparation::new(&set, &to, Half::Train, options).unwrap().run(THREADS, &mut |_| true).unwrap();
+    let copy = ImageSet::open(to.train("").unwrap()).unwrap();
+    assert_eq!((copy.len(), copy.classes()), (3, &["___dog-0", "cat"].map(str::to_owned)[..]));
+
+    // One label is missing: that is named, and no class made up.
+    let said = set_of("missing", &[one, tar(&[("c.jpg", &photos[0])])]).unwrap_err();
+    assert!(
+        said.contains("s1.tar: expected a .cls file beside every image") && said.contains("none for c.jpg"),
+        "{said}"
+    );
+    // Without labels each image counts.
+    let twins = tar(&[("p.1.jpg", &photos[0]), ("p.2.jpg", &photos[1]), ("q.png", &photos[2])]);
+    assert_eq!(set_of("classes", &[twins.clone(), twins]).unwrap().len(), 6);
+}
+
+#[test]
+fn other_labels_are_another_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let photo = jpeg(40, 40, 0);
+    let images = tar(&[("ILSVRC2012_val_00000001.JPEG", &photo), ("ILSVRC2012_val_00000002.JPEG", &photo)]);
+    fs::write(folder.path().join("val.tar"), images).unwrap();
+    let fingerprint = |labels: &str| {
+        let list = folder.path().join("labels.txt");
+        fs::write(&list, labels).unwrap();
+        let options = OpenOptions { ground_truth: Some(list), ..OpenOptions::default() };
+        ImageSet::open_with(folder.path(), &options).unwrap().fingerprint()
+    };
+    assert_eq!(fingerprint("n01\nn02\n"), fingerprint("n01\nn02\n"));
+    assert_ne!(fingerprint("n01\nn02\n"), fingerprint("n02\nn01\n"));
 }

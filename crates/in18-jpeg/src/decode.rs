@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::format::{Format, sniff};
 use crate::image::{Crop, Rgb8Image, Size};
+use crate::orientation::Orientation;
 use crate::{jpeg, png};
 
 /// The size that `bytes` announce. Reads the header only: the start of a file is enough.
@@ -38,6 +39,25 @@ impl Decoder {
     /// Any [`Error`] about the image; `image` then holds unspecified pixels.
     pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb8Image) -> Result<(), Error> {
         self.decode_region(bytes, image, Crop::whole).map(|_| ())
+    }
+
+    /// As [`decode`](Self::decode), and turned as the file's EXIF orientation says, which is returned. `scratch` is overwritten.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_upright(
+        &mut self,
+        bytes: &[u8],
+        image: &mut Rgb8Image,
+        scratch: &mut Rgb8Image,
+    ) -> Result<Orientation, Error> {
+        self.decode(bytes, image)?;
+        let orientation = Orientation::of(bytes);
+        if !orientation.is_upright() {
+            orientation.turn(image, Crop::whole(image.size()), scratch);
+            std::mem::swap(image, scratch);
+        }
+        Ok(orientation)
     }
 
     /// Another file with the coefficients of a JPEG, written for regions to be decoded fast: baseline, in one scan, with a restart

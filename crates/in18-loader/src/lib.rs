@@ -25,7 +25,7 @@ pub use crop::{FlipAndCrop, random_resized_crop};
 pub use error::{LoadError, PlanError};
 pub use in18_jpeg::{Crop, Size};
 pub use loader::{Batch, Epoch, Loader};
-pub use order::{EpochOrder, Shuffle, WINDOW};
+pub use order::{EpochOrder, Shuffle};
 pub use plan::{Augmentation, BatchPlan, Share};
 pub use rect::resized_for_validation;
 pub use stages::StageTimes;

@@ -7,8 +7,8 @@
 //!
 //! How random is it? A block's images stay within one window, spread over all of it: in a batch of 256 there are images of about
 //! 200 of the window's 512 blocks. Where blocks are alike (shards that are sorted by class), a batch has the window's mixture of
-//! classes, not the set's: 512 blocks drawn by chance. Shards that were prepared here lie in an order of chance already; of
-//! them, a window is a sample like any other.
+//! classes, not the set's: 512 blocks drawn by chance. Shards that were prepared here lie in an order of chance already, but
+//! for those made of tables; of them, a window is a sample like any other.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use in18_random::{Draws, Purpose, permutation, shuffle};
 /// Images of a block.
 const BLOCK: usize = 32;
 /// Images of a window.
-pub const WINDOW: usize = 16_384;
+const WINDOW: usize = 16_384;
 
 /// How the images of an epoch are mixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,12 +67,12 @@ impl Fetches {
 
 impl EpochOrder {
     /// A permutation of `images` images.
-    pub fn full(seed: u64, epoch: u32, images: u32) -> Self {
+    pub(crate) fn full(seed: u64, epoch: u32, images: u32) -> Self {
         Self { images: permutation(seed, epoch, images), fetches: Fetches::default() }
     }
 
     /// The window's order of images that are stored in this order.
-    pub fn window(seed: u64, epoch: u32, stored: Vec<u32>) -> Self {
+    fn window(seed: u64, epoch: u32, stored: Vec<u32>) -> Self {
         Self::windows_of(seed, epoch, stored, WINDOW / BLOCK)
     }
 

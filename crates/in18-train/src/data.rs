@@ -51,6 +51,11 @@ impl Data {
         &self.path
     }
 
+    /// Whether images are turned as their EXIF orientation says.
+    pub fn exif(&self) -> bool {
+        self.train.values().any(|set| set.exif())
+    }
+
     /// Names of the classes, by label.
     pub fn classes(&self) -> &[String] {
         self.train.values().next().map_or(&[], |set| set.classes())

@@ -51,7 +51,7 @@ pub fn identity(network: &NetworkIdentity, options: &RunOptions, plan: &Plan, da
     if options.shuffle == Shuffle::Window {
         identity["shuffle"] = json!("window");
     }
-    if options.exif {
+    if data.exif() {
         identity["exif"] = json!(true);
     }
     identity

@@ -54,8 +54,6 @@ pub struct RunOptions {
     pub short_epoch: bool,
     /// How an epoch's images are mixed.
     pub shuffle: Shuffle,
-    /// Whether images are turned as their EXIF orientation says.
-    pub exif: bool,
 }
 
 /// What a run came to.
@@ -197,7 +195,10 @@ impl<'a> Trainer<'a> {
 
     fn epoch(&mut self, epoch: &EpochPlan, loaders: &mut Loaders) -> Result<(), TrainError> {
         let times = self.train(epoch, &mut loaders.train)?;
-        self.record_loader(epoch, times);
+        // An epoch whose validation is begun anew has told of its training before.
+        if times.images > 0 {
+            self.record_loader(epoch, times);
+        }
         let trained = self.point();
         let mut laps = Laps::start(self.clock);
         let validation = self.validate(epoch, loaders, &trained)?;

@@ -19,7 +19,7 @@ pub struct DataArgs {
 /// What can be done with images.
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
-    /// Print classes, counts, sizes and shapes, from the images' headers alone.
+    /// Print classes, counts, sizes and shapes, from an index or the images' headers.
     Info(DataInfoArgs),
     /// Make smaller copies for the schedules that train on them, DST-sz/160/train and so on, in one pass.
     Prepare(DataPrepareArgs),
@@ -47,7 +47,7 @@ pub struct DataSetArgs {
 #[derive(Debug, Args)]
 pub struct DataPrepareArgs {
     /// Folder with train/ and validation/ or val/, each of class folders or archives; or one with ImageNet's archives as
-    /// they are handed out (tar, WebDataset's tar shards).
+    /// they are handed out (tar), WebDataset's tar shards, or Parquet files.
     #[arg(value_name = "SRC")]
     pub from: PathBuf,
 
@@ -59,7 +59,7 @@ pub struct DataPrepareArgs {
     #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "160,352")]
     pub sizes: Vec<PreparedSize>,
 
-    /// Quality of the JPEGs; images that are small enough are copied as they are.
+    /// Quality of the JPEGs; images that are small enough keep their pixels to the bit.
     #[arg(long, value_name = "Q", default_value = "90", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: u8,
 
@@ -75,7 +75,7 @@ pub struct DataPrepareArgs {
     #[arg(long, value_name = "FILE")]
     pub ground_truth: Option<PathBuf>,
 
-    /// How images are read. Copies are upright with --exif.
+    /// How images are read. Copies are upright with --exif; without, smaller copies lose what --exif would need.
     #[command(flatten)]
     pub reading: ReadingArgs,
 

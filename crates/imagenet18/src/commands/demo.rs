@@ -53,7 +53,6 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
             on_bad_image: OnBadImage::Fail,
             short_epoch: false,
             shuffle: Shuffle::Full,
-            exif: false,
         },
         precision: arguments.precision,
         threads: arguments.threads,

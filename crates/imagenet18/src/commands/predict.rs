@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use in18_jpeg::{Crop, Decoder, Orientation, Resizer, Rgb8Image, Size as Pixels};
+use in18_jpeg::{Crop, Decoder, Resizer, Rgb8Image, Size as Pixels};
 use in18_program::Size;
 use serde_json::{Value, json};
 use walkdir::WalkDir;
@@ -25,14 +25,17 @@ pub fn predict(arguments: &PredictArgs) -> Result<()> {
     let opened = Opened::new(&arguments.network)?;
     let mut classifier = opened.classifier(&arguments.engine)?;
     let (mut decoder, mut resizer, mut image) = (Decoder::new(), Resizer::new(), Rgb8Image::new());
-    let (mut upright, mut orientation) = (Rgb8Image::new(), Orientation::UPRIGHT);
+    let mut scratch = Rgb8Image::new();
     let (mut seen, mut bad) = (0, 0);
     for file in arguments.images.iter().flat_map(|path| files(path)) {
         seen += 1;
         let read = file.and_then(|file| match fs::read(&file) {
             Ok(bytes) => {
-                orientation = if arguments.exif { Orientation::of(&bytes) } else { Orientation::UPRIGHT };
-                decoder.decode(&bytes, &mut image).map(|()| file.clone()).map_err(|error| say(&file, &error))
+                let decoded = match arguments.exif {
+                    true => decoder.decode_upright(&bytes, &mut image, &mut scratch).map(|_| ()),
+                    false => decoder.decode(&bytes, &mut image),
+                };
+                decoded.map(|()| file.clone()).map_err(|error| say(&file, &error))
             }
             Err(error) => Err(say(&file, &error)),
         });
@@ -44,10 +47,6 @@ pub fn predict(arguments: &PredictArgs) -> Result<()> {
                 continue;
             }
         };
-        if !orientation.is_upright() {
-            orientation.turn(&image, Crop::whole(image.size()), &mut upright);
-            std::mem::swap(&mut image, &mut upright);
-        }
         let out = resized(image.size(), arguments.size.get());
         let mut pixels = vec![0; out.bytes()];
         resizer.resize(&image, Crop::whole(image.size()), out, &mut pixels)?;

@@ -73,7 +73,6 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
             on_bad_image: arguments.on_bad_image.into(),
             short_epoch: arguments.short_epoch,
             shuffle: arguments.shuffle.into(),
-            exif: arguments.reading.exif,
         },
         precision: arguments.precision,
         threads: arguments.threads,

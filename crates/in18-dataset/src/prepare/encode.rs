@@ -23,7 +23,6 @@ pub(super) struct Worker {
     reader: ImageReader,
     decoder: Decoder,
     decoded: Rgb8Image,
-    upright: Rgb8Image,
     rewriter: Decoder,
     scratch: Rgb8Image,
     resizer: Resizer,
@@ -39,29 +38,28 @@ impl Worker {
         sizes: impl Iterator<Item = PreparedSize>,
         quality: u8,
     ) -> Result<Vec<Encoded>, String> {
-        let Worker { reader, decoder, decoded, upright, rewriter, scratch, resizer, resized } = self;
+        let Worker { reader, decoder, decoded, rewriter, scratch, resizer, resized } = self;
         let file = reader.read(set, image).map_err(|error| error.to_string())?;
         let named = |said: String| format!("{}: {said}", set.path(image).display());
-        decoder.decode(file, decoded).map_err(|error| named(error.to_string()))?;
-        let format = sniff(file).map_err(|error| named(error.to_string()))?;
-        let orientation = if set.exif() { Orientation::of(file) } else { Orientation::UPRIGHT };
-        if !orientation.is_upright() {
-            orientation.turn(decoded, Crop::whole(decoded.size()), upright);
-            std::mem::swap(decoded, upright);
-        }
-        let from = decoded.size();
+        let orientation = match set.exif() {
+            true => decoder.decode_upright(file, decoded, scratch),
+            false => decoder.decode(file, decoded).map(|()| Orientation::UPRIGHT),
+        };
+        let is_turned = !orientation.map_err(|error| named(error.to_string()))?.is_upright();
         // An orientation that is not applied must stay in the file.
-        let turns = !Orientation::of(file).is_upright();
+        let keeps_file = !is_turned && !Orientation::of(file).is_upright();
+        let format = sniff(file).map_err(|error| named(error.to_string()))?;
+        let from = decoded.size();
         let mut rewritten = None;
-        let mut rewrite = |file: &[u8], decoded: &Rgb8Image| match turns {
+        let mut rewrite = |decoded: &Rgb8Image| match keeps_file {
             true => file.to_owned(),
             false => rewriter.rewrite(file, decoded, scratch).unwrap_or_else(|| file.to_owned()),
         };
         let of_size = |size| {
             let to = match reduced(from, size) {
                 Some(to) => to,
-                None if orientation.is_upright() => {
-                    let bytes = rewritten.get_or_insert_with(|| rewrite(file, decoded)).clone();
+                None if !is_turned => {
+                    let bytes = rewritten.get_or_insert_with(|| rewrite(decoded)).clone();
                     return Ok(Encoded { bytes, size: from, is_copy: true, format });
                 }
                 None => from,

@@ -26,15 +26,27 @@ pub enum PrepareError {
         /// What it holds.
         got: String,
     },
-    /// The copy would be the source.
-    #[error("{path}: expected another folder than the source's for its full size, got the same: give another DST")]
-    Same {
+    /// What an earlier preparation left is not whole.
+    #[error("{path}: expected the shards of an earlier preparation, got {got}: remove the folder")]
+    Damaged {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        got: String,
+    },
+    /// The copy would lie in the source.
+    #[error("{path}: expected a folder outside of the source, got one in it: give another DST")]
+    Inside {
         /// The folder.
         path: PathBuf,
     },
 }
 
 impl PrepareError {
+    pub(super) fn damaged(path: &Path, got: &str) -> Self {
+        Self::Damaged { path: path.to_owned(), got: got.to_owned() }
+    }
+
     pub(super) fn writing(path: &Path, source: io::Error) -> Self {
         Self::Write { path: path.to_owned(), source }
     }

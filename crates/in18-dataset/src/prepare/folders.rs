@@ -1,12 +1,13 @@
 //! Prepared images as a file each, in class folders.
 
 use std::num::NonZeroUsize;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::encode::{Encoded, Worker};
 use super::error::PrepareError;
 use super::in_order::in_order;
-use super::{Preparation, Prepared, Target};
+use super::{Preparation, Prepared, Target, names};
+use crate::set::ImageSet;
 use crate::whole::write_whole;
 
 /// Writes the files that are not there.
@@ -35,7 +36,7 @@ pub(super) fn run(
 
 fn write(preparation: &Preparation<'_>, worker: &mut Worker, image: usize) -> Result<Prepared, PrepareError> {
     let Preparation { set, options, targets, .. } = preparation;
-    let name = below_class(set.classes(), set.label(image), &set.name(image));
+    let name = target_name(set, image);
     let missing: Vec<&Target> = targets.iter().filter(|target| !is_there(&target.folder, &name)).collect();
     if missing.is_empty() {
         return Ok(Prepared::Kept);
@@ -52,17 +53,16 @@ fn write(preparation: &Preparation<'_>, worker: &mut Worker, image: usize) -> Re
     Ok(Prepared::Written)
 }
 
-/// A path whose first folder is the class: as it is where it begins so, as it does in class folders.
-fn below_class(classes: &[String], label: usize, name: &Path) -> PathBuf {
-    let class = &classes[label];
-    let parts: Vec<Component<'_>> = name.components().collect();
-    let is_below = parts.len() > 1 && parts[0].as_os_str().to_string_lossy() == class.as_str();
-    if is_below && parts.iter().all(|part| matches!(part, Component::Normal(_))) {
-        return name.to_owned();
+/// Where an image goes, below the folder of class folders. Names out of archives may be anything, and more than one image's.
+fn target_name(set: &ImageSet, image: usize) -> PathBuf {
+    let name = set.name(image);
+    if set.is_in_folders() {
+        return name;
     }
-    // Names out of archives may be anything.
-    let plain = |text: &str| text.replace(['/', '\0'], "_").trim_start_matches('.').to_owned();
-    Path::new(&plain(class)).join(plain(&name.to_string_lossy()))
+    let label = set.label(image);
+    let ending = name.extension().map_or("jpg".into(), |ending| ending.to_string_lossy());
+    let file = format!("{}.{ending}", names::stem(&name, image as u32));
+    Path::new(&names::class_folder(&set.classes()[label], label)).join(file)
 }
 
 /// An image's name as a JPEG's: that of a PNG gets an ending.
@@ -90,16 +90,5 @@ mod tests {
         let named = |name: &str| as_jpeg(Path::new(name)).to_str().unwrap().to_owned();
         assert_eq!(named("dogs/a.JPEG"), "dogs/a.JPEG");
         assert_eq!((named("dogs/a.png"), named("dogs/a")), ("dogs/a.png.jpg".to_owned(), "dogs/a.jpg".to_owned()));
-    }
-
-    #[test]
-    fn images_go_into_their_classes_folder() {
-        let classes = ["dogs".to_owned(), "../cats".to_owned()];
-        let below = |label, name: &str| below_class(&classes, label, Path::new(name)).to_str().unwrap().to_owned();
-        assert_eq!(below(0, "dogs/a/1.jpg"), "dogs/a/1.jpg");
-        assert_eq!(below(0, "000001.jpg"), "dogs/000001.jpg");
-        assert_eq!(below(0, "../../etc/x.jpg"), "dogs/_.._etc_x.jpg");
-        assert_eq!(below(0, "dogs/../../x.jpg"), "dogs/dogs_.._.._x.jpg");
-        assert_eq!(below(1, "/1.jpg"), "_cats/_1.jpg");
     }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use super::error::PrepareError;
 use crate::whole::write_whole;
 
-/// Hidden, so that it is no image.
-const NOTE: &str = ".prepared-by-imagenet18";
+/// The note's file: hidden, so that it is no image.
+pub(crate) const NOTE: &str = ".prepared-by-imagenet18";
 
 /// Compares the note in a folder with what is asked for, or leaves one.
 pub(super) fn check(folder: &Path, expected: String) -> Result<(), PrepareError> {

@@ -7,6 +7,8 @@
 //! A shard appears whole, and then the hidden list of what is in it: a shard with its list is done. When all are, the lists
 //! become the index.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
@@ -18,17 +20,15 @@ use tar::Header;
 use super::encode::{Encoded, Worker};
 use super::error::PrepareError;
 use super::in_order::in_order;
-use super::{Preparation, Prepared, Target};
+use super::list::ShardList;
+use super::{Preparation, Prepared, Target, names};
 use crate::index::{Checksums, Index, PackedImage, Shard, printable};
-use crate::packed::INDEX;
+use crate::packed::{INDEX, check_shards};
 use crate::tars::BLOCK;
-use crate::whole::{part_of, write_whole};
+use crate::whole::{part_of, put_in_place, write_durably};
 
 /// Zero bytes at an archive's end.
 const END: [u8; 2 * BLOCK as usize] = [0; 2 * BLOCK as usize];
-/// Bytes of a class's name in a path: with an image's name, `/` and ending they fit into a header's field.
-const CLASS_BYTES: usize = 100;
-const NAME_BYTES: usize = 80;
 
 /// A preparation that makes shards of so many images.
 pub(super) struct Shards<'a> {
@@ -45,12 +45,14 @@ impl Shards<'_> {
         report: &mut dyn FnMut(Prepared) -> bool,
     ) -> Result<(), PrepareError> {
         let targets = &self.preparation.targets;
-        let open: Vec<&Target> = targets.iter().filter(|target| !target.folder.join(INDEX).exists()).collect();
+        let there = targets.iter().map(|target| There::of(&target.folder)).collect::<Result<Vec<There>, _>>()?;
         for (shard, images) in order.chunks(self.images.get()).enumerate() {
-            let missing: Vec<&Target> =
-                open.iter().copied().filter(|target| !list_path(&target.folder, shard).exists()).collect();
+            let numbers = there.iter().map(|there| there.numbers(shard)).collect::<Result<Vec<_>, _>>()?;
+            let missing = targets.iter().zip(&numbers).filter(|(_, numbers)| numbers.is_none());
+            let missing: Vec<&Target> = missing.map(|(target, _)| target).collect();
             let go_on = if missing.is_empty() {
-                images.iter().all(|_| report(Prepared::Kept))
+                let is_there = |image: &u32| numbers.iter().flatten().all(|numbers| numbers.contains(image));
+                images.iter().all(|image| report(self.kept(*image, is_there(image))))
             } else {
                 self.shard(shard, images, &missing, threads, report)?
             };
@@ -59,7 +61,17 @@ impl Shards<'_> {
             }
         }
         let shards = order.len().div_ceil(self.images.get());
-        open.into_iter().try_for_each(|target| self.index(&target.folder, shards))
+        let open = targets.iter().zip(&there).filter(|(_, there)| there.whole.is_none());
+        open.into_iter().try_for_each(|(target, _)| self.index(&target.folder, shards))
+    }
+
+    /// What became of an image of a shard that is there.
+    fn kept(&self, image: u32, is_there: bool) -> Prepared {
+        if is_there {
+            return Prepared::Kept;
+        }
+        let path = self.preparation.set.path(image as usize);
+        Prepared::Bad(format!("{}: left out before, since it could not be read then", path.display()))
     }
 
     /// Makes one shard of each size that has not got it; false if nobody wants to go on.
@@ -72,8 +84,7 @@ impl Shards<'_> {
         report: &mut dyn FnMut(Prepared) -> bool,
     ) -> Result<bool, PrepareError> {
         let Preparation { set, options, .. } = self.preparation;
-        let name = file_name(shard);
-        let start = |target: &&Target| ShardWriter::new(&target.folder.join(&name), shard as u32);
+        let start = |target: &&Target| ShardWriter::new(&target.folder, shard);
         let mut writers = targets.iter().map(start).collect::<Result<Vec<ShardWriter>, _>>()?;
         let (mut result, mut go_on) = (Ok(()), true);
         let encode = |worker: &mut Worker, image: u32| {
@@ -83,9 +94,9 @@ impl Shards<'_> {
             let prepared = match encoded {
                 Err(line) => Prepared::Bad(line),
                 Ok(all) => {
-                    let image = number as usize;
-                    let (label, stem) = (set.label(image), stem(&set.name(image), number));
-                    let key = format!("{}/{stem}", plain(&set.classes()[label], CLASS_BYTES));
+                    let label = set.label(number as usize);
+                    let stem = names::stem(&set.name(number as usize), number);
+                    let key = format!("{}/{stem}", names::class_folder(&set.classes()[label], label));
                     let mut pairs = writers.iter_mut().zip(&all);
                     result = pairs.try_for_each(|(writer, encoded)| writer.add(number, label as u32, &key, encoded));
                     Prepared::Written
@@ -103,86 +114,86 @@ impl Shards<'_> {
 
     /// Makes one index of the lists of all shards. The order is that of the source.
     fn index(&self, folder: &Path, shards: usize) -> Result<(), PrepareError> {
+        let writing = |source| PrepareError::writing(folder, source);
         let classes = self.preparation.set.classes().iter().map(|class| printable(class.as_bytes())).collect();
         let mut index = Index::new(classes, Vec::new());
         let mut images = Vec::new();
         for shard in 0..shards {
-            let path = list_path(folder, shard);
-            let read = fs::read_to_string(&path).and_then(|list| ShardList::parse(&list).ok_or_else(damaged));
-            let ShardList { bytes, images: listed } = read.map_err(|source| PrepareError::writing(&path, source))?;
+            let list = ShardList::read(folder, shard).map_err(writing)?;
+            let ShardList { bytes, images: listed } =
+                list.ok_or_else(|| PrepareError::damaged(folder, "a list is gone"))?;
             let end = Some(crc32c::crc32c(&END));
             index.shards.push(Shard { name: file_name(shard), bytes, modified: None, end });
             images.extend(listed);
         }
         images.sort_by_key(|(number, ..)| *number);
         images.iter().for_each(|(_, image, name)| index.push(*image, name));
-        let path = folder.join(INDEX);
-        write_whole(&path, index.text().as_bytes()).map_err(|source| PrepareError::writing(&path, source))?;
-        for shard in 0..shards {
-            let path = list_path(folder, shard);
-            fs::remove_file(&path).map_err(|source| PrepareError::writing(&path, source))?;
-        }
-        Ok(())
+        write_durably(&folder.join(INDEX), index.text().as_bytes()).map_err(writing)?;
+        (0..shards).try_for_each(|shard| ShardList::remove(folder, shard)).map_err(writing)
     }
 }
 
-fn damaged() -> io::Error {
-    io::Error::other("a damaged list, which is to be removed")
+/// What an earlier preparation has left in a folder.
+struct There<'a> {
+    folder: &'a Path,
+    /// Numbers of the images, if all shards and the index are there.
+    whole: Option<HashSet<u32>>,
+}
+
+impl<'a> There<'a> {
+    fn of(folder: &'a Path) -> Result<Self, PrepareError> {
+        let path = folder.join(INDEX);
+        if !path.exists() {
+            return Ok(Self { folder, whole: None });
+        }
+        let damaged = |got: String| PrepareError::damaged(folder, &got);
+        let text = fs::read(&path).map_err(|source| PrepareError::writing(&path, source))?;
+        let index = Index::parse(&text).map_err(|error| damaged(format!("{INDEX}, {error}")))?;
+        check_shards(folder, &index.shards).map_err(|error| damaged(error.to_string()))?;
+        let numbers = (0..index.images.len()).map(|image| names::number(index.name(image)));
+        let whole = numbers.collect::<Option<HashSet<u32>>>();
+        Ok(Self { folder, whole: Some(whole.ok_or_else(|| damaged("other names".to_owned()))?) })
+    }
+
+    /// Numbers of the images in a shard, or in all of them; none if it is not finished.
+    fn numbers(&self, shard: usize) -> Result<Option<Cow<'_, HashSet<u32>>>, PrepareError> {
+        if let Some(whole) = &self.whole {
+            return Ok(Some(Cow::Borrowed(whole)));
+        }
+        let list = ShardList::read(self.folder, shard).map_err(|source| PrepareError::writing(self.folder, source))?;
+        let is_whole = |list: &ShardList| {
+            fs::metadata(self.folder.join(file_name(shard))).is_ok_and(|found| found.len() == list.bytes)
+        };
+        let list = list.filter(is_whole);
+        Ok(list.map(|list| Cow::Owned(list.images.into_iter().map(|(number, ..)| number).collect())))
+    }
 }
 
 fn file_name(shard: usize) -> String {
     format!("{shard:06}.tar")
 }
 
-/// Where it is noted what is in a shard, until the index is written.
-fn list_path(folder: &Path, shard: usize) -> PathBuf {
-    folder.join(format!(".{shard:06}.list"))
-}
-
-/// What an image is called in shards, without folder and ending: its number, and what it was called.
-fn stem(name: &Path, number: u32) -> String {
-    let stem = name.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    // A copy of shards keeps the number of the first copy out.
-    let stem = match stem.split_once('-') {
-        Some((digits, rest)) if digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit()) => rest,
-        _ => &stem,
-    };
-    format!("{number:08}-{}", plain(stem, NAME_BYTES))
-}
-
-/// A name that means nothing special in a path or to WebDataset, which splits names at dots.
-fn plain(name: &str, most: usize) -> String {
-    let mut plain: String =
-        name.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
-    plain.truncate(plain.floor_char_boundary(most));
-    plain
-}
-
 /// A shard that is being written.
 struct ShardWriter {
-    path: PathBuf,
+    folder: PathBuf,
+    shard: usize,
     file: BufWriter<File>,
-    shard: u32,
-    /// Bytes written, a multiple of a block's between files.
-    at: u64,
-    list: String,
+    /// What was written; its length is a multiple of a block's between files.
+    list: ShardList,
 }
 
 impl ShardWriter {
-    fn new(path: &Path, shard: u32) -> Result<Self, PrepareError> {
-        let file = part_of(path).and_then(File::create).map_err(|source| PrepareError::writing(path, source))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file: BufWriter::with_capacity(1 << 18, file),
-            shard,
-            at: 0,
-            list: String::new(),
-        })
+    fn new(folder: &Path, shard: usize) -> Result<Self, PrepareError> {
+        let path = folder.join(file_name(shard));
+        let file = part_of(&path).and_then(File::create).map_err(|source| PrepareError::writing(&path, source))?;
+        let file = BufWriter::with_capacity(1 << 18, file);
+        Ok(Self { folder: folder.to_owned(), shard, file, list: ShardList::default() })
     }
 
     /// Adds an image with its label.
     fn add(&mut self, number: u32, label: u32, key: &str, image: &Encoded) -> Result<(), PrepareError> {
-        self.write(number, label, key, image).map_err(|source| PrepareError::writing(&self.path, source))
+        let written = self.write(number, label, key, image);
+        written.map_err(|source| PrepareError::writing(&self.folder.join(file_name(self.shard)), source))
     }
 
     fn write(&mut self, number: u32, label: u32, key: &str, image: &Encoded) -> io::Result<()> {
@@ -201,31 +212,30 @@ impl ShardWriter {
         let padding = bytes.len().next_multiple_of(BLOCK as usize) - bytes.len();
         self.file.write_all(&END[..padding])?;
         let packed = PackedImage {
-            shard: self.shard,
-            offset: self.at + before.len() as u64,
+            shard: self.shard as u32,
+            offset: self.list.bytes + before.len() as u64,
             length: u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::FileTooLarge)?,
             label,
             size: Some(*size),
             checksums: Some(Checksums { image: crc32c::crc32c(bytes), before: crc32c::crc32c(&before) }),
         };
-        self.at += (before.len() + bytes.len() + padding) as u64;
-        self.list.push_str(&format!("{number}\t{}\n", packed.line(&name)));
+        self.list.bytes += (before.len() + bytes.len() + padding) as u64;
+        self.list.images.push((number, packed, name));
         Ok(())
     }
 
-    /// Puts the shard in its place, and its list.
+    /// Puts the shard in its place, and then its list.
     fn finish(mut self) -> Result<(), PrepareError> {
+        let path = self.folder.join(file_name(self.shard));
         let done = || -> io::Result<()> {
             self.file.write_all(&END)?;
+            self.list.bytes += END.len() as u64;
             let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
             // The list must not reach the disk before what it lists.
-            file.sync_all()?;
-            fs::rename(part_of(&self.path)?, &self.path)?;
-            let list = format!("{}\n{}", self.at + END.len() as u64, self.list);
-            let folder = self.path.parent().ok_or(io::ErrorKind::InvalidFilename)?;
-            write_whole(&list_path(folder, self.shard as usize), list.as_bytes())
+            put_in_place(&file, &path)?;
+            self.list.write(&self.folder, self.shard)
         };
-        done().map_err(|source| PrepareError::writing(&self.path, source))
+        done().map_err(|source| PrepareError::writing(&path, source))
     }
 }
 
@@ -238,42 +248,4 @@ fn header(name: &str, length: u64) -> io::Result<Header> {
     header.set_mtime(0);
     header.set_cksum();
     Ok(header)
-}
-
-/// What is in a shard.
-struct ShardList {
-    bytes: u64,
-    /// With their numbers in the source, and their names.
-    images: Vec<(u32, PackedImage, String)>,
-}
-
-impl ShardList {
-    fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines();
-        let bytes = lines.next()?.parse().ok()?;
-        let image = |line: &str| {
-            let mut fields = line.split('\t');
-            let number = fields.next()?.parse().ok()?;
-            if fields.next()? != "image" {
-                return None;
-            }
-            let (image, name) = PackedImage::parse(&mut fields).ok()?;
-            Some((number, image, name))
-        };
-        Some(Self { bytes, images: lines.map(image).collect::<Option<_>>()? })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_plain_and_fit() {
-        assert_eq!(stem(Path::new("n01/a.b c.JPEG"), 7), "00000007-a_b_c");
-        assert_eq!(stem(Path::new("n01/00000042-a.jpg"), 7), "00000007-a");
-        let long = "ü".repeat(300);
-        let key = format!("{}/{}.jpg", plain(&long, CLASS_BYTES), stem(Path::new(&long), u32::MAX));
-        assert_eq!(header(&key, 1).unwrap().path().unwrap().to_str(), Some(key.as_str()));
-    }
 }

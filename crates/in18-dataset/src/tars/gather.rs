@@ -7,8 +7,6 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread::available_parallelism;
 
-use in18_jpeg::Size;
-
 use super::Window;
 use super::labels::{Label, Labelled, number_labels};
 use super::members::{Member, members};
@@ -18,13 +16,12 @@ use crate::error::Error;
 use crate::index::{Index, PackedImage, Shard, printable};
 use crate::open::open_image;
 use crate::place::{Half, Place};
+use crate::read::size_in_header;
 
 /// Endings of the files that are images.
 const IMAGES: [&str; 3] = ["jpg", "jpeg", "png"];
 /// Bytes that a label has at most.
 const MAX_LABEL: u64 = 256;
-/// Most headers of images end within so many bytes.
-const FIRST_READ: usize = 4096;
 
 /// An archive, which may lie in another one.
 struct Range {
@@ -45,20 +42,21 @@ struct Sample {
 /// Lists all samples; and whether the archives alone say all of it.
 pub(super) fn gather(place: &Place, shards: Vec<Shard>, truth: Option<&Path>) -> Result<(Index, bool), Error> {
     let folder = place.folder.as_path();
-    let unreadable = |shard: usize, source| Error::Unreadable { path: folder.join(&shards[shard].name), source };
-    let open = |(number, shard): (usize, &Shard)| {
-        open_image(&folder.join(&shard.name)).map_err(|source| unreadable(number, source))
-    };
-    let files = shards.iter().enumerate().map(open).collect::<Result<Vec<File>, _>>()?;
+    // Anew for each task: there may be more archives than a process may have open files.
+    let open = |shard: usize| open_image(&folder.join(&shards[shard].name));
     let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let damaged = |shard: usize, error: io::Error| Error::Archive {
         path: folder.join(&shards[shard].name),
         expected: "a whole tar archive of images and labels",
         got: error.to_string(),
     };
-    let list = |shard: usize| ranges(shard, &shards[shard], &files[shard]).map_err(|error| damaged(shard, error));
+    let list = |shard: usize| {
+        open(shard).and_then(|file| ranges(shard, &shards[shard], &file)).map_err(|error| damaged(shard, error))
+    };
     let ranges = flatten(each(shards.len(), 1, threads, || (), |(), shard| list(shard)))?;
-    let read = |range: &Range| samples(range, &files[range.shard]).map_err(|error| damaged(range.shard, error));
+    let read = |range: &Range| {
+        open(range.shard).and_then(|file| samples(range, &file)).map_err(|error| damaged(range.shard, error))
+    };
     let of_ranges = each(ranges.len(), 1, threads, || (), |(), range| read(&ranges[range]));
     let of_ranges = of_ranges.into_iter().collect::<Result<Vec<_>, _>>()?;
     let all = || ranges.iter().zip(&of_ranges).flat_map(|(range, samples)| samples.iter().map(move |one| (range, one)));
@@ -67,16 +65,23 @@ pub(super) fn gather(place: &Place, shards: Vec<Shard>, truth: Option<&Path>) ->
         let got = format!("none in {} tar files", shards.len());
         return Err(Error::Archive { path: folder.to_owned(), expected: "images (.jpg, .jpeg, .png)", got });
     }
-    let unlabelled = all().any(|(_, sample)| sample.label.is_none());
+    let unlabelled = all().find(|(_, sample)| sample.label.is_none());
     // A list that lies beside the archives of both halves is of the validation images.
-    let may_be_listed = unlabelled && place.part != Some(Half::Train);
+    let may_be_listed = unlabelled.is_some() && place.part != Some(Half::Train);
     let truth = if may_be_listed { Truth::find(folder, truth)? } else { None };
-    if unlabelled && truth.is_none() && ranges.len() == 1 {
-        return Err(Error::Archive {
-            path: folder.join(&shards[0].name),
-            expected: "a .cls file beside every image, an archive for each class, or a list of labels",
-            got: "none: name the list with --ground-truth".to_owned(),
-        });
+    if let (Some((range, sample)), None) = (unlabelled, &truth) {
+        // Archives are named after their class where none says labels, and there is more than one.
+        let is_by_archive = ranges.len() > 1 && all().all(|(_, sample)| sample.label.is_none());
+        if !is_by_archive {
+            return Err(Error::Archive {
+                path: folder.join(&shards[range.shard].name),
+                expected: "a .cls file beside every image, an archive for each class, or a list of labels",
+                got: format!(
+                    "none for {}; put the list beside the archive or give it to `imagenet18 data prepare` by --ground-truth",
+                    sample.name
+                ),
+            });
+        }
     }
     let label = |(range, sample): (&Range, &Sample)| match (&sample.label, &truth) {
         (Some(label), _) => Ok(label.clone()),
@@ -123,26 +128,29 @@ fn ranges(shard: usize, Shard { name, bytes, .. }: &Shard, file: &File) -> io::R
     Ok(inner.collect())
 }
 
-/// The images of an archive. Files that belong together follow one another, and their names differ behind the first dot.
+/// The images of an archive. Files that belong together follow one another, and their names differ behind the first dot; where
+/// none of them is a label, each image is by itself.
 fn samples(range: &Range, file: &File) -> io::Result<Vec<Sample>> {
-    let mut found = Vec::new();
-    let mut key: Option<&[u8]> = None;
-    let (mut image, mut label) = (None, None);
     let listed = members(Window::new(file, range.start, range.length), range.length)?;
     let named = listed.iter().filter_map(|member| ending(&member.name).map(|(key, ending)| (member, key, ending)));
-    for (member, its_key, ending) in named {
-        if key != Some(its_key) {
-            found.extend(image.take().map(|image| sample(range, file, image, label.take())).transpose()?);
-            (key, label) = (Some(its_key), None);
-        }
-        let last = ending.rsplit('.').next().unwrap_or(&ending);
-        if IMAGES.contains(&last) && image.is_none() && member.length > 0 {
-            image = Some(member);
-        } else if last == "cls" {
-            label = Some(read_label(range, file, member)?);
+    let named: Vec<(&Member, &[u8], String)> = named.collect();
+    let mut found = Vec::new();
+    for together in named.chunk_by(|(_, one, _), (_, other, _)| one == other) {
+        let last = |ending: &str| ending.rsplit('.').next().unwrap_or(ending).to_owned();
+        let images =
+            together.iter().filter(|(member, _, ending)| member.length > 0 && IMAGES.contains(&&*last(ending)));
+        let label = together.iter().find(|(.., ending)| last(ending) == "cls");
+        let Some((label, ..)) = label else {
+            for (image, ..) in images {
+                found.push(sample(range, file, image, None)?);
+            }
+            continue;
+        };
+        // `0001.jpg` rather than `0001.mask.png`.
+        if let Some((image, ..)) = images.min_by_key(|(.., ending)| ending.contains('.')) {
+            found.push(sample(range, file, image, Some(read_label(range, file, label)?))?);
         }
     }
-    found.extend(image.map(|image| sample(range, file, image, label)).transpose()?);
     Ok(found)
 }
 
@@ -164,24 +172,10 @@ fn sample(range: &Range, file: &File, member: &Member, label: Option<Label>) -> 
         offset,
         length,
         label: 0,
-        size: size(file, offset, length as usize)?,
+        size: size_in_header(file, offset, u64::from(length))?.ok(),
         checksums: None,
     };
     Ok(Sample { image, name, label })
-}
-
-/// The size of an image, if its header says one.
-fn size(file: &File, offset: u64, length: usize) -> io::Result<Option<Size>> {
-    let mut start = vec![0; length.min(FIRST_READ)];
-    loop {
-        file.read_exact_at(&mut start, offset)?;
-        match in18_jpeg::header(&start) {
-            Err(in18_jpeg::Error::Truncated { .. }) if start.len() < length => {
-                start.resize((start.len() * 2).min(length), 0);
-            }
-            result => return Ok(result.ok()),
-        }
-    }
 }
 
 fn read_label(range: &Range, file: &File, member: &Member) -> io::Result<Label> {

@@ -4,6 +4,8 @@ use std::io::{self, Read, Seek};
 
 use tar::{Archive, EntryType};
 
+use crate::index::printable;
+
 /// A regular file in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -30,7 +32,7 @@ pub fn members(archive: impl Read + Seek, length: u64) -> io::Result<Vec<Member>
         let member =
             Member { name: entry.path_bytes().into_owned(), offset: entry.raw_file_position(), length: entry.size() };
         if member.offset.checked_add(member.length).is_none_or(|end| end > length) {
-            let name = String::from_utf8_lossy(&member.name).into_owned();
+            let name = printable(&member.name);
             return Err(io::Error::other(format!("{name}, which ends behind the archive's end")));
         }
         found.push(member);

@@ -54,6 +54,11 @@ impl Truth {
         Ok(Some(Self { path, labels }))
     }
 
+    /// Whether a list lies in the folder of the images.
+    pub(super) fn is_beside(folder: &Path) -> bool {
+        KNOWN.iter().any(|name| folder.join(name).is_file())
+    }
+
     /// The label of the image of this name.
     pub(super) fn label(&self, name: &str) -> Result<Label, Error> {
         let file = name.rsplit('/').next().unwrap_or(name);

@@ -79,10 +79,15 @@ impl Decoder {
             Stop::Starved => truncated(bytes),
             Stop::Refused(error) => error,
         });
-        if self.coefficients.blocks.len() > KEPT_BLOCKS {
+        self.forget_much();
+        result.map(|()| region)
+    }
+
+    /// Gives memory back that one large image needed.
+    fn forget_much(&mut self) {
+        if self.coefficients.blocks.capacity() > KEPT_BLOCKS {
             self.coefficients = Coefficients::default();
         }
-        result.map(|()| region)
     }
 
     /// The same coefficients as a file that is written to be decoded; none if there is no such file.
@@ -94,7 +99,10 @@ impl Decoder {
         let smoothing = self.gather(&mut stream, &mut headers, first, &frame, &mut tables).ok()?;
         // Coefficients that are guessed are in no file.
         let is_exact = smoothing.is_none();
-        if is_exact { rewrite::write(&frame, headers.space(), &tables, &self.coefficients) } else { None }
+        let space = headers.space();
+        let written = if is_exact { rewrite::write(&frame, space, &tables, &self.coefficients) } else { None };
+        self.forget_much();
+        written
     }
 
     fn decode_identified(&mut self, bytes: &[u8], size: Size, region: Crop, image: &mut Rgb8Image) -> Result<(), Stop> {

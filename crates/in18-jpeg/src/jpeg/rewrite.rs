@@ -9,7 +9,7 @@ use super::markers::ZIGZAG;
 
 /// MCUs between restarts of files that regions are to be decoded of. Fewer let a decoder begin nearer to a region, and cost
 /// four bytes each.
-pub const RESTART_INTERVAL: u16 = 4;
+pub const RESTART_INTERVAL: u16 = 2;
 
 /// JFIF 1.02: version 1.2, no unit, one by one, no thumbnail.
 const JFIF: &[u8] = b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0";

@@ -33,7 +33,9 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
             epoch_images += batch.len();
             bad += batch.bad().len();
         }
-        times += running.times();
+        if epoch > 0 {
+            times += running.times();
+        }
         let seconds = start.elapsed().as_secs_f64();
         ensure!(epoch_images == planned, "an epoch of {planned} images came out as {epoch_images}");
         if epoch > 0 {
