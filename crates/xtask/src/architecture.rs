@@ -55,9 +55,8 @@ const TOOLS: [&str; 2] = ["in18-testkit", "xtask"];
 /// Crates that call foreign functions. Every other crate forbids `unsafe` in the root of its library and program.
 const MAY_BE_UNSAFE: [&str; 1] = ["in18-onednn"];
 
-/// Crates that deny `unsafe` in their root and allow it in one file only, for instructions that not every processor
-/// has.
-const MAY_BE_UNSAFE_IN: [(&str, &str); 1] = [("in18-jpeg", "jpeg/avx2.rs")];
+/// Crates that deny `unsafe` in their root and allow it in a few files only, for instructions that not every processor has.
+const MAY_BE_UNSAFE_IN: [(&str, &[&str]); 1] = [("in18-jpeg", &["jpeg/avx2.rs", "resize/avx2.rs"])];
 
 const FORBID_UNSAFE: &str = "#![forbid(unsafe_code)]";
 const DENY_UNSAFE: &str = "#![deny(unsafe_code)]";
@@ -84,15 +83,16 @@ pub fn check() -> Result<()> {
         if MAY_BE_UNSAFE.contains(&package.name.as_str()) {
             continue;
         }
-        let exception = MAY_BE_UNSAFE_IN.iter().find(|(name, _)| *name == package.name).map(|(_, file)| *file);
+        let exception = MAY_BE_UNSAFE_IN.iter().find(|(name, _)| *name == package.name).map(|(_, files)| *files);
         let attribute = if exception.is_some() { DENY_UNSAFE } else { FORBID_UNSAFE };
         for root in &package.roots {
             let text = fs::read_to_string(root).with_context(|| format!("cannot read {}", root.display()))?;
             if !has_attribute(&text, attribute) {
                 violations.push(format!("{} lacks {attribute}", root.display()));
             }
-            if let (Some(file), Some(folder)) = (exception, root.parent()) {
-                violations.extend(allowances(folder, &folder.join(file))?);
+            if let (Some(files), Some(folder)) = (exception, root.parent()) {
+                let files: Vec<PathBuf> = files.iter().map(|file| folder.join(file)).collect();
+                violations.extend(allowances(folder, &files)?);
             }
         }
     }
@@ -137,13 +137,13 @@ fn has_attribute(text: &str, attribute: &str) -> bool {
 }
 
 /// Files below `folder` that allow `unsafe` code, but for the one that may.
-fn allowances(folder: &Path, exception: &Path) -> Result<Vec<String>> {
+fn allowances(folder: &Path, exceptions: &[PathBuf]) -> Result<Vec<String>> {
     let mut violations = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();
         if path.is_dir() {
-            violations.extend(allowances(&path, exception)?);
-        } else if path != exception {
+            violations.extend(allowances(&path, exceptions)?);
+        } else if !exceptions.contains(&path) {
             let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
             if text.contains("allow(unsafe_code)") || text.contains("expect(unsafe_code)") {
                 violations.push(format!("{} may not allow unsafe code", path.display()));
@@ -289,7 +289,7 @@ mod tests {
             let text = if file == "lib.rs" { "mod inner;\n" } else { allowing };
             fs::write(folder.path().join(file), text).expect("file");
         }
-        let violations = || allowances(folder.path(), &inner.join("allowed.rs")).expect("readable");
+        let violations = || allowances(folder.path(), &[inner.join("allowed.rs")]).expect("readable");
         assert_eq!(violations(), Vec::<String>::new());
         fs::write(inner.join("other.rs"), allowing).expect("file");
         assert_eq!(violations().len(), 1);

@@ -1,0 +1,75 @@
+//! What the pixels of a row are multiplied with for those of a narrower or wider one: Pillow's triangle filter
+//! (`precompute_coeffs` in Resample.c), in the 16-bit fractions of fast_image_resize, whose sums these are to the bit.
+
+/// Pixels that are taken at a time.
+pub(super) const GROUP: usize = 4;
+
+/// Bits behind the point that sums have room for: 32, without 8 of a value and 2 to overflow into.
+const PRECISION_BITS: u32 = 32 - 8 - 2;
+
+/// Weights of a row. Keeps its memory.
+#[derive(Debug, Default)]
+pub(super) struct Weights {
+    /// Bits behind the point.
+    pub precision: u32,
+    /// Groups of each pixel's weights.
+    pub groups: usize,
+    /// By pixel: the first pixel of the source that counts.
+    pub starts: Vec<u32>,
+    /// By pixel, then group; zeros behind the last weight.
+    pub values: Vec<[i16; GROUP]>,
+    exact: Vec<f64>,
+    /// By pixel: how many weights it has, and where they begin in `exact`.
+    bounds: Vec<(usize, usize)>,
+}
+
+impl Weights {
+    /// Computes the weights for `out` pixels of `from` ones.
+    pub(super) fn compute(&mut self, from: u32, out: u32) {
+        let scale = f64::from(from) / f64::from(out);
+        let radius = scale.max(1.0);
+        let reciprocal = 1.0 / radius;
+        self.starts.clear();
+        self.exact.clear();
+        self.bounds.clear();
+        let mut largest = 0.0_f64;
+        for x in 0..out {
+            let center = (f64::from(x) + 0.5) * scale;
+            let mut start = (center - radius).floor().max(0.0) as u32;
+            let end = (center + radius).ceil().min(f64::from(from)) as u32;
+            let center = center - 0.5;
+            let first = self.exact.len();
+            let mut sum = 0.0;
+            for pixel in start..end {
+                let distance = ((f64::from(pixel) - center) * reciprocal).abs();
+                let weight = if distance < 1.0 { 1.0 - distance } else { 0.0 };
+                if pixel == start && weight == 0.0 {
+                    start += 1;
+                } else {
+                    self.exact.push(weight);
+                    sum += weight;
+                }
+            }
+            while self.exact.len() > first && self.exact.last() == Some(&0.0) {
+                self.exact.pop();
+            }
+            if sum != 0.0 {
+                self.exact[first..].iter_mut().for_each(|weight| *weight /= sum);
+            }
+            largest = self.exact[first..].iter().fold(largest, |most, &weight| most.max(weight));
+            self.starts.push(start);
+            self.bounds.push((self.exact.len() - first, first));
+        }
+        let is_last = |precision: &u32| (largest * f64::from(1 << (precision + 1))).round() as i32 >= 1 << 15;
+        self.precision = (0..PRECISION_BITS).find(is_last).unwrap_or(PRECISION_BITS - 1);
+        self.groups = self.bounds.iter().map(|(count, _)| count.div_ceil(GROUP)).max().unwrap_or(0).max(1);
+        self.values.clear();
+        self.values.resize(out as usize * self.groups, [0; GROUP]);
+        let one = f64::from(1 << self.precision);
+        for (values, &(count, first)) in self.values.chunks_exact_mut(self.groups).zip(&self.bounds) {
+            for (value, &weight) in values.as_flattened_mut().iter_mut().zip(&self.exact[first..first + count]) {
+                *value = (weight * one).round() as i16;
+            }
+        }
+    }
+}
