@@ -52,7 +52,7 @@ const CASES: &[Case] = &[
             fs::remove_dir_all(data.join("validation")).unwrap();
         },
         code: 3,
-        says: &["validation/CLASS/* or val/CLASS/*"],
+        says: &["validation/CLASS/*, val/CLASS/* or archives"],
         ..GOOD
     },
     Case {

@@ -51,7 +51,7 @@ pub enum Event {
     Step(StepRecord),
     /// A validation batch is done.
     EvalStep(EvalRecord),
-    /// All of an epoch's training batches were made: where the loader's time went.
+    /// Where the loader's time went in an epoch's training; comes before the epoch's end.
     Loader(LoaderRecord),
     /// An epoch is done, its validation included.
     EpochEnd(EpochRecord),

@@ -195,10 +195,6 @@ impl<'a> Trainer<'a> {
 
     fn epoch(&mut self, epoch: &EpochPlan, loaders: &mut Loaders) -> Result<(), TrainError> {
         let times = self.train(epoch, &mut loaders.train)?;
-        // An epoch whose validation is begun anew has told of its training before.
-        if times.images > 0 {
-            self.record_loader(epoch, times);
-        }
         let trained = self.point();
         let mut laps = Laps::start(self.clock);
         let validation = self.validate(epoch, loaders, &trained)?;
@@ -221,6 +217,8 @@ impl<'a> Trainer<'a> {
             images_per_s: training.images as f64 / train_seconds,
             skipped: self.progress.skipped.count() as u64,
         };
+        // Here and not before the validation, which may be begun anew.
+        self.record_loader(epoch, times);
         self.record(Event::EpochEnd(record.clone()));
         let is_best = self.progress.finish_epoch(record, self.saving.checkpoints.best_top5);
         let point = self.point();

@@ -35,12 +35,13 @@ impl Weights {
         let mut largest = 0.0_f64;
         for x in 0..out {
             let center = (f64::from(x) + 0.5) * scale;
-            let mut start = (center - radius).floor().max(0.0) as u32;
+            let reached = (center - radius).floor().max(0.0) as u32;
+            let mut start = reached;
             let end = (center + radius).ceil().min(f64::from(from)) as u32;
             let center = center - 0.5;
             let first = self.exact.len();
             let mut sum = 0.0;
-            for pixel in start..end {
+            for pixel in reached..end {
                 let distance = ((f64::from(pixel) - center) * reciprocal).abs();
                 let weight = if distance < 1.0 { 1.0 - distance } else { 0.0 };
                 if pixel == start && weight == 0.0 {
