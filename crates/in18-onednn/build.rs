@@ -13,6 +13,7 @@ use std::process::Command;
 use std::{env, fs};
 
 #[path = "../xtask/src/location.rs"]
+#[allow(dead_code, reason = "it knows other libraries, too")]
 mod location;
 
 /// The oldest oneDNN with every function that this crate calls; the next major version changes the C interface.
@@ -60,7 +61,7 @@ fn find() -> Result<Library, String> {
     }
     let how = "run `cargo xtask setup` to fetch it (seconds), or build with `--features vendored-onednn` (half an hour, \
                needs cmake), or set ONEDNN_DIR to a folder that holds its lib/ and include/";
-    let Some(folder) = location::onednn(variable) else {
+    let Some(folder) = location::ONEDNN.folder(variable) else {
         return Err(format!("oneDNN not found, as neither IN18_DEPS, XDG_CACHE_HOME nor HOME names a folder: {how}"));
     };
     in_folder(&folder).map(Library::Shared).map_err(|problem| {

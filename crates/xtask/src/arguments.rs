@@ -1,15 +1,17 @@
 //! The command line: which command, with which stages or arguments. Reads nothing and starts nothing.
 
+use crate::setup::Wanted;
 use crate::stages::Stage;
 
 pub const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
 Commands:
-  setup                  fetch the prebuilt oneDNN, once, and check what the build needs
+  setup [--torch]        fetch the prebuilt oneDNN, and libtorch for feature `torch`, once, and check what the build needs
   demo [ARGUMENTS]...    setup, then train on generated images: cargo run --release -p imagenet18 -- demo ARGUMENTS
-  test [--only STAGE]... setup, then everything that CI checks, or these stages of it:
-                         fmt, architecture, deny, clippy, doc, tests, interop
+  test [--torch] [--only STAGE]...
+                         setup, then everything that CI checks, or these stages of it:
+                         fmt, architecture, deny, clippy, doc, tests, interop; with --torch, feature `torch` too
   interop                that stage alone: other programs read what this one writes
   fuzz [TARGET] [--minutes N]
                          feed a reader any bytes, each of them in turn, for 10 minutes or N; needs cargo-fuzz";
@@ -17,7 +19,7 @@ Commands:
 #[derive(Debug, PartialEq)]
 pub enum Command {
     Help,
-    Setup,
+    Setup(Wanted),
     /// With arguments for the program's own `demo` command.
     Demo(Vec<String>),
     /// One target, or all of them, each for so long.
@@ -28,7 +30,10 @@ pub enum Command {
     /// The stage of this name.
     Interop,
     /// With the stages to run, in order.
-    Test(Vec<Stage>),
+    Test {
+        stages: Vec<Stage>,
+        torch: bool,
+    },
 }
 
 /// Understands the arguments that follow the program's name, or says in one line what is wrong with them.
@@ -38,9 +43,10 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
     match command.as_str() {
         "-h" | "--help" | "help" => Ok(Command::Help),
         "setup" => match arguments.next().as_deref() {
-            None => Ok(Command::Setup),
+            None => Ok(Command::Setup(Wanted::default())),
+            Some("--torch") => Ok(Command::Setup(Wanted { torch: true })),
             Some("-h" | "--help") => Ok(Command::Help),
-            Some(unknown) => Err(format!("`setup` takes no arguments, got `{unknown}`")),
+            Some(unknown) => Err(format!("unknown argument `{unknown}` for `setup`")),
         },
         "interop" => match arguments.next().as_deref() {
             None => Ok(Command::Interop),
@@ -72,10 +78,14 @@ fn parse_fuzz(mut arguments: impl Iterator<Item = String>) -> Result<Command, St
 }
 
 fn parse_test(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
-    let mut stages = Vec::new();
+    let (mut stages, mut torch) = (Vec::new(), false);
     while let Some(argument) = arguments.next() {
         let name = match argument.as_str() {
             "-h" | "--help" => return Ok(Command::Help),
+            "--torch" => {
+                torch = true;
+                continue;
+            }
             "--only" => arguments.next().ok_or("--only needs the name of a stage")?,
             other => match other.strip_prefix("--only=") {
                 Some(name) => name.to_owned(),
@@ -89,7 +99,7 @@ fn parse_test(mut arguments: impl Iterator<Item = String>) -> Result<Command, St
             stages.push(stage);
         }
     }
-    Ok(Command::Test(if stages.is_empty() { Stage::ALL.to_vec() } else { stages }))
+    Ok(Command::Test { stages: if stages.is_empty() { Stage::ALL.to_vec() } else { stages }, torch })
 }
 
 #[cfg(test)]
@@ -100,6 +110,10 @@ mod tests {
         parse(line.split_whitespace().map(str::to_owned))
     }
 
+    fn test(stages: &[Stage]) -> Command {
+        Command::Test { stages: stages.to_vec(), torch: false }
+    }
+
     #[test]
     fn understands_every_command() {
         struct Case {
@@ -107,7 +121,8 @@ mod tests {
             expected: Command,
         }
         let cases = [
-            Case { line: "setup", expected: Command::Setup },
+            Case { line: "setup", expected: Command::Setup(Wanted::default()) },
+            Case { line: "setup --torch", expected: Command::Setup(Wanted { torch: true }) },
             Case { line: "interop", expected: Command::Interop },
             Case { line: "fuzz", expected: Command::Fuzz { target: None, minutes: 10 } },
             Case {
@@ -118,10 +133,14 @@ mod tests {
             Case { line: "demo --seed 1", expected: Command::Demo(vec!["--seed".to_owned(), "1".to_owned()]) },
             // Help is the program's own there.
             Case { line: "demo --help", expected: Command::Demo(vec!["--help".to_owned()]) },
-            Case { line: "test", expected: Command::Test(Stage::ALL.to_vec()) },
-            Case { line: "test --only doc", expected: Command::Test(vec![Stage::Doc]) },
-            Case { line: "test --only=deny --only fmt", expected: Command::Test(vec![Stage::Deny, Stage::Format]) },
-            Case { line: "test --only fmt --only fmt", expected: Command::Test(vec![Stage::Format]) },
+            Case { line: "test", expected: test(&Stage::ALL) },
+            Case { line: "test --only doc", expected: test(&[Stage::Doc]) },
+            Case { line: "test --only=deny --only fmt", expected: test(&[Stage::Deny, Stage::Format]) },
+            Case { line: "test --only fmt --only fmt", expected: test(&[Stage::Format]) },
+            Case {
+                line: "test --only tests --torch",
+                expected: Command::Test { stages: vec![Stage::Tests], torch: true },
+            },
             Case { line: "--help", expected: Command::Help },
             Case { line: "setup --help", expected: Command::Help },
             Case { line: "test --only fmt -h", expected: Command::Help },
@@ -140,7 +159,7 @@ mod tests {
         let cases = [
             Case { line: "", says: "expected a command" },
             Case { line: "tets", says: "unknown command `tets`" },
-            Case { line: "setup now", says: "`setup` takes no arguments, got `now`" },
+            Case { line: "setup now", says: "unknown argument `now` for `setup`" },
             Case { line: "fuzz a b", says: "unknown argument `b` for `fuzz`" },
             Case { line: "fuzz --minutes 0", says: "--minutes needs a whole number above 0, got `0`" },
             Case { line: "test fmt", says: "unknown argument `fmt`" },

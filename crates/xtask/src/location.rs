@@ -1,14 +1,28 @@
-//! Where `cargo xtask setup` puts oneDNN. The build script of `in18-onednn` includes this file, so the two cannot disagree.
+//! Where `cargo xtask setup` puts what it fetches. The build scripts that look for it include this file, so that they
+//! cannot disagree.
 
 use std::path::PathBuf;
 
-/// Version of the prebuilt oneDNN; also part of the folder's name, so that another version never mixes with this one.
-pub const ONEDNN_VERSION: &str = "3.2.0";
+/// A library that the project does not build.
+pub struct Prebuilt {
+    /// As its folder begins.
+    pub name: &'static str,
+    /// Part of its folder's name, so that another version never mixes with this one.
+    pub version: &'static str,
+}
 
-/// The folder that holds the prebuilt oneDNN as `lib/` and `include/`: `onednn-VERSION` in the dependency folder.
-/// `None` as for [`dependencies`].
-pub fn onednn(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    Some(dependencies(variable)?.join(format!("onednn-{ONEDNN_VERSION}")))
+/// The kernels of the default build.
+pub const ONEDNN: Prebuilt = Prebuilt { name: "onednn", version: "3.2.0" };
+
+/// The kernels of feature `torch`.
+pub const LIBTORCH: Prebuilt = Prebuilt { name: "libtorch", version: "2.13.0" };
+
+impl Prebuilt {
+    /// The folder that holds it as `lib/` and `include/`: `NAME-VERSION` in the dependency folder. `None` as for
+    /// [`dependencies`].
+    pub fn folder(&self, variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+        Some(dependencies(variable)?.join(format!("{}-{}", self.name, self.version)))
+    }
 }
 
 /// The folder for what the project fetches: `$IN18_DEPS`, else `imagenet18` in the user's cache folder
@@ -52,7 +66,12 @@ mod tests {
             let variable = |name: &str| {
                 case.variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
             };
-            assert_eq!(onednn(variable).as_deref(), case.expected.map(std::path::Path::new), "{:?}", case.variables);
+            assert_eq!(
+                ONEDNN.folder(variable).as_deref(),
+                case.expected.map(std::path::Path::new),
+                "{:?}",
+                case.variables
+            );
         }
     }
 }

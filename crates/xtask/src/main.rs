@@ -15,6 +15,7 @@ mod setup;
 mod stages;
 
 use arguments::{Command, USAGE};
+use setup::Wanted;
 use std::process::ExitCode;
 
 /// Exit code for a command line that cannot be understood, as that of most Unix tools.
@@ -33,11 +34,11 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             Ok(())
         }
-        Command::Setup => setup::run(),
-        Command::Demo(arguments) => setup::run().and_then(|()| process::demo(&arguments)),
+        Command::Setup(wanted) => setup::run(wanted),
+        Command::Demo(arguments) => setup::run(Wanted::default()).and_then(|()| process::demo(&arguments)),
         Command::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
-        Command::Interop => setup::run().and_then(|()| stages::run(&[stages::Stage::Interop])),
-        Command::Test(stages) => setup::run().and_then(|()| stages::run(&stages)),
+        Command::Interop => setup::run(Wanted::default()).and_then(|()| stages::run(&[stages::Stage::Interop], false)),
+        Command::Test { stages, torch } => setup::run(Wanted { torch }).and_then(|()| stages::run(&stages, torch)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

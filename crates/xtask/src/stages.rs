@@ -34,13 +34,21 @@ impl Stage {
         }
     }
 
-    fn run(self) -> Result<Outcome> {
+    /// `torch`: with the crates of feature `torch`, too.
+    fn run(self, torch: bool) -> Result<Outcome> {
+        // Features of single packages, since without libtorch nothing of it can be built.
+        let features: &[&str] = if torch { &["--features", "imagenet18/torch"] } else { &[] };
         match self {
             Stage::Format => show(&mut cargo(&["fmt", "--all", "--check"]))?,
             Stage::Architecture => architecture::check()?,
-            Stage::Clippy => show(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?,
-            Stage::Doc => show(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?,
-            Stage::Tests => tests()?,
+            Stage::Clippy => {
+                let lints = ["--", "-D", "warnings"];
+                show(cargo(&["clippy", "--workspace", "--all-targets"]).args(features).args(lints))?;
+            }
+            Stage::Doc => {
+                show(cargo(&["doc", "--workspace", "--no-deps"]).args(features).env("RUSTDOCFLAGS", "-D warnings"))?;
+            }
+            Stage::Tests => tests(features)?,
             Stage::Deny => return deny(),
             Stage::Interop => return Ok(interop::run()?.map_or(Outcome::Passed, Outcome::Skipped)),
         }
@@ -54,13 +62,14 @@ enum Outcome {
 }
 
 /// Runs the stages in the given order and fails if one of them did.
-pub fn run(stages: &[Stage]) -> Result<()> {
+/// `torch`: with feature `torch`.
+pub fn run(stages: &[Stage], torch: bool) -> Result<()> {
     let mut summary = Vec::new();
     let mut failed = Vec::new();
     for &stage in stages {
         println!("\n── {} ──", stage.name());
         let start = Instant::now();
-        let outcome = stage.run();
+        let outcome = stage.run(torch);
         let seconds = start.elapsed().as_secs_f64();
         let verdict = match outcome {
             Ok(Outcome::Passed) => "ok".to_owned(),
@@ -83,13 +92,13 @@ pub fn run(stages: &[Stage]) -> Result<()> {
 }
 
 /// Every test, by nextest where it is installed (it cannot run examples in documentation, so cargo runs those).
-fn tests() -> Result<()> {
+fn tests(features: &[&str]) -> Result<()> {
     golden::make()?;
     if succeeds(&mut cargo(&["nextest", "--version"])) {
-        show(&mut cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]))?;
-        show(&mut cargo(&["test", "--workspace", "--doc"]))
+        show(cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]).args(features))?;
+        show(cargo(&["test", "--workspace", "--doc"]).args(features))
     } else {
-        show(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))
+        show(cargo(&["test", "--workspace", "--no-fail-fast"]).args(features))
     }
 }
 

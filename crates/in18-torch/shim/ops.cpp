@@ -1,0 +1,276 @@
+// The operations of the vocabulary, one function each, with operands in the order of `in18-kernels`' `op`, results first.
+// Activations are (N, C, H, W) by strides of (N, H, W, C). Every function overwrites its results.
+
+#include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/_softmax.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/addcmul.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/convolution.h>
+#include <ATen/ops/convolution_backward.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/gather.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/max_pool2d_with_indices.h>
+#include <ATen/ops/max_pool2d_with_indices_backward.h>
+#include <ATen/ops/mean.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/nan_to_num.h>
+#include <ATen/ops/native_batch_norm.h>
+#include <ATen/ops/native_batch_norm_backward.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/threshold_backward.h>
+
+#include <array>
+#include <limits>
+#include <tuple>
+#include <vector>
+
+#include "common.h"
+#include "placement.h"
+
+namespace {
+
+using at::Tensor;
+
+// Most of libtorch's out-variants take a reference that is not const, though a tensor is itself a reference.
+Tensor& result(const Tensor* tensor) { return const_cast<Tensor&>(*tensor); }
+
+struct Window {
+  std::array<int64_t, 2> kernel, stride, padding;
+  std::array<int64_t, 2> dilation{1, 1};
+  Window(int64_t k, int64_t s, int64_t p) : kernel{k, k}, stride{s, s}, padding{p, p} {}
+};
+
+Tensor convolved(const Tensor& src, const Tensor& weight, const std::optional<Tensor>& bias, const Window& window) {
+  return at::convolution(src, weight, bias, window.stride, window.padding, window.dilation, false, {0, 0}, 1);
+}
+
+std::tuple<Tensor, Tensor, Tensor> gradients(const Tensor& ddst, const Tensor& src, const Tensor& weight,
+                                             const Window& window, std::array<bool, 3> wanted) {
+  return at::convolution_backward(ddst, src, weight, std::nullopt, window.stride, window.padding, window.dilation,
+                                  false, {0, 0}, 1, wanted);
+}
+
+}  // namespace
+
+extern "C" {
+
+// scale and shift: (1, 3, 1, 1) fp32; dst = pixels · scale + shift.
+int in18_torch_normalize(const in18_tensor* dst, const in18_tensor* pixels, const in18_tensor* scale,
+                         const in18_tensor* shift) {
+  return in18::guarded([&] { at::addcmul_out(result(dst), *shift, *pixels, *scale); });
+}
+
+// weight: of the activations' type; bias may be null.
+int in18_torch_conv(const in18_tensor* dst, const in18_tensor* src, const in18_tensor* weight, const in18_tensor* bias,
+                    int64_t kernel, int64_t stride, int64_t padding) {
+  return in18::guarded([&] {
+    const auto shift = bias == nullptr ? std::optional<Tensor>() : std::optional<Tensor>(*bias);
+    in18::into(*dst, [&] { return convolved(*src, *weight, shift, {kernel, stride, padding}); });
+  });
+}
+
+int in18_torch_conv_backward_data(const in18_tensor* dsrc, const in18_tensor* weight, const in18_tensor* ddst,
+                                  int64_t kernel, int64_t stride, int64_t padding) {
+  return in18::guarded([&] {
+    // Of the source only shape and type matter: the result's will do.
+    in18::into(*dsrc, [&] {
+      return std::get<0>(gradients(*ddst, *dsrc, *weight, {kernel, stride, padding}, {true, false, false}));
+    });
+  });
+}
+
+// dweight: as the copy of the weights is, whose content does not matter.
+int in18_torch_conv_backward_weight(const in18_tensor* dweight, const in18_tensor* src, const in18_tensor* ddst,
+                                    int64_t kernel, int64_t stride, int64_t padding) {
+  return in18::guarded([&] {
+    in18::into(*dweight, [&] {
+      return std::get<1>(gradients(*ddst, *src, *dweight, {kernel, stride, padding}, {false, true, false}));
+    });
+  });
+}
+
+// Evaluation's normalisation as part of a convolution: scaled weights, and the shift as a bias.
+int in18_torch_fold(const in18_tensor* folded, const in18_tensor* bias, const in18_tensor* weight,
+                    const in18_tensor* gamma, const in18_tensor* beta, const in18_tensor* running_mean,
+                    const in18_tensor* running_variance, double epsilon) {
+  return in18::guarded([&] {
+    const Tensor scale = at::mul(*gamma, at::rsqrt(at::add(*running_variance, epsilon)));
+    folded->copy_(at::mul(*weight, scale.view({-1, 1, 1, 1})));
+    bias->copy_(at::add(*beta, at::mul(*running_mean, scale), -1));
+  });
+}
+
+// addend may be null.
+int in18_torch_batch_norm(const in18_tensor* dst, const in18_tensor* mean, const in18_tensor* inverse_deviation,
+                          const in18_tensor* src, const in18_tensor* addend, const in18_tensor* gamma,
+                          const in18_tensor* beta, const in18_tensor* running_mean, const in18_tensor* running_variance,
+                          double epsilon, double momentum, bool relu) {
+  return in18::guarded([&] {
+    at::native_batch_norm_out(result(dst), result(mean), result(inverse_deviation), *src, *gamma, *beta, *running_mean,
+                              *running_variance, true, momentum, epsilon);
+    if (addend != nullptr) {
+      at::add_out(result(dst), *dst, *addend);
+    }
+    if (relu) {
+      at::relu_(result(dst));
+    }
+  });
+}
+
+// dst: what the forward half gave after its ReLU; null if it had none. passed: as ddst, for what ReLU lets through of it.
+int in18_torch_batch_norm_backward(const in18_tensor* dsrc, const in18_tensor* dgamma, const in18_tensor* dbeta,
+                                   const in18_tensor* src, const in18_tensor* dst, const in18_tensor* gamma,
+                                   const in18_tensor* ddst, const in18_tensor* passed, const in18_tensor* mean,
+                                   const in18_tensor* inverse_deviation, double epsilon) {
+  return in18::guarded([&] {
+    if (dst != nullptr) {
+      at::threshold_backward_out(result(passed), *ddst, *dst, 0);
+    }
+    std::tuple<Tensor, Tensor, Tensor> all;
+    {
+      in18::Expectation expectation(*dsrc);
+      all = at::native_batch_norm_backward(dst == nullptr ? *ddst : *passed, *src, *gamma, {}, {}, *mean,
+                                           *inverse_deviation, true, epsilon, {true, true, true});
+    }
+    in18::deliver(*dsrc, std::get<0>(all));
+    dgamma->copy_(std::get<1>(all));
+    dbeta->copy_(std::get<2>(all));
+  });
+}
+
+int in18_torch_batch_norm_inference(const in18_tensor* dst, const in18_tensor* src, const in18_tensor* gamma,
+                                    const in18_tensor* beta, const in18_tensor* running_mean,
+                                    const in18_tensor* running_variance, double epsilon, bool relu) {
+  return in18::guarded([&] {
+    // Statistics of the batch, which nobody wants here.
+    Tensor mean = at::empty({0}, gamma->options()), deviation = at::empty({0}, gamma->options());
+    at::native_batch_norm_out(result(dst), mean, deviation, *src, *gamma, *beta, *running_mean, *running_variance,
+                              false, 0, epsilon);
+    if (relu) {
+      at::relu_(result(dst));
+    }
+  });
+}
+
+int in18_torch_add(const in18_tensor* dst, const in18_tensor* a, const in18_tensor* b, bool relu) {
+  return in18::guarded([&] {
+    at::add_out(result(dst), *a, *b);
+    if (relu) {
+      at::relu_(result(dst));
+    }
+  });
+}
+
+int in18_torch_relu_backward(const in18_tensor* dsrc, const in18_tensor* dst, const in18_tensor* ddst) {
+  return in18::guarded([&] { at::threshold_backward_out(result(dsrc), *ddst, *dst, 0); });
+}
+
+// sum: as dsrc, which may lie over dst; for the sum of the gradients.
+int in18_torch_sum_relu_backward(const in18_tensor* dsrc, const in18_tensor* sum, const in18_tensor* dst,
+                                 const in18_tensor* ddst_a, const in18_tensor* ddst_b) {
+  return in18::guarded([&] {
+    at::add_out(result(sum), *ddst_a, *ddst_b);
+    at::threshold_backward_out(result(dsrc), *sum, *dst, 0);
+  });
+}
+
+// places: (N, C, H', W') i64.
+int in18_torch_max_pool(const in18_tensor* dst, const in18_tensor* places, const in18_tensor* src, int64_t kernel,
+                        int64_t stride, int64_t padding) {
+  return in18::guarded([&] {
+    const Window window(kernel, stride, padding);
+    at::max_pool2d_with_indices_out(result(dst), result(places), *src, window.kernel, window.stride, window.padding,
+                                    window.dilation, false);
+  });
+}
+
+int in18_torch_max_pool_backward(const in18_tensor* dsrc, const in18_tensor* ddst, const in18_tensor* places,
+                                 int64_t kernel, int64_t stride, int64_t padding) {
+  return in18::guarded([&] {
+    const Window window(kernel, stride, padding);
+    // Of the source only shape and strides matter: the result's will do.
+    at::max_pool2d_with_indices_backward_out(result(dsrc), *ddst, *dsrc, window.kernel, window.stride, window.padding,
+                                             window.dilation, false, *places);
+  });
+}
+
+int in18_torch_global_avg_pool(const in18_tensor* dst, const in18_tensor* src) {
+  return in18::guarded([&] { at::mean_out(result(dst), *src, at::IntArrayRef({2, 3}), false, at::kFloat); });
+}
+
+int in18_torch_global_avg_pool_backward(const in18_tensor* dsrc, const in18_tensor* ddst) {
+  return in18::guarded([&] {
+    const double pixels = static_cast<double>(dsrc->size(2) * dsrc->size(3));
+    dsrc->copy_(at::mul(*ddst, 1 / pixels).view({ddst->size(0), ddst->size(1), 1, 1}).expand(dsrc->sizes()));
+  });
+}
+
+int in18_torch_linear(const in18_tensor* dst, const in18_tensor* src, const in18_tensor* weight,
+                      const in18_tensor* bias) {
+  return in18::guarded([&] { at::addmm_out(result(dst), *bias, *src, weight->t()); });
+}
+
+int in18_torch_linear_backward_data(const in18_tensor* dsrc, const in18_tensor* weight, const in18_tensor* ddst) {
+  return in18::guarded([&] { at::mm_out(result(dsrc), *ddst, *weight); });
+}
+
+int in18_torch_linear_backward_weight(const in18_tensor* dweight, const in18_tensor* dbias, const in18_tensor* src,
+                                      const in18_tensor* ddst) {
+  return in18::guarded([&] {
+    at::mm_out(result(dweight), ddst->t(), *src);
+    at::sum_out(result(dbias), *ddst, at::IntArrayRef({0}));
+  });
+}
+
+// Sum of the losses, hits of the best guess, hits of the best five. A tie goes to the class with the lower number; what is
+// not a number is below everything else.
+int in18_torch_cross_entropy(const in18_tensor* metrics, const in18_tensor* logits, const in18_tensor* labels) {
+  return in18::guarded([&] {
+    constexpr double kLowest = -std::numeric_limits<double>::infinity();
+    const Tensor label = labels->to(at::kLong).unsqueeze(1);
+    metrics->select(0, 0).copy_(at::log_softmax(*logits, 1).gather(1, label).sum().neg());
+    const Tensor order = at::nan_to_num(*logits, kLowest, -kLowest, kLowest);
+    const Tensor own = order.gather(1, label);
+    const Tensor classes = at::arange(logits->size(1), label.options());
+    const Tensor better = order.gt(own).logical_or_(order.eq(own).logical_and_(classes.lt(label)));
+    const Tensor rank = better.sum(1);
+    metrics->select(0, 1).copy_(rank.eq(0).sum());
+    metrics->select(0, 2).copy_(rank.lt(5).sum());
+  });
+}
+
+int in18_torch_cross_entropy_backward(const in18_tensor* dlogits, const in18_tensor* logits,
+                                      const in18_tensor* labels) {
+  return in18::guarded([&] {
+    at::_softmax_out(result(dlogits), *logits, 1, false);
+    const Tensor label = labels->to(at::kLong).unsqueeze(1);
+    const Tensor one = at::empty(label.sizes(), logits->options()).fill_(-1);
+    dlogits->scatter_add_(1, label, one);
+    dlogits->mul_(1.0 / static_cast<double>(logits->size(0)));
+  });
+}
+
+// count ranges that are updated alike.
+int in18_torch_sgd(size_t count, in18_tensor* const* parameters, in18_tensor* const* velocities,
+                   in18_tensor* const* gradients, double rate, double momentum, double weight_decay) {
+  return in18::guarded([&] {
+    const auto list = [count](in18_tensor* const* tensors) {
+      std::vector<Tensor> all;
+      all.reserve(count);
+      for (size_t i = 0; i < count; ++i) {
+        all.push_back(*tensors[i]);
+      }
+      return all;
+    };
+    at::_fused_sgd_(list(parameters), list(gradients), list(velocities), weight_decay, momentum, rate, 0, false, false,
+                    false);
+  });
+}
+
+}  // extern "C"

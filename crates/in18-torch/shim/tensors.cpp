@@ -1,0 +1,101 @@
+// Tensors and memory: views of memory that others own, arenas, copies.
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
+#include <torch/version.h>
+
+#include <array>
+#include <cstring>
+#include <new>
+
+#include "common.h"
+#include "placement.h"
+
+namespace in18 {
+
+std::string& last_error() {
+  thread_local std::string text;
+  return text;
+}
+
+int remember(const std::exception& error) {
+  std::string text = error.what();
+  // What follows is where in libtorch it happened.
+  const auto end = text.find('\n');
+  last_error() = text.substr(0, end);
+  const bool is_memory = dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+                         dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+                         text.find("can't allocate memory") != std::string::npos ||
+                         text.find("not enough memory") != std::string::npos;
+  return is_memory ? kOutOfMemory : kFailed;
+}
+
+namespace {
+
+// As `sys.rs` has them.
+constexpr std::array kTypes = {at::kFloat, at::kBFloat16, at::kHalf, at::kByte, at::kInt};
+
+at::Device device_of(int index) {
+  return index < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+}  // namespace
+}  // namespace in18
+
+extern "C" {
+
+const char* in18_torch_error() { return in18::last_error().c_str(); }
+
+const char* in18_torch_version() { return TORCH_VERSION; }
+
+// The instruction set that libtorch's own kernels are compiled for; valid until the next call.
+const char* in18_torch_cpu_capability() {
+  thread_local std::string text;
+  text = at::get_cpu_capability();
+  return text.c_str();
+}
+
+int in18_torch_set_threads(int threads) {
+  return in18::guarded([&] { at::set_num_threads(threads); });
+}
+
+int in18_torch_threads() { return at::get_num_threads(); }
+
+// A tensor over memory that the caller owns, and keeps as long as the tensor. `device` is a CUDA device's number, or -1 for
+// the CPU.
+int in18_torch_view(in18_tensor** out, void* data, int type, int rank, const int64_t* sizes, const int64_t* strides,
+                    int device) {
+  return in18::guarded([&] {
+    const auto options = at::TensorOptions().dtype(in18::kTypes.at(type)).device(in18::device_of(device));
+    const auto extents = at::IntArrayRef(sizes, rank);
+    *out = new at::Tensor(at::from_blob(data, extents, at::IntArrayRef(strides, rank), options));
+  });
+}
+
+void in18_torch_drop(in18_tensor* tensor) { delete tensor; }
+
+// Zeros that results of operations can be placed in. The tensor owns them: end it by `in18_torch_free`.
+int in18_torch_allocate(in18_tensor** out, size_t bytes, int device) {
+  return in18::guarded([&] {
+    const auto options = at::TensorOptions().dtype(at::kByte).device(in18::device_of(device));
+    auto memory = at::zeros({static_cast<int64_t>(bytes)}, options);
+    in18::remember_arena(memory.data_ptr(), bytes);
+    *out = new at::Tensor(std::move(memory));
+  });
+}
+
+void in18_torch_free(in18_tensor* memory) {
+  in18::forget_arena(memory->data_ptr());
+  delete memory;
+}
+
+void* in18_torch_data(const in18_tensor* tensor) { return tensor->data_ptr(); }
+
+// dst = src, element by element: shapes are equal, types and strides may differ.
+int in18_torch_copy(const in18_tensor* dst, const in18_tensor* src) {
+  return in18::guarded([&] { dst->copy_(*src); });
+}
+
+}  // extern "C"
