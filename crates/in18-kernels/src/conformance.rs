@@ -28,7 +28,7 @@ use std::fmt;
 pub use bench::{Bench, Outcome, Stepping};
 pub use case::{Case, Kind, Sgd, ValueId};
 use in18_tensor::DType;
-pub use tolerance::Tolerance;
+pub use tolerance::{Precision, Rounding, Tolerance};
 
 use crate::Kernels;
 use crate::reference::Reference;
@@ -50,12 +50,12 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs every case with activations of a type, which must be fp32 or bf16, and returns how many there were.
+/// Runs every case with activations of a type, which must be fp32, bf16 or fp16, and returns how many there were.
 ///
 /// # Errors
 /// All failures of all cases.
-pub fn check(provider: &mut dyn Kernels, dtype: DType) -> Result<usize, Vec<Failure>> {
-    let cases = cases::all(dtype);
+pub fn check(provider: &mut dyn Kernels, dtype: DType, rounding: Rounding) -> Result<usize, Vec<Failure>> {
+    let cases = cases::all(Precision { dtype, rounding });
     let mut failures = memory::check(provider);
     let mut reference = Reference::new();
     let (mut expected, mut got) = match (Bench::new(&mut reference, dtype), Bench::new(provider, dtype)) {

@@ -20,7 +20,7 @@ mod linear;
 mod normalize;
 mod pool;
 
-pub use batch_norm::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference};
+pub use batch_norm::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 pub use conv::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 pub use conv_norm::{ConvNorm, ConvNormAddRelu};
 pub use cross_entropy::{CrossEntropy, CrossEntropyBackward, METRICS, TOP_K};
@@ -126,6 +126,7 @@ vocabulary!(
     BatchNorm,
     BatchNormAddRelu,
     BatchNormBackward,
+    BatchNormReluBackward,
     BatchNormInference,
     Add,
     AddRelu,

@@ -4,8 +4,8 @@
 //! and vector code belong to the providers that are compared with it. Every operation loads all of its operands
 //! as `Vec<f32>`, computes with sums in f64, and then stores its results, so an output may lie over an input.
 //!
-//! Activations are held as fp32 in logical (N, C, H, W) order whatever their type; those of a bf16 program are
-//! rounded when they are stored, as a provider's would be, and a convolution with bf16 activations rounds its
+//! Activations are held as fp32 in logical (N, C, H, W) order whatever their type; those of a bf16 or fp16 program
+//! are rounded when they are stored, as a provider's would be, and a convolution with such activations rounds its
 //! weights when it reads them. Everything else is fp32 throughout.
 
 mod batch_norm;
@@ -56,14 +56,13 @@ impl Kernels for Reference {
     }
 
     fn supports(&self, dtype: DType) -> bool {
-        matches!(dtype, DType::F32 | DType::Bf16)
+        dtype.is_float()
     }
 
     fn activation_bytes(&self, shape: Shape, _: DType) -> usize {
         shape.elements() * DType::F32.bytes()
     }
 
-    /// 0: the backward half decides anew which results ReLU let through, by the forward half's own arithmetic.
     fn max_pool_workspace_bytes(&self, dst: Shape, _: DType) -> Result<usize, KernelError> {
         Ok(dst.elements() * MAX_POOL_INDEX_BYTES)
     }
@@ -165,6 +164,7 @@ fn operation(op: &Op) -> &dyn Operation {
         Op::BatchNorm(op) => op,
         Op::BatchNormAddRelu(op) => op,
         Op::BatchNormBackward(op) => op,
+        Op::BatchNormReluBackward(op) => op,
         Op::BatchNormInference(op) => op,
         Op::Add(op) => op,
         Op::AddRelu(op) => op,

@@ -3,16 +3,16 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use in18_kernels::conformance::{self, Failure};
+use in18_kernels::conformance::{self, Failure, Rounding};
 use in18_kernels::reference::Reference;
 use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
-use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor, round_to_bf16};
+use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor, rounded};
 
 #[test]
 fn the_reference_passes() {
-    for dtype in [DType::F32, DType::Bf16] {
+    for dtype in [DType::F32, DType::Bf16, DType::F16] {
         let start = Instant::now();
-        match conformance::check(&mut Reference::new(), dtype) {
+        match conformance::check(&mut Reference::new(), dtype, Rounding::Once) {
             Ok(cases) => eprintln!("{dtype}: {cases} cases in {:.1} s", start.elapsed().as_secs_f64()),
             Err(failures) => panic!("{dtype}: {}", list(&failures)),
         }
@@ -24,7 +24,7 @@ fn every_fault_is_found() {
     for dtype in [DType::F32, DType::Bf16] {
         // One fault an operation or an obligation: all can be had at once, since each must show under its own name.
         let mut faulty = Faulty { inner: Reference::new(), programs: Vec::new(), runs: 0 };
-        let failures = conformance::check(&mut faulty, dtype).expect_err("a faulty provider passed");
+        let failures = conformance::check(&mut faulty, dtype, Rounding::Once).expect_err("a faulty provider passed");
         let found = |case: &str, operand: &str, what: &str| {
             failures.iter().any(|f| f.case.starts_with(case) && f.operand == operand && f.what.contains(what))
         };
@@ -37,6 +37,7 @@ fn every_fault_is_found() {
             ("ConvBackwardWeight", "src", "an input was changed"),
             ("BatchNorm and", "running_variance", differs),
             ("BatchNorm and", "dgamma", differs),
+            ("BatchNorm and", "dbeta", differs),
             ("BatchNormAddRelu", "dst", differs),
             ("BatchNormInference", "dst", "two runs differ"),
             ("Add 2x16x8x8 over a", "dst", differs),
@@ -121,9 +122,10 @@ impl Faulty {
             Op::BatchNorm(op) => {
                 let [n, _, h, w] = [op.src.shape[0], op.src.shape[1], op.src.shape[2], op.src.shape[3]];
                 let count = (n * h * w) as f32;
-                let variance = self.inner.export(&op.variance)?;
+                let inverse = self.inner.export(&op.inverse_deviation)?;
                 self.spoil(&op.running_variance, |running| {
-                    running.iter_mut().zip(variance).for_each(|(running, variance)| {
+                    running.iter_mut().zip(inverse).for_each(|(running, inverse)| {
+                        let variance = inverse.powi(-2) - op.epsilon;
                         *running -= op.momentum * variance / (count - 1.0).max(1.0);
                     });
                 })
@@ -136,6 +138,11 @@ impl Faulty {
                 })
             }
             Op::BatchNormBackward(op) => self.spoil(&op.dgamma, |dgamma| dgamma.iter_mut().for_each(|v| *v *= 1.001)),
+            // Forgets ReLU.
+            Op::BatchNormReluBackward(op) => {
+                let ddst = self.inner.export(&op.ddst)?;
+                self.spoil(&op.dbeta, |dbeta| dbeta[0] = ddst.iter().sum())
+            }
             // Gives other bits each time.
             Op::BatchNormInference(op) => self.spoil(&op.dst, |dst| dst[0] *= 1.0 + (runs % 16) as f32 / 64.0),
             // Reads an operand after it was overwritten.
@@ -157,10 +164,12 @@ impl Faulty {
             // Pads with zeros.
             Op::MaxPool(op) => self.spoil(&op.dst, |dst| dst.iter_mut().for_each(|v| *v = v.max(0.0))),
             // Computes in bf16.
-            Op::GlobalAvgPool(op) => self.spoil(&op.dst, |dst| dst.iter_mut().for_each(|v| *v = round_to_bf16(*v))),
+            Op::GlobalAvgPool(op) => {
+                self.spoil(&op.dst, |dst| dst.iter_mut().for_each(|v| *v = rounded(DType::Bf16, *v)))
+            }
             // So too, which is right where its result is in bf16.
             Op::GlobalAvgPoolBackward(op) => {
-                self.spoil(&op.dsrc, |dsrc| dsrc.iter_mut().for_each(|v| *v = round_to_bf16(*v)))
+                self.spoil(&op.dsrc, |dsrc| dsrc.iter_mut().for_each(|v| *v = rounded(DType::Bf16, *v)))
             }
             // Takes the mean.
             Op::LinearBackwardWeight(op) => {

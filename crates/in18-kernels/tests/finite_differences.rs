@@ -9,9 +9,9 @@ use in18_kernels::Op;
 use in18_kernels::conformance::inputs::{Inputs, beta_clear_of_zero};
 use in18_kernels::conformance::{Bench, Case, Kind, Outcome, Stepping, Tolerance, ValueId};
 use in18_kernels::op::{
-    Add, AddRelu, BatchNorm, BatchNormBackward, Conv, ConvBackwardData, ConvBackwardWeight, CrossEntropy,
-    CrossEntropyBackward, GlobalAvgPool, GlobalAvgPoolBackward, Linear, LinearBackwardData, LinearBackwardWeight,
-    METRICS, MaxPool, MaxPoolBackward, ReluBackward, SumReluBackward, Window,
+    Add, AddRelu, BatchNorm, BatchNormBackward, BatchNormReluBackward, Conv, ConvBackwardData, ConvBackwardWeight,
+    CrossEntropy, CrossEntropyBackward, GlobalAvgPool, GlobalAvgPoolBackward, Linear, LinearBackwardData,
+    LinearBackwardWeight, METRICS, MaxPool, MaxPoolBackward, ReluBackward, SumReluBackward, Window,
 };
 use in18_kernels::reference::Reference;
 use in18_tensor::{DType, Shape};
@@ -89,7 +89,7 @@ fn batch_normalisation() {
             let running_variance = case.updated("running_variance", Kind::Parameter, channels, vec![1.0; c], ANY);
             let dst = case.output("dst", Kind::Activation, shape, ANY);
             let mean = case.output("mean", Kind::Parameter, channels, ANY);
-            let variance = case.output("variance", Kind::Parameter, channels, ANY);
+            let inverse_deviation = case.output("inverse_deviation", Kind::Parameter, channels, ANY);
             let momentum = 0.1;
             let norm = |relu: bool| BatchNorm {
                 epsilon,
@@ -102,7 +102,7 @@ fn batch_normalisation() {
                 running_variance,
                 dst,
                 mean,
-                variance,
+                inverse_deviation,
             };
             let mut forward = case.clone();
             forward.push(norm(relu));
@@ -114,7 +114,22 @@ fn batch_normalisation() {
             let dgamma = case.output("dgamma", Kind::Parameter, channels, ANY);
             let dbeta = case.output("dbeta", Kind::Parameter, channels, ANY);
             case.push(norm(relu));
-            case.push(BatchNormBackward { epsilon, relu, src, gamma, beta, ddst, mean, variance, dsrc, dgamma, dbeta });
+            if relu {
+                case.push(BatchNormReluBackward {
+                    src,
+                    dst,
+                    gamma,
+                    beta,
+                    ddst,
+                    mean,
+                    inverse_deviation,
+                    dsrc,
+                    dgamma,
+                    dbeta,
+                });
+            } else {
+                case.push(BatchNormBackward { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta });
+            }
 
             // A step moves a result by up to 2h · gamma · max(1, x̂) / σ: no more than to the kink of ReLU.
             let step = if relu { 1.0 / 128.0 } else { 1.0 / 64.0 };

@@ -66,18 +66,18 @@ fn a_residual_end_equals_its_parts() {
     let addend = case.input("addend", Kind::Activation, shape, irregular(36, 0.125));
     let gamma = case.input("gamma", Kind::Parameter, channels, vec![0.5, -1.5, 2.0]);
     let beta = case.input("beta", Kind::Parameter, channels, vec![0.25, 1.0, -1.0]);
-    // Each of the two has statistics of its own to update: mean, variance, running mean, running variance.
+    // Each of the two has statistics of its own to update: mean, inverse deviation, running mean, running variance.
     let mut statistics = || {
         let running_mean = case.updated("running_mean", Kind::Parameter, channels, vec![0.5; 3], ANY);
         let running_variance = case.updated("running_variance", Kind::Parameter, channels, vec![2.0; 3], ANY);
         let mean = case.output("mean", Kind::Parameter, channels, ANY);
-        [mean, case.output("variance", Kind::Parameter, channels, ANY), running_mean, running_variance]
+        [mean, case.output("inverse_deviation", Kind::Parameter, channels, ANY), running_mean, running_variance]
     };
     let (apart, together) = (statistics(), statistics());
     let normal = case.output("normal", Kind::Activation, shape, ANY);
     let sum = case.output("sum", Kind::Activation, shape, ANY);
     let dst = case.output("dst", Kind::Activation, shape, ANY);
-    let [mean, variance, running_mean, running_variance] = apart;
+    let [mean, inverse_deviation, running_mean, running_variance] = apart;
     case.push(BatchNorm {
         epsilon,
         momentum,
@@ -89,10 +89,10 @@ fn a_residual_end_equals_its_parts() {
         running_variance,
         dst: normal,
         mean,
-        variance,
+        inverse_deviation,
     });
     case.push(AddRelu { a: normal, b: addend, dst: sum });
-    let [mean, variance, running_mean, running_variance] = together;
+    let [mean, inverse_deviation, running_mean, running_variance] = together;
     case.push(BatchNormAddRelu {
         epsilon,
         momentum,
@@ -104,7 +104,7 @@ fn a_residual_end_equals_its_parts() {
         running_variance,
         dst,
         mean,
-        variance,
+        inverse_deviation,
     });
     let outcome = run(&case);
     assert_close("dst", outcome.get(dst), outcome.get(sum));

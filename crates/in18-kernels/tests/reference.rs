@@ -2,8 +2,9 @@
 
 use in18_kernels::conformance::{Bench, Case, Kind, Outcome, Sgd, Stepping, Tolerance};
 use in18_kernels::op::{
-    Add, AddRelu, BatchNorm, BatchNormBackward, BatchNormInference, Conv, CrossEntropy, CrossEntropyBackward,
-    GlobalAvgPool, Linear, MaxPool, MaxPoolBackward, Normalize, PIXEL_DEVIATION, PIXEL_MEAN, Window,
+    Add, AddRelu, BatchNorm, BatchNormBackward, BatchNormInference, BatchNormReluBackward, Conv, CrossEntropy,
+    CrossEntropyBackward, GlobalAvgPool, Linear, MaxPool, MaxPoolBackward, Normalize, PIXEL_DEVIATION, PIXEL_MEAN,
+    Window,
 };
 use in18_kernels::reference::Reference;
 use in18_kernels::{KernelError, Kernels, Op};
@@ -156,7 +157,7 @@ fn batch_normalisation() {
         let running_variance = case.updated("running_variance", Kind::Parameter, channels, vec![1.0], ANY);
         let dst = case.output("dst", Kind::Activation, shape, ANY);
         let mean = case.output("mean", Kind::Parameter, channels, ANY);
-        let variance = case.output("variance", Kind::Parameter, channels, ANY);
+        let inverse_deviation = case.output("inverse_deviation", Kind::Parameter, channels, ANY);
         let dsrc = case.output("dsrc", Kind::Activation, shape, ANY);
         let dgamma = case.output("dgamma", Kind::Parameter, channels, ANY);
         let dbeta = case.output("dbeta", Kind::Parameter, channels, ANY);
@@ -172,14 +173,29 @@ fn batch_normalisation() {
             running_variance,
             dst,
             mean,
-            variance,
+            inverse_deviation,
         });
-        case.push(BatchNormBackward { epsilon, relu, src, gamma, beta, ddst, mean, variance, dsrc, dgamma, dbeta });
+        if relu {
+            case.push(BatchNormReluBackward {
+                src,
+                dst,
+                gamma,
+                beta,
+                ddst,
+                mean,
+                inverse_deviation,
+                dsrc,
+                dgamma,
+                dbeta,
+            });
+        } else {
+            case.push(BatchNormBackward { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta });
+        }
         let outcome = run(&case, DType::F32);
         let close = |id, expected: &[f32]| assert_close(norm.name, outcome.get(id), expected);
         close(dst, norm.dst);
         close(mean, &[norm.mean]);
-        close(variance, &[norm.variance]);
+        close(inverse_deviation, &[(norm.variance + epsilon).sqrt().recip()]);
         close(running_mean, &norm.running[..1]);
         close(running_variance, &norm.running[1..]);
         close(dbeta, &[norm.dbeta]);

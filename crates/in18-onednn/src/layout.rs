@@ -67,7 +67,7 @@ pub fn data_type(dtype: DType) -> Result<sys::data_type, KernelError> {
     match dtype {
         DType::F32 => Ok(sys::F32),
         DType::Bf16 => Ok(sys::BF16),
-        DType::U8 | DType::I32 => Err(unsupported(format!("arithmetic on {dtype}"))),
+        DType::F16 | DType::U8 | DType::I32 => Err(unsupported(format!("arithmetic on {dtype}"))),
     }
 }
 

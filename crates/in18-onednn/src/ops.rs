@@ -31,6 +31,7 @@ pub fn compile(op: &Op, context: &mut Context) -> Result<Vec<Box<dyn Step>>, Ker
         Op::BatchNorm(op) => batch_norm::forward(op, context),
         Op::BatchNormAddRelu(op) => batch_norm::forward_add_relu(op, context),
         Op::BatchNormBackward(op) => batch_norm::backward(op, context),
+        Op::BatchNormReluBackward(op) => batch_norm::relu_backward(op, context),
         Op::BatchNormInference(op) => batch_norm::inference(op, context),
         Op::Add(op) => elementwise::add(op, context),
         Op::AddRelu(op) => elementwise::add_relu(op, context),

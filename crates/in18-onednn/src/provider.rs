@@ -85,7 +85,7 @@ impl Kernels for OneDnn {
         match dtype {
             DType::F32 => true,
             DType::Bf16 => isa::includes(isa::library_isa(), sys::ISA_AVX512_CORE_BF16),
-            DType::U8 | DType::I32 => false,
+            DType::F16 | DType::U8 | DType::I32 => false,
         }
     }
 
@@ -94,7 +94,7 @@ impl Kernels for OneDnn {
             DType::F32 => true,
             // oneDNN emulates it with AVX-512, and not below.
             DType::Bf16 => isa::includes(isa::library_isa(), sys::ISA_AVX512_CORE),
-            DType::U8 | DType::I32 => false,
+            DType::F16 | DType::U8 | DType::I32 => false,
         }
     }
 

@@ -5,7 +5,6 @@
 //! results. Loops that need explicit vectors are kernels of [`simd`](crate::simd).
 
 use in18_kernels::SgdUpdate;
-use in18_tensor::round_to_bf16;
 
 use crate::isa::Isa;
 
@@ -38,9 +37,12 @@ impl Element for Bf16 {
     fn to_f32(self) -> f32 {
         f32::from_bits(u32::from(self.0) << 16)
     }
+    /// The nearest (ties to even); NaN stays NaN. In integers, which the compiler vectorises: add half a unit of the last kept
+    /// place, plus one if that place is odd (Intel, *BFLOAT16 Hardware Numerics Definition*, 2018, section 2).
     #[inline(always)]
     fn from_f32(value: f32) -> Self {
-        Bf16((round_to_bf16(value).to_bits() >> 16) as u16)
+        let bits = if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() };
+        Bf16((bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16)
     }
 }
 

@@ -39,7 +39,7 @@ pub fn compile(op: &ConvBackwardWeight, context: &mut Context) -> Result<Option<
     let is_fast = match op.src.dtype {
         DType::Bf16 => has_dot_product,
         DType::F32 => has_dot_product || context.isa == Isa::Avx512,
-        DType::U8 | DType::I32 => false,
+        DType::F16 | DType::U8 | DType::I32 => false,
     };
     let problem = Problem::new(op);
     let threads = max_threads();

@@ -113,7 +113,7 @@ fn problem(window: Window, src: &Tensor, dst: &Tensor, context: &Context) -> Res
     let (is_fast, most_cover) = match src.dtype {
         DType::F32 => (true, MOST_COVER_F32),
         DType::Bf16 => (!includes(library_isa(), sys::ISA_AVX512_CORE_AMX), MOST_COVER),
-        DType::U8 | DType::I32 => (false, 0.0),
+        DType::F16 | DType::U8 | DType::I32 => (false, 0.0),
     };
     let problem = Problem::new(src, dst, lanes);
     let is_fit = is_fast

@@ -143,7 +143,7 @@ struct Value {
 #[derive(Clone, Copy)]
 enum Saved {
     Nothing,
-    BatchNorm { mean: ValueId, variance: ValueId },
+    BatchNorm { mean: ValueId, inverse_deviation: ValueId },
     MaxPool { workspace: ValueId },
 }
 
@@ -189,8 +189,8 @@ impl Lowering<'_> {
                 match self.mode {
                     Mode::Training => {
                         let mean = self.plain(self.values[gamma.0].shape);
-                        let variance = self.plain(self.values[gamma.0].shape);
-                        saved = Saved::BatchNorm { mean, variance };
+                        let inverse_deviation = self.plain(self.values[gamma.0].shape);
+                        saved = Saved::BatchNorm { mean, inverse_deviation };
                         let norm = op::BatchNorm {
                             epsilon: EPSILON,
                             momentum: MOMENTUM,
@@ -202,7 +202,7 @@ impl Lowering<'_> {
                             running_variance,
                             dst,
                             mean,
-                            variance,
+                            inverse_deviation,
                         };
                         self.ops.push(norm.into());
                     }
@@ -270,24 +270,32 @@ impl Lowering<'_> {
                     self.gradients[input(0).0].push(dsrc);
                 }
             }
-            (&LayerKind::BatchNorm { relu, .. }, Saved::BatchNorm { mean, variance }) => {
+            (&LayerKind::BatchNorm { relu, .. }, Saved::BatchNorm { mean, inverse_deviation }) => {
                 let ddst = self.gradient(id);
                 let src = self.output(input(0));
                 let dsrc = self.activation(self.values[src.0].shape);
-                let norm = op::BatchNormBackward {
-                    epsilon: EPSILON,
-                    relu,
-                    src,
-                    gamma: self.parameter(layer, "weight"),
-                    beta: self.parameter(layer, "bias"),
-                    ddst,
-                    mean,
-                    variance,
-                    dsrc,
-                    dgamma: self.parameter_gradient(layer, "weight"),
-                    dbeta: self.parameter_gradient(layer, "bias"),
+                let gamma = self.parameter(layer, "weight");
+                let dgamma = self.parameter_gradient(layer, "weight");
+                let dbeta = self.parameter_gradient(layer, "bias");
+                let norm = if relu {
+                    let (dst, beta) = (self.output(id), self.parameter(layer, "bias"));
+                    op::BatchNormReluBackward {
+                        src,
+                        dst,
+                        gamma,
+                        beta,
+                        ddst,
+                        mean,
+                        inverse_deviation,
+                        dsrc,
+                        dgamma,
+                        dbeta,
+                    }
+                    .into()
+                } else {
+                    op::BatchNormBackward { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta }.into()
                 };
-                self.ops.push(norm.into());
+                self.ops.push(norm);
                 self.gradients[input(0).0].push(dsrc);
             }
             (LayerKind::AddRelu, _) => {

@@ -5,14 +5,14 @@
 //! knows neither: an [`ArenaId`] is a number that only a provider can turn into memory.
 #![forbid(unsafe_code)]
 
-mod bf16;
 mod dtype;
 mod region;
+mod rounding;
 mod shape;
 mod tensor;
 
-pub use bf16::round_to_bf16;
 pub use dtype::DType;
 pub use region::{ALIGNMENT, ArenaId, Region, align_up};
+pub use rounding::rounded;
 pub use shape::{MAX_RANK, Shape};
 pub use tensor::{Format, Tensor};

@@ -10,18 +10,16 @@ mod normalize;
 mod pool;
 mod sgd;
 
-use in18_tensor::DType;
-
-use super::Case;
+use super::{Case, Precision};
 
 /// All cases, with inputs for activations of a type.
-pub(super) fn all(dtype: DType) -> Vec<Case> {
-    let mut cases = normalize::cases(dtype);
-    cases.extend(conv::cases(dtype));
-    cases.extend(conv_norm::cases(dtype));
-    cases.extend(batch_norm::cases(dtype));
-    cases.extend(elementwise::cases(dtype));
-    cases.extend(pool::cases(dtype));
+pub(super) fn all(precision: Precision) -> Vec<Case> {
+    let mut cases = normalize::cases(precision);
+    cases.extend(conv::cases(precision));
+    cases.extend(conv_norm::cases(precision));
+    cases.extend(batch_norm::cases(precision));
+    cases.extend(elementwise::cases(precision));
+    cases.extend(pool::cases(precision));
     cases.extend(classifier::cases());
     cases.extend(sgd::cases());
     cases

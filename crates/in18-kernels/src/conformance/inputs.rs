@@ -1,6 +1,6 @@
 //! Deterministic inputs, and the care that comparing needs: no ReLU and no maximum hangs on a rounding error.
 
-use in18_tensor::{DType, Shape, round_to_bf16};
+use in18_tensor::{DType, Shape, rounded};
 
 /// A stream of values that depends on its name alone, so that a new case changes no other's inputs.
 pub struct Inputs {
@@ -64,8 +64,7 @@ impl Inputs {
     }
 
     fn rounded(&self, values: Vec<f32>) -> Vec<f32> {
-        let bf16 = self.dtype == DType::Bf16;
-        values.into_iter().map(|value| if bf16 { round_to_bf16(value) } else { value }).collect()
+        values.into_iter().map(|value| rounded(self.dtype, value)).collect()
     }
 
     /// An activation with no two equal values among any `DISTINCT` that follow one another in a plane, all
@@ -141,7 +140,7 @@ mod tests {
     fn distinct_values_are_distinct_and_exact() {
         for negative in [false, true] {
             let mut values = Inputs::new("distinct", DType::Bf16).distinct(Shape::nchw(1, 1, 16, 16), negative);
-            assert!(values.iter().all(|&value| value == round_to_bf16(value) && value.abs() <= 16.0));
+            assert!(values.iter().all(|&value| value == rounded(DType::Bf16, value) && value.abs() <= 16.0));
             assert_eq!(values.iter().all(|&value| value < 0.0), negative);
             values.sort_by(f32::total_cmp);
             values.dedup();

@@ -2,8 +2,70 @@
 
 use in18_tensor::DType;
 
-/// The unit roundoff of bf16: half a unit in the last of its 8 significant bits.
-const BF16_ROUNDOFF: f64 = 1.0 / 256.0;
+/// How often a provider rounds to the type of activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// Once, when an operation stores its result. Gradients of parameters are fp32 from the first term.
+    Once,
+    /// After each of the steps that an operation consists of; gradients of convolutions' weights once, before they become
+    /// fp32. libtorch's operations are like that.
+    EachStep,
+}
+
+/// What results a provider may give: it follows from the type of activations and from how often they are rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Precision {
+    /// The type of activations.
+    pub dtype: DType,
+    /// How often they are rounded.
+    pub rounding: Rounding,
+}
+
+impl Precision {
+    /// For an activation that one operation computes in one step.
+    pub fn activation(self) -> Tolerance {
+        Tolerance::rounded_once(self.dtype)
+    }
+
+    /// For an activation that one operation computes in several steps, such as a normalisation and a sum.
+    pub fn steps(self) -> Tolerance {
+        match self.rounding {
+            Rounding::Once => Tolerance::rounded_once(self.dtype),
+            Rounding::EachStep => Tolerance::rounded_each_term(self.dtype),
+        }
+    }
+
+    /// For the sums of a max pooling's gradient.
+    pub fn short_sum(self) -> Tolerance {
+        Tolerance::rounded_each_term(self.dtype)
+    }
+
+    /// For the gradient of a convolution's source. libtorch's fp16 convolutions on the CPU round each of its terms.
+    pub fn source_gradient(self) -> Tolerance {
+        match (self.rounding, self.dtype) {
+            (Rounding::EachStep, DType::F16) => Tolerance::rounded_each_term(self.dtype),
+            _ => self.activation(),
+        }
+    }
+
+    /// For the gradient of a convolution's weights.
+    pub fn weight_gradient(self) -> Tolerance {
+        match self.rounding {
+            Rounding::Once => Tolerance::SINGLE,
+            Rounding::EachStep if self.dtype == DType::F16 => self.source_gradient(),
+            Rounding::EachStep => Tolerance::rounded_alone(self.dtype),
+        }
+    }
+}
+
+/// The unit roundoff of a type: half a unit in the last of its significant bits, of which bf16 has 8 and fp16 11.
+fn roundoff(dtype: DType) -> Option<f64> {
+    match dtype {
+        DType::Bf16 => Some(2f64.powi(-8)),
+        DType::F16 => Some(2f64.powi(-11)),
+        DType::F32 | DType::U8 | DType::I32 => None,
+    }
+}
 
 /// Bounds on the difference of a result from the expected one.
 ///
@@ -34,32 +96,32 @@ impl Tolerance {
     /// both sides hold alike. With roundoff 6e-8 and up to some thousand terms that leaves about 1e-6.
     pub const SINGLE: Tolerance = Tolerance { l2: 1e-5, relative: 1e-5, absolute: 1e-4, floor: 0.0 };
 
-    /// For activations that are computed in fp32 and rounded to bf16 once, when they are stored: both sides round
-    /// nearly the same number, so that nearly all elements agree, and where an fp32 error tips the rounding
-    /// they are neighbours, two roundoffs apart. About 1 element in 1,000 tips, hence an L2 norm of some 2e-4;
-    /// a second rounding anywhere on the way would leave at least 1.5e-3.
-    pub const ROUNDED_ONCE: Tolerance =
-        Tolerance { l2: 1e-3, relative: 2.0 * BF16_ROUNDOFF, absolute: 1e-4, floor: 0.0 };
-
-    /// For activations that are sums of a few (up to four) bf16 terms and may be rounded after each addition: three
-    /// roundings and the last one's neighbour, of partial sums that may be larger than the sum.
-    pub const ROUNDED_EACH_TERM: Tolerance = Tolerance {
-        l2: 2.0 * BF16_ROUNDOFF,
-        relative: 4.0 * BF16_ROUNDOFF,
-        absolute: 12.0 * BF16_ROUNDOFF,
-        floor: 0.0,
-    };
-
-    /// For an activation of this type that one operation computes: [`SINGLE`](Self::SINGLE) or
-    /// [`ROUNDED_ONCE`](Self::ROUNDED_ONCE).
-    pub fn activation(dtype: DType) -> Tolerance {
-        if dtype == DType::Bf16 { Self::ROUNDED_ONCE } else { Self::SINGLE }
+    /// For activations that are computed in fp32 and rounded once, when they are stored: both sides round nearly the same
+    /// number, so that nearly all elements agree, and where an fp32 error tips the rounding they are neighbours, two roundoffs
+    /// apart. In bf16 about 1 element in 1,000 tips, hence an L2 norm of some 2e-4; a second rounding anywhere on the way would
+    /// leave at least 1.5e-3. fp16 is finer by 8, and as many times more elements tip.
+    fn rounded_once(dtype: DType) -> Tolerance {
+        let once = |roundoff| Tolerance { l2: 0.256 * roundoff, relative: 2.0 * roundoff, absolute: 1e-4, floor: 0.0 };
+        roundoff(dtype).map_or(Self::SINGLE, once)
     }
 
-    /// For the sums of a max pooling's gradient: [`SINGLE`](Self::SINGLE) or
-    /// [`ROUNDED_EACH_TERM`](Self::ROUNDED_EACH_TERM).
-    pub fn short_sum(dtype: DType) -> Tolerance {
-        if dtype == DType::Bf16 { Self::ROUNDED_EACH_TERM } else { Self::SINGLE }
+    /// For results that are rounded once and compared with ones that are not: half a unit in the last place at most, and less
+    /// than half as much in the mean.
+    fn rounded_alone(dtype: DType) -> Tolerance {
+        let alone = |roundoff| Tolerance { l2: 0.5 * roundoff, relative: 1.01 * roundoff, absolute: 1e-4, floor: 0.0 };
+        roundoff(dtype).map_or(Self::SINGLE, alone)
+    }
+
+    /// For activations that are sums of a few (up to four) terms and may be rounded after each addition: three roundings and the
+    /// last one's neighbour, of partial sums that may be larger than the sum.
+    fn rounded_each_term(dtype: DType) -> Tolerance {
+        let each = |roundoff| Tolerance {
+            l2: 2.0 * roundoff,
+            relative: 4.0 * roundoff,
+            absolute: 12.0 * roundoff,
+            floor: 0.0,
+        };
+        roundoff(dtype).map_or(Self::SINGLE, each)
     }
 
     /// The same with a least magnitude.
@@ -126,7 +188,7 @@ mod tests {
             got: &'static [f32],
             passes: bool,
         }
-        let once = Tolerance::ROUNDED_ONCE;
+        let once = Tolerance::rounded_once(DType::Bf16);
         let cases = [
             Case { name: "equal", tolerance: Tolerance::EXACT, expected: &[1.0, 2.0], got: &[1.0, 2.0], passes: true },
             Case {

@@ -1,8 +1,7 @@
 //! Batch normalisation over (N, H, W), with ReLU fused where it follows at once, and with the sum that ends a residual
 //! block.
 //!
-//! Ioffe and Szegedy, *Batch Normalization*, 2015; running statistics as PyTorch keeps them. Which results ReLU let through
-//! is not kept: the backward half computes the sign again from the source.
+//! Ioffe and Szegedy, *Batch Normalization*, 2015; running statistics as PyTorch keeps them.
 
 use super::operation;
 
@@ -38,8 +37,8 @@ operation! {
             dst,
             /// (C) fp32, for the backward half.
             mean,
-            /// (C) fp32, biased, for the backward half.
-            variance,
+            /// (C) fp32, `1 / √(variance + epsilon)`, for the backward half.
+            inverse_deviation,
         }
     }
 }
@@ -79,24 +78,47 @@ operation! {
             dst,
             /// (C) fp32, for the backward half.
             mean,
-            /// (C) fp32, biased, for the backward half.
-            variance,
+            /// (C) fp32, `1 / √(variance + epsilon)`, for the backward half.
+            inverse_deviation,
         }
     }
 }
 
 operation! {
-    /// The gradient of [`BatchNorm`] with respect to input, gamma and beta.
+    /// The gradient of [`BatchNorm`] without ReLU with respect to input, gamma and beta.
     BatchNormBackward {
-        attributes {
-            /// As in the forward half.
-            epsilon: f32,
-            /// As in the forward half.
-            relu: bool,
-        }
         reads {
             /// (N, C, H, W) activation.
             src,
+            /// (C) fp32.
+            gamma,
+            /// (N, C, H, W) activation.
+            ddst,
+            /// (C) fp32.
+            mean,
+            /// (C) fp32.
+            inverse_deviation,
+        }
+        writes {
+            /// (N, C, H, W) activation.
+            dsrc,
+            /// (C) fp32.
+            dgamma,
+            /// (C) fp32.
+            dbeta,
+        }
+    }
+}
+
+operation! {
+    /// The gradient of [`BatchNorm`] with ReLU: `ddst` counts where `dst > 0`. A provider may look at `dst`, or compute it
+    /// again.
+    BatchNormReluBackward {
+        reads {
+            /// (N, C, H, W) activation.
+            src,
+            /// (N, C, H, W) activation: the result of the forward half.
+            dst,
             /// (C) fp32.
             gamma,
             /// (C) fp32.
@@ -106,7 +128,7 @@ operation! {
             /// (C) fp32.
             mean,
             /// (C) fp32.
-            variance,
+            inverse_deviation,
         }
         writes {
             /// (N, C, H, W) activation.

@@ -46,7 +46,6 @@ impl Op<Tensor> {
             Op::ConvBackwardData(op) => windowed(&op.dsrc, &op.weight, &op.ddst, op.window.stride),
             Op::ConvBackwardWeight(op) => windowed(&op.src, &op.dweight, &op.ddst, op.window.stride),
             Op::BatchNorm(op) if op.relu => format!("{} {}, ReLU", self.name(), op.src.shape),
-            Op::BatchNormBackward(op) if op.relu => format!("{} {}, ReLU", self.name(), op.src.shape),
             _ => match self.reads().iter().chain(&self.writes()).find(|tensor| tensor.shape.rank() > 1) {
                 Some(tensor) => format!("{} {}", self.name(), tensor.shape),
                 None => self.name().to_owned(),

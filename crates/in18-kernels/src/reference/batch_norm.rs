@@ -1,13 +1,13 @@
 //! Batch normalisation: two passes over a channel, and the textbook gradient.
 
-use in18_tensor::{DType, Shape, Tensor};
+use in18_tensor::{Shape, Tensor};
 
 use super::check::Checker;
 use super::elementwise::relu;
-use super::memory::{Memory, rounded};
+use super::memory::Memory;
 use super::{Operation, to_f32};
 use crate::KernelError;
-use crate::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference};
+use crate::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 
 impl Operation for BatchNorm {
     fn check(&self) -> Result<(), KernelError> {
@@ -25,8 +25,8 @@ impl Operation for BatchNorm {
 impl BatchNorm {
     fn training(&self) -> Training<'_> {
         let BatchNorm { epsilon, momentum, ref src, ref gamma, ref beta, ref running_mean, .. } = *self;
-        let (running_variance, dst, mean, variance) = (&self.running_variance, &self.dst, &self.mean, &self.variance);
-        Training { epsilon, momentum, src, gamma, beta, running_mean, running_variance, dst, mean, variance }
+        let BatchNorm { ref running_variance, ref dst, ref mean, ref inverse_deviation, .. } = *self;
+        Training { epsilon, momentum, src, gamma, beta, running_mean, running_variance, dst, mean, inverse_deviation }
     }
 }
 
@@ -46,8 +46,8 @@ impl Operation for BatchNormAddRelu {
 impl BatchNormAddRelu {
     fn training(&self) -> Training<'_> {
         let BatchNormAddRelu { epsilon, momentum, ref src, ref gamma, ref beta, ref running_mean, .. } = *self;
-        let (running_variance, dst, mean, variance) = (&self.running_variance, &self.dst, &self.mean, &self.variance);
-        Training { epsilon, momentum, src, gamma, beta, running_mean, running_variance, dst, mean, variance }
+        let BatchNormAddRelu { ref running_variance, ref dst, ref mean, ref inverse_deviation, .. } = *self;
+        Training { epsilon, momentum, src, gamma, beta, running_mean, running_variance, dst, mean, inverse_deviation }
     }
 }
 
@@ -62,7 +62,7 @@ struct Training<'a> {
     running_variance: &'a Tensor,
     dst: &'a Tensor,
     mean: &'a Tensor,
-    variance: &'a Tensor,
+    inverse_deviation: &'a Tensor,
 }
 
 impl Training<'_> {
@@ -75,7 +75,7 @@ impl Training<'_> {
         checker.parameter("running_variance", self.running_variance, channels)?;
         checker.activation("dst", self.dst, &shape)?;
         checker.parameter("mean", self.mean, channels)?;
-        checker.parameter("variance", self.variance, channels)
+        checker.parameter("inverse_deviation", self.inverse_deviation, channels)
     }
 
     /// `result` makes a result of its flat index and the normalised, scaled and shifted source.
@@ -88,7 +88,7 @@ impl Training<'_> {
         let mut running_variance = memory.load(self.running_variance)?;
         let mut dst = vec![0.0; src.len()];
         let mut means = vec![0.0; shape[1]];
-        let mut variances = vec![0.0; shape[1]];
+        let mut inverse_deviations = vec![0.0; shape[1]];
 
         let n = (shape[0] * shape[2] * shape[3]) as f64;
         let unbiased = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
@@ -99,9 +99,10 @@ impl Training<'_> {
             running_mean[c] = ((1.0 - momentum) * f64::from(running_mean[c]) + momentum * mean) as f32;
             running_variance[c] =
                 ((1.0 - momentum) * f64::from(running_variance[c]) + momentum * variance * unbiased) as f32;
-            // The statistics as saved, so that the backward half decides over ReLU from the very same numbers.
-            (means[c], variances[c]) = (mean as f32, variance as f32);
-            let normalise = Normalise::new(means[c], variances[c], self.epsilon, gamma[c], beta[c]);
+            // The statistics as saved, so that both halves compute from the very same numbers.
+            means[c] = mean as f32;
+            inverse_deviations[c] = (variance + f64::from(self.epsilon)).sqrt().recip() as f32;
+            let normalise = Normalise::new(means[c], inverse_deviations[c].into(), gamma[c], beta[c]);
             for i in channel(shape, c) {
                 dst[i] = result(i, normalise.affine(src[i]));
             }
@@ -110,56 +111,103 @@ impl Training<'_> {
         memory.store(self.running_variance, &running_variance)?;
         memory.store(self.dst, &dst)?;
         memory.store(self.mean, &means)?;
-        memory.store(self.variance, &variances)
+        memory.store(self.inverse_deviation, &inverse_deviations)
     }
 }
 
 impl Operation for BatchNormBackward {
     fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::new("BatchNormBackward", &self.src);
+        self.gradient().check(&Checker::new("BatchNormBackward", &self.src))
+    }
+
+    fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
+        let ddst = memory.load(&self.ddst)?;
+        self.gradient().run(memory, ddst)
+    }
+}
+
+impl BatchNormBackward {
+    fn gradient(&self) -> Gradient<'_> {
+        let BatchNormBackward { ref src, ref gamma, ref ddst, ref mean, .. } = *self;
+        let BatchNormBackward { ref inverse_deviation, ref dsrc, ref dgamma, ref dbeta, .. } = *self;
+        Gradient { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta }
+    }
+}
+
+impl Operation for BatchNormReluBackward {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::new("BatchNormReluBackward", &self.src);
         let shape = checker.source("src", &self.src)?;
+        checker.activation("dst", &self.dst, &shape)?;
+        checker.parameter("beta", &self.beta, &shape[1..2])?;
+        self.gradient().check(&checker)
+    }
+
+    fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
+        let (dst, ddst) = (memory.load(&self.dst)?, memory.load(&self.ddst)?);
+        let passed = dst.iter().zip(ddst).map(|(&dst, ddst)| if dst > 0.0 { ddst } else { 0.0 });
+        self.gradient().run(memory, passed.collect())
+    }
+}
+
+impl BatchNormReluBackward {
+    fn gradient(&self) -> Gradient<'_> {
+        let BatchNormReluBackward { ref src, ref gamma, ref ddst, ref mean, .. } = *self;
+        let BatchNormReluBackward { ref inverse_deviation, ref dsrc, ref dgamma, ref dbeta, .. } = *self;
+        Gradient { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta }
+    }
+}
+
+/// What both backward halves have in common.
+struct Gradient<'a> {
+    src: &'a Tensor,
+    gamma: &'a Tensor,
+    ddst: &'a Tensor,
+    mean: &'a Tensor,
+    inverse_deviation: &'a Tensor,
+    dsrc: &'a Tensor,
+    dgamma: &'a Tensor,
+    dbeta: &'a Tensor,
+}
+
+impl Gradient<'_> {
+    fn check(&self, checker: &Checker) -> Result<(), KernelError> {
+        let shape = checker.source("src", self.src)?;
         let channels = &shape[1..2];
-        checker.parameter("gamma", &self.gamma, channels)?;
-        checker.parameter("beta", &self.beta, channels)?;
-        checker.activation("ddst", &self.ddst, &shape)?;
-        checker.parameter("mean", &self.mean, channels)?;
-        checker.parameter("variance", &self.variance, channels)?;
-        checker.activation("dsrc", &self.dsrc, &shape)?;
-        checker.parameter("dgamma", &self.dgamma, channels)?;
-        checker.parameter("dbeta", &self.dbeta, channels)
+        checker.parameter("gamma", self.gamma, channels)?;
+        checker.activation("ddst", self.ddst, &shape)?;
+        checker.parameter("mean", self.mean, channels)?;
+        checker.parameter("inverse_deviation", self.inverse_deviation, channels)?;
+        checker.activation("dsrc", self.dsrc, &shape)?;
+        checker.parameter("dgamma", self.dgamma, channels)?;
+        checker.parameter("dbeta", self.dbeta, channels)
     }
 
     /// Ioffe and Szegedy, section 3, after merging their sums: with x̂ the normalised source and g the gradient
-    /// that ReLU lets through, `dsrc = gamma / σ · (g − mean(g) − x̂ · mean(g·x̂))`.
-    fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
+    /// of the normalisation's result, `dsrc = gamma / σ · (g − mean(g) − x̂ · mean(g·x̂))`.
+    fn run(&self, memory: &mut Memory, g: Vec<f32>) -> Result<(), KernelError> {
         let shape = self.src.shape;
-        let src = memory.load(&self.src)?;
-        let gamma = memory.load(&self.gamma)?;
-        let beta = memory.load(&self.beta)?;
-        let ddst = memory.load(&self.ddst)?;
-        let mean = memory.load(&self.mean)?;
-        let variance = memory.load(&self.variance)?;
+        let src = memory.load(self.src)?;
+        let gamma = memory.load(self.gamma)?;
+        let mean = memory.load(self.mean)?;
+        let inverse_deviation = memory.load(self.inverse_deviation)?;
         let mut dsrc = vec![0.0; src.len()];
         let mut dgamma = vec![0.0; shape[1]];
         let mut dbeta = vec![0.0; shape[1]];
 
         let n = (shape[0] * shape[2] * shape[3]) as f64;
         for c in 0..shape[1] {
-            let normalise = Normalise::new(mean[c], variance[c], self.epsilon, gamma[c], beta[c]);
-            let gradient = |i: usize| {
-                let passed = !self.relu || is_positive(normalise.affine(src[i]) as f32, self.src.dtype);
-                if passed { f64::from(ddst[i]) } else { 0.0 }
-            };
-            dbeta[c] = channel(shape, c).map(gradient).sum();
-            dgamma[c] = channel(shape, c).map(|i| gradient(i) * normalise.normalised(src[i])).sum();
+            let normalise = Normalise::new(mean[c], inverse_deviation[c].into(), gamma[c], 0.0);
+            dbeta[c] = channel(shape, c).map(|i| f64::from(g[i])).sum();
+            dgamma[c] = channel(shape, c).map(|i| f64::from(g[i]) * normalise.normalised(src[i])).sum();
             for i in channel(shape, c) {
-                let centred = gradient(i) - dbeta[c] / n - normalise.normalised(src[i]) * dgamma[c] / n;
-                dsrc[i] = f64::from(gamma[c]) / normalise.deviation * centred;
+                let centred = f64::from(g[i]) - dbeta[c] / n - normalise.normalised(src[i]) * dgamma[c] / n;
+                dsrc[i] = f64::from(gamma[c]) * normalise.inverse_deviation * centred;
             }
         }
-        memory.store(&self.dsrc, &to_f32(dsrc))?;
-        memory.store(&self.dgamma, &to_f32(dgamma))?;
-        memory.store(&self.dbeta, &to_f32(dbeta))
+        memory.store(self.dsrc, &to_f32(dsrc))?;
+        memory.store(self.dgamma, &to_f32(dgamma))?;
+        memory.store(self.dbeta, &to_f32(dbeta))
     }
 }
 
@@ -182,7 +230,8 @@ impl Operation for BatchNormInference {
         let (mean, variance) = (load(&self.running_mean)?, load(&self.running_variance)?);
         let mut dst = vec![0.0; src.len()];
         for c in 0..shape[1] {
-            let normalise = Normalise::new(mean[c], variance[c], self.epsilon, gamma[c], beta[c]);
+            let inverse_deviation = (f64::from(variance[c]) + f64::from(self.epsilon)).sqrt().recip();
+            let normalise = Normalise::new(mean[c], inverse_deviation, gamma[c], beta[c]);
             for i in channel(shape, c) {
                 let result = normalise.affine(src[i]) as f32;
                 dst[i] = if self.relu { relu(result) } else { result };
@@ -195,32 +244,26 @@ impl Operation for BatchNormInference {
 /// The arithmetic of one channel, shared by all halves.
 struct Normalise {
     mean: f64,
-    /// √(variance + epsilon)
-    deviation: f64,
+    /// 1 / √(variance + epsilon)
+    inverse_deviation: f64,
     gamma: f64,
     beta: f64,
 }
 
 impl Normalise {
-    fn new(mean: f32, variance: f32, epsilon: f32, gamma: f32, beta: f32) -> Self {
-        let deviation = (f64::from(variance) + f64::from(epsilon)).sqrt();
-        Normalise { mean: f64::from(mean), deviation, gamma: f64::from(gamma), beta: f64::from(beta) }
+    fn new(mean: f32, inverse_deviation: f64, gamma: f32, beta: f32) -> Self {
+        Normalise { mean: f64::from(mean), inverse_deviation, gamma: f64::from(gamma), beta: f64::from(beta) }
     }
 
     /// x̂
     fn normalised(&self, value: f32) -> f64 {
-        (f64::from(value) - self.mean) / self.deviation
+        (f64::from(value) - self.mean) * self.inverse_deviation
     }
 
     /// gamma · x̂ + beta
     fn affine(&self, value: f32) -> f64 {
         self.gamma * self.normalised(value) + self.beta
     }
-}
-
-/// Whether ReLU let a result through, judged by what was stored of it.
-fn is_positive(result: f32, stored_as: DType) -> bool {
-    rounded(stored_as, result) > 0.0
 }
 
 /// The flat indices of a channel of (N, C, H, W).

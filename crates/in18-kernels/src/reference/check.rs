@@ -38,8 +38,8 @@ impl Checker {
         tensor: &Tensor,
         shape: &[usize],
     ) -> Result<(), KernelError> {
-        if !matches!(self.activation, DType::F32 | DType::Bf16) {
-            return Err(self.misuse(operand, "fp32 or bf16", &self.activation.to_string()));
+        if !self.activation.is_float() {
+            return Err(self.misuse(operand, "fp32, bf16 or fp16", &self.activation.to_string()));
         }
         self.tensor(operand, tensor, shape, self.activation, Format::Activation)
     }

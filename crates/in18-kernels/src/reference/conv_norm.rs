@@ -1,12 +1,12 @@
 //! Convolution with batch normalisation folded in.
 
-use in18_tensor::Tensor;
+use in18_tensor::{Tensor, rounded};
 
 use super::Operation;
 use super::check::Checker;
 use super::conv;
 use super::elementwise::relu;
-use super::memory::{Memory, rounded};
+use super::memory::Memory;
 use crate::KernelError;
 use crate::op::{ConvNorm, ConvNormAddRelu, Window};
 

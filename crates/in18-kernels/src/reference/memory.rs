@@ -1,6 +1,7 @@
 //! The arenas of the reference provider, and the only code that knows how a tensor's elements lie in them.
 
-use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor, round_to_bf16};
+use half::{bf16, f16};
+use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor, rounded};
 
 use super::{MAX_POOL_INDEX_BYTES, same_length};
 use crate::KernelError;
@@ -96,11 +97,6 @@ impl Memory {
     }
 }
 
-/// A value as an element of this type holds it. Only bf16 rounds: the others take what they are given.
-pub(super) fn rounded(dtype: DType, value: f32) -> f32 {
-    if dtype == DType::Bf16 { round_to_bf16(value) } else { value }
-}
-
 /// How a tensor's elements lie in memory.
 struct Storage {
     /// Exactly the bytes of the elements.
@@ -114,8 +110,8 @@ struct Storage {
 impl Storage {
     fn of(tensor: &Tensor) -> Result<Self, KernelError> {
         let element = match (tensor.format, tensor.dtype) {
-            (Format::Activation, DType::F32 | DType::Bf16) => DType::F32,
-            (Format::Activation, dtype) => return Err(misuse("fp32 or bf16 in an activation", dtype.to_string())),
+            (Format::Activation, dtype) if dtype.is_float() => DType::F32,
+            (Format::Activation, dtype) => return Err(misuse("a float in an activation", dtype.to_string())),
             (Format::Plain | Format::ChannelsLast, dtype) => dtype,
         };
         let channels_last = tensor.format == Format::ChannelsLast;
@@ -149,7 +145,8 @@ fn decode(dtype: DType, bytes: &[u8]) -> f32 {
     match dtype {
         DType::F32 => f32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
         DType::I32 => i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as f32,
-        DType::Bf16 => f32::from_bits(u32::from(u16::from_ne_bytes([bytes[0], bytes[1]])) << 16),
+        DType::Bf16 => bf16::from_ne_bytes([bytes[0], bytes[1]]).to_f32(),
+        DType::F16 => f16::from_ne_bytes([bytes[0], bytes[1]]).to_f32(),
         DType::U8 => f32::from(bytes[0]),
     }
 }
@@ -158,7 +155,8 @@ fn encode(dtype: DType, value: f32, bytes: &mut [u8]) {
     match dtype {
         DType::F32 => bytes[..4].copy_from_slice(&value.to_ne_bytes()),
         DType::I32 => bytes[..4].copy_from_slice(&(value as i32).to_ne_bytes()),
-        DType::Bf16 => bytes[..2].copy_from_slice(&((value.to_bits() >> 16) as u16).to_ne_bytes()),
+        DType::Bf16 => bytes[..2].copy_from_slice(&bf16::from_f32(value).to_ne_bytes()),
+        DType::F16 => bytes[..2].copy_from_slice(&f16::from_f32(value).to_ne_bytes()),
         DType::U8 => bytes[0] = value as u8,
     }
 }

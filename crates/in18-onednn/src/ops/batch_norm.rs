@@ -9,7 +9,7 @@
 mod loops;
 
 use in18_kernels::KernelError;
-use in18_kernels::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference};
+use in18_kernels::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 use in18_tensor::{DType, Tensor, align_up};
 
 use self::loops::{
@@ -23,9 +23,10 @@ use crate::threads::{Shared, max_threads, parallel, part};
 use crate::vector::Bf16;
 
 pub fn forward(op: &BatchNorm, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let &BatchNorm { epsilon, momentum, src, gamma, beta, running_mean, running_variance, dst, mean, variance, .. } =
-        op;
-    let statistics = Statistics { epsilon, momentum, gamma, beta, running_mean, running_variance, mean, variance };
+    let &BatchNorm { epsilon, momentum, src, gamma, beta, dst, .. } = op;
+    let &BatchNorm { running_mean, running_variance, mean, inverse_deviation, .. } = op;
+    let statistics =
+        Statistics { epsilon, momentum, gamma, beta, running_mean, running_variance, mean, inverse_deviation };
     let end = if op.relu { End::Relu } else { End::Nothing };
     let blocks = Blocks::new(context, &src, &[dst])?;
     by_type!(src.dtype, E => training::<E>(src, end, dst, statistics, blocks, context))
@@ -33,15 +34,26 @@ pub fn forward(op: &BatchNorm, context: &mut Context) -> Result<Vec<Box<dyn Step
 
 pub fn forward_add_relu(op: &BatchNormAddRelu, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
     let &BatchNormAddRelu { epsilon, momentum, src, addend, gamma, beta, dst, .. } = op;
-    let &BatchNormAddRelu { running_mean, running_variance, mean, variance, .. } = op;
-    let statistics = Statistics { epsilon, momentum, gamma, beta, running_mean, running_variance, mean, variance };
+    let &BatchNormAddRelu { running_mean, running_variance, mean, inverse_deviation, .. } = op;
+    let statistics =
+        Statistics { epsilon, momentum, gamma, beta, running_mean, running_variance, mean, inverse_deviation };
     let blocks = Blocks::new(context, &src, &[addend, dst])?;
     by_type!(src.dtype, E => training::<E>(src, End::AddRelu(addend), dst, statistics, blocks, context))
 }
 
 pub fn backward(op: &BatchNormBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let blocks = Blocks::new(context, &op.src, &[op.ddst, op.dsrc])?;
-    by_type!(op.src.dtype, E => gradients::<E>(*op, blocks, context))
+    let &BatchNormBackward { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta } = op;
+    let operands = Backward { src, gamma, beta: None, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta };
+    let blocks = Blocks::new(context, &src, &[ddst, dsrc])?;
+    by_type!(src.dtype, E => gradients::<E>(operands, blocks, context))
+}
+
+/// Which results ReLU let through is computed again from the source, as the forward half did: to read them costs more.
+pub fn relu_backward(op: &BatchNormReluBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    let &BatchNormReluBackward { src, gamma, beta, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta, .. } = op;
+    let operands = Backward { src, gamma, beta: Some(beta), ddst, mean, inverse_deviation, dsrc, dgamma, dbeta };
+    let blocks = Blocks::new(context, &src, &[ddst, dsrc])?;
+    by_type!(src.dtype, E => gradients::<E>(operands, blocks, context))
 }
 
 pub fn inference(op: &BatchNormInference, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
@@ -61,7 +73,7 @@ macro_rules! by_type {
                 type $E = Bf16;
                 $body
             }
-            DType::U8 | DType::I32 => Err(KernelError::Unsupported {
+            DType::F16 | DType::U8 | DType::I32 => Err(KernelError::Unsupported {
                 provider: PROVIDER,
                 what: format!("normalisation of {}", $dtype),
                 remedy: "this is an error of the caller",
@@ -201,30 +213,53 @@ impl Blocks {
 /// What makes a normalisation's arithmetic, a value a channel each.
 #[derive(Clone, Copy)]
 struct Coefficients {
-    epsilon: f32,
     gamma: Shared<f32>,
-    beta: Shared<f32>,
+    /// None: 0.
+    beta: Option<Shared<f32>>,
     mean: Shared<f32>,
-    variance: Shared<f32>,
+    spread: Spread,
+}
+
+/// How far a channel's values lie apart.
+#[derive(Clone, Copy)]
+enum Spread {
+    /// 1 / √(variance + epsilon).
+    Inverse(Shared<f32>),
+    /// The variance, and epsilon.
+    Variance(Shared<f32>, f32),
+}
+
+impl Spread {
+    /// 1 / √(variance + epsilon) of a block's channels.
+    ///
+    /// # Safety
+    /// It must hold a value a channel.
+    unsafe fn inverse(&self, blocks: &Blocks, block: usize) -> Lanes {
+        match *self {
+            // SAFETY: by the caller's promise.
+            Spread::Inverse(inverse) => unsafe { blocks.load(inverse, block) },
+            Spread::Variance(variance, epsilon) => {
+                // SAFETY: by the caller's promise.
+                unsafe { blocks.load(variance, block) }.map(|variance| (variance + epsilon).sqrt().recip())
+            }
+        }
+    }
 }
 
 impl Coefficients {
-    /// Of these tensors.
-    fn new(context: &Context, epsilon: f32, tensors: [&Tensor; 4]) -> Result<Self, KernelError> {
-        let [gamma, beta, mean, variance] = tensors.map(|tensor| context.address(&tensor.region).map(Shared::new));
-        Ok(Coefficients { epsilon, gamma: gamma?, beta: beta?, mean: mean?, variance: variance? })
-    }
-
     /// A block's arithmetic.
     ///
     /// # Safety
     /// Each must hold a value a channel.
     unsafe fn affine(&self, blocks: &Blocks, block: usize) -> Affine {
+        let load = |values| {
+            // SAFETY: by the caller's promise.
+            unsafe { blocks.load(values, block) }
+        };
         // SAFETY: by the caller's promise.
-        let [gamma, beta, mean, variance] =
-            [self.gamma, self.beta, self.mean, self.variance].map(|values| unsafe { blocks.load(values, block) });
-        let scale = |lane: usize| gamma[lane] / (variance[lane] + self.epsilon).sqrt();
-        Affine { mean, scale: std::array::from_fn(scale), beta }
+        let (gamma, inverse) = (load(self.gamma), unsafe { self.spread.inverse(blocks, block) });
+        let scale = std::array::from_fn(|lane| gamma[lane] * inverse[lane]);
+        Affine { mean: load(self.mean), scale, beta: self.beta.map_or([0.0; MOST_LANES], load) }
     }
 }
 
@@ -246,7 +281,7 @@ struct Statistics {
     running_mean: Tensor,
     running_variance: Tensor,
     mean: Tensor,
-    variance: Tensor,
+    inverse_deviation: Tensor,
 }
 
 fn training<E: Stored>(
@@ -257,8 +292,9 @@ fn training<E: Stored>(
     blocks: Blocks,
     context: &mut Context,
 ) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let Statistics { gamma, beta, running_mean, running_variance, mean, variance, epsilon, momentum } = statistics;
-    check(context, &[&gamma, &beta, &running_mean, &running_variance, &mean, &variance].map(fp32))?;
+    let Statistics { gamma, beta, running_mean, running_variance, mean, inverse_deviation, epsilon, momentum } =
+        statistics;
+    check(context, &[&gamma, &beta, &running_mean, &running_variance, &mean, &inverse_deviation].map(fp32))?;
     let affines_at = align_up(blocks.parts() * size_of::<Moments>());
     context.reserve_scratch(affines_at + blocks.blocks * size_of::<Affine>())?;
     Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
@@ -270,10 +306,9 @@ fn training<E: Stored>(
             End::AddRelu(addend) => Some(Shared::<E>::new(context.address(&addend.region)?)),
             End::Relu | End::Nothing => None,
         };
-        let coefficients = Coefficients::new(context, epsilon, [&gamma, &beta, &mean, &variance])?;
-        let Coefficients { mean, variance, .. } = coefficients;
-        let [old_mean, old_variance] = [&running_mean, &running_variance].map(|old| context.address(&old.region));
-        let (old_mean, old_variance) = (Shared::<f32>::new(old_mean?), Shared::<f32>::new(old_variance?));
+        let [gamma, beta, mean, inverse] = values(context, [&gamma, &beta, &mean, &inverse_deviation])?;
+        let coefficients = Coefficients { gamma, beta: Some(beta), mean, spread: Spread::Inverse(inverse) };
+        let [old_mean, old_variance] = values(context, [&running_mean, &running_variance])?;
         let moments = Shared::<Moments>::new(context.scratch.start());
         // SAFETY: reserved when the step was made, as is all that `moments` and `affines` hold.
         let affines = Shared::<Affine>::new(unsafe { context.scratch.start().add(affines_at) });
@@ -294,7 +329,8 @@ fn training<E: Stored>(
                     let parts = std::slice::from_raw_parts(moments.at(block * images), images);
                     let (means, variances) = joined(parts, pixels);
                     blocks.store(mean, block, means);
-                    blocks.store(variance, block, variances);
+                    let deviation = |variance: f32| (f64::from(variance) + f64::from(epsilon)).sqrt();
+                    blocks.store(inverse, block, variances.map(|variance| deviation(variance).recip() as f32));
                     affines.at(block).write(coefficients.affine(&blocks, block));
                     let count = blocks.count() as f32;
                     let unbias = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
@@ -325,21 +361,38 @@ fn training<E: Stored>(
     }))])
 }
 
+/// The operands of both backward halves.
+#[derive(Clone, Copy)]
+struct Backward {
+    src: Tensor,
+    gamma: Tensor,
+    /// With it, ReLU's gradient comes before the normalisation's.
+    beta: Option<Tensor>,
+    ddst: Tensor,
+    mean: Tensor,
+    inverse_deviation: Tensor,
+    dsrc: Tensor,
+    dgamma: Tensor,
+    dbeta: Tensor,
+}
+
 fn gradients<E: Stored>(
-    op: BatchNormBackward,
+    op: Backward,
     blocks: Blocks,
     context: &mut Context,
 ) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    check(context, &[&op.gamma, &op.beta, &op.mean, &op.variance, &op.dgamma, &op.dbeta].map(fp32))?;
+    check(context, &[&op.gamma, &op.mean, &op.inverse_deviation, &op.dgamma, &op.dbeta].map(fp32))?;
+    check(context, &op.beta.as_ref().map(fp32).into_iter().collect::<Vec<_>>())?;
     let affines_at = align_up(blocks.parts() * size_of::<[Lanes; 2]>());
     let centrings_at = affines_at + align_up(blocks.blocks * size_of::<Affine>());
     context.reserve_scratch(centrings_at + blocks.blocks * size_of::<Centring>())?;
     Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
         let Blocks { images, pixels, lanes, is_large, .. } = blocks;
-        let (isa, relu) = (context.isa, op.relu);
-        let coefficients = Coefficients::new(context, op.epsilon, [&op.gamma, &op.beta, &op.mean, &op.variance])?;
-        let dgamma = Shared::<f32>::new(context.address(&op.dgamma.region)?);
-        let dbeta = Shared::<f32>::new(context.address(&op.dbeta.region)?);
+        let (isa, relu) = (context.isa, op.beta.is_some());
+        let [gamma, mean, inverse] = values(context, [&op.gamma, &op.mean, &op.inverse_deviation])?;
+        let beta = op.beta.map(|beta| values(context, [&beta])).transpose()?.map(|[beta]| beta);
+        let coefficients = Coefficients { gamma, beta, mean, spread: Spread::Inverse(inverse) };
+        let [dgamma, dbeta] = values(context, [&op.dgamma, &op.dbeta])?;
         let src = Shared::<E>::new(context.address(&op.src.region)?);
         let ddst = Shared::<E>::new(context.address(&op.ddst.region)?);
         let dsrc = Shared::<E>::new(context.address(&op.dsrc.region)?);
@@ -369,16 +422,15 @@ fn gradients<E: Stored>(
                     let parts = std::slice::from_raw_parts(sums.at(block * images), images);
                     let total =
                         |sum: usize, lane: usize| parts.iter().map(|part| f64::from(part[sum][lane])).sum::<f64>();
-                    let variance = blocks.load(coefficients.variance, block);
-                    let squared = variance.map(|variance| f64::from(variance) + f64::from(op.epsilon));
+                    let inverse = coefficients.spread.inverse(&blocks, block).map(f64::from);
                     let (mut dgammas, mut dbetas) = ([0.0; MOST_LANES], [0.0; MOST_LANES]);
                     let mut centring = Centring { mean_gradient: dbetas, slope: dgammas };
                     for lane in 0..lanes {
                         let (gradients, products) = (total(0, lane), total(1, lane));
                         dbetas[lane] = gradients as f32;
-                        dgammas[lane] = (products / squared[lane].sqrt()) as f32;
+                        dgammas[lane] = (products * inverse[lane]) as f32;
                         centring.mean_gradient[lane] = (gradients / blocks.count()) as f32;
-                        centring.slope[lane] = (products / (blocks.count() * squared[lane])) as f32;
+                        centring.slope[lane] = (products * inverse[lane].powi(2) / blocks.count()) as f32;
                     }
                     blocks.store(dbeta, block, dbetas);
                     blocks.store(dgamma, block, dgammas);
@@ -414,7 +466,9 @@ fn inference_step<E: Stored>(
     Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
         let Blocks { pixels, lanes, is_large, .. } = blocks;
         let isa = context.isa;
-        let coefficients = Coefficients::new(context, op.epsilon, parameters.each_ref())?;
+        let [gamma, beta, mean, variance] = values(context, parameters.each_ref())?;
+        let spread = Spread::Variance(variance, op.epsilon);
+        let coefficients = Coefficients { gamma, beta: Some(beta), mean, spread };
         let src = Shared::<E>::new(context.address(&op.src.region)?);
         let dst = Shared::<E>::new(context.address(&op.dst.region)?);
         let affines = Shared::<Affine>::new(context.scratch.start());
@@ -454,6 +508,15 @@ fn joined(images: &[Moments], pixels: usize) -> (Lanes, Lanes) {
         (means[lane], variances[lane]) = (mean as f32, (deviations.sum::<f64>() / count) as f32);
     }
     (means, variances)
+}
+
+/// Where the values of fp32 tensors lie.
+fn values<const K: usize>(context: &Context, tensors: [&Tensor; K]) -> Result<[Shared<f32>; K], KernelError> {
+    let mut places = [Shared::new(std::ptr::null_mut()); K];
+    for (place, tensor) in places.iter_mut().zip(tensors) {
+        *place = Shared::new(context.address(&tensor.region)?);
+    }
+    Ok(places)
 }
 
 fn fp32(tensor: &Tensor) -> (&Tensor, DType) {

@@ -126,7 +126,7 @@ fn step<F: Function<K>, const K: usize>(
     match dst.dtype {
         DType::F32 => Ok(vec![typed_step::<F, f32, K>(inputs, dst, expected)]),
         DType::Bf16 => Ok(vec![typed_step::<F, Bf16, K>(inputs, dst, expected)]),
-        DType::U8 | DType::I32 => Err(KernelError::Unsupported {
+        DType::F16 | DType::U8 | DType::I32 => Err(KernelError::Unsupported {
             provider: PROVIDER,
             what: format!("sums of {}", dst.dtype),
             remedy: "this is an error of the caller",

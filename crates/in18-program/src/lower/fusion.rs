@@ -140,7 +140,7 @@ impl Lowering<'_> {
         let running_mean = self.statistic(layer, "running_mean");
         let running_variance = self.statistic(layer, "running_var");
         let dst = self.activation(self.values[src.0].shape);
-        let (mean, variance) = (self.plain(self.values[gamma.0].shape), self.plain(self.values[gamma.0].shape));
+        let [mean, inverse_deviation] = [(); 2].map(|()| self.plain(self.values[gamma.0].shape));
         let (epsilon, momentum) = (EPSILON, MOMENTUM);
         let op = op::BatchNormAddRelu {
             epsilon,
@@ -153,10 +153,10 @@ impl Lowering<'_> {
             running_variance,
             dst,
             mean,
-            variance,
+            inverse_deviation,
         };
         self.ops.push(op.into());
-        self.saved[norm.0] = Saved::BatchNorm { mean, variance };
+        self.saved[norm.0] = Saved::BatchNorm { mean, inverse_deviation };
         dst
     }
 }

@@ -1,8 +1,8 @@
-use in18_tensor::{DType, Shape};
+use in18_tensor::Shape;
 
 use crate::conformance::inputs::{Inputs, beta_clear_of_zero};
-use crate::conformance::{Case, Kind, Tolerance};
-use crate::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference};
+use crate::conformance::{Case, Kind, Precision, Tolerance};
+use crate::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 
 const EPSILON: f32 = 1e-5;
 const MOMENTUM: f32 = 0.1;
@@ -19,23 +19,23 @@ const SHAPES: &[[usize; 4]] = &[
     [1, 16, 1, 1],
 ];
 
-pub(super) fn cases(dtype: DType) -> Vec<Case> {
+pub(super) fn cases(precision: Precision) -> Vec<Case> {
     let mut cases = Vec::new();
     for &[n, c, h, w] in SHAPES {
         for relu in [false, true] {
-            cases.push(training(dtype, Shape::nchw(n, c, h, w), relu));
-            cases.push(inference(dtype, Shape::nchw(n, c, h, w), relu));
+            cases.push(training(precision, Shape::nchw(n, c, h, w), relu));
+            cases.push(inference(precision, Shape::nchw(n, c, h, w), relu));
         }
-        cases.push(add_relu(dtype, Shape::nchw(n, c, h, w)));
+        cases.push(add_relu(precision, Shape::nchw(n, c, h, w)));
     }
     cases
 }
 
 /// Both halves in one program, so that each provider's backward half works on its own forward half's results. No
 /// result lies near zero (see [`beta_clear_of_zero`]), so that all providers' ReLUs let the same ones through.
-fn training(dtype: DType, shape: Shape, relu: bool) -> Case {
+fn training(precision: Precision, shape: Shape, relu: bool) -> Case {
     let mut case = Case::new(format!("BatchNorm and BatchNormBackward {shape}{}", with(relu)));
-    let mut inputs = Inputs::new(case.name(), dtype);
+    let mut inputs = Inputs::new(case.name(), precision.dtype);
     let channels = Shape::new(&[shape[1]]);
     let src_values = inputs.channels(shape);
     let mut gamma_values = inputs.plain(shape[1], 0.5, 1.0);
@@ -62,10 +62,10 @@ fn training(dtype: DType, shape: Shape, relu: bool) -> Case {
     let running_mean = case.updated("running_mean", Kind::Parameter, channels, running, statistic);
     let running: Vec<f32> = inputs.plain(shape[1], 0.0, 1.0).iter().map(|v| 0.5 + v.abs()).collect();
     let running_variance = case.updated("running_variance", Kind::Parameter, channels, running, statistic);
-    let dst = case.output("dst", Kind::Activation, shape, Tolerance::activation(dtype));
+    let dst = case.output("dst", Kind::Activation, shape, precision.activation());
     let mean = case.output("mean", Kind::Parameter, channels, statistic);
-    let variance = case.output("variance", Kind::Parameter, channels, statistic);
-    let dsrc = case.output("dsrc", Kind::Activation, shape, Tolerance::activation(dtype).with_floor(dsrc_terms));
+    let inverse_deviation = case.output("inverse_deviation", Kind::Parameter, channels, statistic);
+    let dsrc = case.output("dsrc", Kind::Activation, shape, precision.activation().with_floor(dsrc_terms));
     let dgamma = case.output("dgamma", Kind::Parameter, channels, parameter_gradient);
     let dbeta = case.output("dbeta", Kind::Parameter, channels, parameter_gradient);
     case.push(BatchNorm {
@@ -79,28 +79,20 @@ fn training(dtype: DType, shape: Shape, relu: bool) -> Case {
         running_variance,
         dst,
         mean,
-        variance,
+        inverse_deviation,
     });
-    case.push(BatchNormBackward {
-        epsilon: EPSILON,
-        relu,
-        src,
-        gamma,
-        beta,
-        ddst,
-        mean,
-        variance,
-        dsrc,
-        dgamma,
-        dbeta,
-    });
+    if relu {
+        case.push(BatchNormReluBackward { src, dst, gamma, beta, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta });
+    } else {
+        case.push(BatchNormBackward { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta });
+    }
     case
 }
 
 /// Results may lie near zero: here nothing hangs on which of them ReLU lets through.
-fn add_relu(dtype: DType, shape: Shape) -> Case {
+fn add_relu(precision: Precision, shape: Shape) -> Case {
     let mut case = Case::new(format!("BatchNormAddRelu {shape}"));
-    let mut inputs = Inputs::new(case.name(), dtype);
+    let mut inputs = Inputs::new(case.name(), precision.dtype);
     let channels = Shape::new(&[shape[1]]);
     let statistic = Tolerance::SINGLE.with_floor(1.0);
     let src = case.input("src", Kind::Activation, shape, inputs.channels(shape));
@@ -111,9 +103,9 @@ fn add_relu(dtype: DType, shape: Shape) -> Case {
     let running_mean = case.updated("running_mean", Kind::Parameter, channels, running, statistic);
     let running: Vec<f32> = inputs.plain(shape[1], 0.0, 1.0).iter().map(|v| 0.5 + v.abs()).collect();
     let running_variance = case.updated("running_variance", Kind::Parameter, channels, running, statistic);
-    let dst = case.output("dst", Kind::Activation, shape, Tolerance::activation(dtype).with_floor(1.0));
+    let dst = case.output("dst", Kind::Activation, shape, precision.steps().with_floor(1.0));
     let mean = case.output("mean", Kind::Parameter, channels, statistic);
-    let variance = case.output("variance", Kind::Parameter, channels, statistic);
+    let inverse_deviation = case.output("inverse_deviation", Kind::Parameter, channels, statistic);
     let (epsilon, momentum) = (EPSILON, MOMENTUM);
     case.push(BatchNormAddRelu {
         epsilon,
@@ -126,14 +118,14 @@ fn add_relu(dtype: DType, shape: Shape) -> Case {
         running_variance,
         dst,
         mean,
-        variance,
+        inverse_deviation,
     });
     case
 }
 
-fn inference(dtype: DType, shape: Shape, relu: bool) -> Case {
+fn inference(precision: Precision, shape: Shape, relu: bool) -> Case {
     let mut case = Case::new(format!("BatchNormInference {shape}{}", with(relu)));
-    let mut inputs = Inputs::new(case.name(), dtype);
+    let mut inputs = Inputs::new(case.name(), precision.dtype);
     let channels = Shape::new(&[shape[1]]);
     let variance_values = inputs.plain(shape[1], 0.0, 1.0).iter().map(|v| 0.5 + v.abs()).collect();
     let src = case.input("src", Kind::Activation, shape, inputs.channels(shape));
@@ -141,7 +133,7 @@ fn inference(dtype: DType, shape: Shape, relu: bool) -> Case {
     let beta = case.input("beta", Kind::Parameter, channels, inputs.plain(shape[1], 0.0, 1.0));
     let running_mean = case.input("running_mean", Kind::Parameter, channels, inputs.plain(shape[1], 0.0, 1.0));
     let running_variance = case.input("running_variance", Kind::Parameter, channels, variance_values);
-    let dst = case.output("dst", Kind::Activation, shape, Tolerance::activation(dtype));
+    let dst = case.output("dst", Kind::Activation, shape, precision.activation());
     case.push(BatchNormInference { epsilon: EPSILON, relu, src, gamma, beta, running_mean, running_variance, dst });
     case
 }

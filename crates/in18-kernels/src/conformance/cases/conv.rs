@@ -1,7 +1,7 @@
-use in18_tensor::{DType, Shape};
+use in18_tensor::Shape;
 
 use crate::conformance::inputs::Inputs;
-use crate::conformance::{Case, Kind, Tolerance};
+use crate::conformance::{Case, Kind, Precision};
 use crate::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 
 const STEM: Window = Window { kernel: 7, stride: 2, padding: 3 };
@@ -50,17 +50,17 @@ const GEOMETRIES: &[(Window, [usize; 4], usize)] = &[
     (SQUARE_HALVING, [1, 16, 1, 1], 32),
 ];
 
-pub(super) fn cases(dtype: DType) -> Vec<Case> {
-    GEOMETRIES.iter().flat_map(|&(window, src, outputs)| three(dtype, window, src, outputs)).collect()
+pub(super) fn cases(precision: Precision) -> Vec<Case> {
+    GEOMETRIES.iter().flat_map(|&(window, src, outputs)| three(precision, window, src, outputs)).collect()
 }
 
-fn three(dtype: DType, window: Window, [n, i, h, w]: [usize; 4], outputs: usize) -> [Case; 3] {
+fn three(precision: Precision, window: Window, [n, i, h, w]: [usize; 4], outputs: usize) -> [Case; 3] {
     let Window { kernel, stride, .. } = window;
     let src_shape = Shape::nchw(n, i, h, w);
     let weight_shape = Shape::new(&[outputs, i, kernel, kernel]);
     let dst_shape = Shape::nchw(n, outputs, window.output(h), window.output(w));
     let geometry = format!("{kernel}x{kernel}/{stride} {src_shape} -> {dst_shape}");
-    let mut inputs = Inputs::new(&geometry, dtype);
+    let mut inputs = Inputs::new(&geometry, precision.dtype);
     let src_values = inputs.activation(src_shape);
     let ddst_values = inputs.activation(dst_shape);
     // As Kaiming's initialisation: results come out with a deviation near 1. Not rounded: that is the provider's work.
@@ -70,19 +70,19 @@ fn three(dtype: DType, window: Window, [n, i, h, w]: [usize; 4], outputs: usize)
     let mut forward = Case::new(format!("Conv {geometry}"));
     let src = forward.input("src", Kind::Activation, src_shape, src_values.clone());
     let weight = forward.input("weight", Kind::Parameter, weight_shape, weight_values.clone());
-    let dst = forward.output("dst", Kind::Activation, dst_shape, Tolerance::activation(dtype));
+    let dst = forward.output("dst", Kind::Activation, dst_shape, precision.activation());
     forward.push(Conv { window, src, weight, dst });
 
     let mut backward_data = Case::new(format!("ConvBackwardData {geometry}"));
     let weight = backward_data.input("weight", Kind::Parameter, weight_shape, weight_values);
     let ddst = backward_data.input("ddst", Kind::Activation, dst_shape, ddst_values.clone());
-    let dsrc = backward_data.output("dsrc", Kind::Activation, src_shape, Tolerance::activation(dtype));
+    let dsrc = backward_data.output("dsrc", Kind::Activation, src_shape, precision.source_gradient());
     backward_data.push(ConvBackwardData { window, weight, ddst, dsrc });
 
     let mut backward_weight = Case::new(format!("ConvBackwardWeight {geometry}"));
     let src = backward_weight.input("src", Kind::Activation, src_shape, src_values);
     let ddst = backward_weight.input("ddst", Kind::Activation, dst_shape, ddst_values);
-    let dweight = backward_weight.output("dweight", Kind::Parameter, weight_shape, Tolerance::SINGLE);
+    let dweight = backward_weight.output("dweight", Kind::Parameter, weight_shape, precision.weight_gradient());
     backward_weight.push(ConvBackwardWeight { window, src, ddst, dweight });
 
     [forward, backward_data, backward_weight]

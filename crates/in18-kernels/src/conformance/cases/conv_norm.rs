@@ -1,7 +1,7 @@
-use in18_tensor::{DType, Shape};
+use in18_tensor::Shape;
 
 use crate::conformance::inputs::Inputs;
-use crate::conformance::{Case, Kind, Tolerance};
+use crate::conformance::{Case, Kind, Precision};
 use crate::op::{ConvNorm, ConvNormAddRelu, Window};
 
 const EPSILON: f32 = 1e-5;
@@ -36,13 +36,13 @@ enum End {
     AddRelu,
 }
 
-pub(super) fn cases(dtype: DType) -> Vec<Case> {
+pub(super) fn cases(precision: Precision) -> Vec<Case> {
     let ends = [End::Norm, End::Relu, End::AddRelu];
-    let each = |&(window, src, outputs): &_| ends.map(|end| case(dtype, window, src, outputs, end));
+    let each = |&(window, src, outputs): &_| ends.map(|end| case(precision, window, src, outputs, end));
     GEOMETRIES.iter().flat_map(each).collect()
 }
 
-fn case(dtype: DType, window: Window, [n, i, h, w]: [usize; 4], outputs: usize, end: End) -> Case {
+fn case(precision: Precision, window: Window, [n, i, h, w]: [usize; 4], outputs: usize, end: End) -> Case {
     let Window { kernel, stride, .. } = window;
     let src_shape = Shape::nchw(n, i, h, w);
     let weight_shape = Shape::new(&[outputs, i, kernel, kernel]);
@@ -54,7 +54,7 @@ fn case(dtype: DType, window: Window, [n, i, h, w]: [usize; 4], outputs: usize, 
         End::AddRelu => "ConvNormAddRelu",
     };
     let mut case = Case::new(format!("{name} {kernel}x{kernel}/{stride} {src_shape} -> {dst_shape}"));
-    let mut inputs = Inputs::new(case.name(), dtype);
+    let mut inputs = Inputs::new(case.name(), precision.dtype);
     let deviation = ((i * kernel * kernel) as f32).sqrt().recip();
     let variance_values = inputs.plain(outputs, 0.0, 1.0).iter().map(|v| 0.5 + v.abs()).collect();
     let src = case.input("src", Kind::Activation, src_shape, inputs.activation(src_shape));
@@ -65,7 +65,7 @@ fn case(dtype: DType, window: Window, [n, i, h, w]: [usize; 4], outputs: usize, 
     let running_mean = case.input("running_mean", Kind::Parameter, channels, inputs.plain(outputs, 0.0, 1.0));
     let running_variance = case.input("running_variance", Kind::Parameter, channels, variance_values);
     // Terms are of size 1, and may cancel.
-    let tolerance = Tolerance::activation(dtype).with_floor(1.0);
+    let tolerance = precision.steps().with_floor(1.0);
     let (epsilon, relu) = (EPSILON, matches!(end, End::Relu));
     if let End::AddRelu = end {
         let dst = case.updated("dst", Kind::Activation, dst_shape, inputs.activation(dst_shape), tolerance);
