@@ -66,12 +66,15 @@ int in18_torch_normalize(const in18_tensor* dst, const in18_tensor* pixels, cons
   return in18::guarded([&] { at::addcmul_out(result(dst), *shift, *pixels, *scale); });
 }
 
-// weight: of the activations' type; bias may be null.
+// weight: of the activations' type; bias, of that type too, may be null.
 int in18_torch_conv(const in18_tensor* dst, const in18_tensor* src, const in18_tensor* weight, const in18_tensor* bias,
-                    int64_t kernel, int64_t stride, int64_t padding) {
+                    int64_t kernel, int64_t stride, int64_t padding, bool relu) {
   return in18::guarded([&] {
     const auto shift = bias == nullptr ? std::optional<Tensor>() : std::optional<Tensor>(*bias);
     in18::into(*dst, [&] { return convolved(*src, *weight, shift, {kernel, stride, padding}); });
+    if (relu) {
+      at::relu_(result(dst));
+    }
   });
 }
 
@@ -89,9 +92,18 @@ int in18_torch_conv_backward_data(const in18_tensor* dsrc, const in18_tensor* we
 int in18_torch_conv_backward_weight(const in18_tensor* dweight, const in18_tensor* src, const in18_tensor* ddst,
                                     int64_t kernel, int64_t stride, int64_t padding) {
   return in18::guarded([&] {
-    in18::into(*dweight, [&] {
-      return std::get<1>(gradients(*ddst, *src, *dweight, {kernel, stride, padding}, {false, true, false}));
-    });
+    const Window window(kernel, stride, padding);
+    const auto gradient = [&](const Tensor& ddst, const Tensor& src, const Tensor& dweight) {
+      return std::get<1>(gradients(ddst, src, dweight, window, {false, true, false}));
+    };
+    // On images of one row or column the bf16 kernel of libtorch's oneDNN reads what nobody has written.
+    const bool is_misread = src->is_cpu() && src->scalar_type() == at::kBFloat16 && stride > 1 &&
+                            (src->size(2) == 1 || src->size(3) == 1);
+    if (is_misread) {
+      dweight->copy_(gradient(ddst->to(at::kFloat), src->to(at::kFloat), dweight->to(at::kFloat)));
+      return;
+    }
+    in18::into(*dweight, [&] { return gradient(*ddst, *src, *dweight); });
   });
 }
 
@@ -112,8 +124,15 @@ int in18_torch_batch_norm(const in18_tensor* dst, const in18_tensor* mean, const
                           const in18_tensor* beta, const in18_tensor* running_mean, const in18_tensor* running_variance,
                           double epsilon, double momentum, bool relu) {
   return in18::guarded([&] {
-    at::native_batch_norm_out(result(dst), result(mean), result(inverse_deviation), *src, *gamma, *beta, *running_mean,
-                              *running_variance, true, momentum, epsilon);
+    const bool has_spread = src->numel() > src->size(1);
+    // Of one value a channel libtorch's estimate of the variance would not be a number: there it is 0.
+    const auto running = [&](const in18_tensor* t) { return has_spread ? std::optional<Tensor>(*t) : std::nullopt; };
+    at::native_batch_norm_out(result(dst), result(mean), result(inverse_deviation), *src, *gamma, *beta,
+                              running(running_mean), running(running_variance), true, momentum, epsilon);
+    if (!has_spread) {
+      running_mean->lerp_(*mean, momentum);
+      running_variance->mul_(1 - momentum);
+    }
     if (addend != nullptr) {
       at::add_out(result(dst), *dst, *addend);
     }
@@ -127,7 +146,7 @@ int in18_torch_batch_norm(const in18_tensor* dst, const in18_tensor* mean, const
 int in18_torch_batch_norm_backward(const in18_tensor* dsrc, const in18_tensor* dgamma, const in18_tensor* dbeta,
                                    const in18_tensor* src, const in18_tensor* dst, const in18_tensor* gamma,
                                    const in18_tensor* ddst, const in18_tensor* passed, const in18_tensor* mean,
-                                   const in18_tensor* inverse_deviation, double epsilon) {
+                                   const in18_tensor* inverse_deviation) {
   return in18::guarded([&] {
     if (dst != nullptr) {
       at::threshold_backward_out(result(passed), *ddst, *dst, 0);
@@ -135,8 +154,9 @@ int in18_torch_batch_norm_backward(const in18_tensor* dsrc, const in18_tensor* d
     std::tuple<Tensor, Tensor, Tensor> all;
     {
       in18::Expectation expectation(*dsrc);
+      // Epsilon is in the deviation.
       all = at::native_batch_norm_backward(dst == nullptr ? *ddst : *passed, *src, *gamma, {}, {}, *mean,
-                                           *inverse_deviation, true, epsilon, {true, true, true});
+                                           *inverse_deviation, true, 0, {true, true, true});
     }
     in18::deliver(*dsrc, std::get<0>(all));
     dgamma->copy_(std::get<1>(all));
@@ -256,7 +276,7 @@ int in18_torch_cross_entropy_backward(const in18_tensor* dlogits, const in18_ten
   });
 }
 
-// count ranges that are updated alike.
+// count ranges that are updated alike. Gradients may be overwritten.
 int in18_torch_sgd(size_t count, in18_tensor* const* parameters, in18_tensor* const* velocities,
                    in18_tensor* const* gradients, double rate, double momentum, double weight_decay) {
   return in18::guarded([&] {
@@ -268,8 +288,16 @@ int in18_torch_sgd(size_t count, in18_tensor* const* parameters, in18_tensor* co
       }
       return all;
     };
-    at::_fused_sgd_(list(parameters), list(gradients), list(velocities), weight_decay, momentum, rate, 0, false, false,
-                    false);
+    if (momentum != 0) {
+      at::_fused_sgd_(list(parameters), list(gradients), list(velocities), weight_decay, momentum, rate, 0, false,
+                      false, false);
+      return;
+    }
+    // Without momentum the fused update takes no velocities; ours are kept all the same.
+    for (size_t i = 0; i < count; ++i) {
+      at::add_out(result(velocities[i]), *gradients[i], *parameters[i], weight_decay);
+      parameters[i]->add_(*velocities[i], -rate);
+    }
   });
 }
 

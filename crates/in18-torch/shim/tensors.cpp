@@ -35,7 +35,7 @@ int remember(const std::exception& error) {
 namespace {
 
 // As `sys.rs` has them.
-constexpr std::array kTypes = {at::kFloat, at::kBFloat16, at::kHalf, at::kByte, at::kInt};
+constexpr std::array kTypes = {at::kFloat, at::kBFloat16, at::kHalf, at::kByte, at::kInt, at::kLong};
 
 at::Device device_of(int index) {
   return index < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));

@@ -48,7 +48,16 @@ unsafe extern "C" {
     pub fn in18_torch_copy(dst: Out, src: In) -> c_int;
 
     pub fn in18_torch_normalize(dst: Out, pixels: In, scale: In, shift: In) -> c_int;
-    pub fn in18_torch_conv(dst: Out, src: In, weight: In, bias: In, kernel: i64, stride: i64, padding: i64) -> c_int;
+    pub fn in18_torch_conv(
+        dst: Out,
+        src: In,
+        weight: In,
+        bias: In,
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+        relu: bool,
+    ) -> c_int;
     pub fn in18_torch_conv_backward_data(
         dsrc: Out,
         weight: In,
@@ -100,7 +109,6 @@ unsafe extern "C" {
         passed: Out,
         mean: In,
         inverse_deviation: In,
-        epsilon: f64,
     ) -> c_int;
     pub fn in18_torch_batch_norm_inference(
         dst: Out,

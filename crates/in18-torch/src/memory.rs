@@ -1,0 +1,154 @@
+//! The provider's memory: arenas of programs, scratch memory of operations, and tensors in them.
+
+use in18_kernels::KernelError;
+use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor, align_up};
+
+use crate::safe::{Device, Element, Memory, View};
+use crate::weights::WeightCopies;
+
+/// A program's arena.
+pub struct Arena {
+    memory: Memory,
+    /// Moves on whenever its content changes, other than by a program's results.
+    pub generation: u64,
+}
+
+/// What every operation can reach.
+pub struct Context {
+    /// Where all of it is.
+    pub device: Device,
+    arenas: Vec<Arena>,
+    scratch: Memory,
+    /// How often a block has moved: views of before are not valid any more.
+    pub moves: u64,
+    /// Convolutions' weights as their activations are.
+    pub weights: WeightCopies,
+}
+
+impl Context {
+    /// Without any arena.
+    pub fn new(device: Device) -> Result<Self, KernelError> {
+        let (scratch, weights) = (Memory::new(0, device)?, WeightCopies::default());
+        Ok(Context { device, arenas: Vec::new(), scratch, moves: 0, weights })
+    }
+
+    /// A new arena of zeros.
+    pub fn allocate(&mut self, bytes: usize) -> Result<ArenaId, KernelError> {
+        let id = ArenaId(self.arenas.len() as u32);
+        self.arenas.push(Arena { memory: Memory::new(bytes, self.device)?, generation: 0 });
+        Ok(id)
+    }
+
+    /// Makes an arena at least so long; what it held is lost if it grows.
+    pub fn reserve(&mut self, id: ArenaId, bytes: usize) -> Result<(), KernelError> {
+        let device = self.device;
+        if self.arena(id)?.memory.bytes() < bytes {
+            self.moves += 1;
+            let arena = self.arena_mut(id)?;
+            arena.generation += 1;
+            // The old block goes first: both together may not fit.
+            arena.memory = Memory::new(0, device)?;
+            arena.memory = Memory::new(bytes, device)?;
+        }
+        Ok(())
+    }
+
+    /// An arena.
+    pub fn arena(&self, id: ArenaId) -> Result<&Arena, KernelError> {
+        self.arenas.get(id.0 as usize).ok_or(KernelError::NoSuchArena(id))
+    }
+
+    /// An arena.
+    pub fn arena_mut(&mut self, id: ArenaId) -> Result<&mut Arena, KernelError> {
+        self.arenas.get_mut(id.0 as usize).ok_or(KernelError::NoSuchArena(id))
+    }
+
+    /// Notes that an arena's content is another.
+    pub fn changed(&mut self, id: ArenaId) -> Result<(), KernelError> {
+        self.arena_mut(id)?.generation += 1;
+        Ok(())
+    }
+
+    /// A tensor's view. Its region must lie in its arena and hold the elements.
+    pub fn view(&self, tensor: &Tensor) -> Result<View, KernelError> {
+        self.elements(&tensor.region, Element::Of(tensor.dtype), tensor.shape, tensor.format)
+    }
+
+    /// The bytes of a region.
+    pub fn bytes(&self, region: &Region) -> Result<View, KernelError> {
+        self.elements(region, Element::Of(DType::U8), Shape::new(&[region.bytes]), Format::Plain)
+    }
+
+    /// The fp32 values of a region, in a row.
+    pub fn floats(&self, region: &Region) -> Result<View, KernelError> {
+        let values = Shape::new(&[region.bytes / DType::F32.bytes()]);
+        self.elements(region, Element::Of(DType::F32), values, Format::Plain)
+    }
+
+    /// Elements of any type in a region.
+    pub fn elements(
+        &self,
+        region: &Region,
+        element: Element,
+        shape: Shape,
+        format: Format,
+    ) -> Result<View, KernelError> {
+        let memory = &self.arena(region.arena)?.memory;
+        if region.end() > memory.bytes() {
+            return Err(KernelError::OutOfBounds { region: *region, size: memory.bytes() });
+        }
+        let needed = shape.elements() * element.bytes();
+        if needed > region.bytes {
+            let what = "an operand, in bytes";
+            return Err(KernelError::Length { what, expected: needed, got: region.bytes });
+        }
+        memory.view(region.offset, element, shape.extents(), &strides(shape, format))
+    }
+
+    /// Room for temporary values of one operation, one after another; the next operation has the same.
+    pub fn scratch<const K: usize>(&mut self, values: [(Shape, DType, Format); K]) -> Result<[View; K], KernelError> {
+        let mut offsets = [0; K];
+        let mut end = 0;
+        for (offset, (shape, dtype, _)) in offsets.iter_mut().zip(&values) {
+            *offset = end;
+            end += align_up(shape.elements() * dtype.bytes());
+        }
+        if self.scratch.bytes() < end {
+            self.moves += 1;
+            self.scratch = Memory::new(0, self.device)?;
+            self.scratch = Memory::new(end, self.device)?;
+        }
+        let mut views = Vec::with_capacity(K);
+        for (offset, (shape, dtype, format)) in offsets.into_iter().zip(values) {
+            views.push(self.scratch.view(offset, Element::Of(dtype), shape.extents(), &strides(shape, format))?);
+        }
+        Ok(views.try_into().expect("a view for each of the values"))
+    }
+}
+
+/// Elements from one to the next along each extent.
+pub fn strides(shape: Shape, format: Format) -> Vec<usize> {
+    if let (Format::ChannelsLast | Format::Activation, &[_, c, h, w]) = (format, shape.extents()) {
+        return vec![h * w * c, 1, w * c, c];
+    }
+    let mut strides = vec![1; shape.rank()];
+    for axis in (1..shape.rank()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    strides
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strides_follow_the_format() {
+        let shape = Shape::nchw(2, 3, 5, 7);
+        assert_eq!(strides(shape, Format::Plain), [105, 35, 7, 1]);
+        assert_eq!(strides(shape, Format::ChannelsLast), [105, 1, 21, 3]);
+        assert_eq!(strides(shape, Format::Activation), [105, 1, 21, 3]);
+        assert_eq!(strides(Shape::new(&[4, 6]), Format::Plain), [6, 1]);
+        assert_eq!(strides(Shape::new(&[4]), Format::Plain), [1]);
+    }
+}

@@ -1,0 +1,61 @@
+//! Each operation of the vocabulary compiled into a call of the shim, one file a kind.
+
+mod batch_norm;
+mod classifier;
+mod conv;
+mod elementwise;
+mod pool;
+
+use in18_kernels::{KernelError, Op};
+use in18_tensor::Tensor;
+
+pub use self::pool::PLACE;
+use crate::memory::Context;
+use crate::safe::{View, check};
+
+/// A compiled operation: a call with everything it takes.
+pub type Step = Box<dyn Fn(&mut Context) -> Result<(), KernelError>>;
+
+/// Prepares an operation.
+pub fn compile(op: &Op, context: &mut Context) -> Result<Step, KernelError> {
+    match op {
+        Op::Normalize(op) => elementwise::normalize(op, context),
+        Op::Conv(op) => conv::forward(op, context),
+        Op::ConvBackwardData(op) => conv::backward_data(op, context),
+        Op::ConvBackwardWeight(op) => conv::backward_weight(op, context),
+        Op::ConvNorm(op) => conv::norm(op, context),
+        Op::ConvNormAddRelu(op) => conv::norm_add_relu(op, context),
+        Op::BatchNorm(op) => batch_norm::forward(op, context),
+        Op::BatchNormAddRelu(op) => batch_norm::forward_add_relu(op, context),
+        Op::BatchNormBackward(op) => batch_norm::backward(op, context),
+        Op::BatchNormReluBackward(op) => batch_norm::relu_backward(op, context),
+        Op::BatchNormInference(op) => batch_norm::inference(op, context),
+        Op::Add(op) => elementwise::add(op, context),
+        Op::AddRelu(op) => elementwise::add_relu(op, context),
+        Op::ReluBackward(op) => elementwise::relu_backward(op, context),
+        Op::SumReluBackward(op) => elementwise::sum_relu_backward(op, context),
+        Op::MaxPool(op) => pool::max(op, context),
+        Op::MaxPoolBackward(op) => pool::max_backward(op, context),
+        Op::GlobalAvgPool(op) => pool::global_average(op, context),
+        Op::GlobalAvgPoolBackward(op) => pool::global_average_backward(op, context),
+        Op::Linear(op) => classifier::linear(op, context),
+        Op::LinearBackwardData(op) => classifier::linear_backward_data(op, context),
+        Op::LinearBackwardWeight(op) => classifier::linear_backward_weight(op, context),
+        Op::CrossEntropy(op) => classifier::cross_entropy(op, context),
+        Op::CrossEntropyBackward(op) => classifier::cross_entropy_backward(op, context),
+    }
+}
+
+/// The views of an operation's operands.
+fn views<const K: usize>(context: &Context, tensors: [&Tensor; K]) -> Result<[View; K], KernelError> {
+    let views = tensors.iter().map(|tensor| context.view(tensor)).collect::<Result<Vec<View>, KernelError>>()?;
+    Ok(views.try_into().expect("a view for each of the tensors"))
+}
+
+/// A step that does nothing but call the shim; `label` names the operation in an error.
+///
+/// The unsafe blocks within `call` rest on what `Context::view` checked (each view lies in its arena), on `Op::check`
+/// (shapes, types and formats fit), and on programs being rebuilt when an arena has moved.
+fn step(label: String, call: impl Fn() -> i32 + 'static) -> Step {
+    Box::new(move |_| check(call(), || label.clone()))
+}

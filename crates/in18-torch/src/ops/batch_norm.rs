@@ -1,0 +1,131 @@
+//! Batch normalisation.
+
+use in18_kernels::KernelError;
+use in18_kernels::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
+use in18_tensor::{Format, Tensor};
+
+use super::{Step, step, views};
+use crate::memory::Context;
+use crate::safe::{View, check};
+use crate::sys;
+
+pub fn forward(op: &BatchNorm, context: &mut Context) -> Result<Step, KernelError> {
+    let &BatchNorm { epsilon, momentum, relu, src, gamma, beta, running_mean, running_variance, .. } = op;
+    let &BatchNorm { dst, mean, inverse_deviation, .. } = op;
+    let operands = [dst, mean, inverse_deviation, src, gamma, beta, running_mean, running_variance];
+    training(operands, None, Settings { epsilon, momentum, relu }, context)
+}
+
+pub fn forward_add_relu(op: &BatchNormAddRelu, context: &mut Context) -> Result<Step, KernelError> {
+    let &BatchNormAddRelu { epsilon, momentum, src, addend, gamma, beta, running_mean, running_variance, .. } = op;
+    let &BatchNormAddRelu { dst, mean, inverse_deviation, .. } = op;
+    let operands = [dst, mean, inverse_deviation, src, gamma, beta, running_mean, running_variance];
+    training(operands, Some(addend), Settings { epsilon, momentum, relu: true }, context)
+}
+
+struct Settings {
+    epsilon: f32,
+    momentum: f32,
+    relu: bool,
+}
+
+/// Operands: dst, mean, inverse_deviation, src, gamma, beta, running_mean, running_variance.
+fn training(
+    operands: [Tensor; 8],
+    addend: Option<Tensor>,
+    settings: Settings,
+    context: &mut Context,
+) -> Result<Step, KernelError> {
+    let (label, statistics) = (format!("BatchNorm {}", operands[3].shape), operands[6].region.arena);
+    let [dst, mean, deviation, src, gamma, beta, running_mean, running_variance] = views(context, operands.each_ref())?;
+    let addend = addend.map(|addend| context.view(&addend)).transpose()?;
+    let (epsilon, momentum) = (f64::from(settings.epsilon), f64::from(settings.momentum));
+    Ok(Box::new(move |context| {
+        let addend = addend.as_ref().map_or(std::ptr::null(), View::raw);
+        // SAFETY: see `step`.
+        let code = unsafe {
+            sys::in18_torch_batch_norm(
+                dst.raw(),
+                mean.raw(),
+                deviation.raw(),
+                src.raw(),
+                addend,
+                gamma.raw(),
+                beta.raw(),
+                running_mean.raw(),
+                running_variance.raw(),
+                epsilon,
+                momentum,
+                settings.relu,
+            )
+        };
+        check(code, || label.clone())?;
+        // Weights that a normalisation by these statistics is folded into are out of date.
+        context.changed(statistics)
+    }))
+}
+
+pub fn backward(op: &BatchNormBackward, context: &mut Context) -> Result<Step, KernelError> {
+    let &BatchNormBackward { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta } = op;
+    gradients([dsrc, dgamma, dbeta, src, gamma, ddst, mean, inverse_deviation], None, context)
+}
+
+pub fn relu_backward(op: &BatchNormReluBackward, context: &mut Context) -> Result<Step, KernelError> {
+    let &BatchNormReluBackward { src, dst, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta, .. } = op;
+    gradients([dsrc, dgamma, dbeta, src, gamma, ddst, mean, inverse_deviation], Some(dst), context)
+}
+
+/// Operands: dsrc, dgamma, dbeta, src, gamma, ddst, mean, inverse_deviation; and the forward half's result if ReLU followed.
+fn gradients(operands: [Tensor; 8], dst: Option<Tensor>, context: &mut Context) -> Result<Step, KernelError> {
+    let label = format!("BatchNormBackward {}", operands[3].shape);
+    let [dsrc, dgamma, dbeta, src, gamma, ddst, mean, deviation] = views(context, operands.each_ref())?;
+    let relu = match dst {
+        Some(dst) => {
+            let [passed] = context.scratch([(dst.shape, dst.dtype, Format::Activation)])?;
+            Some((context.view(&dst)?, passed))
+        }
+        None => None,
+    };
+    Ok(step(label, move || {
+        let (dst, passed) =
+            relu.as_ref().map_or((std::ptr::null(), std::ptr::null()), |(dst, passed)| (dst.raw(), passed.raw()));
+        // SAFETY: see `step`.
+        unsafe {
+            sys::in18_torch_batch_norm_backward(
+                dsrc.raw(),
+                dgamma.raw(),
+                dbeta.raw(),
+                src.raw(),
+                dst,
+                gamma.raw(),
+                ddst.raw(),
+                passed,
+                mean.raw(),
+                deviation.raw(),
+            )
+        }
+    }))
+}
+
+pub fn inference(op: &BatchNormInference, context: &mut Context) -> Result<Step, KernelError> {
+    let &BatchNormInference { epsilon, relu, ref src, ref gamma, ref beta, ref dst, .. } = op;
+    let operands = [dst, src, gamma, beta, &op.running_mean, &op.running_variance];
+    let [dst, src, gamma, beta, mean, variance] = views(context, operands)?;
+    let label = format!("BatchNormInference {}", op.src.shape);
+    Ok(step(label, move || {
+        let (epsilon, relu) = (f64::from(epsilon), relu);
+        // SAFETY: see `step`.
+        unsafe {
+            sys::in18_torch_batch_norm_inference(
+                dst.raw(),
+                src.raw(),
+                gamma.raw(),
+                beta.raw(),
+                mean.raw(),
+                variance.raw(),
+                epsilon,
+                relu,
+            )
+        }
+    }))
+}

@@ -1,0 +1,104 @@
+//! Convolutions, with and without evaluation's normalisation.
+
+use in18_kernels::KernelError;
+use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, ConvNorm, ConvNormAddRelu, Window};
+use in18_tensor::{DType, Format};
+
+use super::{Step, views};
+use crate::memory::Context;
+use crate::safe::{View, check};
+use crate::sys;
+use crate::weights::{CopyId, Ingredients, Norm};
+
+/// Kernel, stride, padding, as the shim takes them.
+fn numbers(window: Window) -> [i64; 3] {
+    [window.kernel, window.stride, window.padding].map(|number| number as i64)
+}
+
+pub fn forward(op: &Conv, context: &mut Context) -> Result<Step, KernelError> {
+    let [dst, src] = views(context, [&op.dst, &op.src])?;
+    let weights = context.weight_copy(Ingredients { weight: op.weight, dtype: op.src.dtype, norm: None })?;
+    Ok(convolution(dst, src, weights, op.window, false, format!("Conv {} to {}", op.src.shape, op.dst.shape)))
+}
+
+fn convolution(dst: View, src: View, weights: CopyId, window: Window, relu: bool, label: String) -> Step {
+    let [kernel, stride, padding] = numbers(window);
+    Box::new(move |context| {
+        let (weight, bias) = context.fresh_weights(weights)?;
+        let bias = bias.map_or(std::ptr::null(), View::raw);
+        // SAFETY: see `step`; copies of weights live as long as the context.
+        let code =
+            unsafe { sys::in18_torch_conv(dst.raw(), src.raw(), weight.raw(), bias, kernel, stride, padding, relu) };
+        check(code, || label.clone())
+    })
+}
+
+pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Step, KernelError> {
+    let [dsrc, ddst] = views(context, [&op.dsrc, &op.ddst])?;
+    let weights = context.weight_copy(Ingredients { weight: op.weight, dtype: op.ddst.dtype, norm: None })?;
+    let [kernel, stride, padding] = numbers(op.window);
+    let label = format!("ConvBackwardData {} to {}", op.ddst.shape, op.dsrc.shape);
+    Ok(Box::new(move |context| {
+        let (weight, _) = context.fresh_weights(weights)?;
+        // SAFETY: see `convolution`.
+        let code = unsafe {
+            sys::in18_torch_conv_backward_data(dsrc.raw(), weight.raw(), ddst.raw(), kernel, stride, padding)
+        };
+        check(code, || label.clone())
+    }))
+}
+
+pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result<Step, KernelError> {
+    let [dweight, src, ddst] = views(context, [&op.dweight, &op.src, &op.ddst])?;
+    let shape = op.dweight.shape;
+    // libtorch's gradient is as its weights are; only fp32 points lie as ours do.
+    let apart = match op.src.dtype == DType::F32 && op.window.kernel == 1 {
+        true => None,
+        false => {
+            let [gradient] = context.scratch([(shape, op.src.dtype, Format::ChannelsLast)])?;
+            Some(gradient)
+        }
+    };
+    let [kernel, stride, padding] = numbers(op.window);
+    let label = format!("ConvBackwardWeight {} to {shape}", op.src.shape);
+    Ok(Box::new(move |_| {
+        let gradient = apart.as_ref().unwrap_or(&dweight);
+        // SAFETY: see `step`.
+        let code = unsafe {
+            sys::in18_torch_conv_backward_weight(gradient.raw(), src.raw(), ddst.raw(), kernel, stride, padding)
+        };
+        check(code, || label.clone())?;
+        if let Some(gradient) = &apart {
+            dweight.copy_from(gradient)?;
+        }
+        Ok(())
+    }))
+}
+
+pub fn norm(op: &ConvNorm, context: &mut Context) -> Result<Step, KernelError> {
+    let &ConvNorm { window, epsilon, relu, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
+    let norm = Some(Norm { epsilon, gamma, beta, running_mean, running_variance });
+    let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm })?;
+    let label = format!("ConvNorm {} to {}", src.shape, dst.shape);
+    let [dst, src] = views(context, [&dst, &src])?;
+    Ok(convolution(dst, src, weights, window, relu, label))
+}
+
+pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Step, KernelError> {
+    let &ConvNormAddRelu { window, epsilon, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
+    let norm = Some(Norm { epsilon, gamma, beta, running_mean, running_variance });
+    let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm })?;
+    let label = format!("ConvNormAddRelu {} to {}", src.shape, dst.shape);
+    // The convolution's result, to be added.
+    let apart = (dst.shape, dst.dtype, Format::Activation);
+    let [convolved] = context.scratch([apart])?;
+    let [addend] = context.scratch([apart])?;
+    let [dst, src] = views(context, [&dst, &src])?;
+    let convolve = convolution(convolved, src, weights, window, false, label);
+    Ok(Box::new(move |context| {
+        convolve(context)?;
+        // SAFETY: see `step`.
+        let code = unsafe { sys::in18_torch_add(dst.raw(), dst.raw(), addend.raw(), true) };
+        check(code, || "a residual sum".to_owned())
+    }))
+}

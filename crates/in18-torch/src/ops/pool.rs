@@ -1,0 +1,54 @@
+//! Pooling.
+
+use in18_kernels::KernelError;
+use in18_kernels::op::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBackward};
+use in18_tensor::{Format, Shape, Tensor};
+
+use super::{Step, step, views};
+use crate::memory::Context;
+use crate::safe::{Element, View};
+use crate::sys;
+
+/// What libtorch keeps of a max pooling for each of its results: where in the plane the maximum was.
+pub const PLACE: Element = Element::I64;
+
+/// The places of a max pooling's results, which lie as those do.
+fn places(context: &Context, workspace: &Tensor, dst: Shape) -> Result<View, KernelError> {
+    context.elements(&workspace.region, PLACE, dst, Format::Activation)
+}
+
+pub fn max(op: &MaxPool, context: &mut Context) -> Result<Step, KernelError> {
+    let [dst, src] = views(context, [&op.dst, &op.src])?;
+    let places = places(context, &op.workspace, op.dst.shape)?;
+    let [kernel, stride, padding] = [op.window.kernel, op.window.stride, op.window.padding].map(|n| n as i64);
+    let label = format!("MaxPool {}", op.src.shape);
+    // SAFETY: see `step`.
+    Ok(step(label, move || unsafe {
+        sys::in18_torch_max_pool(dst.raw(), places.raw(), src.raw(), kernel, stride, padding)
+    }))
+}
+
+pub fn max_backward(op: &MaxPoolBackward, context: &mut Context) -> Result<Step, KernelError> {
+    let [dsrc, ddst] = views(context, [&op.dsrc, &op.ddst])?;
+    let places = places(context, &op.workspace, op.ddst.shape)?;
+    let [kernel, stride, padding] = [op.window.kernel, op.window.stride, op.window.padding].map(|n| n as i64);
+    let label = format!("MaxPoolBackward {}", op.dsrc.shape);
+    // SAFETY: see `step`.
+    Ok(step(label, move || unsafe {
+        sys::in18_torch_max_pool_backward(dsrc.raw(), ddst.raw(), places.raw(), kernel, stride, padding)
+    }))
+}
+
+pub fn global_average(op: &GlobalAvgPool, context: &mut Context) -> Result<Step, KernelError> {
+    let [dst, src] = views(context, [&op.dst, &op.src])?;
+    let label = format!("GlobalAvgPool {}", op.src.shape);
+    // SAFETY: see `step`.
+    Ok(step(label, move || unsafe { sys::in18_torch_global_avg_pool(dst.raw(), src.raw()) }))
+}
+
+pub fn global_average_backward(op: &GlobalAvgPoolBackward, context: &mut Context) -> Result<Step, KernelError> {
+    let [dsrc, ddst] = views(context, [&op.dsrc, &op.ddst])?;
+    let label = format!("GlobalAvgPoolBackward {}", op.dsrc.shape);
+    // SAFETY: see `step`.
+    Ok(step(label, move || unsafe { sys::in18_torch_global_avg_pool_backward(dsrc.raw(), ddst.raw()) }))
+}

@@ -1,0 +1,224 @@
+//! The provider: arenas, compiled programs, and the trait.
+
+use std::ops::Range;
+
+use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
+use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor};
+
+use crate::memory::{Context, strides};
+use crate::ops::{self, PLACE, Step};
+use crate::safe::{self, Device, Element, View, check};
+use crate::sys;
+
+/// libtorch on one device.
+pub struct Torch {
+    /// Programs by id; a released one leaves a gap, so that no id ever means another program. Their views are dropped
+    /// before the memory that they lie in.
+    programs: Vec<Option<Program>>,
+    context: Context,
+}
+
+/// A compiled program.
+struct Program {
+    ops: Vec<Op>,
+    steps: Vec<Step>,
+    /// [`Context::moves`] when the steps were made.
+    made_at: u64,
+}
+
+impl Program {
+    fn new(ops: Vec<Op>, context: &mut Context) -> Result<Self, KernelError> {
+        loop {
+            let made_at = context.moves;
+            let steps = ops.iter().map(|op| ops::compile(op, context)).collect::<Result<Vec<Step>, KernelError>>()?;
+            // Scratch memory grows with the operations that need it: those before must see where it came to lie.
+            if context.moves == made_at {
+                return Ok(Program { ops, steps, made_at });
+            }
+        }
+    }
+}
+
+impl Torch {
+    /// A provider on a device; on the CPU with so many threads for the whole process, or, without a number, as many as
+    /// libtorch takes by itself.
+    pub fn new(device: Device, threads: Option<usize>) -> Result<Self, KernelError> {
+        if let Some(threads) = threads {
+            safe::set_threads(threads)?;
+        }
+        Ok(Torch { programs: Vec::new(), context: Context::new(device)? })
+    }
+}
+
+impl Kernels for Torch {
+    fn describe(&self) -> String {
+        let (version, device) = (safe::version(), self.context.device);
+        match device {
+            Device::Cpu => {
+                let (capability, threads) = (safe::cpu_capability(), safe::threads());
+                let plural = if threads == 1 { "" } else { "s" };
+                format!("libtorch {version} on {device} ({capability}), {threads} thread{plural}")
+            }
+            Device::Cuda(_) => format!("libtorch {version} on {device}"),
+        }
+    }
+
+    fn native(&self, dtype: DType) -> bool {
+        match (dtype, self.context.device) {
+            (DType::F32, _) => true,
+            (DType::Bf16, Device::Cpu) => is_x86_feature_detected!("avx512bf16"),
+            (DType::Bf16 | DType::F16, Device::Cuda(_)) => true,
+            (DType::F16, Device::Cpu) | (DType::U8 | DType::I32, _) => false,
+        }
+    }
+
+    fn supports(&self, dtype: DType) -> bool {
+        dtype.is_float()
+    }
+
+    fn activation_bytes(&self, shape: Shape, dtype: DType) -> usize {
+        shape.elements() * dtype.bytes()
+    }
+
+    fn max_pool_workspace_bytes(&self, dst: Shape, _: DType) -> Result<usize, KernelError> {
+        Ok(dst.elements() * PLACE.bytes())
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<ArenaId, KernelError> {
+        self.context.allocate(bytes)
+    }
+
+    fn reserve(&mut self, arena: ArenaId, bytes: usize) -> Result<(), KernelError> {
+        self.context.reserve(arena, bytes)
+    }
+
+    fn write(&mut self, region: Region, bytes: &[u8]) -> Result<(), KernelError> {
+        check_length("write, in bytes", region.bytes, bytes.len())?;
+        let place = self.context.bytes(&region)?;
+        let shape = Shape::new(&[bytes.len()]);
+        // SAFETY: the view has the slice's length, and is only read.
+        let source = unsafe { on_host(bytes.as_ptr().cast_mut(), DType::U8, shape) }?;
+        place.copy_from(&source)?;
+        self.context.changed(region.arena)
+    }
+
+    fn read(&self, region: Region, bytes: &mut [u8]) -> Result<(), KernelError> {
+        check_length("read, in bytes", region.bytes, bytes.len())?;
+        let place = self.context.bytes(&region)?;
+        let shape = Shape::new(&[bytes.len()]);
+        // SAFETY: the view has the slice's length.
+        let target = unsafe { on_host(bytes.as_mut_ptr(), DType::U8, shape) }?;
+        target.copy_from(&place)
+    }
+
+    fn import(&mut self, tensor: &Tensor, values: &[f32]) -> Result<(), KernelError> {
+        check_length("import", tensor.shape.elements(), values.len())?;
+        let place = self.context.view(tensor)?;
+        // SAFETY: the view has the slice's length, and is only read.
+        let source = unsafe { on_host(values.as_ptr().cast_mut(), DType::F32, tensor.shape) }?;
+        place.copy_from(&source)?;
+        self.context.changed(tensor.region.arena)
+    }
+
+    fn export(&self, tensor: &Tensor) -> Result<Vec<f32>, KernelError> {
+        let place = self.context.view(tensor)?;
+        let mut values = vec![0f32; tensor.shape.elements()];
+        // SAFETY: the view has the vector's length.
+        let target = unsafe { on_host(values.as_mut_ptr(), DType::F32, tensor.shape) }?;
+        target.copy_from(&place)?;
+        Ok(values)
+    }
+
+    fn compile(&mut self, ops: &[Op]) -> Result<ProgramId, KernelError> {
+        for op in ops {
+            op.check()?;
+        }
+        let program = Program::new(ops.to_vec(), &mut self.context)?;
+        self.programs.push(Some(program));
+        Ok(ProgramId(self.programs.len() as u32 - 1))
+    }
+
+    fn release(&mut self, program: ProgramId) {
+        if let Some(place) = self.programs.get_mut(program.0 as usize) {
+            *place = None;
+        }
+    }
+
+    fn run(&mut self, program: ProgramId, ops: Range<usize>) -> Result<(), KernelError> {
+        let held = self.programs.get_mut(program.0 as usize).and_then(Option::as_mut);
+        let held = held.ok_or(KernelError::NoSuchProgram(program.0))?;
+        if held.made_at != self.context.moves {
+            *held = Program::new(std::mem::take(&mut held.ops), &mut self.context)?;
+        }
+        let (what, expected, got) = ("operations of a program", held.steps.len(), ops.end);
+        let steps = held.steps.get(ops).ok_or(KernelError::Length { what, expected, got })?;
+        for step in steps {
+            step(&mut self.context)?;
+        }
+        Ok(())
+    }
+
+    fn sgd(&mut self, updates: &[SgdUpdate]) -> Result<(), KernelError> {
+        for SgdUpdate { parameter: w, velocity: v, gradient: g, .. } in updates {
+            check_length("velocity, in bytes", w.bytes, v.bytes)?;
+            check_length("gradient, in bytes", w.bytes, g.bytes)?;
+            if w.overlaps(v) || w.overlaps(g) || v.overlaps(g) {
+                return Err(KernelError::Unsupported {
+                    provider: safe::PROVIDER,
+                    what: "an update whose parameters, velocities and gradients overlap".to_owned(),
+                    remedy: "this is an error of the caller",
+                });
+            }
+        }
+        let alike =
+            |a: &SgdUpdate, b: &SgdUpdate| (a.rate, a.momentum, a.weight_decay) == (b.rate, b.momentum, b.weight_decay);
+        // Ranges that are updated alike go out together.
+        let mut left: Vec<&SgdUpdate> = updates.iter().collect();
+        while let Some(&first) = left.first() {
+            let (together, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|update| alike(update, first));
+            self.update(&together)?;
+            left = others;
+        }
+        Ok(())
+    }
+}
+
+impl Torch {
+    /// Updates ranges that are treated alike.
+    fn update(&mut self, updates: &[&SgdUpdate]) -> Result<(), KernelError> {
+        let Some(first) = updates.first() else { return Ok(()) };
+        let context = &self.context;
+        let views = |region: fn(&SgdUpdate) -> &Region| {
+            updates.iter().map(|update| context.floats(region(update))).collect::<Result<Vec<View>, KernelError>>()
+        };
+        let parameters = views(|update| &update.parameter)?;
+        let (velocities, gradients) = (views(|update| &update.velocity)?, views(|update| &update.gradient)?);
+        let raw = |views: &[View]| views.iter().map(View::raw).collect::<Vec<_>>();
+        let lists = [raw(&parameters), raw(&velocities), raw(&gradients)];
+        let (rate, momentum, decay) = (f64::from(first.rate), f64::from(first.momentum), f64::from(first.weight_decay));
+        // SAFETY: three lists of one length, of views of regions that lie in their arenas and do not overlap.
+        let code = unsafe {
+            let [w, v, g] = lists.each_ref().map(Vec::as_ptr);
+            sys::in18_torch_sgd(updates.len(), w, v, g, rate, momentum, decay)
+        };
+        check(code, || "an update of parameters".to_owned())?;
+        for update in updates {
+            self.context.changed(update.parameter.arena)?;
+        }
+        Ok(())
+    }
+}
+
+/// Row-major values in this process's memory.
+///
+/// # Safety
+/// `data` must be valid for the shape's elements as long as the view is used.
+unsafe fn on_host<T>(data: *mut T, dtype: DType, shape: Shape) -> Result<View, KernelError> {
+    let steps = strides(shape, Format::Plain);
+    // SAFETY: by the caller's promise.
+    unsafe { View::new(data.cast(), Element::Of(dtype), shape.extents(), &steps, Device::Cpu) }
+}
+
+fn check_length(what: &'static str, expected: usize, got: usize) -> Result<(), KernelError> {
+    if expected == got { Ok(()) } else { Err(KernelError::Length { what, expected, got }) }
+}

@@ -1,0 +1,226 @@
+//! Tensors of libtorch as owned values, and its codes as errors.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::fmt;
+use std::ptr;
+
+use in18_kernels::KernelError;
+use in18_tensor::DType;
+
+use crate::sys::{self, RawTensor};
+
+/// The provider's name in errors.
+pub const PROVIDER: &str = "libtorch";
+
+/// Where a provider's memory is and its operations run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// All threads of this process.
+    Cpu,
+    /// The CUDA device of this number.
+    Cuda(u32),
+}
+
+impl Device {
+    /// As the shim numbers it.
+    fn index(self) -> c_int {
+        match self {
+            Device::Cpu => -1,
+            Device::Cuda(index) => index as c_int,
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Cpu => f.write_str("cpu"),
+            Device::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+/// The types of a tensor's elements: those of programs, and that of max pooling's places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// A program's.
+    Of(DType),
+    /// 64-bit integers.
+    I64,
+}
+
+impl Element {
+    /// Bytes that one takes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Element::Of(dtype) => dtype.bytes(),
+            Element::I64 => 8,
+        }
+    }
+
+    fn code(self) -> c_int {
+        match self {
+            Element::Of(DType::F32) => sys::F32,
+            Element::Of(DType::Bf16) => sys::BF16,
+            Element::Of(DType::F16) => sys::F16,
+            Element::Of(DType::U8) => sys::U8,
+            Element::Of(DType::I32) => sys::I32,
+            Element::I64 => sys::I64,
+        }
+    }
+}
+
+/// Turns a code into a result; `operation` says what was called.
+pub fn check(code: c_int, operation: impl FnOnce() -> String) -> Result<(), KernelError> {
+    match code {
+        sys::DONE => Ok(()),
+        sys::OUT_OF_MEMORY => Err(KernelError::OutOfMemory { provider: PROVIDER, bytes: 0 }),
+        _ => {
+            // SAFETY: the text lives until this thread's next call of the shim.
+            let status = unsafe { text(sys::in18_torch_error()) };
+            Err(KernelError::Library { provider: PROVIDER, operation: operation(), status })
+        }
+    }
+}
+
+/// # Safety
+/// A string of C that lives through the call.
+unsafe fn text(string: *const c_char) -> String {
+    // SAFETY: by the caller's promise.
+    unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
+}
+
+/// The library's version.
+pub fn version() -> String {
+    // SAFETY: a constant.
+    unsafe { text(sys::in18_torch_version()) }
+}
+
+/// The instruction set that the library's own CPU kernels use.
+pub fn cpu_capability() -> String {
+    // SAFETY: valid until this thread's next call of it.
+    unsafe { text(sys::in18_torch_cpu_capability()) }
+}
+
+/// Sets the number of threads that compute on the CPU, for the whole process.
+pub fn set_threads(threads: usize) -> Result<(), KernelError> {
+    // SAFETY: takes a number.
+    check(unsafe { sys::in18_torch_set_threads(threads as c_int) }, || format!("setting {threads} threads"))
+}
+
+/// How many threads compute on the CPU.
+pub fn threads() -> usize {
+    // SAFETY: takes nothing.
+    unsafe { sys::in18_torch_threads() }.max(1) as usize
+}
+
+/// A tensor over memory that somebody else keeps.
+#[derive(Debug)]
+pub struct View {
+    raw: *mut RawTensor,
+}
+
+impl View {
+    /// A tensor of these extents and strides, in elements, that begins at `data`.
+    ///
+    /// # Safety
+    /// The memory must be on the device, hold every element that extents and strides reach, and outlive every call that this
+    /// view is handed to.
+    pub unsafe fn new(
+        data: *mut c_void,
+        element: Element,
+        extents: &[usize],
+        strides: &[usize],
+        device: Device,
+    ) -> Result<Self, KernelError> {
+        let integers = |values: &[usize]| values.iter().map(|&value| value as i64).collect::<Vec<i64>>();
+        let (sizes, steps) = (integers(extents), integers(strides));
+        let mut raw = ptr::null_mut();
+        let (rank, code, device) = (extents.len() as c_int, element.code(), device.index());
+        // SAFETY: both lists have `rank` entries; the rest is the caller's promise.
+        let code = unsafe { sys::in18_torch_view(&mut raw, data, code, rank, sizes.as_ptr(), steps.as_ptr(), device) };
+        check(code, || format!("a view of {extents:?}"))?;
+        Ok(View { raw })
+    }
+
+    /// What the shim takes.
+    pub fn raw(&self) -> *const RawTensor {
+        self.raw
+    }
+
+    /// Copies the elements of a view of the same extents, whose type and strides may be others.
+    pub fn copy_from(&self, source: &View) -> Result<(), KernelError> {
+        // SAFETY: both live.
+        check(unsafe { sys::in18_torch_copy(self.raw, source.raw) }, || "a copy".to_owned())
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: made by `in18_torch_view`, and dropped once.
+        unsafe { sys::in18_torch_drop(self.raw) };
+    }
+}
+
+/// A block of a device's memory, which begins as zeros.
+#[derive(Debug)]
+pub struct Memory {
+    raw: *mut RawTensor,
+    bytes: usize,
+    device: Device,
+}
+
+impl Memory {
+    /// A new block.
+    pub fn new(bytes: usize, device: Device) -> Result<Self, KernelError> {
+        let (mut raw, bytes) = (ptr::null_mut(), bytes.max(1));
+        let out_of_memory = || KernelError::OutOfMemory { provider: PROVIDER, bytes };
+        if isize::try_from(bytes).is_err() {
+            return Err(out_of_memory());
+        }
+        // SAFETY: takes numbers.
+        let code = unsafe { sys::in18_torch_allocate(&mut raw, bytes, device.index()) };
+        if code == sys::OUT_OF_MEMORY {
+            return Err(out_of_memory());
+        }
+        check(code, || format!("{bytes} bytes of memory"))?;
+        Ok(Memory { raw, bytes, device })
+    }
+
+    /// Length.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A tensor in this block, row-major but for its strides.
+    ///
+    /// # Errors
+    /// [`KernelError::Library`] if it does not lie inside.
+    pub fn view(
+        &self,
+        offset: usize,
+        element: Element,
+        extents: &[usize],
+        strides: &[usize],
+    ) -> Result<View, KernelError> {
+        let last: usize = extents.iter().zip(strides).map(|(&extent, &stride)| extent.saturating_sub(1) * stride).sum();
+        let end = if extents.contains(&0) { offset } else { offset + (last + 1) * element.bytes() };
+        if end > self.bytes {
+            let (operation, bytes) = (format!("a view of {extents:?}"), self.bytes);
+            let status = format!("it would end at byte {end} of {bytes}");
+            return Err(KernelError::Library { provider: PROVIDER, operation, status });
+        }
+        // SAFETY: the offset is at most the block's length, as just compared.
+        let data = unsafe { sys::in18_torch_data(self.raw).byte_add(offset) };
+        // SAFETY: the last element ends inside of the block, and so do all. That the block outlives the calls is up to
+        // `Context`, which rebuilds programs when a block has moved.
+        unsafe { View::new(data, element, extents, strides, self.device) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: made by `in18_torch_allocate`, and freed once.
+        unsafe { sys::in18_torch_free(self.raw) };
+    }
+}
