@@ -53,7 +53,7 @@ impl Opened {
 
     /// Puts the network to work.
     pub fn classifier(&self, arguments: &EngineArgs) -> Result<Classifier> {
-        let engine = engine::choose(arguments.precision, arguments.threads)?;
+        let engine = engine::choose(arguments)?;
         let mut model = Model::new(engine.kernels, self.arch.network(self.classes.len()), engine.dtype)?;
         self.file.load(&mut model, self.arch, Head::Keep)?;
         Ok(Classifier { model, sizes: Vec::new() })

@@ -4,6 +4,7 @@ mod bench;
 mod data;
 mod dawn;
 mod demo;
+mod engine;
 mod inference;
 mod original;
 mod reading;
@@ -18,7 +19,8 @@ pub use bench::{BenchArgs, BenchCommand, BenchLoaderArgs, BenchStepArgs};
 pub use data::{DataArgs, DataCommand, DataInfoArgs, DataPrepareArgs, DataSetArgs, SetFormat};
 pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;
-pub use inference::{EngineArgs, EvalArgs, ExportArgs, NetworkArgs, PredictArgs, Tta};
+pub use engine::{Devices, EngineArgs, EngineChoice, Precision};
+pub use inference::{EvalArgs, ExportArgs, NetworkArgs, PredictArgs, Tta};
 pub use original::OriginalArgs;
 pub use reading::{ReadingArgs, ShuffleChoice};
 pub use recipes::RecipesArgs;
@@ -79,15 +81,4 @@ impl From<OnBadImage> for in18_loader::OnBadImage {
             OnBadImage::Fail => Self::Fail,
         }
     }
-}
-
-/// The type of activations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
-    /// bf16 where the hardware computes it natively, else fp32.
-    Auto,
-    /// bfloat16, with fp32 master weights, statistics, loss and parameter gradients.
-    Bf16,
-    /// Single precision.
-    Fp32,
 }

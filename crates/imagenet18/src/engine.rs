@@ -1,41 +1,159 @@
-//! The kernel provider and the precision that a run gets.
+//! The kernel provider, the device and the precision that a run gets.
 
 use std::num::NonZeroUsize;
 
+use anyhow::Result;
 use in18_kernels::{KernelError, Kernels};
 use in18_onednn::OneDnn;
 use in18_tensor::DType;
 
-use crate::cli::Precision;
+use crate::cli::{Devices, EngineArgs, EngineChoice, Precision};
+use crate::exit::Usage;
 
 /// A provider, and the type of activations that it computes in.
 pub struct Engine {
     /// The provider.
     pub kernels: Box<dyn Kernels>,
-    /// bf16 or fp32.
+    /// fp32, bf16 or fp16.
     pub dtype: DType,
 }
 
-/// Chooses the provider and resolves the precision against what it computes natively.
-pub fn choose(precision: Precision, threads: Option<NonZeroUsize>) -> Result<Engine, KernelError> {
-    let kernels = OneDnn::new(Some(threads.unwrap_or_else(cores).get()))?;
-    let native = kernels.native(DType::Bf16);
-    let dtype = match precision {
-        Precision::Fp32 => DType::F32,
-        Precision::Auto if !native => DType::F32,
-        Precision::Auto | Precision::Bf16 => DType::Bf16,
+/// What one process computes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// Its share of the cores.
+    Cpu,
+    /// The GPU of this number.
+    Cuda(u32),
+}
+
+/// Chooses the provider for a command that takes one device, and resolves the precision against what it computes natively.
+pub fn choose(arguments: &EngineArgs) -> Result<Engine> {
+    match devices(arguments)?[..] {
+        [device] => on(device, arguments),
+        ref several => {
+            let got = several.len();
+            Err(Usage(format!("--devices: expected one device, got {got}: only `train` and `bench step` take several"))
+                .into())
+        }
+    }
+}
+
+/// The provider for a device.
+fn on(device: Device, arguments: &EngineArgs) -> Result<Engine> {
+    let threads = arguments.threads.unwrap_or_else(cores).get();
+    let kernels: Box<dyn Kernels> = match (arguments.engine, device) {
+        (EngineChoice::Torch, _) | (EngineChoice::Auto, Device::Cuda(_)) => torch::on(device, threads)?,
+        (EngineChoice::Auto | EngineChoice::Onednn, Device::Cpu) => Box::new(OneDnn::new(Some(threads))?),
+        (EngineChoice::Onednn, Device::Cuda(number)) => {
+            let got = format!("--devices: expected cpu with --engine onednn, got cuda:{number}");
+            return Err(Usage(format!("{got}: use --engine torch")).into());
+        }
     };
-    if dtype == DType::Bf16 && !kernels.supports(dtype) {
+    let dtype = precision(arguments.precision, &*kernels)?;
+    Ok(Engine { kernels, dtype })
+}
+
+fn precision(written: Precision, kernels: &dyn Kernels) -> Result<DType, KernelError> {
+    let dtype = match written {
+        Precision::Fp32 => DType::F32,
+        Precision::Auto if !kernels.native(DType::Bf16) => DType::F32,
+        Precision::Auto | Precision::Bf16 => DType::Bf16,
+        Precision::Fp16 => DType::F16,
+    };
+    if !kernels.supports(dtype) {
         return Err(KernelError::Unsupported {
-            provider: "oneDNN",
-            what: format!("bf16 on this CPU ({})", kernels.describe()),
-            remedy: "use --precision fp32",
+            provider: "the engine",
+            what: format!("{dtype} here ({})", kernels.describe()),
+            remedy: if dtype == DType::F16 {
+                "use --engine torch, or --precision bf16"
+            } else {
+                "use --precision fp32"
+            },
         });
     }
-    Ok(Engine { kernels: Box::new(kernels), dtype })
+    Ok(dtype)
+}
+
+/// The devices that the arguments mean, one for each process of this machine.
+fn devices(arguments: &EngineArgs) -> Result<Vec<Device>> {
+    let gpus = || -> Result<Vec<Device>> {
+        let count = torch::gpus().map_err(|why| Usage(format!("--devices {}: {why}", arguments.devices)))?;
+        Ok((0..count).map(Device::Cuda).collect())
+    };
+    match &arguments.devices {
+        Devices::Cpu(count) => Ok(vec![Device::Cpu; count.get()]),
+        Devices::Auto if arguments.engine == EngineChoice::Onednn => Ok(vec![Device::Cpu]),
+        Devices::Auto => match torch::gpus() {
+            Ok(count) if count > 0 => Ok((0..count).map(Device::Cuda).collect()),
+            _ => Ok(vec![Device::Cpu]),
+        },
+        Devices::All => gpus(),
+        Devices::First(count) => {
+            let (all, wanted) = (gpus()?, count.get());
+            match all.get(..wanted) {
+                Some(first) => Ok(first.to_vec()),
+                None => {
+                    let got = format!("--devices: expected at most {}, the number of GPUs, got {wanted}", all.len());
+                    Err(Usage(got).into())
+                }
+            }
+        }
+        Devices::Cuda(numbers) => {
+            let count = gpus()?.len();
+            match numbers.iter().find(|&&number| number as usize >= count) {
+                Some(number) => {
+                    Err(Usage(format!("--devices: expected GPUs below cuda:{count}, got cuda:{number}")).into())
+                }
+                None => Ok(numbers.iter().copied().map(Device::Cuda).collect()),
+            }
+        }
+    }
 }
 
 /// As many as there are cores that this process may use, container limits included.
 pub fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(feature = "torch")]
+mod torch {
+    use in18_kernels::{KernelError, Kernels};
+    use in18_torch::Torch;
+
+    use super::Device;
+
+    /// libtorch on a device.
+    pub fn on(device: Device, threads: usize) -> anyhow::Result<Box<dyn Kernels>> {
+        let device = match device {
+            Device::Cpu => in18_torch::Device::Cpu,
+            Device::Cuda(number) => in18_torch::Device::Cuda(number),
+        };
+        let torch: Result<Torch, KernelError> = Torch::new(device, Some(threads));
+        Ok(Box::new(torch?))
+    }
+
+    /// How many GPUs there are, or why none can be used.
+    pub fn gpus() -> Result<u32, String> {
+        in18_torch::gpus()
+    }
+}
+
+#[cfg(not(feature = "torch"))]
+mod torch {
+    use in18_kernels::Kernels;
+
+    use super::Device;
+    use crate::exit::Usage;
+
+    const NOT_BUILT: &str = "this program was built without libtorch: run `cargo xtask setup --torch`, then build it with \
+                             `cargo build --release --features torch`";
+
+    pub fn on(_: Device, _: usize) -> anyhow::Result<Box<dyn Kernels>> {
+        Err(Usage(format!("--engine torch: {NOT_BUILT}")).into())
+    }
+
+    pub fn gpus() -> Result<u32, String> {
+        Err(format!("GPUs are engine torch's, and {NOT_BUILT}"))
+    }
 }

@@ -62,6 +62,22 @@ pub trait Kernels {
     /// Runs a range of a program's operations.
     fn run(&mut self, program: ProgramId, ops: Range<usize>) -> Result<(), KernelError>;
 
+    /// Whether all fp32 values of a region are finite numbers.
+    fn is_finite(&self, region: Region) -> Result<bool, KernelError> {
+        const CHUNK: usize = 1 << 20;
+        let mut bytes = vec![0; CHUNK.min(region.bytes)];
+        for start in (0..region.bytes).step_by(CHUNK) {
+            let part = &mut bytes[..CHUNK.min(region.bytes - start)];
+            self.read(Region { offset: region.offset + start, bytes: part.len(), ..region }, part)?;
+            let mut values =
+                part.chunks_exact(4).map(|value| f32::from_ne_bytes([value[0], value[1], value[2], value[3]]));
+            if !values.all(f32::is_finite) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Updates parameters from gradients, range by range.
     fn sgd(&mut self, updates: &[SgdUpdate]) -> Result<(), KernelError>;
 }

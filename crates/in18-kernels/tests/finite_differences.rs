@@ -290,7 +290,8 @@ fn cross_entropy() {
         let b_logits = backward.input("logits", Kind::Parameter, logits_shape, logits_values);
         let b_labels = backward.input("labels", Kind::Labels, labels_shape, labels_values);
         let dlogits = backward.output("dlogits", Kind::Parameter, logits_shape, ANY);
-        backward.push(CrossEntropyBackward { logits: b_logits, labels: b_labels, dlogits });
+        let scale = backward.input("scale", Kind::Parameter, Shape::new(&[1]), vec![1.0]);
+        backward.push(CrossEntropyBackward { logits: b_logits, labels: b_labels, scale, dlogits });
 
         // The mean of the loss; the counts have no derivative.
         let direction = [1.0 / n as f32, 0.0, 0.0];

@@ -390,7 +390,8 @@ fn gradient_of_the_mean_loss() {
     let logits = case.input("logits", Kind::Parameter, Shape::new(&[2, 2]), vec![0.0, ln_3, 0.0, 0.0]);
     let labels = case.input("labels", Kind::Labels, Shape::new(&[2]), vec![1.0, 0.0]);
     let dlogits = case.output("dlogits", Kind::Parameter, Shape::new(&[2, 2]), ANY);
-    case.push(CrossEntropyBackward { logits, labels, dlogits });
+    let scale = case.input("scale", Kind::Parameter, Shape::new(&[1]), vec![1.0]);
+    case.push(CrossEntropyBackward { logits, labels, scale, dlogits });
     assert_close("loss", run(&case, DType::F32).get(dlogits), &[0.125, -0.125, -0.25, 0.25]);
 }
 
@@ -432,7 +433,8 @@ fn descent() {
     let parameter = case.updated("parameter", Kind::Parameter, shape, vec![1.0, -2.0], ANY);
     let velocity = case.updated("velocity", Kind::Parameter, shape, vec![4.0, 0.0], ANY);
     let gradient = case.input("gradient", Kind::Parameter, shape, vec![1.0, 0.5]);
-    case.push_sgd(Sgd { parameter, velocity, gradient, rate: 0.5, momentum: 0.5, weight_decay: 0.25 });
+    let gradient_scale = 1.0;
+    case.push_sgd(Sgd { parameter, velocity, gradient, gradient_scale, rate: 0.5, momentum: 0.5, weight_decay: 0.25 });
     let outcome = run(&case, DType::F32);
     // 0.5 · 4 + (1 + 0.25 · 1); 0.5 · 0 + (0.5 - 0.25 · 2)
     assert_eq!(outcome.get(velocity), [3.25, 0.0]);

@@ -147,7 +147,7 @@ multiversion! {
     pub unsafe fn sgd[](w: *mut f32, v: *mut f32, g: *const f32, length: usize, with: &SgdUpdate)
     where [] {
         let update = |w: f32, v: f32, g: f32| {
-            let v = with.momentum * v + (g + with.weight_decay * w);
+            let v = with.momentum * v + (with.gradient_scale * g + with.weight_decay * w);
             (w - with.rate * v, v)
         };
         let mut i = 0;

@@ -49,8 +49,14 @@ impl Sgd {
         self.momentum
     }
 
-    /// The updates of one step at a learning rate; the arenas are those of parameters, velocities and gradients.
-    pub fn updates(&self, rate: f32, [parameters, velocities, gradients]: [ArenaId; 3]) -> Vec<SgdUpdate> {
+    /// The updates of one step at a learning rate; gradients are multiplied with `gradient_scale` first. The arenas are those
+    /// of parameters, velocities and gradients.
+    pub fn updates(
+        &self,
+        rate: f32,
+        gradient_scale: f32,
+        [parameters, velocities, gradients]: [ArenaId; 3],
+    ) -> Vec<SgdUpdate> {
         let region = |arena, group: &Group| Region { arena, offset: group.bytes.start, bytes: group.bytes.len() };
         self.groups
             .iter()
@@ -58,6 +64,7 @@ impl Sgd {
                 parameter: region(parameters, group),
                 velocity: region(velocities, group),
                 gradient: region(gradients, group),
+                gradient_scale,
                 rate,
                 momentum: self.momentum,
                 weight_decay: group.weight_decay,
@@ -83,7 +90,7 @@ mod tests {
             ],
             0.9,
         );
-        let updates = sgd.updates(0.5, [ArenaId(1), ArenaId(2), ArenaId(3)]);
+        let updates = sgd.updates(0.5, 1.0, [ArenaId(1), ArenaId(2), ArenaId(3)]);
         let ranges: Vec<_> = updates.iter().map(|u| (u.parameter.offset, u.parameter.bytes, u.weight_decay)).collect();
         assert_eq!(ranges, [(0, 128, 1e-4), (128, 72, 0.0), (256, 4, 1e-4)]);
         for update in &updates {

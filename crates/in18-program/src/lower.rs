@@ -52,6 +52,8 @@ pub struct Lowered {
     pub pixels: Tensor,
     /// (N) i32.
     pub labels: Tensor,
+    /// (1) fp32: what the loss's gradient is multiplied with.
+    pub scale: Tensor,
     /// (N, K) fp32.
     pub logits: Tensor,
     /// ([`METRICS`]) fp32.
@@ -86,6 +88,7 @@ pub fn lower(
     };
     let pixels = lowering.pinned(Shape::nchw(size.batch, 3, size.height, size.width), DType::U8, Format::ChannelsLast);
     let labels = lowering.pinned(Shape::new(&[size.batch]), DType::I32, Format::Plain);
+    let scale = lowering.pinned(Shape::new(&[1]), DType::F32, Format::Plain);
     for (layer, part) in network.layers().iter().zip(parts(network, mode)) {
         match part {
             Part::Whole => lowering.forward(layer, pixels)?,
@@ -103,7 +106,7 @@ pub fn lower(
     let forward = 0..lowering.ops.len();
     if mode == Mode::Training {
         let dlogits = lowering.plain(lowering.values[logits.0].shape);
-        lowering.ops.push(op::CrossEntropyBackward { logits, labels, dlogits }.into());
+        lowering.ops.push(op::CrossEntropyBackward { logits, labels, scale, dlogits }.into());
         lowering.gradients[network.layers().len() - 1].push(dlogits);
         for (id, layer) in network.layers().iter().enumerate().rev() {
             lowering.backward(LayerId(id), layer, network);
@@ -118,6 +121,7 @@ pub fn lower(
         backward,
         pixels: tensor(pixels),
         labels: tensor(labels),
+        scale: tensor(scale),
         logits: tensor(logits),
         metrics: tensor(metrics),
         work_bytes,

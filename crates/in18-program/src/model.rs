@@ -77,6 +77,7 @@ pub struct Model {
     arenas: Arenas,
     velocities: ArenaId,
     programs: HashMap<(Mode, Size), Program>,
+    loss_scale: f32,
 }
 
 impl Model {
@@ -92,7 +93,8 @@ impl Model {
         };
         let velocities = kernels.allocate(parameters.bytes())?;
         let programs = HashMap::new();
-        Ok(Model { kernels, network, dtype, parameters, statistics, arenas, velocities, programs })
+        let loss_scale = 1.0;
+        Ok(Model { kernels, network, dtype, parameters, statistics, arenas, velocities, programs, loss_scale })
     }
 
     /// What runs, in a few words.
@@ -164,7 +166,18 @@ impl Model {
         [(self.arenas.parameters, parameters), (self.velocities, parameters), (self.arenas.statistics, statistics)]
     }
 
-    /// A parameter's gradient, as the last training step left it.
+    /// From now on training steps leave gradients of so many times the loss.
+    pub fn set_loss_scale(&mut self, scale: f32) {
+        self.loss_scale = scale;
+    }
+
+    /// Whether all gradients that the last training step left are finite numbers.
+    pub fn gradients_are_finite(&self) -> Result<bool, ProgramError> {
+        let bytes = self.parameters.bytes();
+        Ok(self.kernels.is_finite(Region { arena: self.arenas.gradients, offset: 0, bytes })?)
+    }
+
+    /// A parameter's gradient, as the last training step left it: of the loss times its scale.
     pub fn gradient(&self, name: &str) -> Result<Vec<f32>, ProgramError> {
         let entry = self.parameters.get(name).ok_or_else(|| ProgramError::NoSuchParameter(name.to_owned()))?;
         Ok(self.kernels.export(&plain(entry, self.arenas.gradients))?)
@@ -251,6 +264,7 @@ impl Model {
         self.kernels.write(lowered.pixels.region, pixels)?;
         let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_ne_bytes()).collect();
         self.kernels.write(lowered.labels.region, &labels)?;
+        self.kernels.write(lowered.scale.region, &self.loss_scale.to_ne_bytes())?;
         let all = lowered.forward.start..lowered.backward.end;
         match after {
             None => self.kernels.run(*id, all)?,

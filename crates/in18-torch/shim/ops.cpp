@@ -10,7 +10,9 @@
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/gather.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/max_pool2d_with_indices.h>
 #include <ATen/ops/max_pool2d_with_indices_backward.h>
@@ -26,6 +28,7 @@
 #include <ATen/ops/threshold_backward.h>
 
 #include <array>
+#include <cmath>
 #include <limits>
 #include <tuple>
 #include <vector>
@@ -266,19 +269,29 @@ int in18_torch_cross_entropy(const in18_tensor* metrics, const in18_tensor* logi
 }
 
 int in18_torch_cross_entropy_backward(const in18_tensor* dlogits, const in18_tensor* logits,
-                                      const in18_tensor* labels) {
+                                      const in18_tensor* labels, const in18_tensor* scale) {
   return in18::guarded([&] {
     at::_softmax_out(result(dlogits), *logits, 1, false);
     const Tensor label = labels->to(at::kLong).unsqueeze(1);
     const Tensor one = at::empty(label.sizes(), logits->options()).fill_(-1);
     dlogits->scatter_add_(1, label, one);
-    dlogits->mul_(1.0 / static_cast<double>(logits->size(0)));
+    dlogits->mul_(at::mul(*scale, 1.0 / static_cast<double>(logits->size(0))));
+  });
+}
+
+// Whether all values are finite numbers. Waits for the device.
+int in18_torch_is_finite(const in18_tensor* values, bool* finite) {
+  return in18::guarded([&] {
+    // The largest magnitude: without a copy of the values, and what is not a number comes through.
+    constexpr double kLargest = std::numeric_limits<double>::infinity();
+    *finite = std::isfinite(at::linalg_vector_norm(*values, kLargest).item<float>());
   });
 }
 
 // count ranges that are updated alike. Gradients may be overwritten.
 int in18_torch_sgd(size_t count, in18_tensor* const* parameters, in18_tensor* const* velocities,
-                   in18_tensor* const* gradients, double rate, double momentum, double weight_decay) {
+                   in18_tensor* const* gradients, double gradient_scale, double rate, double momentum,
+                   double weight_decay) {
   return in18::guarded([&] {
     const auto list = [count](in18_tensor* const* tensors) {
       std::vector<Tensor> all;
@@ -289,13 +302,17 @@ int in18_torch_sgd(size_t count, in18_tensor* const* parameters, in18_tensor* co
       return all;
     };
     if (momentum != 0) {
+      // It divides by its scale.
+      const auto scale = gradient_scale == 1
+                             ? std::optional<Tensor>()
+                             : std::optional<Tensor>(at::full({1}, 1 / gradient_scale, parameters[0]->options()));
       at::_fused_sgd_(list(parameters), list(gradients), list(velocities), weight_decay, momentum, rate, 0, false,
-                      false, false);
+                      false, false, scale);
       return;
     }
     // Without momentum the fused update takes no velocities; ours are kept all the same.
     for (size_t i = 0; i < count; ++i) {
-      at::add_out(result(velocities[i]), *gradients[i], *parameters[i], weight_decay);
+      at::add_out(result(velocities[i]), gradients[i]->mul_(gradient_scale), *parameters[i], weight_decay);
       parameters[i]->add_(*velocities[i], -rate);
     }
   });

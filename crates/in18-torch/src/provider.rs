@@ -158,6 +158,14 @@ impl Kernels for Torch {
         Ok(())
     }
 
+    fn is_finite(&self, region: Region) -> Result<bool, KernelError> {
+        let values = self.context.floats(&region)?;
+        let mut finite = false;
+        // SAFETY: the view lives, as does the result's place.
+        check(unsafe { sys::in18_torch_is_finite(values.raw(), &mut finite) }, || "looking for overflows".to_owned())?;
+        Ok(finite)
+    }
+
     fn sgd(&mut self, updates: &[SgdUpdate]) -> Result<(), KernelError> {
         for SgdUpdate { parameter: w, velocity: v, gradient: g, .. } in updates {
             check_length("velocity, in bytes", w.bytes, v.bytes)?;
@@ -170,12 +178,12 @@ impl Kernels for Torch {
                 });
             }
         }
-        let alike =
-            |a: &SgdUpdate, b: &SgdUpdate| (a.rate, a.momentum, a.weight_decay) == (b.rate, b.momentum, b.weight_decay);
+        let settings = |update: &SgdUpdate| [update.gradient_scale, update.rate, update.momentum, update.weight_decay];
         // Ranges that are updated alike go out together.
         let mut left: Vec<&SgdUpdate> = updates.iter().collect();
         while let Some(&first) = left.first() {
-            let (together, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|update| alike(update, first));
+            let (together, others): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|update| settings(update) == settings(first));
             self.update(&together)?;
             left = others;
         }
@@ -195,11 +203,12 @@ impl Torch {
         let (velocities, gradients) = (views(|update| &update.velocity)?, views(|update| &update.gradient)?);
         let raw = |views: &[View]| views.iter().map(View::raw).collect::<Vec<_>>();
         let lists = [raw(&parameters), raw(&velocities), raw(&gradients)];
+        let scale = f64::from(first.gradient_scale);
         let (rate, momentum, decay) = (f64::from(first.rate), f64::from(first.momentum), f64::from(first.weight_decay));
         // SAFETY: three lists of one length, of views of regions that lie in their arenas and do not overlap.
         let code = unsafe {
             let [w, v, g] = lists.each_ref().map(Vec::as_ptr);
-            sys::in18_torch_sgd(updates.len(), w, v, g, rate, momentum, decay)
+            sys::in18_torch_sgd(updates.len(), w, v, g, scale, rate, momentum, decay)
         };
         check(code, || "an update of parameters".to_owned())?;
         for update in updates {

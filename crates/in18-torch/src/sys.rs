@@ -138,12 +138,14 @@ unsafe extern "C" {
     pub fn in18_torch_linear_backward_data(dsrc: Out, weight: In, ddst: In) -> c_int;
     pub fn in18_torch_linear_backward_weight(dweight: Out, dbias: Out, src: In, ddst: In) -> c_int;
     pub fn in18_torch_cross_entropy(metrics: Out, logits: In, labels: In) -> c_int;
-    pub fn in18_torch_cross_entropy_backward(dlogits: Out, logits: In, labels: In) -> c_int;
+    pub fn in18_torch_cross_entropy_backward(dlogits: Out, logits: In, labels: In, scale: In) -> c_int;
+    pub fn in18_torch_is_finite(values: In, finite: *mut bool) -> c_int;
     pub fn in18_torch_sgd(
         count: usize,
         parameters: *const Out,
         velocities: *const Out,
         gradients: *const In,
+        gradient_scale: f64,
         rate: f64,
         momentum: f64,
         weight_decay: f64,

@@ -255,7 +255,7 @@ impl<'a> Trainer<'a> {
                 let (epoch, loss, kept) = (epoch.epoch, tally.loss(), self.kept());
                 return Err(TrainError::NotFinite { epoch, step, steps, loss, rate, kept });
             }
-            let updates = self.optimizer.updates(rate as f32, self.model.trainable_arenas());
+            let updates = self.optimizer.updates(rate as f32, 1.0, self.model.trainable_arenas());
             self.model.update(&updates)?;
             let images_before = self.progress.images_seen;
             let step_seconds = laps.lap();

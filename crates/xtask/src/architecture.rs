@@ -22,7 +22,7 @@ enum MayUse {
 
 use MayUse::{All, AllButProviders, These};
 
-const RULES: [Rule; 20] = [
+const RULES: [Rule; 21] = [
     Rule { name: "in18-recipe", may_use: These(&[]) },
     Rule { name: "in18-jpeg", may_use: These(&[]) },
     Rule { name: "in18-dataset", may_use: These(&["in18-jpeg", "in18-random"]) },
@@ -33,6 +33,7 @@ const RULES: [Rule; 20] = [
     Rule { name: "in18-program", may_use: These(&["in18-tensor", "in18-kernels", "in18-random"]) },
     Rule { name: "in18-optim", may_use: These(&["in18-tensor", "in18-kernels"]) },
     Rule { name: "in18-onednn", may_use: These(&["in18-tensor", "in18-kernels"]) },
+    Rule { name: "in18-torch", may_use: These(&["in18-tensor", "in18-kernels"]) },
     Rule { name: "in18-events", may_use: These(&[]) },
     Rule { name: "in18-record", may_use: These(&["in18-events"]) },
     Rule { name: "in18-report", may_use: These(&["in18-record"]) },
@@ -41,19 +42,19 @@ const RULES: [Rule; 20] = [
     Rule { name: "in18-weights", may_use: These(&["in18-program"]) },
     Rule { name: "in18-train", may_use: AllButProviders },
     Rule { name: "imagenet18", may_use: All },
-    Rule { name: "in18-testkit", may_use: These(&["in18-tensor", "in18-kernels"]) },
+    Rule { name: "in18-testkit", may_use: These(&["in18-tensor", "in18-kernels", "in18-program", "in18-train"]) },
     // Runs before anything else is there to be linked.
     Rule { name: "xtask", may_use: These(&[]) },
 ];
 
 /// Kernels for one kind of hardware. Only the program chooses among them, so only it links them, even in tests.
-const PROVIDERS: [&str; 1] = ["in18-onednn"];
+const PROVIDERS: [&str; 2] = ["in18-onednn", "in18-torch"];
 
 /// Crates for programs and tests only: nothing that ships may use them.
 const TOOLS: [&str; 2] = ["in18-testkit", "xtask"];
 
 /// Crates that call foreign functions. Every other crate forbids `unsafe` in the root of its library and program.
-const MAY_BE_UNSAFE: [&str; 1] = ["in18-onednn"];
+const MAY_BE_UNSAFE: [&str; 2] = ["in18-onednn", "in18-torch"];
 
 /// Crates that deny `unsafe` in their root and allow it in a few files only, for instructions that not every processor has.
 const MAY_BE_UNSAFE_IN: [(&str, &[&str]); 1] = [("in18-jpeg", &["jpeg/avx2.rs", "resize/avx2.rs"])];

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use in18_program::Arch;
 
-use crate::cli::{Precision, ReadingArgs, ShuffleChoice};
+use crate::cli::{EngineArgs, ReadingArgs, ShuffleChoice};
 
 /// `imagenet18 bench`.
 #[derive(Debug, Args)]
@@ -44,10 +44,6 @@ pub struct BenchStepArgs {
     #[arg(long, value_name = "N", default_value = "32")]
     pub batch: NonZeroUsize,
 
-    /// Type of activations.
-    #[arg(long, value_enum, default_value_t = Precision::Auto)]
-    pub precision: Precision,
-
     /// Measure an evaluation step instead of a training step.
     #[arg(long)]
     pub eval: bool,
@@ -56,9 +52,9 @@ pub struct BenchStepArgs {
     #[arg(long, value_name = "N", default_value = "7")]
     pub steps: NonZeroUsize,
 
-    /// Threads that compute [default: as many as there are cores].
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
+    /// What computes.
+    #[command(flatten)]
+    pub engine: EngineArgs,
 
     /// Show where the time goes: each kind of operation's time, share of the step, Gflop/s and GB/s.
     #[arg(long, conflicts_with = "json")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::Precision;
+use crate::cli::EngineArgs;
 
 /// `imagenet18 demo`.
 #[derive(Debug, Args)]
@@ -18,15 +18,11 @@ pub struct DemoArgs {
     #[arg(long, short = 'j', value_name = "N")]
     pub workers: Option<NonZeroUsize>,
 
-    /// Threads that compute [default: as many as there are cores]. The result depends on it in its last bits.
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
-
     /// Seed of the network, the order and the augmentation.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
-    /// Type of activations.
-    #[arg(long, value_enum, default_value_t = Precision::Auto)]
-    pub precision: Precision,
+    /// What computes.
+    #[command(flatten)]
+    pub engine: EngineArgs,
 }

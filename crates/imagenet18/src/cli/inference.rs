@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use in18_program::Arch;
 
-use crate::cli::{Precision, ReadingArgs};
+use crate::cli::{EngineArgs, ReadingArgs};
 
 /// The network's file, and what computes it.
 #[derive(Debug, Args)]
@@ -18,18 +18,6 @@ pub struct NetworkArgs {
     /// The network, for a file that does not say so itself: resnet18, resnet34, resnet50, resnet101 or resnet152.
     #[arg(long, short = 'a', value_name = "NAME")]
     pub arch: Option<Arch>,
-}
-
-/// What computes.
-#[derive(Debug, Args)]
-pub struct EngineArgs {
-    /// Type of activations: `auto` is bf16 where the CPU computes it natively, else fp32.
-    #[arg(long, value_enum, default_value_t = Precision::Auto)]
-    pub precision: Precision,
-
-    /// Threads that compute [default: as many as there are cores].
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
 }
 
 /// Test-time augmentation.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use in18_program::Arch;
 
-use crate::cli::{OnBadImage, OriginalArgs, Precision, ReadingArgs, ShuffleChoice};
+use crate::cli::{EngineArgs, OnBadImage, OriginalArgs, ReadingArgs, ShuffleChoice};
 
 /// `imagenet18 train`.
 #[derive(Debug, Args)]
@@ -73,10 +73,6 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub reading: ReadingArgs,
 
-    /// Threads that compute [default: as many as there are cores]. The result depends on it in its last bits.
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
-
     /// Seed of initial weights, order and augmentation: the same seed gives the same network, bit for bit.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -93,9 +89,9 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub logdir: Option<PathBuf>,
 
-    /// Type of activations: `auto` is bf16 where the CPU computes it natively, else fp32.
-    #[arg(long, value_enum, default_value_t = Precision::Auto)]
-    pub precision: Precision,
+    /// What computes.
+    #[command(flatten)]
+    pub engine: EngineArgs,
 
     /// Print what would be done, epoch by epoch, and stop. Reads no image.
     #[arg(long)]

@@ -15,7 +15,7 @@ use in18_train::identity::{NetworkIdentity, identity};
 use in18_train::{Data, Outcome, Progress, RunOptions, Saving, Trainer};
 use in18_weights::{Head, WeightFile};
 
-use crate::cli::{CheckpointArgs, EngineArgs, EvalArgs, NetworkArgs, Precision, Resume, TrainArgs};
+use crate::cli::{CheckpointArgs, EngineArgs, EvalArgs, NetworkArgs, Resume, TrainArgs};
 use crate::commands::eval;
 use crate::exit::Usage;
 use crate::logdir::{self, Logdir};
@@ -39,10 +39,8 @@ pub struct Run {
     pub init: Option<(PathBuf, Head)>,
     /// What the trainer is told.
     pub options: RunOptions,
-    /// Type of activations.
-    pub precision: Precision,
-    /// Threads that compute; none: as many as there are cores.
-    pub threads: Option<NonZeroUsize>,
+    /// What computes.
+    pub engine: EngineArgs,
     /// Batches between two lines of the log.
     pub print_freq: NonZeroUsize,
     /// The run's folder.
@@ -74,8 +72,7 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
             short_epoch: arguments.short_epoch,
             shuffle: arguments.shuffle.into(),
         },
-        precision: arguments.precision,
-        threads: arguments.threads,
+        engine: arguments.engine.clone(),
         print_freq: arguments.print_freq,
         logdir: folder(arguments)?,
         checkpoints: arguments.checkpoints.clone(),
@@ -111,7 +108,7 @@ fn evaluate(arguments: &TrainArgs) -> Result<()> {
         valdir: epoch.val_dir.clone(),
         workers: arguments.workers,
         reading: arguments.reading.clone(),
-        engine: EngineArgs { precision: arguments.precision, threads: arguments.threads },
+        engine: arguments.engine.clone(),
         json: false,
     })
 }
@@ -137,7 +134,7 @@ impl Run {
         let mut data = Data::open(&self.data, &self.phases, &self.opening)?;
         let input = PlanInput::by_train_dir(1, data.train_images()).drop_last(self.drop_last);
         let plan = Plan::resolve(&self.phases, &input)?;
-        let engine = engine::choose(self.precision, self.threads)?;
+        let engine = engine::choose(&self.engine)?;
         let logdir = Logdir::open(&self.logdir)?;
         let network = NetworkIdentity {
             arch: self.arch.to_string(),

@@ -79,6 +79,7 @@ impl<'a> Bench<'a> {
                 parameter: region(update.parameter),
                 velocity: region(update.velocity),
                 gradient: region(update.gradient),
+                gradient_scale: update.gradient_scale,
                 rate: update.rate,
                 momentum: update.momentum,
                 weight_decay: update.weight_decay,

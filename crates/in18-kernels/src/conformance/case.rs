@@ -42,6 +42,8 @@ pub struct Sgd {
     pub velocity: ValueId,
     /// g
     pub gradient: ValueId,
+    /// What gradients are multiplied with.
+    pub gradient_scale: f32,
     /// The learning rate.
     pub rate: f32,
     /// The share of the last velocity that is kept.
@@ -92,6 +94,11 @@ impl Case {
     ) -> ValueId {
         let (given, tolerance) = (Some(values), Some(tolerance));
         self.push_value(Value { name, kind, shape, given, written: true, tolerance, over: None })
+    }
+
+    /// A value that is read, and may hold anything afterwards.
+    pub fn consumed(&mut self, name: &'static str, kind: Kind, shape: Shape, values: Vec<f32>) -> ValueId {
+        self.push_value(Value { name, kind, shape, given: Some(values), written: true, tolerance: None, over: None })
     }
 
     /// A value that is written.

@@ -56,6 +56,19 @@ const TABLE: &[(&str, Check)] = &[
         provider.release(program);
         Ok(sums == [3.0; 16])
     }),
+    ("one value that is no finite number is found among many", |provider| {
+        let arena = provider.allocate(4 << 20)?;
+        let all = Region { arena, offset: 0, bytes: 4 << 20 };
+        let mut answers = vec![provider.is_finite(all)?];
+        for (value, offset) in [(f32::NAN, (4 << 20) - 4), (f32::NEG_INFINITY, 0), (f32::INFINITY, 2 << 20)] {
+            let place = Region { arena, offset, bytes: 4 };
+            provider.write(place, &value.to_ne_bytes())?;
+            answers.push(!provider.is_finite(all)?);
+            provider.write(place, &f32::MAX.to_ne_bytes())?;
+        }
+        answers.push(provider.is_finite(all)?);
+        Ok(answers == [true; 5])
+    }),
     ("a region beyond its arena is refused", |provider| {
         let arena = provider.allocate(128)?;
         let region = Region { arena, offset: 64, bytes: 128 };

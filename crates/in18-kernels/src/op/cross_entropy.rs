@@ -27,13 +27,17 @@ operation! {
 }
 
 operation! {
-    /// The gradient of the *mean* of [`CrossEntropy`] over the batch: `(softmax(logits) − one_hot(label)) / N`.
+    /// The gradient of the *mean* of [`CrossEntropy`] over the batch, times a scale:
+    /// `scale · (softmax(logits) − one_hot(label)) / N`. With fp16 activations the scale keeps small gradients from becoming 0
+    /// (Micikevicius et al., *Mixed Precision Training*, 2018); the update takes it out again.
     CrossEntropyBackward {
         reads {
             /// (N, K) fp32.
             logits,
             /// (N) i32, each below K.
             labels,
+            /// (1) fp32.
+            scale,
         }
         writes {
             /// (N, K) fp32.

@@ -31,6 +31,7 @@ impl Operation for CrossEntropy {
 impl Operation for CrossEntropyBackward {
     fn check(&self) -> Result<(), KernelError> {
         let checker = check("CrossEntropyBackward", &self.logits, &self.labels)?;
+        checker.parameter("scale", &self.scale, &[1])?;
         checker.parameter("dlogits", &self.dlogits, self.logits.shape.extents())
     }
 
@@ -38,11 +39,12 @@ impl Operation for CrossEntropyBackward {
         let [n, classes] = [self.logits.shape[0], self.logits.shape[1]];
         let logits = memory.load(&self.logits)?;
         let labels = load_labels(memory, "CrossEntropyBackward", &self.labels, classes)?;
+        let scale = f64::from(memory.load(&self.scale)?[0]);
         let mut dlogits = Vec::with_capacity(n * classes);
         for (logits, &label) in logits.chunks_exact(classes).zip(&labels) {
             for (class, log_probability) in log_softmax(logits).into_iter().enumerate() {
                 let one_hot = if class == label { 1.0 } else { 0.0 };
-                dlogits.push((log_probability.exp() - one_hot) / n as f64);
+                dlogits.push(scale * (log_probability.exp() - one_hot) / n as f64);
             }
         }
         memory.store(&self.dlogits, &to_f32(dlogits))

@@ -11,7 +11,7 @@ pub(super) fn update(memory: &mut Memory, update: &SgdUpdate) -> Result<(), Kern
     same_length("velocities of an update", parameter.len(), velocity.len())?;
     same_length("gradients of an update", parameter.len(), gradient.len())?;
     for ((w, v), g) in parameter.iter_mut().zip(&mut velocity).zip(&gradient) {
-        *v = update.momentum * *v + (g + update.weight_decay * *w);
+        *v = update.momentum * *v + (update.gradient_scale * g + update.weight_decay * *w);
         *w -= update.rate * *v;
     }
     memory.store_region(update.parameter, &parameter)?;

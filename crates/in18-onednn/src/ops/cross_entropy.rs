@@ -28,17 +28,20 @@ pub fn forward(op: &CrossEntropy, context: &mut Context) -> Result<Vec<Box<dyn S
 }
 
 pub fn backward(op: &CrossEntropyBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    check(context, &[(&op.logits, DType::F32), (&op.labels, DType::I32), (&op.dlogits, DType::F32)])?;
+    check(context, &[(&op.logits, DType::F32), (&op.labels, DType::I32)])?;
+    check(context, &[(&op.scale, DType::F32), (&op.dlogits, DType::F32)])?;
     let op = *op;
     let (images, classes) = (op.logits.shape[0], op.logits.shape[1]);
     Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
         let dlogits = context.address(&op.dlogits.region)?.cast::<f32>();
+        // SAFETY: the region was checked to hold a single, and regions are aligned.
+        let scale = f64::from(unsafe { context.address(&op.scale.region)?.cast::<f32>().read() });
         for (image, (logits, label)) in rows(context, &op.logits, &op.labels)?.enumerate() {
             let (max, sum) = softmax_terms(logits);
             for (class, &logit) in logits.iter().enumerate() {
                 let probability = f64::from(logit - max).exp() / sum;
                 let target = f64::from(u8::from(class == label));
-                let gradient = ((probability - target) / images as f64) as f32;
+                let gradient = (scale * (probability - target) / images as f64) as f32;
                 // SAFETY: the region was checked to hold (N, K) singles.
                 unsafe { dlogits.add(image * classes + class).write(gradient) };
             }

@@ -38,10 +38,10 @@ pub fn cross_entropy(op: &CrossEntropy, context: &mut Context) -> Result<Step, K
 }
 
 pub fn cross_entropy_backward(op: &CrossEntropyBackward, context: &mut Context) -> Result<Step, KernelError> {
-    let [dlogits, logits, labels] = views(context, [&op.dlogits, &op.logits, &op.labels])?;
+    let [dlogits, logits, labels, scale] = views(context, [&op.dlogits, &op.logits, &op.labels, &op.scale])?;
     let label = format!("CrossEntropyBackward {}", op.logits.shape);
     // SAFETY: see `step`.
     Ok(step(label, move || unsafe {
-        sys::in18_torch_cross_entropy_backward(dlogits.raw(), logits.raw(), labels.raw())
+        sys::in18_torch_cross_entropy_backward(dlogits.raw(), logits.raw(), labels.raw(), scale.raw())
     }))
 }

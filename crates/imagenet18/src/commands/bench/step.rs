@@ -54,7 +54,7 @@ impl Bench {
 
     fn update(&mut self) -> Result<()> {
         if self.mode == Mode::Training {
-            self.model.update(&self.optimizer.updates(RATE, self.model.trainable_arenas()))?;
+            self.model.update(&self.optimizer.updates(RATE, 1.0, self.model.trainable_arenas()))?;
         }
         Ok(())
     }
@@ -67,7 +67,7 @@ fn check(metrics: &Metrics) -> Result<()> {
 
 /// Measures the median step, and with `--profile` where its time goes.
 pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
-    let engine = engine::choose(arguments.precision, arguments.threads)?;
+    let engine = engine::choose(&arguments.engine)?;
     let dtype = engine.dtype;
     let mut model = Model::new(engine.kernels, arguments.arch.network(CLASSES), dtype)?;
     Initialization { seed: 0, bn0: false }.apply(&mut model)?;
@@ -138,7 +138,7 @@ impl Measured {
                 "images_per_s": rounded(images_per_s, 2),
                 "gflop_per_s": rounded(gflops, 1),
                 "compile_ms": rounded(compile_seconds * 1e3, 0),
-                "threads": arguments.threads.unwrap_or_else(engine::cores).get(),
+                "threads": arguments.engine.threads.unwrap_or_else(engine::cores).get(),
                 "peak_rss_mb": peak_rss_mb,
             });
             return output::print(&format!("{line}\n"));

@@ -72,9 +72,11 @@ fn cross_entropy(what: &str, n: usize, k: usize, logits: fn(&mut Inputs, usize) 
     let mut backward = Case::new(format!("CrossEntropyBackward {n}x{k}{what}"));
     let logits = backward.input("logits", Kind::Parameter, logits_shape, logits_values);
     let labels = backward.input("labels", Kind::Labels, labels_shape, labels_values);
-    let terms = Tolerance::SINGLE.with_floor(1.0 / (n * k) as f64);
+    let scale_value = 8.0;
+    let scale = backward.input("scale", Kind::Parameter, Shape::new(&[1]), vec![scale_value as f32]);
+    let terms = Tolerance::SINGLE.with_floor(scale_value / (n * k) as f64);
     let dlogits = backward.output("dlogits", Kind::Parameter, logits_shape, terms);
-    backward.push(CrossEntropyBackward { logits, labels, dlogits });
+    backward.push(CrossEntropyBackward { logits, labels, scale, dlogits });
 
     [forward, backward]
 }

@@ -11,13 +11,42 @@ pub(super) fn cases() -> Vec<Case> {
         rate: f32,
         momentum: f32,
         weight_decay: f32,
+        gradient_scale: f32,
     }
     let groups = [
-        Group { name: "all", lengths: &[4096, 1, 37], rate: 0.1, momentum: 0.9, weight_decay: 1e-4 },
-        Group { name: "no weight decay", lengths: &[64, 100], rate: 0.4, momentum: 0.9, weight_decay: 0.0 },
-        Group { name: "no momentum", lengths: &[1000], rate: 0.01, momentum: 0.0, weight_decay: 0.5 },
-        Group { name: "no rate", lengths: &[33], rate: 0.0, momentum: 0.9, weight_decay: 0.5 },
-        Group { name: "several threads' worth", lengths: &[300_001], rate: 0.1, momentum: 0.9, weight_decay: 1e-2 },
+        Group {
+            name: "all",
+            lengths: &[4096, 1, 37],
+            rate: 0.1,
+            momentum: 0.9,
+            weight_decay: 1e-4,
+            gradient_scale: 1.0,
+        },
+        Group {
+            name: "no weight decay",
+            lengths: &[64, 100],
+            rate: 0.4,
+            momentum: 0.9,
+            weight_decay: 0.0,
+            gradient_scale: 0.0009765625,
+        },
+        Group {
+            name: "no momentum",
+            lengths: &[1000],
+            rate: 0.01,
+            momentum: 0.0,
+            weight_decay: 0.5,
+            gradient_scale: 0.25,
+        },
+        Group { name: "no rate", lengths: &[33], rate: 0.0, momentum: 0.9, weight_decay: 0.5, gradient_scale: 1.0 },
+        Group {
+            name: "several threads' worth",
+            lengths: &[300_001],
+            rate: 0.1,
+            momentum: 0.9,
+            weight_decay: 1e-2,
+            gradient_scale: 1.0 / 3.0,
+        },
     ];
     let cases = groups.map(|group| {
         let mut case = Case::new(format!("sgd {}", group.name));
@@ -27,9 +56,9 @@ pub(super) fn cases() -> Vec<Case> {
             let mut values = || inputs.plain(length, 0.0, 1.0);
             let parameter = case.updated("parameter", Kind::Parameter, shape, values(), Tolerance::SINGLE);
             let velocity = case.updated("velocity", Kind::Parameter, shape, values(), Tolerance::SINGLE);
-            let gradient = case.input("gradient", Kind::Parameter, shape, values());
-            let Group { rate, momentum, weight_decay, .. } = group;
-            case.push_sgd(Sgd { parameter, velocity, gradient, rate, momentum, weight_decay });
+            let gradient = case.consumed("gradient", Kind::Parameter, shape, values());
+            let Group { rate, momentum, weight_decay, gradient_scale, .. } = group;
+            case.push_sgd(Sgd { parameter, velocity, gradient, gradient_scale, rate, momentum, weight_decay });
         }
         case
     });

@@ -1,0 +1,87 @@
+//! What `--engine` and `--devices` choose: that engines agree, and what is said of one that is not there.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use in18_testkit::images::write_class_folders;
+
+fn train(data: &Path, logdir: &Path, more: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("imagenet18").unwrap();
+    command.arg("train").arg(data).arg("--logdir").arg(logdir).args(["--init-bn0", "--no-bn-wd"]).args(more);
+    command
+}
+
+fn photos(folder: &Path, images_per_class: usize) {
+    write_class_folders(&folder.join("train"), 8, images_per_class, &[(80, 72), (72, 80)]).unwrap();
+    write_class_folders(&folder.join("val"), 8, 2, &[(72, 72)]).unwrap();
+}
+
+#[test]
+fn devices_that_are_not_there_are_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    photos(folder.path(), 2);
+    let phases = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,1),'lr':(0.02,0.05)}]";
+    let torch_says = if cfg!(feature = "torch") { "CUDA" } else { "cargo build --release --features torch" };
+    for (arguments, says) in [
+        (&["--devices", "cuda:9"][..], torch_says),
+        (&["--devices", "all"], torch_says),
+        (&["--devices", "64"], torch_says),
+        (&["--devices", "tpu"], "expected cpu, cpu:N, cuda, cuda:0,2, a number from 1 on or all, got `tpu`"),
+        (&["--devices", "cuda:1,1"], "got cuda:1 twice"),
+        (&["--precision", "fp16", "--engine", "onednn"], "use --engine torch, or --precision bf16"),
+    ] {
+        let mut command = train(folder.path(), &folder.path().join("logs"), &["--arch", "resnet18", "--phases", phases]);
+        let output = command.args(arguments).assert().failure();
+        let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+        let lines: Vec<&str> = stderr.lines().collect();
+        assert!(lines.len() == 1 && lines[0].contains(says), "{arguments:?}: {stderr}");
+    }
+}
+
+#[cfg(not(feature = "torch"))]
+#[test]
+fn an_engine_that_is_not_built_says_how_to_build_it() {
+    let mut command = Command::cargo_bin("imagenet18").unwrap();
+    let output = command.args(["bench", "step", "--engine", "torch"]).assert().code(2);
+    let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    assert!(stderr.contains("--engine torch") && stderr.contains("cargo xtask setup --torch"), "{stderr}");
+}
+
+#[cfg(feature = "torch")]
+mod torch {
+    use std::fs;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The loss of each training step.
+    fn losses(logdir: &Path) -> Vec<f64> {
+        let metrics = fs::read_to_string(logdir.join("metrics.jsonl")).unwrap();
+        let events = metrics.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.filter(|event| event["event"] == "step").map(|event| event["loss"].as_f64().unwrap()).collect()
+    }
+
+    /// At small rates: large ones blow rounding errors up by ten a step, so that libtorch on one thread and on two differ by
+    /// 5e-5 after three steps.
+    #[test]
+    fn twenty_steps_of_resnet50_have_the_losses_of_onednn() {
+        let folder = tempfile::tempdir().unwrap();
+        photos(folder.path(), 40);
+        let phases = "[{'ep':0,'sz':96,'bs':16},{'ep':(0,1),'lr':(0.00005,0.0001)}]";
+        let run = |engine: &str| {
+            let logdir = folder.path().join(engine);
+            let arguments = ["--arch", "resnet50", "--precision", "fp32", "--engine", engine, "--phases", phases];
+            train(folder.path(), &logdir, &arguments).assert().success();
+            losses(&logdir)
+        };
+        let (onednn, torch) = (run("onednn"), run("torch"));
+        assert_eq!(onednn.len(), 20);
+        for (step, (ours, theirs)) in onednn.iter().zip(&torch).enumerate() {
+            let difference = (ours - theirs).abs() / ours;
+            println!("step {step}: {ours:.6} and {theirs:.6}, {difference:.1e}");
+            assert!(difference < 1e-4, "step {step}: {ours} with oneDNN, {theirs} with libtorch");
+        }
+        assert!(onednn[19] < 0.97 * onednn[0], "it learns nothing: {onednn:?}");
+    }
+}
