@@ -25,7 +25,7 @@ pub use original::OriginalArgs;
 pub use reading::{ReadingArgs, ShuffleChoice};
 pub use recipes::RecipesArgs;
 pub use report::ReportArgs;
-pub use train::{CheckpointArgs, Resume, TrainArgs};
+pub use train::{CheckpointArgs, LossScaleChoice, Resume, TrainArgs};
 pub use watch::WatchArgs;
 
 /// Trains ImageNet-style classifiers to a target accuracy, fast.

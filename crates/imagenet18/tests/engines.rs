@@ -30,7 +30,8 @@ fn devices_that_are_not_there_are_refused_in_one_line() {
         (&["--devices", "cuda:1,1"], "got cuda:1 twice"),
         (&["--precision", "fp16", "--engine", "onednn"], "use --engine torch, or --precision bf16"),
     ] {
-        let mut command = train(folder.path(), &folder.path().join("logs"), &["--arch", "resnet18", "--phases", phases]);
+        let mut command =
+            train(folder.path(), &folder.path().join("logs"), &["--arch", "resnet18", "--phases", phases]);
         let output = command.args(arguments).assert().failure();
         let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
         let lines: Vec<&str> = stderr.lines().collect();
@@ -60,6 +61,44 @@ mod torch {
         let metrics = fs::read_to_string(logdir.join("metrics.jsonl")).unwrap();
         let events = metrics.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         events.filter(|event| event["event"] == "step").map(|event| event["loss"].as_f64().unwrap()).collect()
+    }
+
+    /// Events of one kind.
+    fn events(logdir: &Path, kind: &str) -> Vec<Value> {
+        let metrics = fs::read_to_string(logdir.join("metrics.jsonl")).unwrap();
+        let events = metrics.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.filter(|event| event["event"] == kind).collect()
+    }
+
+    #[test]
+    fn fp16_learns_what_fp32_learns_with_a_fixed_and_a_dynamic_scale() {
+        let folder = tempfile::tempdir().unwrap();
+        photos(folder.path(), 20);
+        let phases = "[{'ep':0,'sz':32,'bs':16},{'ep':(0,1),'lr':(0.001,0.002)}]";
+        let run = |name: &str, more: &[&str]| {
+            let logdir = folder.path().join(name);
+            let arguments = ["--arch", "resnet18", "--engine", "torch", "--phases", phases];
+            train(folder.path(), &logdir, &arguments).args(more).assert().success();
+            logdir
+        };
+        let fp32 = losses(&run("fp32", &["--precision", "fp32"]));
+        assert_eq!(fp32.len(), 10);
+        let fixed = run("fixed", &["--fp16"]);
+        let start = &events(&fixed, "run_start")[0];
+        assert_eq!(start["precision"], "fp16");
+        for (step, (fp16, fp32)) in losses(&fixed).iter().zip(&fp32).enumerate() {
+            assert!((fp16 - fp32).abs() < 0.02 * fp32, "step {step}: {fp16} in fp16, {fp32} in fp32");
+        }
+        // The dynamic scale begins so high that gradients overflow: steps are skipped until they do not.
+        let dynamic = run("dynamic", &["--precision", "fp16", "--loss-scale", "dynamic:1e8"]);
+        let skipped = events(&dynamic, "loss_scale");
+        assert!(!skipped.is_empty() && skipped.iter().all(|event| event["overflow"] == true), "{skipped:?}");
+        let last = skipped.last().unwrap();
+        assert_eq!(last["overflows"], skipped.len());
+        assert_eq!(last["scale"].as_f64().unwrap(), 1e8 / 2f64.powi(skipped.len() as i32));
+        assert!(fs::read_to_string(dynamic.join("debug.log")).unwrap().contains("the step is skipped, loss scale"));
+        let losses = losses(&dynamic);
+        assert!(losses[9] < losses[0], "{losses:?}");
     }
 
     /// At small rates: large ones blow rounding errors up by ten a step, so that libtorch on one thread and on two differ by

@@ -42,7 +42,6 @@ fn every_other_flag_is_answered_by_one_line() {
         &["--dist-backend", "nccl"],
         &["--local_rank", "0"],
         &["--local_rank=0"],
-        &["--loss-scale", "1024"],
         &["--skip-auto-shutdown"],
         &["--auto-shutdown-success-delay-mins", "10"],
         &["--auto-shutdown-failure-delay-mins", "60"],

@@ -62,7 +62,12 @@ pub fn lasting_line(event: &Event) -> Option<String> {
         Event::Stopped { reason } => format!("The run ends here: {reason}"),
         Event::RunEnd(run) => text::run_end(run),
         // The rate moves with every step, and checkpoints come and go; the logs have them.
-        Event::RateChange { .. } | Event::Checkpoint { .. } | Event::Step(_) | Event::EvalStep(_) | Event::Unknown => {
+        Event::RateChange { .. }
+        | Event::LossScale { .. }
+        | Event::Checkpoint { .. }
+        | Event::Step(_)
+        | Event::EvalStep(_)
+        | Event::Unknown => {
             return None;
         }
     })

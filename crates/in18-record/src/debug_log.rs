@@ -54,6 +54,9 @@ impl DebugLog {
                 format!("{line}\n{}", text::epoch_summary(epoch))
             }
             Event::Loader(loader) => text::loader(loader),
+            Event::LossScale { epoch, step, scale, overflow, overflows } => {
+                text::loss_scale(*epoch, *step, *scale, *overflow, *overflows)
+            }
             Event::Resumed { epoch, step, from, .. } => text::resumed(*epoch, *step, from),
             Event::Checkpoint { epoch, step, path } => format!("Checkpoint at epoch {epoch}, step {step}: {path}"),
             Event::Saved { what, path } => format!("Saved {what}: {path}"),

@@ -49,6 +49,19 @@ pub enum Event {
     },
     /// A training step is done.
     Step(StepRecord),
+    /// The dynamic scale of the loss is another.
+    LossScale {
+        /// Counted from 0.
+        epoch: usize,
+        /// Counted from 1 within the epoch.
+        step: usize,
+        /// From the next step on.
+        scale: f64,
+        /// Whether this step's gradients overflowed, so that it changed nothing.
+        overflow: bool,
+        /// Steps of the run that were skipped so.
+        overflows: u64,
+    },
     /// A validation batch is done.
     EvalStep(EvalRecord),
     /// Where the loader's time went in an epoch's training; comes before the epoch's end.

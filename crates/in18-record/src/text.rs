@@ -28,6 +28,7 @@ pub(crate) fn event_lines(event: &Event) -> Option<String> {
         Event::Resumed { .. } | Event::Checkpoint { .. } => return None,
         Event::Step(_)
         | Event::EvalStep(_)
+        | Event::LossScale { .. }
         | Event::Loader(_)
         | Event::Saved { .. }
         | Event::Note { .. }
@@ -55,6 +56,16 @@ pub(crate) fn run_start(run: &RunStart) -> String {
         run.epochs.saturating_sub(1),
         run.seed
     )
+}
+
+/// A change of the loss's scale, in a line.
+pub(crate) fn loss_scale(epoch: usize, step: usize, scale: f64, overflow: bool, overflows: u64) -> String {
+    match overflow {
+        true => format!(
+            "Epoch {epoch}, step {step}: gradients overflowed (number {overflows}), the step is skipped, loss scale {scale}"
+        ),
+        false => format!("Epoch {epoch}, step {step}: loss scale {scale}"),
+    }
 }
 
 /// Where the loader's time went, in a line or two.

@@ -16,6 +16,7 @@ mod clock;
 mod data;
 mod error;
 pub mod identity;
+mod loss_scale;
 mod memory;
 mod progress;
 mod signals;
@@ -25,6 +26,7 @@ mod trainer;
 
 pub use data::Data;
 pub use error::{CheckpointError, TrainError};
+pub use loss_scale::{FIRST_DYNAMIC, LossScale, LossScaling};
 pub use memory::peak_rss_bytes;
 pub use progress::{Best, Progress};
 pub use signals::Signals;

@@ -4,6 +4,7 @@ use in18_program::Metrics;
 use in18_record::{EpochRecord, Means};
 use serde::{Deserialize, Serialize};
 
+use crate::loss_scale::LossScale;
 use crate::skipped::Skipped;
 use crate::tally::Tally;
 
@@ -33,6 +34,9 @@ pub struct Progress {
     /// Images that the run does without.
     #[serde(default)]
     pub skipped: Skipped,
+    /// The loss's scale, where it is a dynamic one.
+    #[serde(default)]
+    pub loss_scale: LossScale,
     /// The epoch with the best top-5 above the bar for `model_best`.
     pub best: Option<Best>,
 }

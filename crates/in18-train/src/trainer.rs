@@ -20,6 +20,7 @@ use crate::checkpoint::{Store, Tables};
 use crate::clock::{Clock, Laps};
 use crate::data::Data;
 use crate::error::TrainError;
+use crate::loss_scale::LossScaling;
 use crate::memory::peak_rss_bytes;
 use crate::progress::Progress;
 use crate::tally::Tally;
@@ -54,6 +55,8 @@ pub struct RunOptions {
     pub short_epoch: bool,
     /// How an epoch's images are mixed.
     pub shuffle: Shuffle,
+    /// How the loss is scaled.
+    pub loss_scaling: LossScaling,
 }
 
 /// What a run came to.
@@ -246,6 +249,8 @@ impl<'a> Trainer<'a> {
             let step = self.progress.step + 1;
             let rate = epoch.lr(step);
             self.record_rate(epoch.epoch, step, steps, rate);
+            let scale = self.progress.loss_scale.get(self.options.loss_scaling);
+            self.model.set_loss_scale(scale);
             let metrics = self.model.train_step(size(&batch), batch.pixels(), batch.labels())?;
             let bad = named(batch.bad());
             drop(batch);
@@ -255,8 +260,10 @@ impl<'a> Trainer<'a> {
                 let (epoch, loss, kept) = (epoch.epoch, tally.loss(), self.kept());
                 return Err(TrainError::NotFinite { epoch, step, steps, loss, rate, kept });
             }
-            let updates = self.optimizer.updates(rate as f32, 1.0, self.model.trainable_arenas());
-            self.model.update(&updates)?;
+            if !self.overflows(epoch.epoch, step)? {
+                let updates = self.optimizer.updates(rate as f32, scale.recip(), self.model.trainable_arenas());
+                self.model.update(&updates)?;
+            }
             let images_before = self.progress.images_seen;
             let step_seconds = laps.lap();
             self.progress.add_step(&metrics, step_seconds, data_seconds);
@@ -282,6 +289,20 @@ impl<'a> Trainer<'a> {
             self.attend_here()?;
         }
         Ok(stream.times())
+    }
+
+    /// Whether this step's gradients are too large for the loss's scale, if that is a dynamic one; it moves on.
+    fn overflows(&mut self, epoch: usize, step: usize) -> Result<bool, TrainError> {
+        if self.options.loss_scaling != LossScaling::Dynamic {
+            return Ok(false);
+        }
+        let finite = self.model.gradients_are_finite()?;
+        let loss_scale = &mut self.progress.loss_scale;
+        if loss_scale.step(finite) {
+            let (scale, overflows) = (f64::from(loss_scale.get(LossScaling::Dynamic)), loss_scale.overflows);
+            self.record(Event::LossScale { epoch, step, scale, overflow: !finite, overflows });
+        }
+        Ok(!finite)
     }
 
     fn record_loader(&mut self, epoch: &EpochPlan, times: StageTimes) {

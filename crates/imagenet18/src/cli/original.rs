@@ -7,13 +7,9 @@ use clap::Args;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Accepted from the original's command line")]
 pub struct OriginalArgs {
-    /// Half precision: bf16 where the CPU computes it natively, else fp32.
+    /// Half precision: --precision fp16 with --engine torch, otherwise bf16 where the CPU computes it natively, else fp32.
     #[arg(long, conflicts_with = "precision")]
-    fp16: bool,
-
-    /// For fp16's narrow range; bf16 has fp32's, and needs no scale.
-    #[arg(long, value_name = "S")]
-    loss_scale: Option<f64>,
+    pub fp16: bool,
 
     /// One process, one device: nothing is distributed.
     #[arg(long)]
@@ -50,8 +46,12 @@ impl OriginalArgs {
         const ONE_DEVICE: &str = "has no effect: this is one process on one device";
         const NO_SHUTDOWN: &str = "has no effect: the machine is never shut down";
         let answers = [
-            (self.fp16, "--fp16", "is taken as --precision auto: bf16 where the CPU computes it natively, else fp32"),
-            (self.loss_scale.is_some(), "--loss-scale", "has no effect: bf16 and fp32 need no scaled loss"),
+            (
+                self.fp16,
+                "--fp16",
+                "is taken as --precision fp16 with --engine torch, else as --precision auto: bf16 where the CPU computes it \
+                 natively, else fp32",
+            ),
             (self.distributed, "--distributed", ONE_DEVICE),
             (self.dist_url.is_some(), "--dist-url", ONE_DEVICE),
             (self.dist_backend.is_some(), "--dist-backend", ONE_DEVICE),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use in18_program::Arch;
+use in18_train::FIRST_DYNAMIC;
 
 use crate::cli::{EngineArgs, OnBadImage, OriginalArgs, ReadingArgs, ShuffleChoice};
 
@@ -93,6 +94,11 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub engine: EngineArgs,
 
+    /// With fp16: what the loss is multiplied with, so that small gradients are not lost; or `dynamic`: as much as gradients
+    /// allow, beginning with 65536 or, after a colon, another number [default: 1024]. Other types need none.
+    #[arg(long, value_name = "S|dynamic[:S]")]
+    pub loss_scale: Option<LossScaleChoice>,
+
     /// Print what would be done, epoch by epoch, and stop. Reads no image.
     #[arg(long)]
     pub dry_run: bool,
@@ -161,6 +167,28 @@ pub enum Resume {
     Auto,
     /// A checkpoint's file, or a run's folder.
     From(PathBuf),
+}
+
+/// What `--loss-scale` says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LossScaleChoice {
+    /// This number.
+    Fixed(f32),
+    /// As much as gradients allow, beginning with this.
+    Dynamic(f32),
+}
+
+impl std::str::FromStr for LossScaleChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let scale = |text| number(text, "a number above 0, or dynamic", |value| value > 0.0 && value.is_finite());
+        match text.split_once(':') {
+            None if text == "dynamic" => Ok(LossScaleChoice::Dynamic(FIRST_DYNAMIC)),
+            Some(("dynamic", first)) => scale(first).map(LossScaleChoice::Dynamic),
+            _ => scale(text).map(LossScaleChoice::Fixed),
+        }
+    }
 }
 
 impl From<&str> for Resume {

@@ -6,10 +6,10 @@ use in18_demo::DemoSpec;
 use in18_loader::{OnBadImage, Shuffle};
 use in18_program::Arch;
 use in18_recipe::Phases;
-use in18_train::RunOptions;
+use in18_train::{LossScaling, RunOptions};
 
 use crate::cli::{CheckpointArgs, DemoArgs};
-use crate::commands::train::Run;
+use crate::commands::train::{FP16_LOSS_SCALE, Run};
 use crate::exit::Usage;
 use crate::{engine, logdir, output};
 
@@ -53,8 +53,10 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
             on_bad_image: OnBadImage::Fail,
             short_epoch: false,
             shuffle: Shuffle::Full,
+            loss_scaling: LossScaling::Fixed(1.0),
         },
         engine: arguments.engine.clone(),
+        loss_scale: FP16_LOSS_SCALE,
         print_freq: std::num::NonZeroUsize::new(50).unwrap_or(std::num::NonZeroUsize::MIN),
         logdir: arguments.dir.join(logdir::stamped("run")),
         init: None,

@@ -12,10 +12,12 @@ use in18_record::{Opening, RunStart, epoch_table};
 use in18_tensor::DType;
 use in18_train::checkpoint::{CheckpointOptions, Tables};
 use in18_train::identity::{NetworkIdentity, identity};
-use in18_train::{Data, Outcome, Progress, RunOptions, Saving, Trainer};
+use in18_train::{Data, LossScale, LossScaling, Outcome, Progress, RunOptions, Saving, Trainer};
 use in18_weights::{Head, WeightFile};
 
-use crate::cli::{CheckpointArgs, EngineArgs, EvalArgs, NetworkArgs, Resume, TrainArgs};
+use crate::cli::{
+    CheckpointArgs, EngineArgs, EngineChoice, EvalArgs, LossScaleChoice, NetworkArgs, Precision, Resume, TrainArgs,
+};
 use crate::commands::eval;
 use crate::exit::Usage;
 use crate::logdir::{self, Logdir};
@@ -41,6 +43,8 @@ pub struct Run {
     pub options: RunOptions,
     /// What computes.
     pub engine: EngineArgs,
+    /// What fp16's loss is multiplied with.
+    pub loss_scale: LossScaleChoice,
     /// Batches between two lines of the log.
     pub print_freq: NonZeroUsize,
     /// The run's folder.
@@ -71,13 +75,27 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
             on_bad_image: arguments.on_bad_image.into(),
             short_epoch: arguments.short_epoch,
             shuffle: arguments.shuffle.into(),
+            loss_scaling: LossScaling::Fixed(1.0),
         },
-        engine: arguments.engine.clone(),
+        engine: engine_of(arguments),
+        loss_scale: arguments.loss_scale.unwrap_or(FP16_LOSS_SCALE),
         print_freq: arguments.print_freq,
         logdir: folder(arguments)?,
         checkpoints: arguments.checkpoints.clone(),
     };
     run.train().map(|_| ())
+}
+
+/// What fp16's loss is multiplied with if nobody says otherwise: the original's default.
+pub const FP16_LOSS_SCALE: LossScaleChoice = LossScaleChoice::Fixed(1024.0);
+
+/// What computes; the original's `--fp16` counts where fp16 can be had.
+fn engine_of(arguments: &TrainArgs) -> EngineArgs {
+    let mut engine = arguments.engine.clone();
+    if arguments.original.fp16 && engine.engine == EngineChoice::Torch {
+        engine.precision = Precision::Fp16;
+    }
+    engine
 }
 
 /// `--evaluate`: what `eval` does, with size and folder of the plan's epoch.
@@ -108,7 +126,7 @@ fn evaluate(arguments: &TrainArgs) -> Result<()> {
         valdir: epoch.val_dir.clone(),
         workers: arguments.workers,
         reading: arguments.reading.clone(),
-        engine: arguments.engine.clone(),
+        engine: engine_of(arguments),
         json: false,
     })
 }
@@ -175,7 +193,13 @@ impl Run {
             keep: self.checkpoints.keep,
         };
         let saving = Saving { checkpoints, signals, network, identity };
-        let options = self.options.clone();
+        let mut options = self.options.clone();
+        if engine.dtype == DType::F16 {
+            options.loss_scaling = match self.loss_scale {
+                LossScaleChoice::Fixed(scale) => LossScaling::Fixed(scale),
+                LossScaleChoice::Dynamic(_) => LossScaling::Dynamic,
+            };
+        }
         let trainer = Trainer::new(&mut model, &mut data, &plan, options, saving, progress, &mut recorder)?;
         let saved = logdir.parameters();
         let outcome = trainer.run(start, from, &saved);
@@ -198,6 +222,9 @@ impl Run {
             file.load(model, file.arch(Some(self.arch))?, *head)?;
         }
         let mut progress = Progress::default();
+        if let LossScaleChoice::Dynamic(first) = self.loss_scale {
+            progress.loss_scale = LossScale::starting_at(first);
+        }
         if let Some(epoch) = self.checkpoints.start_epoch {
             let epochs = plan.epochs.len();
             if epoch >= epochs {
