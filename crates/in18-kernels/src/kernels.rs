@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use in18_tensor::{ArenaId, DType, Region, Shape, Tensor};
+use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor};
 
 use crate::{KernelError, Op, SgdUpdate};
 
@@ -45,6 +45,9 @@ pub trait Kernels {
 
     /// Copies raw bytes out of a region.
     fn read(&self, region: Region, bytes: &mut [u8]) -> Result<(), KernelError>;
+
+    /// A region as other processes' bytes reach it; whatever it held may be another afterwards.
+    fn memory_range(&mut self, region: Region) -> Result<MemoryRange, KernelError>;
 
     /// Stores values given in the logical order of the tensor's shape (row-major NCHW for an activation), in the
     /// tensor's own type and format. For tests and inspection; it may be slow.

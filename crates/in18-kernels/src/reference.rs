@@ -22,7 +22,7 @@ mod sgd;
 
 use std::ops::Range;
 
-use in18_tensor::{ArenaId, DType, Region, Shape, Tensor};
+use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor};
 
 use self::check::Checker;
 use self::memory::Memory;
@@ -87,6 +87,11 @@ impl Kernels for Reference {
         same_length("bytes read from a region", place.len(), bytes.len())?;
         bytes.copy_from_slice(place);
         Ok(())
+    }
+
+    fn memory_range(&mut self, _: Region) -> Result<MemoryRange, KernelError> {
+        let what = "exchanges with other processes".to_owned();
+        Err(KernelError::Unsupported { provider: "reference", what, remedy: "use another engine" })
     }
 
     fn import(&mut self, tensor: &Tensor, values: &[f32]) -> Result<(), KernelError> {

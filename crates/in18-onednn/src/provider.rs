@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
-use in18_tensor::{ArenaId, DType, Region, Shape, Tensor};
+use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor};
 
 use crate::arena::Arena;
 use crate::integers;
@@ -139,6 +139,12 @@ impl Kernels for OneDnn {
         // SAFETY: as in `write`.
         unsafe { std::ptr::copy_nonoverlapping(address, bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
+    }
+
+    fn memory_range(&mut self, region: Region) -> Result<MemoryRange, KernelError> {
+        let address = self.context.address(&region)?;
+        self.context.block_mut(region.arena)?.generation += 1;
+        Ok(MemoryRange::of_provider(address, region.bytes, None))
     }
 
     fn import(&mut self, tensor: &Tensor, values: &[f32]) -> Result<(), KernelError> {

@@ -128,6 +128,31 @@ pub fn lower(
     })
 }
 
+impl Lowered {
+    /// After which operations how much of the arena of gradients, from its beginning on, is final: pairs of an operation's
+    /// number and a length in bytes, both growing. The table of parameters has the order of the backward pass, but for
+    /// operations that finish several parameters.
+    pub fn finished_gradients(&self, gradients: ArenaId) -> Vec<(usize, usize)> {
+        let mut written: Vec<(usize, usize, usize)> = Vec::new(); // (first byte, byte after the last, operation)
+        for (index, op) in self.ops.iter().enumerate() {
+            for tensor in op.writes().iter().filter(|tensor| tensor.region.arena == gradients) {
+                written.push((tensor.region.offset, tensor.region.end(), index));
+            }
+        }
+        written.sort_unstable();
+        let mut finished: Vec<(usize, usize)> = Vec::new();
+        let mut latest = 0;
+        for (_, end, op) in written {
+            latest = latest.max(op);
+            match finished.last_mut() {
+                Some(last) if last.0 == latest => last.1 = end,
+                _ => finished.push((latest, end)),
+            }
+        }
+        finished
+    }
+}
+
 /// Names a value: something that an operation reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ValueId(usize);

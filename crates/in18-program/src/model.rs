@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use in18_kernels::op::METRICS;
 use in18_kernels::{Kernels, Op, ProgramId, SgdUpdate};
-use in18_tensor::{ArenaId, DType, Format, Region, Tensor};
+use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Tensor};
 
 use crate::error::ProgramError;
 use crate::lower::{Arenas, Lowered, lower};
@@ -212,24 +212,61 @@ impl Model {
 
     /// Forward and backward over a batch: (N, H, W, 3) pixels and N labels. Leaves gradients of the mean loss.
     pub fn train_step(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
-        self.step(Mode::Training, size, pixels, labels, None)
+        self.step((Mode::Training, size), pixels, labels, Stops::None)
+    }
+
+    /// A training step that hands gradients out while it goes on: whenever all of a part are final, `ready` gets its place. The
+    /// parts lie between one of `cuts` and the next (see [`gradient_cuts`](Self::gradient_cuts)) and come in that order.
+    pub fn train_step_in_parts(
+        &mut self,
+        size: Size,
+        pixels: &[u8],
+        labels: &[i32],
+        cuts: &[usize],
+        ready: &mut dyn FnMut(MemoryRange),
+    ) -> Result<Metrics, ProgramError> {
+        self.step((Mode::Training, size), pixels, labels, Stops::Cuts(cuts, ready))
     }
 
     /// Forward over a batch with the running statistics: (N, H, W, 3) pixels and N labels.
     pub fn evaluate(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
-        self.step(Mode::Evaluation, size, pixels, labels, None)
+        self.step((Mode::Evaluation, size), pixels, labels, Stops::None)
     }
 
     /// A training or evaluation step that calls `after` with the number of each of its
     /// [`operations`](Self::operations) once that is done.
     pub fn observed_step(
         &mut self,
-        (mode, size): (Mode, Size),
+        at: (Mode, Size),
         pixels: &[u8],
         labels: &[i32],
         after: &mut dyn FnMut(usize),
     ) -> Result<Metrics, ProgramError> {
-        self.step(mode, size, pixels, labels, Some(after))
+        self.step(at, pixels, labels, Stops::EachOperation(after))
+    }
+
+    /// Where to cut the gradients into parts of about `part` bytes, at borders between parameters; the last cut is the end. The
+    /// last part, whose exchange nothing hides, is no larger than an eighth of a part, if parameters allow.
+    pub fn gradient_cuts(&self, part: usize) -> Vec<usize> {
+        let entries = self.parameters.entries();
+        let total = self.parameters.bytes();
+        let tail = entries.iter().map(|entry| entry.offset).find(|&offset| total - offset <= part / 8).unwrap_or(total);
+        let (mut cuts, mut start) = (Vec::new(), 0);
+        for entry in entries.iter().filter(|entry| entry.offset > 0 && entry.offset <= tail) {
+            if entry.offset - start >= part || entry.offset == tail {
+                cuts.push(entry.offset);
+                start = entry.offset;
+            }
+        }
+        cuts.push(total);
+        cuts.dedup();
+        cuts
+    }
+
+    /// Where all that a step builds on lies: parameters, velocities, statistics.
+    pub fn state_ranges(&mut self) -> Result<Vec<MemoryRange>, ProgramError> {
+        let ranges = self.state_arenas().map(|(arena, bytes)| Region { arena, offset: 0, bytes });
+        Ok(ranges.into_iter().map(|region| self.kernels.memory_range(region)).collect::<Result<_, _>>()?)
     }
 
     /// The logits (N, K) of the last step, which must have been of this mode and size: all programs share one work
@@ -246,11 +283,10 @@ impl Model {
 
     fn step(
         &mut self,
-        mode: Mode,
-        size: Size,
+        (mode, size): (Mode, Size),
         pixels: &[u8],
         labels: &[i32],
-        after: Option<&mut dyn FnMut(usize)>,
+        stops: Stops<'_>,
     ) -> Result<Metrics, ProgramError> {
         self.prepare(mode, size)?;
         let Program { id, lowered } = &self.programs[&(mode, size)];
@@ -266,13 +302,28 @@ impl Model {
         self.kernels.write(lowered.labels.region, &labels)?;
         self.kernels.write(lowered.scale.region, &self.loss_scale.to_ne_bytes())?;
         let all = lowered.forward.start..lowered.backward.end;
-        match after {
-            None => self.kernels.run(*id, all)?,
-            Some(after) => {
+        match stops {
+            Stops::None => self.kernels.run(*id, all)?,
+            Stops::EachOperation(after) => {
                 for op in all {
                     self.kernels.run(*id, op..op + 1)?;
                     after(op);
                 }
+            }
+            Stops::Cuts(cuts, ready) => {
+                let arena = self.arenas.gradients;
+                let finished = lowered.finished_gradients(arena);
+                let (mut next, mut from) = (all.start, 0);
+                for &cut in cuts {
+                    let op = finished.iter().find(|(_, end)| *end >= cut).map_or(all.end, |(op, _)| op + 1);
+                    if op > next {
+                        self.kernels.run(*id, next..op)?;
+                        next = op;
+                    }
+                    ready(self.kernels.memory_range(Region { arena, offset: from, bytes: cut - from })?);
+                    from = cut;
+                }
+                self.kernels.run(*id, next..all.end)?;
             }
         }
         let mut bytes = [0u8; METRICS * size_of::<f32>()];
@@ -291,6 +342,16 @@ impl Model {
         let statistic = || self.statistics.get(name).map(|entry| plain(entry, self.arenas.statistics));
         parameter.or_else(statistic).ok_or_else(|| ProgramError::NoSuchParameter(name.to_owned()))
     }
+}
+
+/// Where a step looks up.
+enum Stops<'a> {
+    /// Nowhere.
+    None,
+    /// After each operation.
+    EachOperation(&'a mut dyn FnMut(usize)),
+    /// Whenever the gradients up to one of these cuts are final.
+    Cuts(&'a [usize], &'a mut dyn FnMut(MemoryRange)),
 }
 
 fn plain(entry: &Entry, arena: ArenaId) -> Tensor {

@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod dtype;
+mod range;
 mod region;
 mod rounding;
 mod shape;
 mod tensor;
 
 pub use dtype::DType;
+pub use range::MemoryRange;
 pub use region::{ALIGNMENT, ArenaId, Region, align_up};
 pub use rounding::rounded;
 pub use shape::{MAX_RANK, Shape};

@@ -63,6 +63,15 @@ impl Context {
         self.arenas.get_mut(id.0 as usize).ok_or(KernelError::NoSuchArena(id))
     }
 
+    /// Where a region begins, which must lie in its arena.
+    pub fn address(&self, region: &Region) -> Result<*mut u8, KernelError> {
+        let memory = &self.arena(region.arena)?.memory;
+        match region.end() <= memory.bytes() {
+            true => Ok(memory.address().wrapping_add(region.offset)),
+            false => Err(KernelError::OutOfBounds { region: *region, size: memory.bytes() }),
+        }
+    }
+
     /// Notes that an arena's content is another.
     pub fn changed(&mut self, id: ArenaId) -> Result<(), KernelError> {
         self.arena_mut(id)?.generation += 1;

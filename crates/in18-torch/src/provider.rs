@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
-use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor};
+use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Shape, Tensor};
 
 use crate::memory::{Context, strides};
 use crate::ops::{self, PLACE, Step};
@@ -109,6 +109,16 @@ impl Kernels for Torch {
         // SAFETY: the view has the slice's length.
         let target = unsafe { on_host(bytes.as_mut_ptr(), DType::U8, shape) }?;
         target.copy_from(&place)
+    }
+
+    fn memory_range(&mut self, region: Region) -> Result<MemoryRange, KernelError> {
+        let address = self.context.address(&region)?;
+        self.context.changed(region.arena)?;
+        let device = match self.context.device {
+            Device::Cpu => None,
+            Device::Cuda(number) => Some(number),
+        };
+        Ok(MemoryRange::of_provider(address, region.bytes, device))
     }
 
     fn import(&mut self, tensor: &Tensor, values: &[f32]) -> Result<(), KernelError> {

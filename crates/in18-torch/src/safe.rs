@@ -192,6 +192,12 @@ impl Memory {
         self.bytes
     }
 
+    /// Where it begins, on its device.
+    pub fn address(&self) -> *mut u8 {
+        // SAFETY: the block lives.
+        unsafe { sys::in18_torch_data(self.raw) }.cast()
+    }
+
     /// A tensor in this block, row-major but for its strides.
     ///
     /// # Errors

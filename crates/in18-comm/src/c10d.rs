@@ -1,0 +1,337 @@
+//! Processes joined by c10d, PyTorch's distributed engine: a store of keys that rank 0 serves, and Gloo's collectives on CPUs.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::net::UdpSocket;
+use std::ptr;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use in18_tensor::MemoryRange;
+
+use crate::comm::Comm;
+use crate::error::CommError;
+use crate::sys::{self, RawGroup, RawWork};
+
+/// Bytes of an error's text.
+const TEXT: usize = 1024;
+
+/// How long a rank that has lost another looks for who it was. The store may not answer, if rank 0 is the one.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Who joins whom.
+#[derive(Clone, Debug)]
+pub struct Joining {
+    /// This process's number, from 0.
+    pub rank: usize,
+    /// How many there are.
+    pub world: usize,
+    /// The host where rank 0 listens, by name or address.
+    pub master: String,
+    /// And its port.
+    pub port: u16,
+    /// Whether the environment says which network to use (`GLOO_SOCKET_IFNAME`); else that which leads to the master.
+    pub network_is_set: bool,
+    /// How long ranks wait for each other at the start.
+    pub join_timeout: Duration,
+    /// How long an exchange may take, waiting for slower ranks included.
+    pub timeout: Duration,
+}
+
+/// One of several processes.
+pub struct C10d {
+    group: Arc<Group>,
+    joining: Joining,
+    works: Vec<Work>,
+    doing: String,
+}
+
+/// The ranks that are joined. Its functions may be called from several threads.
+struct Group(*mut RawGroup);
+
+// SAFETY: the store guards its connection with a lock, and Gloo's group its queue.
+unsafe impl Send for Group {}
+// SAFETY: as above.
+unsafe impl Sync for Group {}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // SAFETY: joined, and left once. What goes wrong now interests nobody.
+        unsafe { sys::in18_group_leave(self.0, ptr::null_mut(), 0) };
+    }
+}
+
+/// A collective under way; the memory that it works on is in use until it is over.
+struct Work(*mut RawWork);
+
+impl Work {
+    fn wait(&self) -> Result<(), Failure> {
+        // SAFETY: the work lives.
+        call(|text, length| unsafe { sys::in18_work_wait(self.0, text, length) })
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // SAFETY: as returned by a collective, and dropped once.
+        unsafe { sys::in18_work_drop(self.0) };
+    }
+}
+
+/// A code of the shim, with its text.
+struct Failure {
+    code: c_int,
+    text: String,
+}
+
+/// Calls the shim with a buffer for what goes wrong.
+fn call(function: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<(), Failure> {
+    let mut text = vec![0u8; TEXT];
+    match function(text.as_mut_ptr().cast(), text.len()) {
+        sys::DONE => Ok(()),
+        code => Err(Failure { code, text: until_zero(&text) }),
+    }
+}
+
+/// The first line of a text of C.
+fn until_zero(text: &[u8]) -> String {
+    let text = CStr::from_bytes_until_nul(text).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
+    text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+impl C10d {
+    /// Joins the other ranks; waits for them.
+    ///
+    /// # Errors
+    /// [`CommError::Join`].
+    pub fn join(joining: Joining) -> Result<Self, CommError> {
+        let failed = |why: String, hint| {
+            let Joining { rank, world, ref master, port, .. } = joining;
+            CommError::Join { rank, world, master: format!("{master}:{port}"), why, hint }
+        };
+        let text = |text: &str| CString::new(text).map_err(|_| failed("a zero in its name".to_owned(), CHECK_MASTER));
+        let master = text(&joining.master)?;
+        let host = match joining.network_is_set {
+            true => None,
+            false => own_address(&joining.master, joining.port).map(|host| text(&host)).transpose()?,
+        };
+        let mut raw = ptr::null_mut();
+        let (rank, world) = (joining.rank as c_int, joining.world as c_int);
+        let milliseconds = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let (join, timeout) = (milliseconds(joining.join_timeout), milliseconds(joining.timeout));
+        let joined = call(|text, length| {
+            let host = host.as_ref().map_or(ptr::null(), |host| host.as_ptr());
+            // SAFETY: texts end with zeros and live through the call.
+            unsafe {
+                let master = master.as_ptr();
+                sys::in18_group_join(&mut raw, rank, world, master, joining.port, host, join, timeout, text, length)
+            }
+        });
+        if let Err(Failure { text, .. }) = joined {
+            return Err(failed(text.clone(), hint(&text)));
+        }
+        Ok(C10d { group: Arc::new(Group(raw)), joining, works: Vec::new(), doing: "starting".to_owned() })
+    }
+
+    /// Starts a collective.
+    fn start(
+        &self,
+        collective: impl FnOnce(*mut *mut RawWork, *mut c_char, usize) -> c_int,
+    ) -> Result<Work, CommError> {
+        let mut raw = ptr::null_mut();
+        let started = call(|text, length| collective(&mut raw, text, length));
+        started.map_err(|failure| self.failed(failure))?;
+        Ok(Work(raw))
+    }
+
+    /// Starts a collective on memory of this function's caller, and waits for it.
+    fn run(&self, collective: impl FnOnce(*mut *mut RawWork, *mut c_char, usize) -> c_int) -> Result<(), CommError> {
+        let work = self.start(collective)?;
+        let outcome = work.wait().map_err(|failure| self.failed(failure));
+        if outcome.is_err() {
+            self.end(&[work]);
+        }
+        outcome
+    }
+
+    /// Ends works that may still use their memory.
+    fn end(&self, works: &[Work]) {
+        // SAFETY: the works live.
+        let are_over = || works.iter().all(|work| unsafe { sys::in18_work_is_over(work.0) });
+        if are_over() {
+            return;
+        }
+        // SAFETY: the group lives. An abort that fails leaves nothing to be done but to wait.
+        unsafe { sys::in18_group_abort(self.group.0, ptr::null_mut(), 0) };
+        while !are_over() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// What a failed call means.
+    fn failed(&self, Failure { code, text: status }: Failure) -> CommError {
+        let (rank, doing) = (self.joining.rank, self.doing.clone());
+        match code {
+            sys::TIMEOUT => {
+                let seconds = self.joining.timeout.as_secs();
+                CommError::Timeout { rank, doing, seconds, others: self.others() }
+            }
+            sys::LOST => CommError::Lost { rank, doing, status, others: self.others() },
+            _ => CommError::Engine { rank, doing, status },
+        }
+    }
+
+    /// Where the other ranks stand, as far as it can be found out: those that are behind all others are to blame.
+    fn others(&self) -> String {
+        let (send, receive) = mpsc::channel();
+        let (group, own, world) = (Arc::clone(&self.group), self.joining.rank, self.joining.world);
+        // On a thread of its own, which is left behind if the store does not answer.
+        thread::spawn(move || {
+            for rank in (0..world).filter(|&rank| rank != own) {
+                let mut note = vec![0u8; TEXT];
+                let Ok(key) = CString::new(key(rank)) else { return };
+                let read = call(|text, length| {
+                    // SAFETY: texts end with zeros or are as long as is said, and live through the call.
+                    unsafe {
+                        let place = note.as_mut_ptr().cast();
+                        sys::in18_group_read_note(group.0, key.as_ptr(), place, note.len(), text, length)
+                    }
+                });
+                if read.is_err() || send.send((rank, until_zero(&note))).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut found = Vec::new();
+        while let Ok((rank, note)) = receive.recv_timeout(PATIENCE) {
+            let note = if note.is_empty() { "starting" } else { &note };
+            found.push(format!("rank {rank} was last {note}"));
+            if found.len() + 1 == world {
+                break;
+            }
+        }
+        if found.is_empty() { "rank 0 does not answer".to_owned() } else { found.join(", ") }
+    }
+}
+
+impl Comm for C10d {
+    fn rank(&self) -> usize {
+        self.joining.rank
+    }
+
+    fn world(&self) -> usize {
+        self.joining.world
+    }
+
+    fn start_sum(&mut self, range: MemoryRange) -> Result<(), CommError> {
+        let (data, count) = (on_host(&range, "a gradient")?, range.bytes() / size_of::<f32>());
+        if count == 0 {
+            return Ok(());
+        }
+        let group = self.group.0;
+        // SAFETY: the range is valid by `MemoryRange`'s promise, until `finish` or `drop` has seen the work end.
+        let work = self.start(|out, text, length| unsafe {
+            sys::in18_group_sum(out, group, data, count, sys::F32, text, length)
+        })?;
+        self.works.push(work);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), CommError> {
+        let works = std::mem::take(&mut self.works);
+        for work in &works {
+            if let Err(failure) = work.wait() {
+                let error = self.failed(failure);
+                self.end(&works);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn broadcast(&mut self, range: MemoryRange) -> Result<(), CommError> {
+        let (data, bytes, group) = (on_host(&range, "a parameter")?, range.bytes(), self.group.0);
+        if bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: the range is valid by `MemoryRange`'s promise, and `run` returns when the work is over.
+        self.run(|out, text, length| unsafe {
+            sys::in18_group_broadcast(out, group, data, bytes, sys::U8, text, length)
+        })
+    }
+
+    fn sum(&mut self, values: &mut [f64]) -> Result<(), CommError> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        let (data, count, group) = (values.as_mut_ptr().cast(), values.len(), self.group.0);
+        // SAFETY: the slice is borrowed until `run` returns, when the work is over.
+        self.run(|out, text, length| unsafe { sys::in18_group_sum(out, group, data, count, sys::F64, text, length) })
+    }
+
+    fn gather(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, CommError> {
+        let (world, rank, group) = (self.joining.world, self.joining.rank, self.group.0);
+        let mut lengths = vec![0.0; world];
+        lengths[rank] = bytes.len() as f64;
+        self.sum(&mut lengths)?;
+        let longest = lengths.iter().fold(0.0, |longest: f64, &length| longest.max(length)) as usize;
+        if longest == 0 {
+            return Ok(vec![Vec::new(); world]);
+        }
+        let mut send = bytes.to_vec();
+        send.resize(longest, 0);
+        let mut received = vec![0u8; longest * world];
+        let (from, to): (*mut c_void, *mut c_void) = (send.as_mut_ptr().cast(), received.as_mut_ptr().cast());
+        // SAFETY: both live until `run` returns, when the work is over.
+        self.run(|out, text, length| unsafe {
+            sys::in18_group_gather(out, group, from, to, longest, sys::U8, text, length)
+        })?;
+        let parts = received.chunks_exact(longest).zip(&lengths);
+        Ok(parts.map(|(part, &length)| part[..length as usize].to_vec()).collect())
+    }
+
+    fn note(&mut self, doing: &str) -> Result<(), CommError> {
+        self.doing = doing.to_owned();
+        let (Ok(key), Ok(note)) = (CString::new(key(self.joining.rank)), CString::new(doing)) else { return Ok(()) };
+        // SAFETY: texts end with zeros and live through the call.
+        call(|text, length| unsafe { sys::in18_group_note(self.group.0, key.as_ptr(), note.as_ptr(), text, length) })
+            .map_err(|failure| self.failed(failure))
+    }
+}
+
+impl Drop for C10d {
+    fn drop(&mut self) {
+        let works = std::mem::take(&mut self.works);
+        self.end(&works);
+    }
+}
+
+/// The key of a rank's note.
+fn key(rank: usize) -> String {
+    format!("doing/{rank}")
+}
+
+/// Where a range begins, which must be in this process's memory.
+fn on_host(range: &MemoryRange, what: &'static str) -> Result<*mut c_void, CommError> {
+    range.host_address().map(|address| address.cast()).ok_or(CommError::Memory { what })
+}
+
+/// This machine's address on the way to the master: nothing is sent.
+fn own_address(master: &str, port: u16) -> Option<String> {
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+    socket.connect((master, port)).ok()?;
+    Some(socket.local_addr().ok()?.ip().to_string())
+}
+
+const CHECK_MASTER: &str = "check MASTER_ADDR and MASTER_PORT, and that all ranks were started";
+
+/// What to change if ranks do not come together.
+fn hint(text: &str) -> &'static str {
+    if text.contains("EADDRINUSE") {
+        "the port is in use: set MASTER_PORT to another"
+    } else if text.contains("two processes") || text.contains("a world of") {
+        "check RANK and WORLD_SIZE of every process"
+    } else {
+        CHECK_MASTER
+    }
+}

@@ -1,0 +1,36 @@
+//! What a run asks of the ranks.
+
+use in18_tensor::MemoryRange;
+
+use crate::error::CommError;
+
+/// The ranks that train together, seen from one of them.
+///
+/// Every rank calls the same functions with the same lengths, in the same order. A function that has failed leaves the group
+/// unusable.
+pub trait Comm {
+    /// This process's number, from 0.
+    fn rank(&self) -> usize;
+
+    /// How many there are.
+    fn world(&self) -> usize;
+
+    /// Starts summing a range of fp32 values over all ranks, in place, and returns. Nobody may touch the range until
+    /// [`finish`](Comm::finish) has returned.
+    fn start_sum(&mut self, range: MemoryRange) -> Result<(), CommError>;
+
+    /// Waits for all sums that were started.
+    fn finish(&mut self) -> Result<(), CommError>;
+
+    /// Gives all ranks rank 0's bytes of a range, in place.
+    fn broadcast(&mut self, range: MemoryRange) -> Result<(), CommError>;
+
+    /// Sums values over all ranks, in place; every rank gets the same bits.
+    fn sum(&mut self, values: &mut [f64]) -> Result<(), CommError>;
+
+    /// Every rank's bytes, in the order of ranks; lengths may differ.
+    fn gather(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, CommError>;
+
+    /// Says what this rank is about to do, so that the others can tell if it never comes back.
+    fn note(&mut self, doing: &str) -> Result<(), CommError>;
+}

@@ -1,0 +1,64 @@
+//! What can go wrong among ranks.
+
+use thiserror::Error;
+
+/// An error of a group of ranks.
+#[derive(Debug, Error)]
+pub enum CommError {
+    /// The ranks did not come together.
+    #[error("rank {rank} of {world} cannot join the others at {master}: {why}; {hint}")]
+    Join {
+        /// This rank.
+        rank: usize,
+        /// How many there should be.
+        world: usize,
+        /// Where rank 0 listens.
+        master: String,
+        /// What the engine says.
+        why: String,
+        /// What to change.
+        hint: &'static str,
+    },
+    /// Another rank is gone.
+    #[error("rank {rank} lost another rank while {doing} ({status}); {others}")]
+    Lost {
+        /// This rank.
+        rank: usize,
+        /// What it did.
+        doing: String,
+        /// What the engine says.
+        status: String,
+        /// Where the other ranks stand.
+        others: String,
+    },
+    /// Another rank does not answer.
+    #[error(
+        "rank {rank} waited {seconds} s for another rank while {doing}; {others}; --step-timeout sets how long is too long"
+    )]
+    Timeout {
+        /// This rank.
+        rank: usize,
+        /// What it did.
+        doing: String,
+        /// How long it waited.
+        seconds: u64,
+        /// Where the other ranks stand.
+        others: String,
+    },
+    /// The engine refused a call.
+    #[error("the exchange among ranks failed on rank {rank} while {doing}: {status}")]
+    Engine {
+        /// This rank.
+        rank: usize,
+        /// What it did.
+        doing: String,
+        /// What the engine says.
+        status: String,
+    },
+    /// The engine cannot reach this memory.
+    #[error("{what} cannot be exchanged: it lies on a device that this engine does not reach")]
+    Memory {
+        /// What was to be exchanged.
+        what: &'static str,
+    },
+}

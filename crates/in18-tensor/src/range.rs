@@ -1,0 +1,34 @@
+//! A range of memory as an engine sees it that moves bytes between processes.
+
+/// Bytes of a provider's memory, by their address.
+///
+/// Whoever makes one promises that the memory is valid, for reads and writes by other threads too, until the provider that
+/// owns it is dropped or asked to make the arena larger, and that the provider does not touch it while an exchange is under
+/// way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryRange {
+    address: usize,
+    bytes: usize,
+    /// The number of a CUDA device; none: this process's own memory.
+    device: Option<u32>,
+}
+
+impl MemoryRange {
+    /// Only kernel providers make these (`cargo xtask test` looks), since only they can keep the promise.
+    pub fn of_provider(address: *mut u8, bytes: usize, device: Option<u32>) -> Self {
+        MemoryRange { address: address as usize, bytes, device }
+    }
+
+    /// How many bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Where it begins, if that is in this process's own memory.
+    pub fn host_address(&self) -> Option<*mut u8> {
+        match self.device {
+            None => Some(self.address as *mut u8),
+            Some(_) => None,
+        }
+    }
+}
