@@ -9,6 +9,8 @@ use in18_tensor::DType;
 
 use crate::cli::{Devices, EngineArgs, EngineChoice, Precision};
 use crate::exit::Usage;
+use crate::launch;
+use crate::ranks::Place;
 
 /// A provider, and the type of activations that it computes in.
 pub struct Engine {
@@ -25,6 +27,33 @@ pub enum Device {
     Cpu,
     /// The GPU of this number.
     Cuda(u32),
+}
+
+/// What computes in this process of a training run, and its place among the ranks if there are several; none where this process
+/// only started them, and they have ended.
+pub fn choose_rank(arguments: &EngineArgs) -> Result<Option<(Engine, Option<Place>)>> {
+    let devices = devices(arguments)?;
+    let Some(place) = Place::of_this_process()? else {
+        return match devices[..] {
+            [device] => Ok(Some((on(device, arguments)?, None))),
+            ref several => {
+                torch::check_ranks()?;
+                launch::launch(several.len())?;
+                Ok(None)
+            }
+        };
+    };
+    launch::follow_launcher();
+    place.take_cores();
+    // A launcher that starts ranks by itself need not name their devices; one named for all is shared only on the CPU.
+    let device = match devices[..] {
+        [Device::Cpu] => Device::Cpu,
+        ref devices => *devices.get(place.local_rank).ok_or_else(|| {
+            let (expected, got) = (place.local_world, devices.len());
+            Usage(format!("--devices: expected one for each of this machine's {expected} ranks, got {got}"))
+        })?,
+    };
+    Ok(Some((on(device, arguments)?, Some(place))))
 }
 
 /// Chooses the provider for a command that takes one device, and resolves the precision against what it computes natively.
@@ -123,6 +152,11 @@ mod torch {
 
     use super::Device;
 
+    /// Whether this program can join ranks.
+    pub fn check_ranks() -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// libtorch on a device.
     pub fn on(device: Device, threads: usize) -> anyhow::Result<Box<dyn Kernels>> {
         let device = match device {
@@ -139,21 +173,27 @@ mod torch {
     }
 }
 
+/// Why something of libtorch's cannot be had, and how it can.
+#[cfg(not(feature = "torch"))]
+pub const NOT_BUILT: &str = "this program was built without it: run `cargo xtask setup --torch`, then build it with `cargo \
+                             build --release --features torch`";
+
 #[cfg(not(feature = "torch"))]
 mod torch {
     use in18_kernels::Kernels;
 
-    use super::Device;
+    use super::{Device, NOT_BUILT};
     use crate::exit::Usage;
-
-    const NOT_BUILT: &str = "this program was built without libtorch: run `cargo xtask setup --torch`, then build it with \
-                             `cargo build --release --features torch`";
 
     pub fn on(_: Device, _: usize) -> anyhow::Result<Box<dyn Kernels>> {
         Err(Usage(format!("--engine torch: {NOT_BUILT}")).into())
     }
 
+    pub fn check_ranks() -> anyhow::Result<()> {
+        Err(Usage(format!("--devices: several ranks are joined by libtorch's engine, and {NOT_BUILT}")).into())
+    }
+
     pub fn gpus() -> Result<u32, String> {
-        Err(format!("GPUs are engine torch's, and {NOT_BUILT}"))
+        Err(format!("GPUs are libtorch's, and {NOT_BUILT}"))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use in18_comm::CommError;
 use in18_dataset::PrepareError;
 use in18_kernels::KernelError;
 use in18_loader::LoadError;
@@ -11,6 +12,7 @@ use in18_train::{CheckpointError, TrainError};
 use in18_weights::WeightsError;
 
 use crate::output;
+use crate::ranks::Place;
 
 /// The table, as `--help` shows it.
 pub const HELP: &str = "Exit codes:
@@ -22,6 +24,7 @@ pub const HELP: &str = "Exit codes:
   5  a file could not be written
   6  not enough memory, or something this CPU cannot do
   7  a network's file or checkpoint is damaged, or of another run
+  8  the ranks did not come together, or one of them was lost or hung
   130, 143  stopped by SIGINT or SIGTERM, after a checkpoint was saved";
 
 const MACHINE: u8 = 1;
@@ -31,6 +34,7 @@ const DIVERGED: u8 = 4;
 const WRITE: u8 = 5;
 const HARDWARE: u8 = 6;
 const CHECKPOINT: u8 = 7;
+const RANKS: u8 = 8;
 
 /// What shells and schedulers take for "ended by this signal".
 pub fn after_signal(signal: i32) -> i32 {
@@ -48,6 +52,18 @@ impl std::fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+/// The end of a process that has nothing more to say: another has said it.
+#[derive(Debug)]
+pub struct Ended(pub u8);
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ended with code {}", self.0)
+    }
+}
+
+impl std::error::Error for Ended {}
 
 /// Images that were named one by one while the others went on.
 #[derive(Debug)]
@@ -71,9 +87,12 @@ impl std::error::Error for BadImages {}
 
 /// Prints an error as one line on standard error and returns its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(Ended(code)) = error.downcast_ref() {
+        return ExitCode::from(*code);
+    }
     // Messages carry their causes themselves, so the outermost one says it all; a cause may still have several lines.
     let line = error.to_string().replace('\n', " ");
-    output::complain(&format!("error: {line}"));
+    output::complain(&format!("{}error: {line}", rank_prefix()));
     ExitCode::from(code(error))
 }
 
@@ -92,7 +111,25 @@ pub fn report_usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-fn code(error: &anyhow::Error) -> u8 {
+/// Which of several ranks speaks.
+fn rank_prefix() -> String {
+    match Place::of_this_process() {
+        Ok(Some(place)) => format!("rank {}: ", place.rank),
+        _ => String::new(),
+    }
+}
+
+/// Whether every rank of a run ends so, at the same step.
+pub fn is_everyones(error: &anyhow::Error) -> bool {
+    use TrainError::{Interrupted, NotFinite, TooManyBad, ValidationNotFinite};
+    let error = error.downcast_ref::<TrainError>();
+    error.is_some_and(|error| {
+        matches!(error, Interrupted { .. } | NotFinite { .. } | TooManyBad { .. } | ValidationNotFinite { .. })
+    })
+}
+
+/// The exit code of an error.
+pub fn code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(cause_code).unwrap_or(MACHINE)
 }
 
@@ -107,6 +144,7 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | TrainError::StateNotFinite { .. } => DIVERGED,
             TrainError::Interrupted { signal, .. } => u8::try_from(after_signal(*signal)).unwrap_or(MACHINE),
             TrainError::Checkpoint(_) => CHECKPOINT,
+            TrainError::Comm(_) => RANKS,
             TrainError::Write { .. } => WRITE,
             TrainError::Program(error) => program_code(error),
             TrainError::Weights(error) => weights_code(error),
@@ -114,6 +152,9 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if cause.is::<Usage>() || cause.is::<in18_recipe::PlanError>() {
         return Some(USAGE);
+    }
+    if cause.is::<CommError>() {
+        return Some(RANKS);
     }
     if cause.is::<CheckpointError>() {
         return Some(CHECKPOINT);

@@ -37,30 +37,50 @@ fn newest_of(folder: &Path, tables: &Tables) -> Result<Found> {
     Ok(newest(folder, tables)?.ok_or_else(none)?)
 }
 
-/// Where the run goes on, after what the checkpoint is has been compared to what the run is.
+/// What a run of so many ranks is, and its plan.
+pub type ByRanks<'a> = &'a dyn Fn(usize) -> Result<(Value, Plan)>;
+
+/// Where the run goes on, after what the checkpoint is has been compared to what the run is. A checkpoint of another number of
+/// ranks, and otherwise of this run, is as good.
 ///
 /// # Errors
 /// [`CheckpointError::Differs`] unless `--resume-anyway`; [`CheckpointError::Beyond`].
 pub fn progress(
     checkpoint: &Checkpoint,
-    identity: &Value,
-    plan: &Plan,
+    (identity, plan): (&Value, &Plan),
+    by_ranks: ByRanks<'_>,
     arguments: &CheckpointArgs,
 ) -> Result<Progress> {
     let path = checkpoint.path.clone();
     let mut progress = checkpoint.about.progress.clone();
-    if let Some(differences) = differences(&checkpoint.about.identity, identity) {
-        let error = CheckpointError::Differs { path: path.clone(), differences: differences.clone() };
-        if !arguments.resume_anyway {
-            return Err(error.into());
-        }
-        output::complain(&format!("warning: {}: going on although {differences}", path.display()));
-        let epoch = progress.epoch;
-        let planned = |identity: &Value| identity["plan"]["epochs"].get(epoch).cloned();
-        if progress.step > 0 && planned(&checkpoint.about.identity) != planned(identity) {
-            // Its steps that are done are not those of the epoch as it is planned now.
-            output::complain(&format!("warning: epoch {epoch} is planned otherwise now and begins anew"));
-            progress.start_epoch(epoch);
+    let theirs = &checkpoint.about.identity;
+    if let Some(differences) = differences(theirs, identity) {
+        if let Some((ranks, their_plan)) = other_ranks(theirs, plan, by_ranks)? {
+            let (step, steps) = (progress.step, their_plan.epochs.get(progress.epoch).map_or(0, |epoch| epoch.steps));
+            progress.step = match plan.epochs.get(progress.epoch) {
+                Some(epoch) if step == steps => epoch.steps,
+                // Ranks take images in turn, so that all have seen a beginning of the epoch's order together.
+                Some(epoch) => (step * ranks / plan.world).min(epoch.steps),
+                None => step,
+            };
+            let (path, epoch, now) = (path.display(), progress.epoch, plan.world);
+            output::complain(&format!(
+                "note: {path} is of {ranks} ranks, and goes on with {now}: step {step} of epoch {epoch} becomes step {}",
+                progress.step
+            ));
+        } else {
+            let error = CheckpointError::Differs { path: path.clone(), differences: differences.clone() };
+            if !arguments.resume_anyway {
+                return Err(error.into());
+            }
+            output::complain(&format!("warning: {}: going on although {differences}", path.display()));
+            let epoch = progress.epoch;
+            let planned = |identity: &Value| identity["plan"]["epochs"].get(epoch).cloned();
+            if progress.step > 0 && planned(theirs) != planned(identity) {
+                // Its steps that are done are not those of the epoch as it is planned now.
+                output::complain(&format!("warning: epoch {epoch} is planned otherwise now and begins anew"));
+                progress.start_epoch(epoch);
+            }
         }
     }
     if let Some(epoch) = arguments.start_epoch {
@@ -71,4 +91,14 @@ pub fn progress(
         return Err(CheckpointError::Beyond { path, epochs, got }.into());
     }
     Ok(progress)
+}
+
+/// The number of ranks that a checkpoint is of, and their plan, if that number is all that differs.
+fn other_ranks(theirs: &Value, plan: &Plan, by_ranks: ByRanks<'_>) -> Result<Option<(usize, Plan)>> {
+    let ranks = theirs["plan"]["world"].as_u64().map_or(0, |world| world as usize);
+    if ranks == 0 || ranks == plan.world {
+        return Ok(None);
+    }
+    let (identity, their_plan) = by_ranks(ranks)?;
+    Ok(differences(theirs, &identity).is_none().then_some((ranks, their_plan)))
 }

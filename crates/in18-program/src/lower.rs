@@ -60,6 +60,8 @@ pub struct Lowered {
     pub metrics: Tensor,
     /// Bytes of the work arena.
     pub work_bytes: usize,
+    /// After which operations how many bytes of the arena of gradients, from its beginning on, are final; both grow.
+    pub finished_gradients: Vec<(usize, usize)>,
 }
 
 /// Compiles a network for one size.
@@ -115,8 +117,10 @@ pub fn lower(
     let backward = forward.end..lowering.ops.len();
     let (tensors, work_bytes) = lowering.place();
     let tensor = |value: ValueId| tensors[value.0];
+    let ops: Vec<Op> = lowering.ops.iter().map(|op| op.map(tensor)).collect();
     Ok(Lowered {
-        ops: lowering.ops.iter().map(|op| op.map(tensor)).collect(),
+        finished_gradients: finished_gradients(&ops, arenas.gradients),
+        ops,
         forward,
         backward,
         pixels: tensor(pixels),
@@ -128,29 +132,27 @@ pub fn lower(
     })
 }
 
-impl Lowered {
-    /// After which operations how much of the arena of gradients, from its beginning on, is final: pairs of an operation's
-    /// number and a length in bytes, both growing. The table of parameters has the order of the backward pass, but for
-    /// operations that finish several parameters.
-    pub fn finished_gradients(&self, gradients: ArenaId) -> Vec<(usize, usize)> {
-        let mut written: Vec<(usize, usize, usize)> = Vec::new(); // (first byte, byte after the last, operation)
-        for (index, op) in self.ops.iter().enumerate() {
-            for tensor in op.writes().iter().filter(|tensor| tensor.region.arena == gradients) {
-                written.push((tensor.region.offset, tensor.region.end(), index));
-            }
+/// After which operations how much of the arena of gradients, from its beginning on, is final: pairs of an operation's number
+/// and a length in bytes, both growing. The table of parameters has the order of the backward pass, but for operations that
+/// finish several parameters.
+fn finished_gradients(ops: &[Op], gradients: ArenaId) -> Vec<(usize, usize)> {
+    let mut written: Vec<(usize, usize, usize)> = Vec::new(); // first byte, byte after the last, operation
+    for (index, op) in ops.iter().enumerate() {
+        for tensor in op.writes().iter().filter(|tensor| tensor.region.arena == gradients) {
+            written.push((tensor.region.offset, tensor.region.end(), index));
         }
-        written.sort_unstable();
-        let mut finished: Vec<(usize, usize)> = Vec::new();
-        let mut latest = 0;
-        for (_, end, op) in written {
-            latest = latest.max(op);
-            match finished.last_mut() {
-                Some(last) if last.0 == latest => last.1 = end,
-                _ => finished.push((latest, end)),
-            }
-        }
-        finished
     }
+    written.sort_unstable();
+    let mut finished: Vec<(usize, usize)> = Vec::new();
+    let mut latest = 0;
+    for (_, end, op) in written {
+        latest = latest.max(op);
+        match finished.last_mut() {
+            Some(last) if last.0 == latest => last.1 = end,
+            _ => finished.push((latest, end)),
+        }
+    }
+    finished
 }
 
 /// Names a value: something that an operation reads or writes.

@@ -312,10 +312,13 @@ impl Model {
             }
             Stops::Cuts(cuts, ready) => {
                 let arena = self.arenas.gradients;
-                let finished = lowered.finished_gradients(arena);
                 let (mut next, mut from) = (all.start, 0);
                 for &cut in cuts {
-                    let op = finished.iter().find(|(_, end)| *end >= cut).map_or(all.end, |(op, _)| op + 1);
+                    let op = lowered
+                        .finished_gradients
+                        .iter()
+                        .find(|(_, end)| *end >= cut)
+                        .map_or(all.end, |(op, _)| op + 1);
                     if op > next {
                         self.kernels.run(*id, next..op)?;
                         next = op;

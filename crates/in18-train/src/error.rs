@@ -86,6 +86,9 @@ pub enum TrainError {
         /// Which checkpoint is left.
         kept: String,
     },
+    /// The exchange with other ranks failed.
+    #[error(transparent)]
+    Comm(#[from] in18_comm::CommError),
     /// The system asked the run to end; it saved a checkpoint first.
     #[error("stopped by {} at epoch {epoch} after step {step}: {} is whole; --resume auto goes on from there",
         signal_name(*signal), checkpoint.display())]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use in18_comm::Comm;
 use in18_dataset::ImageSet;
 use in18_loader::{
     Augmentation, BadImage, Batch, BatchPlan, EpochOrder, Loader, OnBadImage, Share, Shuffle, StageTimes,
@@ -25,10 +26,15 @@ use crate::memory::peak_rss_bytes;
 use crate::progress::Progress;
 use crate::tally::Tally;
 
+mod ranks;
 mod saving;
 
+use ranks::{Asked, BUCKET_BYTES, Joint, Own};
 use saving::Point;
 pub use saving::Saving;
+
+/// What comes of no images.
+const NOTHING: Metrics = Metrics { images: 0, loss_sum: 0.0, top1: 0, top5: 0 };
 
 /// Batches of an epoch under `--short-epoch`.
 const SHORT_EPOCH: usize = 10;
@@ -70,6 +76,7 @@ pub struct Outcome {
 
 /// A run: a model that goes through a plan.
 pub struct Trainer<'a> {
+    comm: &'a mut dyn Comm,
     model: &'a mut Model,
     data: &'a mut Data,
     plan: &'a Plan,
@@ -79,7 +86,11 @@ pub struct Trainer<'a> {
     clock: Clock,
     progress: Progress,
     saving: Saving,
-    store: Store,
+    /// Rank 0's: only it writes.
+    store: Option<Store>,
+    /// Where gradients are cut into parts that are exchanged one by one.
+    cuts: Vec<usize>,
+    asked: Asked,
     /// Seconds of the run when the last checkpoint was taken.
     saved_at: f64,
 }
@@ -98,6 +109,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`TrainError::Write`] if the folder of checkpoints cannot be made.
     pub fn new(
+        comm: &'a mut dyn Comm,
         model: &'a mut Model,
         data: &'a mut Data,
         plan: &'a Plan,
@@ -107,9 +119,28 @@ impl<'a> Trainer<'a> {
         recorder: &'a mut Recorder,
     ) -> Result<Self, TrainError> {
         let optimizer = optimizer(model, options.momentum, options.weight_decay, options.no_bn_wd);
-        let store = Store::open(saving.checkpoints.clone(), Tables::of(model), progress.steps)?;
+        let store = match comm.rank() {
+            0 => Some(Store::open(saving.checkpoints.clone(), Tables::of(model), progress.steps)?),
+            _ => None,
+        };
+        let (cuts, asked) = (model.gradient_cuts(BUCKET_BYTES), Asked::default());
         let (clock, saved_at) = (Clock::start(progress.seconds), progress.seconds);
-        Ok(Trainer { model, data, plan, options, optimizer, recorder, clock, progress, saving, store, saved_at })
+        Ok(Trainer {
+            comm,
+            model,
+            data,
+            plan,
+            options,
+            optimizer,
+            recorder,
+            clock,
+            progress,
+            saving,
+            store,
+            cuts,
+            asked,
+            saved_at,
+        })
     }
 
     /// Runs all epochs that are left and saves the parameters. `start` says what is trained, unless the logs go on and
@@ -162,11 +193,14 @@ impl<'a> Trainer<'a> {
     }
 
     fn finish(&mut self, parameters: &Path) -> Result<Outcome, TrainError> {
-        for written in self.store.finish() {
-            self.checkpoint_written(written)?;
+        self.finish_saving()?;
+        if self.comm.rank() == 0 {
+            let arch = &self.saving.network.arch;
+            save_parameters(parameters, self.model, arch, self.data.classes(), self.progress.steps)?;
         }
-        let arch = &self.saving.network.arch;
-        save_parameters(parameters, self.model, arch, self.data.classes(), self.progress.steps)?;
+        // No rank ends while another could still fail.
+        self.note(|| "saving the network".to_owned())?;
+        self.meet()?;
         let (what, path) = ("parameters".to_owned(), parameters.display().to_string());
         self.record(Event::Saved { what, path });
         match self.progress.skipped.count() {
@@ -236,7 +270,8 @@ impl<'a> Trainer<'a> {
         let augmentation =
             Augmentation { seed: self.options.seed, epoch: epoch.epoch as u32, min_scale: epoch.min_scale };
         let order = EpochOrder::of(loader.set(), self.options.shuffle, augmentation.seed, augmentation.epoch);
-        let batches = BatchPlan::train_in_order(order, Share::ALL, epoch.batch, epoch.size as u32, augmentation)?;
+        let share = self.share()?;
+        let batches = BatchPlan::train_in_order(order, share, epoch.batch, epoch.size as u32, augmentation)?;
         // The plan may drop the last, partial one.
         let batches = self.shortened(batches.select(0..epoch.steps));
         let steps = batches.len();
@@ -251,17 +286,21 @@ impl<'a> Trainer<'a> {
             self.record_rate(epoch.epoch, step, steps, rate);
             let scale = self.progress.loss_scale.get(self.options.loss_scaling);
             self.model.set_loss_scale(scale);
-            let metrics = self.model.train_step(size(&batch), batch.pixels(), batch.labels())?;
-            let bad = named(batch.bad());
+            self.note(|| format!("at step {step} of epoch {}", epoch.epoch))?;
+            let metrics = self.train_step(&batch)?;
+            let (images, bad) = (metrics.images as u64, named(batch.bad()));
             drop(batch);
-            self.skip("train", &epoch.train_dir, bad)?;
+            let own = Own { metrics, bad, left: steps - step };
+            let Joint { metrics, .. } = self.join(own, "train", &epoch.train_dir)?;
             let tally = Tally::from(metrics);
             if !self.is_sane(tally.loss()) {
                 let (epoch, loss, kept) = (epoch.epoch, tally.loss(), self.kept());
                 return Err(TrainError::NotFinite { epoch, step, steps, loss, rate, kept });
             }
             if !self.overflows(epoch.epoch, step)? {
-                let updates = self.optimizer.updates(rate as f32, scale.recip(), self.model.trainable_arenas());
+                // Gradients are sums over the ranks.
+                let gradient_scale = (scale * self.comm.world() as f32).recip();
+                let updates = self.optimizer.updates(rate as f32, gradient_scale, self.model.trainable_arenas());
                 self.model.update(&updates)?;
             }
             let images_before = self.progress.images_seen;
@@ -271,7 +310,7 @@ impl<'a> Trainer<'a> {
                 epoch: epoch.epoch,
                 step,
                 steps,
-                images: tally.images,
+                images,
                 images_total: tally.images,
                 images_before,
                 size: epoch.size,
@@ -327,10 +366,10 @@ impl<'a> Trainer<'a> {
     }
 
     fn validation_batches(&mut self, epoch: &EpochPlan, images: usize) -> Result<BatchPlan, TrainError> {
-        let (sz, batch) = (epoch.size as u32, epoch.val_batch);
+        let (sz, batch, share) = (epoch.size as u32, epoch.val_batch, self.share()?);
         let batches = if epoch.rect_val {
             let (sizes, bad) = self.data.validation_sizes(&epoch.val_dir, self.options.workers);
-            let batches = BatchPlan::rectangular_validation(sizes, Share::ALL, batch, sz);
+            let batches = BatchPlan::rectangular_validation(sizes, share, batch, sz);
             let mut named = Vec::new();
             for (image, error) in bad {
                 match self.options.on_bad_image {
@@ -341,7 +380,7 @@ impl<'a> Trainer<'a> {
             self.skip("validation", &epoch.val_dir, named)?;
             batches?
         } else {
-            BatchPlan::validation(images as u32, Share::ALL, batch, sz)?
+            BatchPlan::validation(images as u32, share, batch, sz)?
         };
         Ok(self.shortened(batches))
     }
@@ -355,15 +394,18 @@ impl<'a> Trainer<'a> {
         let (mut total, mut seconds) = (Tally::default(), 0.0);
         let mut laps = Laps::start(self.clock);
         let mut step = 0;
-        while let Some(batch) = stream.next()? {
+        loop {
             step += 1;
-            let bad = named(batch.bad());
-            let metrics = match batch.is_empty() {
-                true => Metrics { images: 0, loss_sum: 0.0, top1: 0, top5: 0 },
-                false => self.model.evaluate(size(&batch), batch.pixels(), batch.labels())?,
+            self.note(|| format!("at step {step} of epoch {}'s validation", epoch.epoch))?;
+            // A rank's share may be shorter than another's, or empty: it goes on taking part in the exchange.
+            let (metrics, bad) = match stream.next()? {
+                Some(batch) if !batch.is_empty() => {
+                    (self.model.evaluate(size(&batch), batch.pixels(), batch.labels())?, named(batch.bad()))
+                }
+                batch => (NOTHING, batch.map_or_else(Vec::new, |batch| named(batch.bad()))),
             };
-            drop(batch);
-            self.skip("validation", &epoch.val_dir, bad)?;
+            let own = Own { metrics, bad, left: steps.saturating_sub(step) };
+            let Joint { metrics, left } = self.join(own, "validation", &epoch.val_dir)?;
             total.add(&metrics);
             let tally = Tally::from(metrics);
             let step_seconds = laps.lap();
@@ -380,12 +422,20 @@ impl<'a> Trainer<'a> {
                 means: total.means(seconds / step as f64, 0.0),
             }));
             self.attend(trained)?;
+            if left == 0 {
+                break;
+            }
         }
         if !total.loss().is_finite() {
             let (epoch, loss, rate, kept) = (epoch.epoch, total.loss(), epoch.lr_last(), self.kept());
             return Err(TrainError::ValidationNotFinite { epoch, loss, rate, kept });
         }
         Ok(total)
+    }
+
+    /// Which part of the images is this rank's.
+    fn share(&self) -> Result<Share, TrainError> {
+        Ok(Share::new(self.comm.rank(), self.comm.world())?)
     }
 
     fn is_sane(&self, loss: f64) -> bool {

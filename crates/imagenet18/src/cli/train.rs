@@ -52,7 +52,7 @@ pub struct TrainArgs {
     #[arg(long, visible_alias = "wd", value_name = "W", default_value_t = 1e-4, value_parser = not_negative)]
     pub weight_decay: f32,
 
-    /// Threads that decode images [default: as many as there are cores].
+    /// Threads that decode images, of each rank [default: as many as it has cores].
     #[arg(long, short = 'j', value_name = "N")]
     pub workers: Option<NonZeroUsize>,
 
@@ -114,6 +114,10 @@ pub struct TrainArgs {
     /// With --dry-run: plan for this many devices.
     #[arg(long, value_name = "W", requires = "dry_run", default_value = "1")]
     pub world: NonZeroUsize,
+
+    /// With several ranks: seconds that one may keep the others waiting before the run ends.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600.0, value_parser = positive)]
+    pub step_timeout: f64,
 
     // Last, since their headings hold for whatever follows.
     /// How the run is saved and continued.

@@ -49,20 +49,22 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
             weight_decay: 1e-4,
             no_bn_wd: true,
             seed: arguments.seed,
-            workers: arguments.workers.unwrap_or_else(engine::cores),
+            workers: std::num::NonZeroUsize::MIN,
             on_bad_image: OnBadImage::Fail,
             short_epoch: false,
             shuffle: Shuffle::Full,
             loss_scaling: LossScaling::Fixed(1.0),
         },
         engine: arguments.engine.clone(),
+        workers: arguments.workers,
+        step_timeout: std::time::Duration::from_secs(600),
         loss_scale: FP16_LOSS_SCALE,
         print_freq: std::num::NonZeroUsize::new(50).unwrap_or(std::num::NonZeroUsize::MIN),
         logdir: arguments.dir.join(logdir::stamped("run")),
         init: None,
         checkpoints: CheckpointArgs::default(),
     };
-    let outcome = run.train()?;
+    let Some(outcome) = run.train()? else { return Ok(()) };
     let top1 = outcome.end.top1;
     anyhow::ensure!(
         top1 >= PROMISED_TOP1,

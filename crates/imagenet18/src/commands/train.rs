@@ -2,25 +2,28 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use in18_dataset::OpenOptions;
 use in18_program::initial::Initialization;
 use in18_program::{Arch, Model};
 use in18_recipe::{Phases, Plan, PlanInput};
-use in18_record::{Opening, RunStart, epoch_table};
+use in18_record::{Opening, Recorder, RunStart, epoch_table};
 use in18_tensor::DType;
 use in18_train::checkpoint::{CheckpointOptions, Tables};
 use in18_train::identity::{NetworkIdentity, identity};
-use in18_train::{Data, LossScale, LossScaling, Outcome, Progress, RunOptions, Saving, Trainer};
+use in18_train::{Data, LossScale, LossScaling, Outcome, Progress, RunOptions, Saving, Signals, Trainer};
 use in18_weights::{Head, WeightFile};
 
 use crate::cli::{
     CheckpointArgs, EngineArgs, EngineChoice, EvalArgs, LossScaleChoice, NetworkArgs, Precision, Resume, TrainArgs,
 };
 use crate::commands::eval;
-use crate::exit::Usage;
+use crate::engine::Engine;
+use crate::exit::{self, Ended, Usage};
 use crate::logdir::{self, Logdir};
+use crate::ranks::Rank;
 use crate::{engine, output, resume, schedule, signals};
 
 /// What a run needs, resolved.
@@ -39,10 +42,14 @@ pub struct Run {
     pub init_bn0: bool,
     /// The network to start from, and what becomes of its classifier; none: random values.
     pub init: Option<(PathBuf, Head)>,
-    /// What the trainer is told.
+    /// What the trainer is told; loader threads and the loss's scaling follow from what is below.
     pub options: RunOptions,
     /// What computes.
     pub engine: EngineArgs,
+    /// Loader threads; none: as many as this rank has cores.
+    pub workers: Option<NonZeroUsize>,
+    /// How long an exchange among ranks may take.
+    pub step_timeout: Duration,
     /// What fp16's loss is multiplied with.
     pub loss_scale: LossScaleChoice,
     /// Batches between two lines of the log.
@@ -71,13 +78,15 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
             weight_decay: arguments.weight_decay,
             no_bn_wd: arguments.no_bn_wd,
             seed: arguments.seed,
-            workers: arguments.workers.unwrap_or_else(engine::cores),
+            workers: NonZeroUsize::MIN,
             on_bad_image: arguments.on_bad_image.into(),
             short_epoch: arguments.short_epoch,
             shuffle: arguments.shuffle.into(),
             loss_scaling: LossScaling::Fixed(1.0),
         },
         engine: engine_of(arguments),
+        workers: arguments.workers,
+        step_timeout: Duration::from_secs_f64(arguments.step_timeout),
         loss_scale: arguments.loss_scale.unwrap_or(FP16_LOSS_SCALE),
         print_freq: arguments.print_freq,
         logdir: folder(arguments)?,
@@ -146,71 +155,116 @@ fn folder(arguments: &TrainArgs) -> Result<PathBuf> {
 }
 
 impl Run {
-    /// Trains the network, saves it, and prints the epoch table and where everything is.
-    pub fn train(&self) -> Result<Outcome> {
+    /// Trains the network, saves it, and prints the epoch table and where everything is. None where this process only started
+    /// the ranks, which did it.
+    pub fn train(&self) -> Result<Option<Outcome>> {
+        let Some((engine, place)) = engine::choose_rank(&self.engine)? else { return Ok(None) };
         let signals = signals::watch()?;
+        let rank = Rank { place, step_timeout: self.step_timeout };
+        let outcome = self.train_as(&rank, engine, signals);
+        match outcome {
+            // Every rank has come to the same end, and rank 0 says so.
+            Err(error) if !rank.is_first() && exit::is_everyones(&error) => Err(Ended(exit::code(&error)).into()),
+            outcome => outcome.map(Some),
+        }
+    }
+
+    fn train_as(&self, rank: &Rank, engine: Engine, signals: Signals) -> Result<Outcome> {
         let mut data = Data::open(&self.data, &self.phases, &self.opening)?;
-        let input = PlanInput::by_train_dir(1, data.train_images()).drop_last(self.drop_last);
-        let plan = Plan::resolve(&self.phases, &input)?;
-        let engine = engine::choose(&self.engine)?;
-        let logdir = Logdir::open(&self.logdir)?;
+        let plan = self.plan(&data, rank.world())?;
         let network = NetworkIdentity {
             arch: self.arch.to_string(),
             classes: data.classes().to_vec(),
             precision: engine.dtype.to_string(),
             init_bn0: self.init_bn0,
         };
-        let identity = identity(&network, &self.options, &plan, &data);
-        let mut model = Model::new(engine.kernels, self.arch.network(data.classes().len()), engine.dtype)?;
-        let checkpoint = resume::find(&self.checkpoints, logdir.path(), &Tables::of(&model))?;
-        let progress = match &checkpoint {
-            Some(checkpoint) => {
-                model.load_state(&checkpoint.state)?;
-                resume::progress(checkpoint, &identity, &plan, &self.checkpoints)?
-            }
-            None => self.begin(&mut model, &plan)?,
-        };
-        let from = checkpoint.as_ref().map(|checkpoint| checkpoint.path.display().to_string());
-        // The logs of the checkpoint's own run go on; another folder's begin.
-        let marks = checkpoint.filter(|own| logdir.holds(&own.path)).map(|own| own.about.marks);
-        if marks.is_none() {
-            logdir.refuse_foreign_events()?;
-        }
-        if marks.is_none() && logdir.holds_a_run() {
-            if self.checkpoints.resume != Some(Resume::Auto) {
-                return Err(logdir.is_taken());
-            }
-            output::complain("warning: the run has no checkpoint yet: it begins anew");
-        }
-        let start = marks.is_none().then(|| self.start(&model, &data, &plan, engine.dtype, progress.epoch));
-        let opening = marks.as_ref().map_or(Opening::New, Opening::Continue);
-        let mut recorder = logdir.recorder(opening, self.print_freq)?;
-        let checkpoints = CheckpointOptions {
-            folder: logdir.checkpoints(),
-            best: logdir.best(),
-            best_top5: self.checkpoints.best_top5,
-            every_seconds: self.checkpoints.checkpoint_minutes * 60.0,
-            keep: self.checkpoints.keep,
-        };
-        let saving = Saving { checkpoints, signals, network, identity };
         let mut options = self.options.clone();
+        options.workers = self.workers.unwrap_or_else(engine::cores);
         if engine.dtype == DType::F16 {
             options.loss_scaling = match self.loss_scale {
                 LossScaleChoice::Fixed(scale) => LossScaling::Fixed(scale),
                 LossScaleChoice::Dynamic(_) => LossScaling::Dynamic,
             };
         }
-        let trainer = Trainer::new(&mut model, &mut data, &plan, options, saving, progress, &mut recorder)?;
-        let saved = logdir.parameters();
+        let this_run = identity(&network, &options, &plan, &data);
+        // Rank 0 alone has the run's folder.
+        let logdir = rank.is_first().then(|| Logdir::open(&self.logdir)).transpose()?;
+        let mut model = Model::new(engine.kernels, self.arch.network(data.classes().len()), engine.dtype)?;
+        let mut comm = rank.join()?;
+        rank.agree(&mut *comm, &this_run)?;
+        let mut resumed = None;
+        let mut progress = Progress::default();
+        if let Some(logdir) = &logdir {
+            resumed = resume::find(&self.checkpoints, logdir.path(), &Tables::of(&model))?;
+            progress = match &resumed {
+                Some(checkpoint) => {
+                    model.load_state(&checkpoint.state)?;
+                    let by_ranks = |world| {
+                        let plan = self.plan(&data, world)?;
+                        Ok((identity(&network, &options, &plan, &data), plan))
+                    };
+                    resume::progress(checkpoint, (&this_run, &plan), &by_ranks, &self.checkpoints)?
+                }
+                None => self.begin(&mut model, &plan)?,
+            };
+        }
+        let progress = rank.share(&mut *comm, &mut model, progress)?;
+        let from = resumed.as_ref().map(|checkpoint| checkpoint.path.display().to_string());
+        let (mut recorder, start) = match &logdir {
+            Some(logdir) => {
+                // The logs of the checkpoint's own run go on; another folder's begin.
+                let marks = resumed.filter(|own| logdir.holds(&own.path)).map(|own| own.about.marks);
+                self.refuse_taken(logdir, marks.is_some())?;
+                let (first, world) = (progress.epoch, rank.world());
+                let start = marks.is_none().then(|| self.start(&model, &data, &plan, engine.dtype, (first, world)));
+                let opening = marks.as_ref().map_or(Opening::New, Opening::Continue);
+                (logdir.recorder(opening, self.print_freq)?, start)
+            }
+            None => (Recorder::new(Vec::new()), None),
+        };
+        let folder = |path: fn(&Logdir) -> PathBuf| logdir.as_ref().map_or_else(PathBuf::new, path);
+        let checkpoints = CheckpointOptions {
+            folder: folder(Logdir::checkpoints),
+            best: folder(Logdir::best),
+            best_top5: self.checkpoints.best_top5,
+            every_seconds: self.checkpoints.checkpoint_minutes * 60.0,
+            keep: self.checkpoints.keep,
+        };
+        let saving = Saving { checkpoints, signals, network, identity: this_run };
+        let saved = folder(Logdir::parameters);
+        let trainer = Trainer::new(&mut *comm, &mut model, &mut data, &plan, options, saving, progress, &mut recorder)?;
         let outcome = trainer.run(start, from, &saved);
         // A log that failed does not end a run, but its user wants to know.
         for failure in recorder.close() {
             output::complain(&format!("warning: {failure}"));
         }
         let outcome = outcome?;
-        let table = epoch_table(&outcome.epochs);
-        output::print(&format!("{table}network {}, logs in {}\n", saved.display(), logdir.path().display()))?;
+        if let Some(logdir) = &logdir {
+            let table = epoch_table(&outcome.epochs);
+            output::print(&format!("{table}network {}, logs in {}\n", saved.display(), logdir.path().display()))?;
+        }
         Ok(outcome)
+    }
+
+    /// The plan for so many ranks.
+    fn plan(&self, data: &Data, world: usize) -> Result<Plan> {
+        let input = PlanInput::by_train_dir(world, data.train_images()).drop_last(self.drop_last);
+        Ok(Plan::resolve(&self.phases, &input)?)
+    }
+
+    /// Refuses a folder that holds another run or another's event files; `goes_on`: it is this one's.
+    fn refuse_taken(&self, logdir: &Logdir, goes_on: bool) -> Result<()> {
+        if goes_on {
+            return Ok(());
+        }
+        logdir.refuse_foreign_events()?;
+        if logdir.holds_a_run() {
+            if self.checkpoints.resume != Some(Resume::Auto) {
+                return Err(logdir.is_taken());
+            }
+            output::complain("warning: the run has no checkpoint yet: it begins anew");
+        }
+        Ok(())
     }
 
     /// Initial values; with `--start-epoch`, at that epoch.
@@ -236,7 +290,14 @@ impl Run {
     }
 
     /// What is trained, for the logs' first lines.
-    fn start(&self, model: &Model, data: &Data, plan: &Plan, dtype: DType, first_epoch: usize) -> RunStart {
+    fn start(
+        &self,
+        model: &Model,
+        data: &Data,
+        plan: &Plan,
+        dtype: DType,
+        (first_epoch, world): (usize, usize),
+    ) -> RunStart {
         let first = &plan.epochs[first_epoch.min(plan.epochs.len() - 1)];
         RunStart {
             arch: self.arch.to_string(),
@@ -244,8 +305,8 @@ impl Run {
             parameters: model.parameters().elements() as u64,
             precision: dtype.to_string(),
             engine: model.describe(),
-            world: 1,
-            workers: self.options.workers.get(),
+            world,
+            workers: self.workers.unwrap_or_else(engine::cores).get(),
             seed: self.options.seed,
             first_epoch,
             epochs: plan.epochs.len(),

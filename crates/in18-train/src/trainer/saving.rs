@@ -2,7 +2,7 @@
 
 use in18_record::{Event, Marks};
 
-use crate::checkpoint::{About, CheckpointOptions, Written};
+use crate::checkpoint::{About, CheckpointOptions, Store, Written};
 use crate::error::TrainError;
 use crate::identity::NetworkIdentity;
 use crate::progress::Progress;
@@ -51,20 +51,18 @@ impl Trainer<'_> {
 
     /// Ends the run if a signal has come that says so; `point` is the last that was saved.
     pub(super) fn stop_if_asked(&mut self, point: &Point) -> Result<(), TrainError> {
-        let Some(signal) = self.saving.signals.stopped_by() else { return Ok(()) };
-        for written in self.store.finish() {
-            self.checkpoint_written(written)?;
-        }
+        let Some(signal) = self.asked.stop else { return Ok(()) };
+        self.finish_saving()?;
+        // Rank 0 ends last: the others would take it for lost.
+        self.meet()?;
         let Progress { epoch, step, .. } = point.progress;
-        let checkpoint = self.store.latest().unwrap_or_default();
+        let checkpoint = self.store.as_ref().and_then(Store::latest).unwrap_or_default();
         Err(TrainError::Interrupted { signal, epoch, step, checkpoint })
     }
 
     /// Whether a checkpoint is due, by the clock or by a signal.
     fn is_asked(&self) -> bool {
-        let Saving { signals, checkpoints, .. } = &self.saving;
-        let is_due = self.clock.seconds() - self.saved_at >= checkpoints.every_seconds;
-        is_due || signals.is_save_asked() || signals.stopped_by().is_some()
+        self.asked.save || self.asked.stop.is_some()
     }
 
     /// Where the run stands, its logs included.
@@ -74,23 +72,27 @@ impl Trainer<'_> {
         Point { progress: self.progress.clone(), marks }
     }
 
-    /// Copies the state and has it written as a checkpoint for `point`.
+    /// Copies the state and has it written as a checkpoint for `point`, on rank 0.
     pub(super) fn save(&mut self, point: &Point, is_best: bool) -> Result<(), TrainError> {
-        let mut state = self.store.buffer();
+        self.saved_at = self.clock.seconds();
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let mut state = store.buffer();
         self.model.save_state(&mut state)?;
         let Saving { network, identity, .. } = &self.saving;
         let about =
             About::new(identity.clone(), &network.arch, &network.classes, point.progress.clone(), point.marks.clone());
-        self.store.submit(state, about, is_best)?;
-        self.saved_at = self.clock.seconds();
-        Ok(())
+        store.submit(state, about, is_best)
+    }
+
+    /// Waits for the checkpoints that are on their way to the disk.
+    pub(super) fn finish_saving(&mut self) -> Result<(), TrainError> {
+        let written = self.store.as_mut().map_or_else(Vec::new, Store::finish);
+        written.into_iter().try_for_each(|written| self.checkpoint_written(written))
     }
 
     fn take_in_written(&mut self) -> Result<(), TrainError> {
-        for written in self.store.written() {
-            self.checkpoint_written(written)?;
-        }
-        Ok(())
+        let written = self.store.as_mut().map_or_else(Vec::new, Store::written);
+        written.into_iter().try_for_each(|written| self.checkpoint_written(written))
     }
 
     pub(super) fn checkpoint_written(&mut self, written: Result<Written, TrainError>) -> Result<(), TrainError> {
@@ -102,8 +104,9 @@ impl Trainer<'_> {
 
     /// The last checkpoint that is whole, in words for a message.
     pub(super) fn kept(&mut self) -> String {
+        let Some(store) = &mut self.store else { return "rank 0 has the checkpoints".to_owned() };
         // One may still be on its way to the disk. Its failure is not what ends the run.
-        drop(self.store.finish());
-        self.store.kept()
+        drop(store.finish());
+        store.kept()
     }
 }

@@ -1,0 +1,134 @@
+//! Starts the ranks of this machine, one process a device, and ends them together.
+
+use std::env;
+use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
+
+use crate::exit::{Ended, after_signal};
+use crate::ranks::LAUNCHED;
+use crate::{output, signals};
+
+/// How often the ranks are looked at.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long the others may take to end by themselves once a rank has failed: they find out in milliseconds.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs this very command as `count` ranks, and returns when the last has ended.
+///
+/// # Errors
+/// [`Ended`] with the code of the rank that failed first.
+pub fn launch(count: usize) -> Result<()> {
+    let signals = signals::watch()?;
+    let port = free_port().context("cannot find a free port for the ranks")?;
+    let program = env::current_exe().context("cannot find this program's own file")?;
+    let mut ranks = Ranks(Vec::with_capacity(count));
+    for rank in 0..count {
+        let number = rank.to_string();
+        let variables = [
+            ("RANK", number.clone()),
+            ("LOCAL_RANK", number),
+            ("WORLD_SIZE", count.to_string()),
+            ("LOCAL_WORLD_SIZE", count.to_string()),
+            ("MASTER_ADDR", "127.0.0.1".to_owned()),
+            ("MASTER_PORT", port.to_string()),
+            (LAUNCHED, std::process::id().to_string()),
+        ];
+        let child = Command::new(&program).args(env::args_os().skip(1)).envs(variables).spawn();
+        ranks.0.push((rank, child.with_context(|| format!("cannot start rank {rank}"))?));
+    }
+    let (mut failed, mut told, mut killed): (Option<(i32, Instant)>, i32, bool) = (None, 0, false);
+    while !ranks.0.is_empty() {
+        for (rank, status) in ranks.ended() {
+            if status.success() || failed.is_some() {
+                continue;
+            }
+            if let Some(signal) = status.signal() {
+                output::complain(&format!("error: rank {rank} was ended by signal {signal}"));
+            }
+            failed = Some((code(status), Instant::now()));
+        }
+        if failed.is_some_and(|(_, since)| since.elapsed() > GRACE) && !killed {
+            killed = true;
+            ranks.signal(Signal::KILL);
+        }
+        // All ranks hear of it; they agree on the step at which they stop.
+        let stop = signals.stop().load(std::sync::atomic::Ordering::Relaxed) as i32;
+        if stop != told {
+            told = stop;
+            ranks.signal(Signal::from_named_raw(stop).unwrap_or(Signal::TERM));
+        }
+        if signals.save().swap(false, std::sync::atomic::Ordering::Relaxed) {
+            ranks.signal(Signal::USR1);
+        }
+        thread::sleep(INTERVAL);
+    }
+    match failed {
+        None => Ok(()),
+        Some((code, _)) => Err(Ended(u8::try_from(code).unwrap_or(1)).into()),
+    }
+}
+
+/// If this process is a rank of [`launch`], it is asked to end when that has gone.
+pub fn follow_launcher() {
+    let Some(launcher) = env::var(LAUNCHED).ok().and_then(|launcher| launcher.parse::<i32>().ok()) else { return };
+    // Where the system cannot do that, a rank outlives a killed launcher until its next exchange.
+    let _ = set_parent_process_death_signal(Some(Signal::TERM));
+    if getppid().map(|parent| parent.as_raw_nonzero().get()) != Some(launcher) {
+        // It has gone already.
+        std::process::exit(after_signal(Signal::TERM.as_raw()));
+    }
+}
+
+/// The ranks that run. None is left behind, however this process goes on.
+struct Ranks(Vec<(usize, Child)>);
+
+impl Ranks {
+    /// Takes out those that have ended.
+    fn ended(&mut self) -> Vec<(usize, ExitStatus)> {
+        let mut ended = Vec::new();
+        self.0.retain_mut(|(rank, child)| match child.try_wait() {
+            Ok(None) => true,
+            Ok(Some(status)) => {
+                ended.push((*rank, status));
+                false
+            }
+            // Nobody else waits for our children: this cannot happen, and the rank is as good as gone.
+            Err(_) => false,
+        });
+        ended
+    }
+
+    fn signal(&self, signal: Signal) {
+        for (_, child) in &self.0 {
+            if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                // It may have ended by now.
+                let _ = kill_process(pid, signal);
+            }
+        }
+    }
+}
+
+impl Drop for Ranks {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn code(status: ExitStatus) -> i32 {
+    status.code().or_else(|| status.signal().map(after_signal)).unwrap_or(1)
+}
+
+/// A port that nobody uses now. Somebody may take it before rank 0 does; then the run says so and ends.
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}

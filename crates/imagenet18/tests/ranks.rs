@@ -1,0 +1,264 @@
+//! Several ranks: what they compute together, that they repeat themselves, how they go on with other numbers, and how a run ends
+//! when one of them does.
+#![cfg(feature = "torch")]
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use in18_testkit::images::write_class_folders;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// 48 images, two ranks of 4: six steps an epoch.
+const PHASES: &str = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,2),'lr':(0.005,0.01)},{'ep':1,'sz':48,'bs':4,'rect_val':True}]";
+
+fn photos(folder: &Path) {
+    let sizes = [(40, 56), (64, 48), (50, 50)];
+    write_class_folders(&folder.join("train"), 4, 12, &sizes).unwrap();
+    write_class_folders(&folder.join("val"), 4, 3, &sizes).unwrap();
+}
+
+fn train(data: &Path, logdir: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet18"));
+    command.arg("train").arg(data).arg("--logdir").arg(logdir);
+    command.args(["--arch", "resnet18", "--precision", "fp32", "--init-bn0", "--no-bn-wd", "-j", "1", "--threads", "1"]);
+    if !more.contains(&"--phases") {
+        command.args(["--phases", PHASES]);
+    }
+    command.args(more).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn succeed(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{:?}: {}", output.status, stderr(&output));
+    output
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn network(logdir: &Path) -> Vec<u8> {
+    fs::read(logdir.join("model.safetensors")).unwrap()
+}
+
+fn events(logdir: &Path, kind: &str) -> Vec<Value> {
+    let metrics = fs::read_to_string(logdir.join("metrics.jsonl")).unwrap_or_default();
+    let events = metrics.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    events.filter(|event| event["event"] == kind).collect()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Starts a process as a launcher would.
+fn rank(rank: usize, world: usize, port: u16, mut command: Command) -> Child {
+    let variables = [("RANK", rank), ("WORLD_SIZE", world), ("LOCAL_RANK", rank), ("LOCAL_WORLD_SIZE", world)];
+    command.envs(variables.map(|(name, value)| (name, value.to_string())));
+    command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string()).spawn().unwrap()
+}
+
+/// Waits until a run has done so many steps.
+fn wait_for_steps(logdir: &Path, steps: usize) {
+    let start = Instant::now();
+    while events(logdir, "step").len() < steps {
+        assert!(start.elapsed() < Duration::from_secs(60), "no {steps} steps in a minute");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn two_ranks_count_every_image_once_and_repeat_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, logs) = (folder.path().join("photos"), |name: &str| folder.path().join(name));
+    photos(&data);
+    let output = succeed(train(&data, &logs("a"), &["--devices", "cpu:2"]));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Top-5 Acc"));
+    let start = &events(&logs("a"), "run_start")[0];
+    assert_eq!((start["world"].as_u64(), start["workers"].as_u64()), (Some(2), Some(1)));
+    let steps = events(&logs("a"), "step");
+    let images: Vec<_> = steps.iter().map(|step| (step["images"].as_u64(), step["images_total"].as_u64())).collect();
+    assert_eq!(images, vec![(Some(4), Some(8)); 12]);
+    // 12 images in validation batches of at least 512: rank 1's share is empty.
+    let counted: u64 = events(&logs("a"), "eval_step").iter().map(|step| step["images_total"].as_u64().unwrap()).sum();
+    assert_eq!(counted, 24);
+
+    succeed(train(&data, &logs("b"), &["--devices", "cpu:2"]));
+    assert!(network(&logs("a")) == network(&logs("b")), "two runs of two ranks differ");
+    // Both engines take part in the same way.
+    succeed(train(&data, &logs("c"), &["--devices", "cpu:2", "--engine", "torch"]));
+    let loss = |name: &str| events(&logs(name), "step")[0]["loss"].as_f64().unwrap();
+    assert!((loss("a") - loss("c")).abs() < 1e-5, "{} and {}", loss("a"), loss("c"));
+}
+
+#[test]
+fn a_run_goes_on_with_fewer_and_with_more_ranks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
+    photos(&data);
+    let four = "[{'ep':0,'sz':32,'bs':2},{'ep':(0,4),'lr':(0.005,0.01)}]";
+    let mut child = train(&data, &logdir, &["--devices", "cpu:2", "--phases", four]).spawn().unwrap();
+    wait_for_steps(&logdir, 5);
+    signal(&child, Signal::TERM);
+    let output = wait(&mut child, Duration::from_secs(20));
+    assert_eq!(output.status.code(), Some(143), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert_eq!(said.matches("stopped by SIGTERM").count(), 1, "{said}");
+    let done = events(&logdir, "step").len();
+
+    let output = succeed(train(&data, &logdir, &["--resume", "auto", "--phases", four]));
+    let said = stderr(&output);
+    assert!(said.contains("is of 2 ranks, and goes on with 1"), "{said}");
+    assert_eq!(events(&logdir, "epoch_end").len(), 4);
+    // One rank of 2 images takes 24 steps an epoch where two take 12; it begins where the two ended.
+    let steps = events(&logdir, "step");
+    let resumed = &events(&logdir, "resumed")[0];
+    assert_eq!(resumed["step"].as_u64().unwrap(), 2 * (done as u64 % 12));
+    assert_eq!(steps.len() - done, 4 * 24 - 2 * done);
+
+    // And back: the finished run has nothing left to do for three ranks, but is theirs all the same.
+    succeed(train(&data, &logdir, &["--resume", "auto", "--phases", four, "--devices", "cpu:3"]));
+}
+
+#[test]
+fn a_killed_rank_ends_the_run_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
+    photos(&data);
+    let long = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,500),'lr':(0.005,0.01)}]";
+    let mut child = train(&data, &logdir, &["--devices", "cpu:2", "--phases", long]).spawn().unwrap();
+    wait_for_steps(&logdir, 3);
+    let ranks = children(child.id());
+    assert_eq!(ranks.len(), 2);
+    kill_process(Pid::from_raw(ranks[1] as i32).unwrap(), Signal::KILL).unwrap();
+    let start = Instant::now();
+    let output = wait(&mut child, Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(10));
+    let said = stderr(&output);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("rank 0 lost another rank while at step") || said.contains("signal 9"), "{said}");
+    assert!(ranks.iter().all(|&rank| !is_running(rank)), "a rank is left behind");
+}
+
+#[test]
+fn a_killed_launcher_leaves_no_rank_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
+    photos(&data);
+    let long = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,500),'lr':(0.005,0.01)}]";
+    let mut child = train(&data, &logdir, &["--devices", "cpu:2", "--phases", long]).spawn().unwrap();
+    wait_for_steps(&logdir, 3);
+    let ranks = children(child.id());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let start = Instant::now();
+    while ranks.iter().any(|&rank| is_running(rank)) {
+        assert!(start.elapsed() < Duration::from_secs(15), "a rank is left behind");
+        sleep(Duration::from_millis(50));
+    }
+    // They saved themselves first.
+    assert!(!events(&logdir, "checkpoint").is_empty());
+}
+
+#[test]
+fn a_hanging_rank_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, port) = (folder.path().join("photos"), free_port());
+    photos(&data);
+    let long = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,500),'lr':(0.005,0.01)}]";
+    let logdir = folder.path().join("logs");
+    let start = |number| {
+        let more = ["--devices", "cpu", "--phases", long, "--step-timeout", "3"];
+        rank(number, 2, port, train(&data, &logdir, &more))
+    };
+    let (mut first, second) = (start(0), start(1));
+    wait_for_steps(&logdir, 3);
+    signal(&second, Signal::STOP);
+    let output = wait(&mut first, Duration::from_secs(15));
+    signal(&second, Signal::KILL);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(8), "{said}");
+    let expected = ["rank 0: error: rank 0 waited 3 s for another rank while at step", "rank 1 was last at step"];
+    assert!(expected.iter().all(|part| said.contains(part)) && said.contains("--step-timeout"), "{said}");
+    let _ = { second }.wait();
+}
+
+#[test]
+fn a_rank_that_fails_says_why_before_the_others_say_that_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, other) = (folder.path().join("photos"), folder.path().join("other"));
+    let port = free_port();
+    photos(&data);
+    photos(&other);
+    fs::remove_file(other.join("train/class00/0000.jpg")).unwrap();
+    let mut ranks = [
+        rank(0, 2, port, train(&data, &folder.path().join("logs"), &["--devices", "cpu"])),
+        rank(1, 2, port, train(&other, &folder.path().join("logs"), &["--devices", "cpu"])),
+    ];
+    let [first, second] = ranks.each_mut().map(|rank| wait(rank, Duration::from_secs(20)));
+    let said = stderr(&second);
+    assert_eq!(second.status.code(), Some(2), "{said}");
+    assert!(said.contains("rank 1: error: expected the run of rank 0 on rank 1, got another"), "{said}");
+    assert!(said.contains("images.DATA/train"), "{said}");
+    assert_eq!(first.status.code(), Some(8), "{}", stderr(&first));
+    assert!(stderr(&first).contains("rank 0 lost another rank"), "{}", stderr(&first));
+}
+
+#[test]
+fn mistakes_of_launchers_are_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
+    photos(&data);
+    let taken = TcpListener::bind(("0.0.0.0", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let all = [("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", port.as_str())];
+    for (variables, code, says) in [
+        (&all[..2], 2, "MASTER_ADDR: expected the host of rank 0 from the launcher, got nothing"),
+        (&all[..], 8, "the port is in use: set MASTER_PORT to another"),
+    ] {
+        let mut command = train(&data, &logdir, &["--devices", "cpu"]);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let said = stderr(&output);
+        assert!(output.status.code() == Some(code) && said.contains(says), "{:?}: {said}", output.status);
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(child.id() as i32).unwrap(), signal).unwrap();
+}
+
+/// What a process came to, which must end in time.
+fn wait(child: &mut Child, time: Duration) -> Output {
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > time {
+            child.kill().unwrap();
+            panic!("still running after {time:?}");
+        }
+        sleep(Duration::from_millis(20));
+    };
+    let mut output = Output { status, stdout: Vec::new(), stderr: Vec::new() };
+    std::io::Read::read_to_end(&mut child.stderr.take().unwrap(), &mut output.stderr).unwrap();
+    output
+}
+
+/// Processes that a process has started, by age.
+fn children(parent: u32) -> Vec<u32> {
+    let listed = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+    listed.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// Whether a process is there, and no zombie.
+fn is_running(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}

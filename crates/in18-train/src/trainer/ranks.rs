@@ -1,0 +1,122 @@
+//! What the ranks of a run tell each other: sums of gradients while a step goes on, and after each batch results, bad images and
+//! what their systems ask for. Every decision follows from what all of them know, so all take it at the same step.
+
+use in18_loader::Batch;
+use in18_program::Metrics;
+
+use crate::error::TrainError;
+use crate::trainer::{Trainer, size};
+
+/// About how many bytes of gradients are summed at once, as in PyTorch's `DistributedDataParallel`. Part of what makes runs of
+/// several ranks repeat themselves bit by bit: a sum over three or more depends on where it is cut.
+pub(super) const BUCKET_BYTES: usize = 25 << 20;
+
+/// What the system asks of the run, as all ranks know it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asked {
+    /// A checkpoint.
+    pub save: bool,
+    /// The end, by this signal.
+    pub stop: Option<i32>,
+}
+
+/// What a rank brings to an exchange.
+pub(super) struct Own {
+    /// Of its batch; of nothing if it had none.
+    pub metrics: Metrics,
+    /// Its bad images by number, with what is wrong with them.
+    pub bad: Vec<(u32, String)>,
+    /// Batches that it has still to do.
+    pub left: usize,
+}
+
+/// What came of all ranks' batches.
+pub(super) struct Joint {
+    /// Sums.
+    pub metrics: Metrics,
+    /// Batches that are left for any of them.
+    pub left: usize,
+}
+
+/// Signals that end a run, in the order in which one of several counts.
+const STOPS: [i32; 2] = [2, 15];
+
+impl Trainer<'_> {
+    /// Forward and backward over this rank's batch; gradients become sums over all ranks', those that are ready first while
+    /// the others are computed.
+    pub(super) fn train_step(&mut self, batch: &Batch<'_>) -> Result<Metrics, TrainError> {
+        let (pixels, labels) = (batch.pixels(), batch.labels());
+        if self.comm.world() == 1 {
+            return Ok(self.model.train_step(size(batch), pixels, labels)?);
+        }
+        let (comm, mut outcome) = (&mut *self.comm, Ok(()));
+        let metrics = self.model.train_step_in_parts(size(batch), pixels, labels, &self.cuts, &mut |part| {
+            if outcome.is_ok() {
+                outcome = comm.start_sum(part);
+            }
+        })?;
+        outcome?;
+        self.comm.finish()?;
+        Ok(metrics)
+    }
+
+    /// Joins the results of a batch. Bad images of all ranks are noted on each, under the set that `split` and `suffix` name.
+    pub(super) fn join(&mut self, own: Own, split: &str, suffix: &str) -> Result<Joint, TrainError> {
+        let Own { metrics, bad, left } = own;
+        let local = self.asked_here();
+        let count = |condition: bool| f64::from(u8::from(condition));
+        let mut values = [
+            metrics.images as f64,
+            metrics.loss_sum,
+            metrics.top1 as f64,
+            metrics.top5 as f64,
+            bad.len() as f64,
+            left as f64,
+            count(local.save),
+            count(local.stop == Some(STOPS[0])),
+            count(local.stop == Some(STOPS[1])),
+        ];
+        self.comm.sum(&mut values)?;
+        let [images, loss_sum, top1, top5, bads, left, save, first, second] = values;
+        let stop = [first, second].into_iter().zip(STOPS).find(|(count, _)| *count > 0.0).map(|(_, signal)| signal);
+        self.asked = Asked { save: save > 0.0, stop };
+        if bads > 0.0 {
+            for bad in self.gathered(bad)? {
+                self.skip(split, suffix, bad)?;
+            }
+        }
+        let metrics = Metrics { images: images as usize, loss_sum, top1: top1 as usize, top5: top5 as usize };
+        Ok(Joint { metrics, left: left as usize })
+    }
+
+    /// Every rank's bad images.
+    fn gathered(&mut self, bad: Vec<(u32, String)>) -> Result<Vec<Vec<(u32, String)>>, TrainError> {
+        if self.comm.world() == 1 {
+            return Ok(vec![bad]);
+        }
+        let written = serde_json::to_vec(&bad).unwrap_or_default();
+        let all = self.comm.gather(&written)?;
+        Ok(all.iter().map(|written| serde_json::from_slice(written).unwrap_or_default()).collect())
+    }
+
+    /// What this rank's system asks for; the clock counts on rank 0.
+    fn asked_here(&self) -> Asked {
+        let signals = &self.saving.signals;
+        let is_due = self.clock.seconds() - self.saved_at >= self.saving.checkpoints.every_seconds;
+        let save = signals.is_save_asked() || (is_due && self.comm.rank() == 0);
+        Asked { save, stop: signals.stopped_by() }
+    }
+
+    /// Tells the other ranks what this one is about to do.
+    pub(super) fn note(&mut self, doing: impl FnOnce() -> String) -> Result<(), TrainError> {
+        if self.comm.world() > 1 {
+            self.comm.note(&doing())?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every rank has come here.
+    pub(super) fn meet(&mut self) -> Result<(), TrainError> {
+        Ok(self.comm.sum(&mut [0.0])?)
+    }
+}
