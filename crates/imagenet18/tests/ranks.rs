@@ -9,7 +9,16 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use in18_comm::{C10d, Comm, Joining, Solo};
+use in18_kernels::Kernels;
+use in18_kernels::op::Window;
+use in18_onednn::OneDnn;
+use in18_program::initial::Initialization;
+use in18_program::{LayerKind, Model, Network, Size};
+use in18_tensor::DType;
 use in18_testkit::images::write_class_folders;
+use in18_torch::Torch;
+use in18_train::{optimizer, step_and_sum};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -25,7 +34,18 @@ fn photos(folder: &Path) {
 fn train(data: &Path, logdir: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet18"));
     command.arg("train").arg(data).arg("--logdir").arg(logdir);
-    command.args(["--arch", "resnet18", "--precision", "fp32", "--init-bn0", "--no-bn-wd", "-j", "1", "--threads", "1"]);
+    command.args([
+        "--arch",
+        "resnet18",
+        "--precision",
+        "fp32",
+        "--init-bn0",
+        "--no-bn-wd",
+        "-j",
+        "1",
+        "--threads",
+        "1",
+    ]);
     if !more.contains(&"--phases") {
         command.args(["--phases", PHASES]);
     }
@@ -95,6 +115,75 @@ fn two_ranks_count_every_image_once_and_repeat_themselves() {
     succeed(train(&data, &logs("c"), &["--devices", "cpu:2", "--engine", "torch"]));
     let loss = |name: &str| events(&logs(name), "step")[0]["loss"].as_f64().unwrap();
     assert!((loss("a") - loss("c")).abs() < 1e-5, "{} and {}", loss("a"), loss("c"));
+}
+
+/// A network without normalisation, whose statistics are each rank's own: then the mean of two gradients over b images is the
+/// gradient over 2b.
+#[test]
+fn two_ranks_of_half_a_batch_learn_what_one_learns() {
+    const BATCH: usize = 4;
+    const STEPS: usize = 5;
+    let pixels = |step: usize, image: usize| -> Vec<u8> {
+        (0..24 * 24 * 3).map(|i| ((i * 37 + image * 101 + step * 59) % 251) as u8).collect()
+    };
+    // Images in turn, as ranks take them.
+    let train = |comm: &mut dyn Comm, kernels: Box<dyn Kernels>| {
+        let (rank, world) = (comm.rank(), comm.world());
+        let mut model = Model::new(kernels, without_normalisation(), DType::F32).unwrap();
+        Initialization { seed: 3, bn0: false }.apply(&mut model).unwrap();
+        let (optimizer, cuts) = (optimizer(&model, 0.9, 1e-2, false), model.gradient_cuts(1 << 10));
+        assert_eq!(cuts.len(), 2);
+        let batch = 2 * BATCH / world;
+        let size = Size { batch, height: 24, width: 24 };
+        for step in 0..STEPS {
+            let images: Vec<usize> = (0..batch).map(|k| k * world + rank).collect();
+            let labels: Vec<i32> = images.iter().map(|image| (image % 3) as i32).collect();
+            let pixels: Vec<u8> = images.iter().flat_map(|&image| pixels(step, image)).collect();
+            step_and_sum(&mut model, comm, &cuts, size, &pixels, &labels).unwrap();
+            comm.finish().unwrap();
+            let updates = optimizer.updates(0.05, (world as f32).recip(), model.trainable_arenas());
+            model.update(&updates).unwrap();
+        }
+        let names: Vec<String> = model.parameters().entries().iter().map(|entry| entry.name.clone()).collect();
+        names.iter().flat_map(|name| model.get(name).unwrap()).collect::<Vec<f32>>()
+    };
+    let onednn = || -> Box<dyn Kernels> { Box::new(OneDnn::new(Some(1)).unwrap()) };
+    let torch = || -> Box<dyn Kernels> { Box::new(Torch::new(in18_torch::Device::Cpu, Some(1)).unwrap()) };
+    for new in [&onednn as &(dyn Fn() -> Box<dyn Kernels> + Sync), &torch] {
+        let alone = train(&mut Solo, new());
+        let port = free_port();
+        let together: Vec<Vec<f32>> = std::thread::scope(|scope| {
+            let start = |rank| {
+                scope.spawn(move || {
+                    let (join_timeout, timeout) = (Duration::from_secs(30), Duration::from_secs(30));
+                    let master = "127.0.0.1".to_owned();
+                    let joining =
+                        Joining { rank, world: 2, master, port, network_is_set: false, join_timeout, timeout };
+                    train(&mut C10d::join(joining).unwrap(), new())
+                })
+            };
+            [start(0), start(1)].map(|rank| rank.join().unwrap()).into()
+        });
+        assert!(together[0] == together[1], "the ranks drift apart");
+        let largest = alone.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        let worst = alone.iter().zip(&together[0]).map(|(one, two)| (one - two).abs()).fold(0f32, f32::max);
+        assert!(worst < 1e-6 * largest, "parameters differ by {worst} of {largest}");
+    }
+}
+
+fn without_normalisation() -> Network {
+    let window = |kernel, stride, padding| Window { kernel, stride, padding };
+    let mut network = Network::default();
+    let input = network.push("input", LayerKind::Input, &[]);
+    let kind = LayerKind::Conv { window: window(3, 2, 1), inputs: 3, outputs: 16 };
+    let first = network.push("first", kind, &[input]);
+    let pooled = network.push("pool", LayerKind::MaxPool { window: window(3, 2, 1) }, &[first]);
+    let kind = LayerKind::Conv { window: window(3, 1, 1), inputs: 16, outputs: 16 };
+    let second = network.push("second", kind, &[pooled]);
+    let sum = network.push("sum", LayerKind::AddRelu, &[second, pooled]);
+    let mean = network.push("mean", LayerKind::GlobalAvgPool, &[sum]);
+    network.push("fc", LayerKind::Linear { inputs: 16, outputs: 3 }, &[mean]);
+    network
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub mod checkpoint;
 mod clock;
 mod data;
 mod error;
+mod exchange;
 pub mod identity;
 mod loss_scale;
 mod memory;
@@ -26,6 +27,7 @@ mod trainer;
 
 pub use data::Data;
 pub use error::{CheckpointError, TrainError};
+pub use exchange::{BUCKET_BYTES, step_and_sum};
 pub use loss_scale::{FIRST_DYNAMIC, LossScale, LossScaling};
 pub use memory::peak_rss_bytes;
 pub use progress::{Best, Progress};

@@ -21,6 +21,7 @@ use crate::checkpoint::{Store, Tables};
 use crate::clock::{Clock, Laps};
 use crate::data::Data;
 use crate::error::TrainError;
+use crate::exchange::BUCKET_BYTES;
 use crate::loss_scale::LossScaling;
 use crate::memory::peak_rss_bytes;
 use crate::progress::Progress;
@@ -29,7 +30,7 @@ use crate::tally::Tally;
 mod ranks;
 mod saving;
 
-use ranks::{Asked, BUCKET_BYTES, Joint, Own};
+use ranks::{Asked, Joint, Own};
 use saving::Point;
 pub use saving::Saving;
 

@@ -56,6 +56,10 @@ pub struct BenchStepArgs {
     #[command(flatten)]
     pub engine: EngineArgs,
 
+    /// With several devices: sum gradients after the backward half instead of while it goes on.
+    #[arg(long)]
+    pub no_overlap: bool,
+
     /// Show where the time goes: each kind of operation's time, share of the step, Gflop/s and GB/s.
     #[arg(long, conflicts_with = "json")]
     pub profile: bool,

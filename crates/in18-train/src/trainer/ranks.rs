@@ -1,15 +1,11 @@
-//! What the ranks of a run tell each other: sums of gradients while a step goes on, and after each batch results, bad images and
-//! what their systems ask for. Every decision follows from what all of them know, so all take it at the same step.
+//! What the ranks of a run tell each other after each batch: results, bad images, and what their systems ask for. Every decision follows from what all of them know, so all take it at the same step.
 
 use in18_loader::Batch;
 use in18_program::Metrics;
 
 use crate::error::TrainError;
+use crate::exchange::step_and_sum;
 use crate::trainer::{Trainer, size};
-
-/// About how many bytes of gradients are summed at once, as in PyTorch's `DistributedDataParallel`. Part of what makes runs of
-/// several ranks repeat themselves bit by bit: a sum over three or more depends on where it is cut.
-pub(super) const BUCKET_BYTES: usize = 25 << 20;
 
 /// What the system asks of the run, as all ranks know it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,20 +38,10 @@ pub(super) struct Joint {
 const STOPS: [i32; 2] = [2, 15];
 
 impl Trainer<'_> {
-    /// Forward and backward over this rank's batch; gradients become sums over all ranks', those that are ready first while
-    /// the others are computed.
+    /// Forward and backward over this rank's batch; gradients become sums over all ranks'.
     pub(super) fn train_step(&mut self, batch: &Batch<'_>) -> Result<Metrics, TrainError> {
-        let (pixels, labels) = (batch.pixels(), batch.labels());
-        if self.comm.world() == 1 {
-            return Ok(self.model.train_step(size(batch), pixels, labels)?);
-        }
-        let (comm, mut outcome) = (&mut *self.comm, Ok(()));
-        let metrics = self.model.train_step_in_parts(size(batch), pixels, labels, &self.cuts, &mut |part| {
-            if outcome.is_ok() {
-                outcome = comm.start_sum(part);
-            }
-        })?;
-        outcome?;
+        let (size, pixels, labels) = (size(batch), batch.pixels(), batch.labels());
+        let metrics = step_and_sum(self.model, self.comm, &self.cuts, size, pixels, labels)?;
         self.comm.finish()?;
         Ok(metrics)
     }
