@@ -39,6 +39,8 @@ pub struct Place {
     pub master: String,
     /// And its port.
     pub port: u16,
+    /// The prefix of this run's keys where torchrun's agent listens there instead, and serves them.
+    pub agent: Option<String>,
 }
 
 impl Place {
@@ -180,7 +182,10 @@ fn by_rank(variable: &dyn Fn(&str) -> Option<String>) -> Result<Place, Usage> {
     // A launcher that does not say runs one machine.
     let local_rank = variable("LOCAL_RANK").map_or(Ok(rank), |_| number(variable, "LOCAL_RANK"))?;
     let local_world = variable("LOCAL_WORLD_SIZE").map_or(Ok(world), |_| number(variable, "LOCAL_WORLD_SIZE"))?;
-    Ok(Place { rank, world, local_rank, local_world, master, port })
+    let is_agent = variable("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let attempt = || variable("TORCHELASTIC_RESTART_COUNT").unwrap_or_else(|| "0".to_owned());
+    let agent = is_agent.then(|| format!("imagenet18/attempt_{}", attempt()));
+    Ok(Place { rank, world, local_rank, local_world, master, port, agent })
 }
 
 /// Whether `srun` started this process: a batch script has most of Slurm's variables, too, and no step.
@@ -203,7 +208,7 @@ fn by_slurm(variable: &dyn Fn(&str) -> Option<String>) -> Result<Place, Usage> {
         // The same on all ranks, and another for a job that runs beside.
         None => 20_000 + (number::<u64>(variable, "SLURM_JOB_ID")? % 20_000) as u16,
     };
-    Ok(Place { rank, world, local_rank, local_world, master, port })
+    Ok(Place { rank, world, local_rank, local_world, master, port, agent: None })
 }
 
 /// Slurm's `4(x2),3`: tasks of each node.
@@ -251,8 +256,9 @@ mod c10d {
     pub fn join(place: &Place, timeout: Duration, join_timeout: Duration) -> Result<Box<dyn Comm>> {
         let &Place { rank, world, port, .. } = place;
         let network_is_set = env::var_os("GLOO_SOCKET_IFNAME").is_some();
-        let master = place.master.clone();
-        Ok(Box::new(C10d::join(Joining { rank, world, master, port, network_is_set, join_timeout, timeout })?))
+        let (master, served) = (place.master.clone(), place.agent.clone());
+        let joining = Joining { rank, world, master, port, served, network_is_set, join_timeout, timeout };
+        Ok(Box::new(C10d::join(joining)?))
     }
 }
 
@@ -291,9 +297,19 @@ mod tests {
             ("MASTER_ADDR", "10.0.0.1"),
             ("MASTER_PORT", "29500"),
         ];
-        let expected =
-            Place { rank: 5, world: 8, local_rank: 1, local_world: 4, master: "10.0.0.1".to_owned(), port: 29500 };
-        assert_eq!(place(&torchrun).unwrap(), Some(expected));
+        let expected = Place {
+            rank: 5,
+            world: 8,
+            local_rank: 1,
+            local_world: 4,
+            master: "10.0.0.1".to_owned(),
+            port: 29500,
+            agent: None,
+        };
+        assert_eq!(place(&torchrun).unwrap(), Some(expected.clone()));
+        let agent = [("TORCHELASTIC_USE_AGENT_STORE", "True"), ("TORCHELASTIC_RESTART_COUNT", "2")];
+        let expected = Place { agent: Some("imagenet18/attempt_2".to_owned()), ..expected };
+        assert_eq!(place(&[&torchrun[..], &agent].concat()).unwrap(), Some(expected));
         let slurm = [
             ("SLURM_STEP_ID", "0"),
             ("SLURM_PROCID", "9"),
@@ -304,8 +320,15 @@ mod tests {
             ("SLURM_STEP_NODELIST", "gpu[007-009]"),
             ("SLURM_JOB_ID", "123456"),
         ];
-        let expected =
-            Place { rank: 9, world: 11, local_rank: 1, local_world: 3, master: "gpu007".to_owned(), port: 23456 };
+        let expected = Place {
+            rank: 9,
+            world: 11,
+            local_rank: 1,
+            local_world: 3,
+            master: "gpu007".to_owned(),
+            port: 23456,
+            agent: None,
+        };
         assert_eq!(place(&slurm).unwrap(), Some(expected));
         // A batch script is no step; a world of one has nobody to join.
         assert_eq!(

@@ -157,8 +157,16 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
                 scope.spawn(move || {
                     let (join_timeout, timeout) = (Duration::from_secs(30), Duration::from_secs(30));
                     let master = "127.0.0.1".to_owned();
-                    let joining =
-                        Joining { rank, world: 2, master, port, network_is_set: false, join_timeout, timeout };
+                    let joining = Joining {
+                        rank,
+                        world: 2,
+                        master,
+                        port,
+                        served: None,
+                        network_is_set: false,
+                        join_timeout,
+                        timeout,
+                    };
                     train(&mut C10d::join(joining).unwrap(), new())
                 })
             };

@@ -108,10 +108,11 @@ struct in18_work {
 
 extern "C" {
 
-// Joins the ranks. `host`: this machine's address as the others reach it, or null for what GLOO_SOCKET_IFNAME or the host's
-// name says.
-int in18_group_join(in18_group** out, int rank, int world, const char* master, uint16_t port, const char* host,
-                    int64_t join_ms, int64_t timeout_ms, char* error, size_t capacity) {
+// Joins the ranks. `prefix`: before all keys; `serves`: whether this process serves the store. `host`: this machine's address as
+// the others reach it, or null for what GLOO_SOCKET_IFNAME or the host's name says.
+int in18_group_join(in18_group** out, int rank, int world, const char* master, uint16_t port, const char* prefix,
+                    bool serves, const char* host, int64_t join_ms, int64_t timeout_ms, char* error,
+                    size_t capacity) {
   return guarded(error, capacity, [&] {
     // What goes wrong is returned; c10d would also print it, with a backtrace.
     FLAGS_caffe2_log_level = 3;
@@ -120,19 +121,19 @@ int in18_group_join(in18_group** out, int rank, int world, const char* master, u
     group->world = world;
     c10d::TCPStoreOptions options;
     options.port = port;
-    options.isServer = rank == 0;
+    options.isServer = serves;
     options.numWorkers = static_cast<size_t>(world);
     options.waitWorkers = true;
     options.timeout = milliseconds(join_ms);
     group->server = c10::make_intrusive<c10d::TCPStore>(std::string(master), options);
-    c10d::Store& server = *group->server;
-    group->store = c10::make_intrusive<c10d::PrefixStore>("imagenet18", group->server);
+    group->store = c10::make_intrusive<c10d::PrefixStore>(std::string(prefix), group->server);
+    c10d::Store& store = *group->store;
     // Ranks that do not fit each other are told now, where it can be said what is wrong.
-    server.set("world/" + std::to_string(rank), std::to_string(world));
-    if (server.add("rank/" + std::to_string(rank), 1) != 1) {
+    store.set("world/" + std::to_string(rank), std::to_string(world));
+    if (store.add("rank/" + std::to_string(rank), 1) != 1) {
       throw Invalid("two processes are rank " + std::to_string(rank));
     }
-    const std::string theirs = server.get_to_str("world/0");
+    const std::string theirs = store.get_to_str("world/0");
     if (theirs != std::to_string(world)) {
       throw Invalid("rank 0 has a world of " + theirs + ", rank " + std::to_string(rank) + " one of " +
                     std::to_string(world));
@@ -146,7 +147,7 @@ int in18_group_join(in18_group** out, int rank, int world, const char* master, u
       gloo = Options::create_default(milliseconds(timeout_ms));
     }
     group->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
-        c10::make_intrusive<c10d::PrefixStore>("gloo", group->server), rank, world, std::move(gloo));
+        c10::make_intrusive<c10d::PrefixStore>("gloo", group->store), rank, world, std::move(gloo));
     *out = group.release();
   });
 }

@@ -26,10 +26,12 @@ pub struct Joining {
     pub rank: usize,
     /// How many there are.
     pub world: usize,
-    /// The host where rank 0 listens, by name or address.
+    /// The host where the store of keys is served, by name or address.
     pub master: String,
     /// And its port.
     pub port: u16,
+    /// Whether a launcher serves the store already, and by which prefix its keys are this group's; else rank 0 does.
+    pub served: Option<String>,
     /// Whether the environment says which network to use (`GLOO_SOCKET_IFNAME`); else that which leads to the master.
     pub network_is_set: bool,
     /// How long ranks wait for each other at the start.
@@ -115,6 +117,8 @@ impl C10d {
             true => None,
             false => own_address(&joining.master, joining.port).map(|host| text(&host)).transpose()?,
         };
+        let prefix = text(joining.served.as_deref().unwrap_or("imagenet18"))?;
+        let serves = joining.served.is_none() && joining.rank == 0;
         let mut raw = ptr::null_mut();
         let (rank, world) = (joining.rank as c_int, joining.world as c_int);
         let milliseconds = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
@@ -124,7 +128,10 @@ impl C10d {
             // SAFETY: texts end with zeros and live through the call.
             unsafe {
                 let master = master.as_ptr();
-                sys::in18_group_join(&mut raw, rank, world, master, joining.port, host, join, timeout, text, length)
+                let (port, prefix) = (joining.port, prefix.as_ptr());
+                sys::in18_group_join(
+                    &mut raw, rank, world, master, port, prefix, serves, host, join, timeout, text, length,
+                )
             }
         });
         if let Err(Failure { text, .. }) = joined {

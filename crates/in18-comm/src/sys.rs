@@ -29,6 +29,8 @@ unsafe extern "C" {
         world: c_int,
         master: *const c_char,
         port: u16,
+        prefix: *const c_char,
+        serves: bool,
         host: *const c_char,
         join_ms: i64,
         timeout_ms: i64,

@@ -18,6 +18,7 @@ fn joining(rank: usize, world: usize, port: u16) -> Joining {
         world,
         master: "127.0.0.1".to_owned(),
         port,
+        served: None,
         network_is_set: false,
         join_timeout: Duration::from_secs(30),
         timeout: Duration::from_secs(30),

@@ -1,6 +1,6 @@
 //! `cargo xtask interop`: whether other programs read what this one writes. Each script of `scripts/interop` is given the
 //! program and an empty folder, and fails with a line that says what differs. A line `# requires: NAME==VERSION …` names
-//! the Python packages that it imports.
+//! the Python packages that it imports; a line `# feature: torch` says that it is for programs with that feature.
 
 use crate::process::{cargo, show, workspace};
 use crate::python;
@@ -10,16 +10,22 @@ use std::process::Command;
 use std::time::Instant;
 use std::{env, fs};
 
-/// Builds the program and runs all scripts. The reason, if a script was skipped because its packages are not to be had; on
-/// CI that is an error.
-pub fn run() -> Result<Option<String>> {
-    show(&mut cargo(&["build", "--package", "imagenet18"]))?;
+/// Builds the program, with feature `torch` or without, and runs all scripts that fit it. The reason, if a script was skipped
+/// because its packages are not to be had; on CI that is an error.
+pub fn run(torch: bool) -> Result<Option<String>> {
+    let features: &[&str] = if torch { &["--features", "torch"] } else { &[] };
+    show(cargo(&["build", "--package", "imagenet18"]).args(features))?;
     let program = program()?;
     let (mut failed, mut skipped) = (Vec::new(), None);
     for script in scripts()? {
         let name = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         println!("{name}:");
-        let packages = match python::packages(&required(&fs::read_to_string(&script)?)) {
+        let text = fs::read_to_string(&script)?;
+        if needs_torch(&text) && !torch {
+            println!("{name}: only with --torch");
+            continue;
+        }
+        let packages = match python::packages(&required(&text)) {
             Err(error) if env::var_os("CI").is_none() => {
                 println!("{name}: skipped, {error:#}");
                 skipped = Some(format!("{name}: {error:#}"));
@@ -60,6 +66,11 @@ fn scripts() -> Result<Vec<PathBuf>> {
 fn required(script: &str) -> Vec<&str> {
     let line = script.lines().find_map(|line| line.strip_prefix("# requires:"));
     line.map(|line| line.split_whitespace().collect()).unwrap_or_default()
+}
+
+/// Whether a script is for programs with feature `torch` only.
+fn needs_torch(script: &str) -> bool {
+    script.lines().any(|line| line == "# feature: torch")
 }
 
 /// The program that was just built.

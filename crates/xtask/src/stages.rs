@@ -50,7 +50,7 @@ impl Stage {
             }
             Stage::Tests => tests(features)?,
             Stage::Deny => return deny(),
-            Stage::Interop => return Ok(interop::run()?.map_or(Outcome::Passed, Outcome::Skipped)),
+            Stage::Interop => return Ok(interop::run(torch)?.map_or(Outcome::Passed, Outcome::Skipped)),
         }
         Ok(Outcome::Passed)
     }
