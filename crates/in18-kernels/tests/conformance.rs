@@ -6,7 +6,7 @@ use std::time::Instant;
 use in18_kernels::conformance::{self, Failure, Rounding};
 use in18_kernels::reference::Reference;
 use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
-use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor, rounded};
+use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Shape, Tensor, rounded};
 
 #[test]
 fn the_reference_passes() {
@@ -221,6 +221,10 @@ impl Kernels for Faulty {
 
     fn read(&self, region: Region, bytes: &mut [u8]) -> Result<(), KernelError> {
         self.inner.read(region, bytes)
+    }
+
+    fn memory_range(&mut self, region: Region) -> Result<MemoryRange, KernelError> {
+        self.inner.memory_range(region)
     }
 
     fn import(&mut self, tensor: &Tensor, values: &[f32]) -> Result<(), KernelError> {

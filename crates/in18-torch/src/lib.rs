@@ -1,9 +1,9 @@
 //! The kernel provider of libtorch: cuDNN's and ATen's kernels on GPUs, and the same operations on the CPU, where it is
 //! tested. There is no autograd and no Python.
 //!
-//! Three layers: [`sys`] declares the shim (`shim/`, C++ behind a C interface, one function an operation), `safe` owns its
+//! Three layers: `sys` declares the shim (`shim/`, C++ behind a C interface, one function an operation), `safe` owns its
 //! tensors and turns codes into errors, and `ops` compiles each [`Op`](in18_kernels::Op) of the vocabulary into a call on
-//! tensors that are made once. [`Torch`] owns the memory and runs them.
+//! tensors that are made once. `Torch` owns the memory and runs them.
 //!
 //! Activations lie as (N, H, W, C), which tensor cores want. Results lie where the program planned them, also those that
 //! libtorch's operations would allocate (`shim/placement.h`).

@@ -34,4 +34,4 @@ pub use progress::{Best, Progress};
 pub use signals::Signals;
 pub use skipped::Skipped;
 pub use tally::Tally;
-pub use trainer::{Outcome, RunOptions, Saving, Trainer, optimizer};
+pub use trainer::{Outcome, Parts, RunOptions, Saving, Trainer, optimizer};

@@ -66,6 +66,18 @@ pub struct RunOptions {
     pub loss_scaling: LossScaling,
 }
 
+/// What a run works with.
+pub struct Parts<'a> {
+    /// The ranks.
+    pub comm: &'a mut dyn Comm,
+    /// The network.
+    pub model: &'a mut Model,
+    /// The images.
+    pub data: &'a mut Data,
+    /// Whoever wants to hear of it.
+    pub recorder: &'a mut Recorder,
+}
+
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -110,15 +122,13 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`TrainError::Write`] if the folder of checkpoints cannot be made.
     pub fn new(
-        comm: &'a mut dyn Comm,
-        model: &'a mut Model,
-        data: &'a mut Data,
+        parts: Parts<'a>,
         plan: &'a Plan,
         options: RunOptions,
         saving: Saving,
         progress: Progress,
-        recorder: &'a mut Recorder,
     ) -> Result<Self, TrainError> {
+        let Parts { comm, model, data, recorder } = parts;
         let optimizer = optimizer(model, options.momentum, options.weight_decay, options.no_bn_wd);
         let store = match comm.rank() {
             0 => Some(Store::open(saving.checkpoints.clone(), Tables::of(model), progress.steps)?),

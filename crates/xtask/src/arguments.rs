@@ -10,8 +10,8 @@ Commands:
   setup [--torch]        fetch the prebuilt oneDNN, and libtorch for feature `torch`, once, and check what the build needs
   demo [ARGUMENTS]...    setup, then train on generated images: cargo run --release -p imagenet18 -- demo ARGUMENTS
   test [--torch] [--only STAGE]...
-                         setup, then everything that CI checks, or these stages of it:
-                         fmt, architecture, deny, clippy, doc, tests, interop; with --torch, feature `torch` too
+                         setup, then all checks of the default build, with --torch those of feature `torch`, too; or
+                         these stages: fmt, architecture, deny, clippy, doc, tests, interop, torch
   interop                that stage alone: other programs read what this one writes
   fuzz [TARGET] [--minutes N]
                          feed a reader any bytes, each of them in turn, for 10 minutes or N; needs cargo-fuzz";
@@ -30,10 +30,7 @@ pub enum Command {
     /// The stage of this name.
     Interop,
     /// With the stages to run, in order.
-    Test {
-        stages: Vec<Stage>,
-        torch: bool,
-    },
+    Test(Vec<Stage>),
 }
 
 /// Understands the arguments that follow the program's name, or says in one line what is wrong with them.
@@ -99,7 +96,13 @@ fn parse_test(mut arguments: impl Iterator<Item = String>) -> Result<Command, St
             stages.push(stage);
         }
     }
-    Ok(Command::Test { stages: if stages.is_empty() { Stage::ALL.to_vec() } else { stages }, torch })
+    if stages.is_empty() {
+        stages = Stage::default_build();
+    }
+    if torch && !stages.contains(&Stage::Torch) {
+        stages.push(Stage::Torch);
+    }
+    Ok(Command::Test(stages))
 }
 
 #[cfg(test)]
@@ -108,10 +111,6 @@ mod tests {
 
     fn parse_line(line: &str) -> Result<Command, String> {
         parse(line.split_whitespace().map(str::to_owned))
-    }
-
-    fn test(stages: &[Stage]) -> Command {
-        Command::Test { stages: stages.to_vec(), torch: false }
     }
 
     #[test]
@@ -133,14 +132,12 @@ mod tests {
             Case { line: "demo --seed 1", expected: Command::Demo(vec!["--seed".to_owned(), "1".to_owned()]) },
             // Help is the program's own there.
             Case { line: "demo --help", expected: Command::Demo(vec!["--help".to_owned()]) },
-            Case { line: "test", expected: test(&Stage::ALL) },
-            Case { line: "test --only doc", expected: test(&[Stage::Doc]) },
-            Case { line: "test --only=deny --only fmt", expected: test(&[Stage::Deny, Stage::Format]) },
-            Case { line: "test --only fmt --only fmt", expected: test(&[Stage::Format]) },
-            Case {
-                line: "test --only tests --torch",
-                expected: Command::Test { stages: vec![Stage::Tests], torch: true },
-            },
+            Case { line: "test", expected: Command::Test(Stage::ALL[..7].to_vec()) },
+            Case { line: "test --torch", expected: Command::Test(Stage::ALL.to_vec()) },
+            Case { line: "test --only doc", expected: Command::Test(vec![Stage::Doc]) },
+            Case { line: "test --only=deny --only fmt", expected: Command::Test(vec![Stage::Deny, Stage::Format]) },
+            Case { line: "test --only fmt --only fmt", expected: Command::Test(vec![Stage::Format]) },
+            Case { line: "test --only torch --torch", expected: Command::Test(vec![Stage::Torch]) },
             Case { line: "--help", expected: Command::Help },
             Case { line: "setup --help", expected: Command::Help },
             Case { line: "test --only fmt -h", expected: Command::Help },

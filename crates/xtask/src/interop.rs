@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Instant;
 use std::{env, fs};
 
-/// Builds the program, with feature `torch` or without, and runs all scripts that fit it. The reason, if a script was skipped
+/// Builds the program, with feature `torch` or without, and runs the scripts that are for it. The reason, if a script was skipped
 /// because its packages are not to be had; on CI that is an error.
 pub fn run(torch: bool) -> Result<Option<String>> {
     let features: &[&str] = if torch { &["--features", "torch"] } else { &[] };
@@ -19,12 +19,11 @@ pub fn run(torch: bool) -> Result<Option<String>> {
     let (mut failed, mut skipped) = (Vec::new(), None);
     for script in scripts()? {
         let name = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        println!("{name}:");
         let text = fs::read_to_string(&script)?;
-        if needs_torch(&text) && !torch {
-            println!("{name}: only with --torch");
+        if needs_torch(&text) != torch {
             continue;
         }
+        println!("{name}:");
         let packages = match python::packages(&required(&text)) {
             Err(error) if env::var_os("CI").is_none() => {
                 println!("{name}: skipped, {error:#}");

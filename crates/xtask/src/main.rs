@@ -37,8 +37,11 @@ fn main() -> ExitCode {
         Command::Setup(wanted) => setup::run(wanted),
         Command::Demo(arguments) => setup::run(Wanted::default()).and_then(|()| process::demo(&arguments)),
         Command::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
-        Command::Interop => setup::run(Wanted::default()).and_then(|()| stages::run(&[stages::Stage::Interop], false)),
-        Command::Test { stages, torch } => setup::run(Wanted { torch }).and_then(|()| stages::run(&stages, torch)),
+        Command::Interop => setup::run(Wanted::default()).and_then(|()| stages::run(&[stages::Stage::Interop])),
+        Command::Test(stages) => {
+            let torch = stages.contains(&stages::Stage::Torch);
+            setup::run(Wanted { torch }).and_then(|()| stages::run(&stages))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,12 +15,27 @@ pub enum Stage {
     Tests,
     Deny,
     Interop,
+    /// Lints, documentation, tests and interoperation of what feature `torch` adds.
+    Torch,
 }
 
 impl Stage {
     /// In the order in which they run: what answers soonest comes first.
-    pub const ALL: [Stage; 7] =
-        [Stage::Format, Stage::Architecture, Stage::Deny, Stage::Clippy, Stage::Doc, Stage::Tests, Stage::Interop];
+    pub const ALL: [Stage; 8] = [
+        Stage::Format,
+        Stage::Architecture,
+        Stage::Deny,
+        Stage::Clippy,
+        Stage::Doc,
+        Stage::Tests,
+        Stage::Interop,
+        Stage::Torch,
+    ];
+
+    /// Those that need nothing but the default build.
+    pub fn default_build() -> Vec<Stage> {
+        Stage::ALL.into_iter().filter(|stage| *stage != Stage::Torch).collect()
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -31,26 +46,25 @@ impl Stage {
             Stage::Tests => "tests",
             Stage::Deny => "deny",
             Stage::Interop => "interop",
+            Stage::Torch => "torch",
         }
     }
 
-    /// `torch`: with the crates of feature `torch`, too.
-    fn run(self, torch: bool) -> Result<Outcome> {
-        // Features of single packages, since without libtorch nothing of it can be built.
-        let features: &[&str] = if torch { &["--features", "imagenet18/torch"] } else { &[] };
+    fn run(self) -> Result<Outcome> {
         match self {
             Stage::Format => show(&mut cargo(&["fmt", "--all", "--check"]))?,
             Stage::Architecture => architecture::check()?,
-            Stage::Clippy => {
-                let lints = ["--", "-D", "warnings"];
-                show(cargo(&["clippy", "--workspace", "--all-targets"]).args(features).args(lints))?;
-            }
-            Stage::Doc => {
-                show(cargo(&["doc", "--workspace", "--no-deps"]).args(features).env("RUSTDOCFLAGS", "-D warnings"))?;
-            }
-            Stage::Tests => tests(features)?,
+            Stage::Clippy => clippy(&["--workspace"])?,
+            Stage::Doc => doc(&["--workspace"])?,
+            Stage::Tests => tests(&["--workspace"])?,
             Stage::Deny => return deny(),
-            Stage::Interop => return Ok(interop::run(torch)?.map_or(Outcome::Passed, Outcome::Skipped)),
+            Stage::Interop => return Ok(interop::run(false)?.map_or(Outcome::Passed, Outcome::Skipped)),
+            Stage::Torch => {
+                clippy(&TORCH)?;
+                doc(&TORCH)?;
+                tests(&TORCH)?;
+                return Ok(interop::run(true)?.map_or(Outcome::Passed, Outcome::Skipped));
+            }
         }
         Ok(Outcome::Passed)
     }
@@ -62,14 +76,13 @@ enum Outcome {
 }
 
 /// Runs the stages in the given order and fails if one of them did.
-/// `torch`: with feature `torch`.
-pub fn run(stages: &[Stage], torch: bool) -> Result<()> {
+pub fn run(stages: &[Stage]) -> Result<()> {
     let mut summary = Vec::new();
     let mut failed = Vec::new();
     for &stage in stages {
         println!("\n── {} ──", stage.name());
         let start = Instant::now();
-        let outcome = stage.run(torch);
+        let outcome = stage.run();
         let seconds = start.elapsed().as_secs_f64();
         let verdict = match outcome {
             Ok(Outcome::Passed) => "ok".to_owned(),
@@ -91,14 +104,34 @@ pub fn run(stages: &[Stage], torch: bool) -> Result<()> {
     Ok(())
 }
 
+/// What feature `torch` changes, with it.
+const TORCH: [&str; 8] = [
+    "--package",
+    "in18-torch",
+    "--package",
+    "in18-comm",
+    "--package",
+    "imagenet18",
+    "--features",
+    "in18-torch/libtorch,in18-comm/c10d,imagenet18/torch",
+];
+
+fn clippy(packages: &[&str]) -> Result<()> {
+    show(cargo(&["clippy", "--all-targets"]).args(packages).args(["--", "-D", "warnings"]))
+}
+
+fn doc(packages: &[&str]) -> Result<()> {
+    show(cargo(&["doc", "--no-deps"]).args(packages).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
 /// Every test, by nextest where it is installed (it cannot run examples in documentation, so cargo runs those).
-fn tests(features: &[&str]) -> Result<()> {
+fn tests(packages: &[&str]) -> Result<()> {
     golden::make()?;
     if succeeds(&mut cargo(&["nextest", "--version"])) {
-        show(cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]).args(features))?;
-        show(cargo(&["test", "--workspace", "--doc"]).args(features))
+        show(cargo(&["nextest", "run", "--no-fail-fast"]).args(packages))?;
+        show(cargo(&["test", "--doc"]).args(packages))
     } else {
-        show(cargo(&["test", "--workspace", "--no-fail-fast"]).args(features))
+        show(cargo(&["test", "--no-fail-fast"]).args(packages))
     }
 }
 

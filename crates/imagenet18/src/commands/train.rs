@@ -13,7 +13,7 @@ use in18_record::{Opening, Recorder, RunStart, epoch_table};
 use in18_tensor::DType;
 use in18_train::checkpoint::{CheckpointOptions, Tables};
 use in18_train::identity::{NetworkIdentity, identity};
-use in18_train::{Data, LossScale, LossScaling, Outcome, Progress, RunOptions, Saving, Signals, Trainer};
+use in18_train::{Data, LossScale, LossScaling, Outcome, Parts, Progress, RunOptions, Saving, Signals, Trainer};
 use in18_weights::{Head, WeightFile};
 
 use crate::cli::{
@@ -232,7 +232,8 @@ impl Run {
         };
         let saving = Saving { checkpoints, signals, network, identity: this_run };
         let saved = folder(Logdir::parameters);
-        let trainer = Trainer::new(&mut *comm, &mut model, &mut data, &plan, options, saving, progress, &mut recorder)?;
+        let parts = Parts { comm: &mut *comm, model: &mut model, data: &mut data, recorder: &mut recorder };
+        let trainer = Trainer::new(parts, &plan, options, saving, progress)?;
         let outcome = trainer.run(start, from, &saved);
         // A log that failed does not end a run, but its user wants to know.
         for failure in recorder.close() {
