@@ -46,13 +46,15 @@ def main():
     parser.add_argument('--steps', default='7')
     parser.add_argument('--mode', action='append', help='of the peer; may be repeated; default: eager')
     parser.add_argument('--only', action='append', type=int, help='numbers of cases, from 0; default: all')
+    parser.add_argument('--engine', default='onednn', help='of ours: onednn, or torch where the binary has it')
     parser.add_argument('--out', required=True)
     options = parser.parse_args()
     rows, described = [], {}
     for number in options.only or range(len(CASES)):
         case = CASES[number].split()
         for turn in range(1, options.rounds + 1):
-            ours = last_line([options.binary, 'bench', 'step', '--json', '--steps', options.steps, *case])
+            engine = ['--engine', options.engine, '--devices', 'cpu']
+            ours = last_line([options.binary, 'bench', 'step', '--json', '--steps', options.steps, *engine, *case])
             peers = [
                 last_line([sys.executable, options.peer, '--steps', options.steps, '--mode', mode, *case])
                 for mode in options.mode or ['eager']
@@ -67,7 +69,7 @@ def main():
         print(f'  median ratio {statistics.median(row[4] for row in rows if row[0] == CASES[number]):.3f}', flush=True)
     with open(options.out, 'w', newline='') as out:
         out.write(f'# {datetime.date.today()}, {processor()}: {described.get("ours")}, beside {described.get("peer")}\n')
-        out.write(f'# imagenet18 bench step --json --steps {options.steps} ARGS and the peer with the same ARGS, in turn\n')
+        out.write(f'# imagenet18 bench step --json --engine {options.engine} --devices cpu --steps {options.steps} ARGS and the peer with the same ARGS, in turn\n')
         writer = csv.writer(out, lineterminator='\n')
         writer.writerow(['args', 'round', 'ours_step_ms', 'peer_step_ms', 'ratio', 'ours_gflop_per_s', 'ours_peak_rss_mib',
                          'peer_peak_rss_mib'])
