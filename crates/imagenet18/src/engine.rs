@@ -56,6 +56,11 @@ pub fn choose_rank(arguments: &EngineArgs) -> Result<Option<(Engine, Option<Plac
     Ok(Some((on(device, arguments)?, Some(place))))
 }
 
+/// The provider for any one of the devices, to ask it what it would need.
+pub fn choose_any(arguments: &EngineArgs) -> Result<Engine> {
+    on(devices(arguments)?.first().copied().unwrap_or(Device::Cpu), arguments)
+}
+
 /// Chooses the provider for a command that takes one device, and resolves the precision against what it computes natively.
 pub fn choose(arguments: &EngineArgs) -> Result<Engine> {
     match devices(arguments)?[..] {

@@ -145,6 +145,7 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             TrainError::Interrupted { signal, .. } => u8::try_from(after_signal(*signal)).unwrap_or(MACHINE),
             TrainError::Checkpoint(_) => CHECKPOINT,
             TrainError::Comm(_) => RANKS,
+            TrainError::Memory { cause, .. } => program_code(cause),
             TrainError::Write { .. } => WRITE,
             TrainError::Program(error) => program_code(error),
             TrainError::Weights(error) => weights_code(error),
@@ -196,6 +197,7 @@ fn program_code(error: &ProgramError) -> u8 {
     match error {
         ProgramError::Kernel(error) => kernel_code(error),
         ProgramError::ImageTooSmall { .. } => USAGE,
+        ProgramError::TooLarge { .. } => HARDWARE,
         ProgramError::NoSuchParameter(_) | ProgramError::Length { .. } | ProgramError::NotPrepared => MACHINE,
     }
 }

@@ -33,6 +33,11 @@ pub trait Kernels {
     /// Bytes that a max pooling keeps between its halves, for its output (N, C, H, W).
     fn max_pool_workspace_bytes(&self, dst: Shape, dtype: DType) -> Result<usize, KernelError>;
 
+    /// Bytes that arenas could still take; none where nobody knows.
+    fn available_bytes(&self) -> Option<usize> {
+        None
+    }
+
     /// A new arena, filled with zeros.
     fn allocate(&mut self, bytes: usize) -> Result<ArenaId, KernelError>;
 

@@ -11,6 +11,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+pub mod host;
 mod kernels;
 pub mod op;
 pub mod reference;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
+use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate, host};
 use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor};
 
 use crate::arena::Arena;
@@ -105,6 +105,10 @@ impl Kernels for OneDnn {
     fn max_pool_workspace_bytes(&self, dst: Shape, _dtype: DType) -> Result<usize, KernelError> {
         // oneDNN keeps the place in the window as one byte an output, laid out as the output is.
         Ok(self.context.layout.activation_bytes(dst, DType::U8))
+    }
+
+    fn available_bytes(&self) -> Option<usize> {
+        host::available_bytes()
     }
 
     fn allocate(&mut self, bytes: usize) -> Result<ArenaId, KernelError> {

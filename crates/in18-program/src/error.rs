@@ -3,6 +3,8 @@
 use in18_kernels::KernelError;
 use thiserror::Error;
 
+use crate::model::Size;
+
 /// An error of a program.
 #[derive(Debug, Error)]
 pub enum ProgramError {
@@ -18,6 +20,22 @@ pub enum ProgramError {
         height: usize,
         /// Of the image.
         width: usize,
+    },
+    /// More memory than there is.
+    #[error("{} images of {}x{} pixels need {} MiB beside the parameters, expected at most {} MiB; {}", size.batch, size.height,
+        size.width, needed >> 20, available >> 20, match fits {
+            0 => "not even one fits: use smaller images".to_owned(),
+            fits => format!("the largest batch that fits is {fits}"),
+        })]
+    TooLarge {
+        /// What was to be prepared.
+        size: Size,
+        /// Bytes that it needs.
+        needed: usize,
+        /// Bytes that there are.
+        available: usize,
+        /// The largest batch that would fit.
+        fits: usize,
     },
     /// There is no parameter or statistic of this name.
     #[error("there is no parameter named {0}")]

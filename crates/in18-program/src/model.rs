@@ -78,6 +78,8 @@ pub struct Model {
     velocities: ArenaId,
     programs: HashMap<(Mode, Size), Program>,
     loss_scale: f32,
+    /// Bytes of the work arena.
+    reserved: usize,
 }
 
 impl Model {
@@ -92,9 +94,19 @@ impl Model {
             work: kernels.allocate(0)?,
         };
         let velocities = kernels.allocate(parameters.bytes())?;
-        let programs = HashMap::new();
-        let loss_scale = 1.0;
-        Ok(Model { kernels, network, dtype, parameters, statistics, arenas, velocities, programs, loss_scale })
+        let (programs, loss_scale, reserved) = (HashMap::new(), 1.0, 0);
+        Ok(Model {
+            kernels,
+            network,
+            dtype,
+            parameters,
+            statistics,
+            arenas,
+            velocities,
+            programs,
+            loss_scale,
+            reserved,
+        })
     }
 
     /// What runs, in a few words.
@@ -188,13 +200,59 @@ impl Model {
         if let Some(program) = self.programs.get(&(mode, size)) {
             return Ok(program.lowered.work_bytes);
         }
-        let tables = (&self.parameters, &self.statistics);
-        let lowered = lower(&self.network, tables, (mode, size), self.dtype, &*self.kernels, self.arenas)?;
-        self.kernels.reserve(self.arenas.work, lowered.work_bytes)?;
-        let id = self.kernels.compile(&lowered.ops)?;
+        let lowered = self.lower(mode, size)?;
         let bytes = lowered.work_bytes;
+        self.check_memory(mode, size, bytes)?;
+        self.kernels.reserve(self.arenas.work, bytes)?;
+        self.reserved = self.reserved.max(bytes);
+        let id = self.kernels.compile(&lowered.ops)?;
         self.programs.insert((mode, size), Program { id, lowered });
         Ok(bytes)
+    }
+
+    /// Bytes that a program would work in, beside the [state](Self::state_bytes). Prepares nothing.
+    pub fn work_bytes(&self, mode: Mode, size: Size) -> Result<usize, ProgramError> {
+        Ok(self.lower(mode, size)?.work_bytes)
+    }
+
+    /// Bytes of parameters, velocities, gradients and statistics.
+    pub fn state_bytes(&self) -> usize {
+        3 * self.parameters.bytes() + self.statistics.bytes()
+    }
+
+    /// Whether there is memory for a program.
+    ///
+    /// # Errors
+    /// [`ProgramError::TooLarge`], with the largest batch for which there is.
+    pub fn check_fits(&self, mode: Mode, size: Size) -> Result<(), ProgramError> {
+        self.check_memory(mode, size, self.work_bytes(mode, size)?)
+    }
+
+    fn check_memory(&self, mode: Mode, size: Size, needed: usize) -> Result<(), ProgramError> {
+        let Some(free) = self.kernels.available_bytes() else { return Ok(()) };
+        // A larger arena takes the place of the one that there is.
+        let available = free + self.reserved;
+        if needed <= available {
+            return Ok(());
+        }
+        let fits = self.largest_batch(mode, size, available);
+        Err(ProgramError::TooLarge { size, needed, available, fits })
+    }
+
+    fn lower(&self, mode: Mode, size: Size) -> Result<Lowered, ProgramError> {
+        let tables = (&self.parameters, &self.statistics);
+        lower(&self.network, tables, (mode, size), self.dtype, &*self.kernels, self.arenas)
+    }
+
+    /// The largest batch whose program works in so many bytes; 0 if there is none.
+    fn largest_batch(&self, mode: Mode, size: Size, bytes: usize) -> usize {
+        let fits = |batch| self.work_bytes(mode, Size { batch, ..size }).is_ok_and(|needed| needed <= bytes);
+        let (mut least, mut most) = (0, size.batch);
+        while most - least > 1 {
+            let middle = least + (most - least) / 2;
+            if fits(middle) { least = middle } else { most = middle }
+        }
+        least
     }
 
     /// The operations of a prepared program, forward half and backward half, in the order in which they run.

@@ -1,5 +1,5 @@
 // The operations of the vocabulary, one function each, with operands in the order of `in18-kernels`' `op`, results first.
-// Activations are (N, C, H, W) by strides of (N, H, W, C). Every function overwrites its results.
+// Activations are (N, C, H, W) by strides of (N, H, W, C). Every function overwrites its results. `ordinal`: see `placement.h`.
 
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/_softmax.h>
@@ -71,10 +71,10 @@ int in18_torch_normalize(const in18_tensor* dst, const in18_tensor* pixels, cons
 
 // weight: of the activations' type; bias, of that type too, may be null.
 int in18_torch_conv(const in18_tensor* dst, const in18_tensor* src, const in18_tensor* weight, const in18_tensor* bias,
-                    int64_t kernel, int64_t stride, int64_t padding, bool relu) {
+                    int64_t kernel, int64_t stride, int64_t padding, bool relu, int* ordinal) {
   return in18::guarded([&] {
     const auto shift = bias == nullptr ? std::optional<Tensor>() : std::optional<Tensor>(*bias);
-    in18::into(*dst, [&] { return convolved(*src, *weight, shift, {kernel, stride, padding}); });
+    in18::into(*dst, ordinal, [&] { return convolved(*src, *weight, shift, {kernel, stride, padding}); });
     if (relu) {
       at::relu_(result(dst));
     }
@@ -82,10 +82,10 @@ int in18_torch_conv(const in18_tensor* dst, const in18_tensor* src, const in18_t
 }
 
 int in18_torch_conv_backward_data(const in18_tensor* dsrc, const in18_tensor* weight, const in18_tensor* ddst,
-                                  int64_t kernel, int64_t stride, int64_t padding) {
+                                  int64_t kernel, int64_t stride, int64_t padding, int* ordinal) {
   return in18::guarded([&] {
     // Of the source only shape and type matter: the result's will do.
-    in18::into(*dsrc, [&] {
+    in18::into(*dsrc, ordinal, [&] {
       return std::get<0>(gradients(*ddst, *dsrc, *weight, {kernel, stride, padding}, {true, false, false}));
     });
   });
@@ -93,7 +93,7 @@ int in18_torch_conv_backward_data(const in18_tensor* dsrc, const in18_tensor* we
 
 // dweight: as the copy of the weights is, whose content does not matter.
 int in18_torch_conv_backward_weight(const in18_tensor* dweight, const in18_tensor* src, const in18_tensor* ddst,
-                                    int64_t kernel, int64_t stride, int64_t padding) {
+                                    int64_t kernel, int64_t stride, int64_t padding, int* ordinal) {
   return in18::guarded([&] {
     const Window window(kernel, stride, padding);
     const auto gradient = [&](const Tensor& ddst, const Tensor& src, const Tensor& dweight) {
@@ -106,7 +106,7 @@ int in18_torch_conv_backward_weight(const in18_tensor* dweight, const in18_tenso
       dweight->copy_(gradient(ddst->to(at::kFloat), src->to(at::kFloat), dweight->to(at::kFloat)));
       return;
     }
-    in18::into(*dweight, [&] { return gradient(*ddst, *src, *dweight); });
+    in18::into(*dweight, ordinal, [&] { return gradient(*ddst, *src, *dweight); });
   });
 }
 
@@ -149,19 +149,19 @@ int in18_torch_batch_norm(const in18_tensor* dst, const in18_tensor* mean, const
 int in18_torch_batch_norm_backward(const in18_tensor* dsrc, const in18_tensor* dgamma, const in18_tensor* dbeta,
                                    const in18_tensor* src, const in18_tensor* dst, const in18_tensor* gamma,
                                    const in18_tensor* ddst, const in18_tensor* passed, const in18_tensor* mean,
-                                   const in18_tensor* inverse_deviation) {
+                                   const in18_tensor* inverse_deviation, int* ordinal) {
   return in18::guarded([&] {
     if (dst != nullptr) {
       at::threshold_backward_out(result(passed), *ddst, *dst, 0);
     }
     std::tuple<Tensor, Tensor, Tensor> all;
     {
-      in18::Expectation expectation(*dsrc);
+      in18::Expectation expectation(*dsrc, *ordinal);
       // Epsilon is in the deviation.
       all = at::native_batch_norm_backward(dst == nullptr ? *ddst : *passed, *src, *gamma, {}, {}, *mean,
                                            *inverse_deviation, true, 0, {true, true, true});
     }
-    in18::deliver(*dsrc, std::get<0>(all));
+    in18::deliver(*dsrc, std::get<0>(all), ordinal);
     dgamma->copy_(std::get<1>(all));
     dbeta->copy_(std::get<2>(all));
   });

@@ -1,9 +1,10 @@
 // Results in planned memory.
 //
 // Many of libtorch's operations (convolutions and their gradients above all) return new tensors and cannot be told where to
-// put them. So an allocator stands before libtorch's own: while a result is expected, the allocation of just its size is
+// put them. So an allocator stands before libtorch's own: while a result is expected, one allocation of just its size is
 // answered with the place that was planned for it. Whatever an operation allocates beside goes on to libtorch's allocator,
-// and a result that came to lie elsewhere all the same is copied.
+// and a result that came to lie elsewhere all the same is copied. Then the caller is told which of the allocations of that
+// size the result was, so that it lies right from the next run on.
 
 #pragma once
 
@@ -15,27 +16,27 @@ namespace in18 {
 void remember_arena(void* start, size_t bytes);
 void forget_arena(void* start);
 
-// While it lives, this thread's next allocation of `dst`'s size is answered with `dst`'s place.
+// While it lives, this thread's allocation number `ordinal`, from 0, among those of `dst`'s size is answered with `dst`'s place.
 class Expectation {
  public:
-  explicit Expectation(const at::Tensor& dst);
+  Expectation(const at::Tensor& dst, int ordinal);
   ~Expectation();
   Expectation(const Expectation&) = delete;
   Expectation& operator=(const Expectation&) = delete;
 };
 
-// Moves a result to `dst`, unless it is there.
-void deliver(const at::Tensor& dst, const at::Tensor& result);
+// Moves a result of the last expectation's to `dst`, unless it is there; `ordinal` becomes the number of its allocation.
+void deliver(const at::Tensor& dst, const at::Tensor& result, int* ordinal);
 
-// Runs an operation that returns a new tensor, and has it in `dst`.
+// Runs an operation that returns a new tensor, and has it in `dst`. `ordinal`: as the last run left it, at first 0.
 template <typename Operation>
-void into(const at::Tensor& dst, Operation&& operation) {
+void into(const at::Tensor& dst, int* ordinal, Operation&& operation) {
   at::Tensor result;
   {
-    Expectation expectation(dst);
+    Expectation expectation(dst, *ordinal);
     result = operation();
   }
-  deliver(dst, result);
+  deliver(dst, result, ordinal);
 }
 
 }  // namespace in18

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
+use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate, host};
 use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Shape, Tensor};
 
 use crate::memory::{Context, strides};
@@ -82,6 +82,13 @@ impl Kernels for Torch {
 
     fn max_pool_workspace_bytes(&self, dst: Shape, _: DType) -> Result<usize, KernelError> {
         Ok(dst.elements() * PLACE.bytes())
+    }
+
+    fn available_bytes(&self) -> Option<usize> {
+        match self.context.device {
+            Device::Cpu => host::available_bytes(),
+            Device::Cuda(_) => None,
+        }
     }
 
     fn allocate(&mut self, bytes: usize) -> Result<ArenaId, KernelError> {

@@ -57,6 +57,7 @@ unsafe extern "C" {
         stride: i64,
         padding: i64,
         relu: bool,
+        ordinal: *mut c_int,
     ) -> c_int;
     pub fn in18_torch_conv_backward_data(
         dsrc: Out,
@@ -65,6 +66,7 @@ unsafe extern "C" {
         kernel: i64,
         stride: i64,
         padding: i64,
+        ordinal: *mut c_int,
     ) -> c_int;
     pub fn in18_torch_conv_backward_weight(
         dweight: Out,
@@ -73,6 +75,7 @@ unsafe extern "C" {
         kernel: i64,
         stride: i64,
         padding: i64,
+        ordinal: *mut c_int,
     ) -> c_int;
     pub fn in18_torch_fold(
         folded: Out,
@@ -109,6 +112,7 @@ unsafe extern "C" {
         passed: Out,
         mean: In,
         inverse_deviation: In,
+        ordinal: *mut c_int,
     ) -> c_int;
     pub fn in18_torch_batch_norm_inference(
         dst: Out,

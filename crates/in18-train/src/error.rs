@@ -86,6 +86,16 @@ pub enum TrainError {
         /// Which checkpoint is left.
         kept: String,
     },
+    /// A phase needs more memory than there is.
+    #[error("epoch {epoch}, {half}: {cause}: lower 'bs' of its phase, or its size")]
+    Memory {
+        /// Counted from 0.
+        epoch: usize,
+        /// Training or validation.
+        half: &'static str,
+        /// How much, and what would fit.
+        cause: in18_program::ProgramError,
+    },
     /// The exchange with other ranks failed.
     #[error(transparent)]
     Comm(#[from] in18_comm::CommError),

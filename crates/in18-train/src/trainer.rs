@@ -11,7 +11,7 @@ use in18_loader::{
     Augmentation, BadImage, Batch, BatchPlan, EpochOrder, Loader, OnBadImage, Share, Shuffle, StageTimes,
 };
 use in18_optim::{Parameter, Sgd};
-use in18_program::{Metrics, Mode, Model, Size};
+use in18_program::{Metrics, Mode, Model, ProgramError, Size};
 use in18_recipe::{EpochPlan, Plan};
 use in18_record::{EpochRecord, EvalRecord, Event, LoaderRecord, Recorder, RunEnd, RunStart, StepRecord};
 use in18_weights::save_parameters;
@@ -232,7 +232,16 @@ impl<'a> Trainer<'a> {
             self.record(Event::DataChange(self.data.change(epoch)));
         }
         // What can fail fails now and not after an epoch of training: memory, image headers, sizes.
-        self.model.prepare(Mode::Training, Size { batch: epoch.batch, height: epoch.size, width: epoch.size })?;
+        let square = |batch| Size { batch, height: epoch.size, width: epoch.size };
+        let too_large = |half, cause| match cause {
+            ProgramError::TooLarge { .. } => TrainError::Memory { epoch: epoch.epoch, half, cause },
+            cause => cause.into(),
+        };
+        let prepared = self.model.prepare(Mode::Training, square(epoch.batch));
+        prepared.map_err(|cause| too_large("training", cause))?;
+        // Rectangular batches are about as large.
+        let fits = self.model.check_fits(Mode::Evaluation, square(epoch.val_batch.min(validation.len())));
+        fits.map_err(|cause| too_large("validation", cause))?;
         let validation_batches = self.validation_batches(epoch, validation.len())?;
         Ok(Loaders {
             train: Loader::new(train, workers, self.options.on_bad_image)?,

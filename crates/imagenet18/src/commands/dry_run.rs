@@ -1,35 +1,75 @@
 //! `imagenet18 train --dry-run`: the plan, epoch by epoch.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
+use in18_program::{Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan, PlanInput};
 use in18_train::Data;
 
 use crate::cli::TrainArgs;
-use crate::{output, schedule};
+use crate::{engine, output, schedule};
 
 /// Prints the plan. With `--images` it needs no folder; without, it lists the training folders but opens no image.
 pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
     let phases = schedule::phases(arguments.phases.as_deref(), arguments.recipe.as_deref())?;
     let world = arguments.world.get();
-    let input = match arguments.images.map(NonZeroUsize::get) {
-        Some(images) => PlanInput::uniform(world, images),
+    let (input, classes) = match arguments.images.map(NonZeroUsize::get) {
+        Some(images) => (PlanInput::uniform(world, images), IMAGENET_CLASSES),
         None => {
             let data = arguments.data.as_deref().context("expected DATA")?;
-            PlanInput::by_train_dir(world, Data::open(data, &phases, &arguments.reading.options())?.train_images())
+            let data = Data::open(data, &phases, &arguments.reading.options())?;
+            (PlanInput::by_train_dir(world, data.train_images()), data.classes().len())
         }
     };
     let plan = Plan::resolve(&phases, &input.drop_last(arguments.drop_last))?;
+    let needs = Needs::of(&plan, arguments, classes)?;
     if arguments.json {
-        let lines: Vec<String> = plan.epochs.iter().map(|epoch| format!("{}\n", json(epoch))).collect();
+        let lines = plan.epochs.iter().zip(&needs.epochs);
+        let lines: Vec<String> =
+            lines.map(|(epoch, bytes)| format!("{}\n", json(epoch, needs.state + bytes))).collect();
         output::print(&lines.concat())
     } else {
-        output::print(&table(&plan))
+        output::print(&table(&plan, &needs))
     }
 }
 
-fn json(epoch: &EpochPlan) -> serde_json::Value {
+/// Classes where no folder says how many.
+const IMAGENET_CLASSES: usize = 1000;
+
+/// The memory that a plan needs on each device.
+struct Needs {
+    /// Bytes of parameters, velocities, gradients and statistics.
+    state: usize,
+    /// Bytes of activations, by epoch: the larger of training and validation. Rectangular validation counts as square.
+    epochs: Vec<usize>,
+}
+
+impl Needs {
+    fn of(plan: &Plan, arguments: &TrainArgs, classes: usize) -> Result<Self> {
+        let engine = engine::choose_any(&arguments.engine)?;
+        let model = Model::new(engine.kernels, arguments.arch.network(classes), engine.dtype)?;
+        let mut known: BTreeMap<[usize; 3], usize> = BTreeMap::new();
+        let mut epochs = Vec::with_capacity(plan.epochs.len());
+        for epoch in &plan.epochs {
+            let key = [epoch.size, epoch.batch, epoch.val_batch];
+            let bytes = match known.get(&key) {
+                Some(bytes) => *bytes,
+                None => {
+                    let square = |batch| Size { batch, height: epoch.size, width: epoch.size };
+                    let training = model.work_bytes(Mode::Training, square(epoch.batch))?;
+                    training.max(model.work_bytes(Mode::Evaluation, square(epoch.val_batch))?)
+                }
+            };
+            known.insert(key, bytes);
+            epochs.push(bytes);
+        }
+        Ok(Needs { state: model.state_bytes(), epochs })
+    }
+}
+
+fn json(epoch: &EpochPlan, device_bytes: usize) -> serde_json::Value {
     serde_json::json!({
         "epoch": epoch.epoch,
         "size": epoch.size,
@@ -42,20 +82,22 @@ fn json(epoch: &EpochPlan) -> serde_json::Value {
         "rect_val": epoch.rect_val,
         "lr_first": epoch.lr_first(),
         "lr_last": epoch.lr_last(),
+        "device_bytes": device_bytes,
     })
 }
 
-fn table(plan: &Plan) -> String {
+fn table(plan: &Plan, needs: &Needs) -> String {
     let mut text = format!(
-        "{} device(s), {} epochs, {} steps\n\
-         epoch  size  batch  steps  val batch  rect  min scale    lr first     lr last  train dir, val dir\n",
+        "{} device(s), {} epochs, {} steps; each device: {} MiB of parameters and what belongs to them, and by epoch\n\
+         epoch  size  batch  steps  val batch  rect  min scale    lr first     lr last     MiB  train dir, val dir\n",
         plan.world,
         plan.epochs.len(),
-        plan.total_steps()
+        plan.total_steps(),
+        needs.state >> 20
     );
-    for epoch in &plan.epochs {
+    for (epoch, bytes) in plan.epochs.iter().zip(&needs.epochs) {
         text += &format!(
-            "{:>5}  {:>4}  {:>5}  {:>5}  {:>9}  {:>4}  {:>9}  {:>10.6}  {:>10.6}  {:?}, {:?}\n",
+            "{:>5}  {:>4}  {:>5}  {:>5}  {:>9}  {:>4}  {:>9}  {:>10.6}  {:>10.6}  {:>6}  {:?}, {:?}\n",
             epoch.epoch,
             epoch.size,
             epoch.batch,
@@ -65,6 +107,7 @@ fn table(plan: &Plan) -> String {
             epoch.min_scale,
             epoch.lr_first(),
             epoch.lr_last(),
+            bytes >> 20,
             epoch.train_dir,
             epoch.val_dir,
         );

@@ -1,5 +1,7 @@
 //! Batch normalisation.
 
+use std::cell::Cell;
+
 use in18_kernels::KernelError;
 use in18_kernels::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 use in18_tensor::{Format, Tensor};
@@ -86,6 +88,7 @@ fn gradients(operands: [Tensor; 8], dst: Option<Tensor>, context: &mut Context) 
         }
         None => None,
     };
+    let ordinal = Cell::new(0);
     Ok(step(label, move || {
         let (dst, passed) =
             relu.as_ref().map_or((std::ptr::null(), std::ptr::null()), |(dst, passed)| (dst.raw(), passed.raw()));
@@ -102,6 +105,7 @@ fn gradients(operands: [Tensor; 8], dst: Option<Tensor>, context: &mut Context) 
                 passed,
                 mean.raw(),
                 deviation.raw(),
+                ordinal.as_ptr(),
             )
         }
     }))

@@ -1,5 +1,7 @@
 //! Convolutions, with and without evaluation's normalisation.
 
+use std::cell::Cell;
+
 use in18_kernels::KernelError;
 use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, ConvNorm, ConvNormAddRelu, Window};
 use in18_tensor::{DType, Format};
@@ -22,13 +24,24 @@ pub fn forward(op: &Conv, context: &mut Context) -> Result<Step, KernelError> {
 }
 
 fn convolution(dst: View, src: View, weights: CopyId, window: Window, relu: bool, label: String) -> Step {
-    let [kernel, stride, padding] = numbers(window);
+    let ([kernel, stride, padding], ordinal) = (numbers(window), Cell::new(0));
     Box::new(move |context| {
         let (weight, bias) = context.fresh_weights(weights)?;
         let bias = bias.map_or(std::ptr::null(), View::raw);
         // SAFETY: see `step`; copies of weights live as long as the context.
-        let code =
-            unsafe { sys::in18_torch_conv(dst.raw(), src.raw(), weight.raw(), bias, kernel, stride, padding, relu) };
+        let code = unsafe {
+            sys::in18_torch_conv(
+                dst.raw(),
+                src.raw(),
+                weight.raw(),
+                bias,
+                kernel,
+                stride,
+                padding,
+                relu,
+                ordinal.as_ptr(),
+            )
+        };
         check(code, || label.clone())
     })
 }
@@ -36,13 +49,21 @@ fn convolution(dst: View, src: View, weights: CopyId, window: Window, relu: bool
 pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Step, KernelError> {
     let [dsrc, ddst] = views(context, [&op.dsrc, &op.ddst])?;
     let weights = context.weight_copy(Ingredients { weight: op.weight, dtype: op.ddst.dtype, norm: None })?;
-    let [kernel, stride, padding] = numbers(op.window);
+    let ([kernel, stride, padding], ordinal) = (numbers(op.window), Cell::new(0));
     let label = format!("ConvBackwardData {} to {}", op.ddst.shape, op.dsrc.shape);
     Ok(Box::new(move |context| {
         let (weight, _) = context.fresh_weights(weights)?;
         // SAFETY: see `convolution`.
         let code = unsafe {
-            sys::in18_torch_conv_backward_data(dsrc.raw(), weight.raw(), ddst.raw(), kernel, stride, padding)
+            sys::in18_torch_conv_backward_data(
+                dsrc.raw(),
+                weight.raw(),
+                ddst.raw(),
+                kernel,
+                stride,
+                padding,
+                ordinal.as_ptr(),
+            )
         };
         check(code, || label.clone())
     }))
@@ -59,13 +80,21 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
             Some(gradient)
         }
     };
-    let [kernel, stride, padding] = numbers(op.window);
+    let ([kernel, stride, padding], ordinal) = (numbers(op.window), Cell::new(0));
     let label = format!("ConvBackwardWeight {} to {shape}", op.src.shape);
     Ok(Box::new(move |_| {
         let gradient = apart.as_ref().unwrap_or(&dweight);
         // SAFETY: see `step`.
         let code = unsafe {
-            sys::in18_torch_conv_backward_weight(gradient.raw(), src.raw(), ddst.raw(), kernel, stride, padding)
+            sys::in18_torch_conv_backward_weight(
+                gradient.raw(),
+                src.raw(),
+                ddst.raw(),
+                kernel,
+                stride,
+                padding,
+                ordinal.as_ptr(),
+            )
         };
         check(code, || label.clone())?;
         if let Some(gradient) = &apart {
