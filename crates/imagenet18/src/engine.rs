@@ -63,8 +63,13 @@ pub fn choose_any(arguments: &EngineArgs) -> Result<Engine> {
 
 /// Chooses the provider for a command that takes one device, and resolves the precision against what it computes natively.
 pub fn choose(arguments: &EngineArgs) -> Result<Engine> {
+    on(single(arguments)?, arguments)
+}
+
+/// The device of a command that takes one.
+pub fn single(arguments: &EngineArgs) -> Result<Device> {
     match devices(arguments)?[..] {
-        [device] => on(device, arguments),
+        [device] => Ok(device),
         ref several => {
             let got = several.len();
             Err(Usage(format!("--devices: expected one device, got {got}: only `train` and `bench step` take several"))

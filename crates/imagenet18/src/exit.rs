@@ -11,6 +11,7 @@ use in18_record::{ReadError, RecordError};
 use in18_train::{CheckpointError, TrainError};
 use in18_weights::WeightsError;
 
+use crate::launch;
 use crate::output;
 use crate::ranks::Place;
 
@@ -34,7 +35,7 @@ const DIVERGED: u8 = 4;
 const WRITE: u8 = 5;
 const HARDWARE: u8 = 6;
 const CHECKPOINT: u8 = 7;
-const RANKS: u8 = 8;
+pub const RANKS: u8 = 8;
 
 /// What shells and schedulers take for "ended by this signal".
 pub fn after_signal(signal: i32) -> i32 {
@@ -90,6 +91,10 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(Ended(code)) = error.downcast_ref() {
         return ExitCode::from(*code);
     }
+    // Rank 0 says where the others stand, and the launcher which of them was ended by a signal.
+    if launch::is_launched() && is_lost(error) && !is_first_rank() {
+        return ExitCode::from(RANKS);
+    }
     // Messages carry their causes themselves, so the outermost one says it all; a cause may still have several lines.
     let line = error.to_string().replace('\n', " ");
     output::complain(&format!("{}error: {line}", rank_prefix()));
@@ -111,6 +116,17 @@ pub fn report_usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
+/// Whether a rank has nothing to tell but that another is gone.
+fn is_lost(error: &anyhow::Error) -> bool {
+    let is_lost = |error: &CommError| matches!(error, CommError::Lost { .. });
+    error.downcast_ref().is_some_and(is_lost)
+        || matches!(error.downcast_ref(), Some(TrainError::Comm(error)) if is_lost(error))
+}
+
+fn is_first_rank() -> bool {
+    !matches!(Place::of_this_process(), Ok(Some(place)) if place.rank > 0)
+}
+
 /// Which of several ranks speaks.
 fn rank_prefix() -> String {
     match Place::of_this_process() {
@@ -121,10 +137,13 @@ fn rank_prefix() -> String {
 
 /// Whether every rank of a run ends so, at the same step.
 pub fn is_everyones(error: &anyhow::Error) -> bool {
-    use TrainError::{Interrupted, NotFinite, TooManyBad, ValidationNotFinite};
+    use TrainError::{Interrupted, NotFinite, Overflow, TooManyBad, ValidationNotFinite};
     let error = error.downcast_ref::<TrainError>();
     error.is_some_and(|error| {
-        matches!(error, Interrupted { .. } | NotFinite { .. } | TooManyBad { .. } | ValidationNotFinite { .. })
+        matches!(
+            error,
+            Interrupted { .. } | NotFinite { .. } | Overflow { .. } | TooManyBad { .. } | ValidationNotFinite { .. }
+        )
     })
 }
 
@@ -141,7 +160,8 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             TrainError::Plan(_) | TrainError::Batches(_) => USAGE,
             TrainError::NotFinite { .. }
             | TrainError::ValidationNotFinite { .. }
-            | TrainError::StateNotFinite { .. } => DIVERGED,
+            | TrainError::StateNotFinite { .. }
+            | TrainError::Overflow { .. } => DIVERGED,
             TrainError::Interrupted { signal, .. } => u8::try_from(after_signal(*signal)).unwrap_or(MACHINE),
             TrainError::Checkpoint(_) => CHECKPOINT,
             TrainError::Comm(_) => RANKS,

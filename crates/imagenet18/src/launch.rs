@@ -2,7 +2,7 @@
 
 use std::env;
 use std::net::TcpListener;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 
-use crate::exit::{Ended, after_signal};
+use crate::exit::{Ended, RANKS, after_signal};
 use crate::ranks::LAUNCHED;
 use crate::{output, signals};
 
 /// How often the ranks are looked at.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long the others may take to end by themselves once a rank has failed: they find out in milliseconds.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long the others may take to end by themselves once a rank has failed. They find out at their next exchange.
+const GRACE: Duration = Duration::from_secs(8);
 
 /// Runs this very command as `count` ranks, and returns when the last has ended.
 ///
@@ -40,19 +40,28 @@ pub fn launch(count: usize) -> Result<()> {
             ("MASTER_PORT", port.to_string()),
             (LAUNCHED, std::process::id().to_string()),
         ];
-        let child = Command::new(&program).args(env::args_os().skip(1)).envs(variables).spawn();
+        let mut command = Command::new(&program);
+        // A group of its own: what a terminal sends reaches this process alone, which hands it on once.
+        command.args(env::args_os().skip(1)).envs(variables).process_group(0);
+        // They would make the ranks look for torchrun's own store.
+        command.env_remove("TORCHELASTIC_USE_AGENT_STORE").env_remove("TORCHELASTIC_RESTART_COUNT");
+        let child = command.spawn();
         ranks.0.push((rank, child.with_context(|| format!("cannot start rank {rank}"))?));
     }
     let (mut failed, mut told, mut killed): (Option<(i32, Instant)>, i32, bool) = (None, 0, false);
     while !ranks.0.is_empty() {
-        for (rank, status) in ranks.ended() {
-            if status.success() || failed.is_some() {
-                continue;
-            }
-            if let Some(signal) = status.signal() {
+        let mut ended = ranks.ended();
+        // One that only lost another is not to blame.
+        ended.sort_by_key(|(_, status)| code(*status) == i32::from(RANKS));
+        for (rank, status) in ended {
+            if let Some(signal) = status.signal().filter(|_| !killed) {
                 output::complain(&format!("error: rank {rank} was ended by signal {signal}"));
             }
-            failed = Some((code(status), Instant::now()));
+            if !status.success() {
+                let (first, since) = failed.unwrap_or((i32::from(RANKS), Instant::now()));
+                // What is to blame may be seen after those that lost it.
+                failed = Some((if first == i32::from(RANKS) { code(status) } else { first }, since));
+            }
         }
         if failed.is_some_and(|(_, since)| since.elapsed() > GRACE) && !killed {
             killed = true;
@@ -73,6 +82,11 @@ pub fn launch(count: usize) -> Result<()> {
         None => Ok(()),
         Some((code, _)) => Err(Ended(u8::try_from(code).unwrap_or(1)).into()),
     }
+}
+
+/// Whether this process is a rank of [`launch`], which tells what became of the others.
+pub fn is_launched() -> bool {
+    env::var_os(LAUNCHED).is_some()
 }
 
 /// If this process is a rank of [`launch`], it is asked to end when that has gone.

@@ -26,7 +26,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::report_usage(&error),
     };
-    if let Command::Train(arguments) = &cli.command {
+    if let Command::Train(arguments) = &cli.command
+        && ranks::speaks()
+    {
         arguments.original.answers().iter().for_each(|answer| output::complain(answer));
     }
     let result = match cli.command {

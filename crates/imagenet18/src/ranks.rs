@@ -80,6 +80,11 @@ impl Place {
     }
 }
 
+/// Whether this process tells what all of a run's would.
+pub fn speaks() -> bool {
+    !crate::launch::is_launched() && !matches!(Place::of_this_process(), Ok(Some(place)) if place.rank > 0)
+}
+
 /// The indices of `cores` that are a rank's: equal runs, and where ranks are more than cores, one that several share.
 fn share(cores: usize, rank: usize, ranks: usize) -> std::ops::Range<usize> {
     if cores < ranks {
@@ -114,6 +119,24 @@ impl Rank {
             None => Ok(Box::new(Solo)),
             Some(place) => c10d::join(place, self.step_timeout, JOIN_TIMEOUT),
         }
+    }
+
+    /// On all ranks but 0: waits for rank 0, so that a mistake that all would find is told once.
+    pub fn follow(&self, comm: &mut dyn Comm) -> Result<()> {
+        if self.is_first() { Ok(()) } else { self.meet(comm, "waiting for rank 0 to look at arguments and images") }
+    }
+
+    /// On rank 0: lets the others go on.
+    pub fn lead(&self, comm: &mut dyn Comm) -> Result<()> {
+        if self.is_first() { self.meet(comm, "looking at arguments and images") } else { Ok(()) }
+    }
+
+    fn meet(&self, comm: &mut dyn Comm, doing: &str) -> Result<()> {
+        if comm.world() > 1 {
+            comm.note(doing)?;
+            comm.sum(&mut [0.0])?;
+        }
+        Ok(())
     }
 
     /// Compares what this rank is about to do with what rank 0 is.
@@ -239,6 +262,10 @@ fn first_host(nodes: &str) -> String {
 
 /// Whether Slurm has given this task cores of its own.
 fn is_bound_by_slurm() -> bool {
+    if env::var_os("RANK").is_some() {
+        // Whoever set it started several ranks in one task's cores.
+        return false;
+    }
     let whole = env::var("SLURM_CPUS_ON_NODE").ok().and_then(|cores| cores.parse::<usize>().ok());
     whole.is_some_and(|whole| crate::engine::cores() < NonZeroUsize::new(whole).unwrap_or(NonZeroUsize::MIN))
 }

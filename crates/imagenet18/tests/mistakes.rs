@@ -56,6 +56,18 @@ const CASES: &[Case] = &[
         ..GOOD
     },
     Case {
+        name: "a batch that no memory holds",
+        data: good,
+        phases: "[{'ep':0,'sz':224,'bs':1000000},{'ep':(0,1),'lr':(0.02,0.05)}]",
+        code: 6,
+        says: &[
+            "epoch 0, training: 1000000 images of 224x224 pixels need",
+            "the largest batch that fits is",
+            "lower 'bs'",
+        ],
+        ..GOOD
+    },
+    Case {
         name: "an empty class",
         data: |data| {
             good(data);

@@ -40,7 +40,7 @@ fn every_other_flag_is_answered_by_one_line() {
     for flag in [
         &["--dist-url", "env://"][..],
         &["--dist-backend", "nccl"],
-        &["--local_rank", "0"],
+        &["--local_rank", "3"],
         &["--local_rank=0"],
         &["--skip-auto-shutdown"],
         &["--auto-shutdown-success-delay-mins", "10"],
@@ -57,7 +57,7 @@ fn every_other_flag_is_answered_by_one_line() {
 #[test]
 fn what_cannot_be_meant_is_refused() {
     for (flags, says) in
-        [(&["--precision", "fp32"][..], "--fp16"), (&["--local_rank", "3"], "expected 0: start one process")]
+        [(&["--precision", "fp32"][..], "--fp16"), (&["--local_rank", "three"], "invalid value 'three'")]
     {
         let output = run(flags).failure().code(2);
         let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();

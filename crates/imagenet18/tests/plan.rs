@@ -33,6 +33,7 @@ fn the_seed_schedule_on_eight_devices() {
     let keys: Vec<&String> = first.as_object().unwrap().keys().collect();
     let expected = [
         "batch",
+        "device_bytes",
         "epoch",
         "lr_first",
         "lr_last",
@@ -45,6 +46,12 @@ fn the_seed_schedule_on_eight_devices() {
         "val_dir",
     ];
     assert_eq!(keys, expected);
+    // 25.6 million parameters with velocities and gradients, and activations of which each image has the same.
+    let needs = |epoch: &Value| epoch["device_bytes"].as_u64().unwrap();
+    let state = 3 * 4 * 25_557_032;
+    let smaller = &plan(&["--phases", "[{'ep':0,'sz':128,'bs':256},{'ep':(0,1),'lr':(1,2)}]", "--images", "1000"])[0];
+    let ratio = (needs(first) - state) as f64 / (needs(smaller) - state) as f64;
+    assert!((1.9..2.1).contains(&ratio), "{ratio}");
 }
 
 #[test]

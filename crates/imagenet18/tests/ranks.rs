@@ -202,11 +202,12 @@ fn a_run_goes_on_with_fewer_and_with_more_ranks() {
     let four = "[{'ep':0,'sz':32,'bs':2},{'ep':(0,4),'lr':(0.005,0.01)}]";
     let mut child = train(&data, &logdir, &["--devices", "cpu:2", "--phases", four]).spawn().unwrap();
     wait_for_steps(&logdir, 5);
-    signal(&child, Signal::TERM);
+    // As from a terminal, to the launcher alone: a second one would end the ranks at once.
+    signal(&child, Signal::INT);
     let output = wait(&mut child, Duration::from_secs(20));
-    assert_eq!(output.status.code(), Some(143), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
     let said = stderr(&output);
-    assert!(said.matches(": error: ").count() == 1 && said.contains("rank 0: error: stopped by SIGTERM"), "{said}");
+    assert!(said.matches(": error: ").count() == 1 && said.contains("rank 0: error: stopped by SIGINT"), "{said}");
     let done = events(&logdir, "step").len();
 
     let output = succeed(train(&data, &logdir, &["--resume", "auto", "--phases", four]));
@@ -216,7 +217,8 @@ fn a_run_goes_on_with_fewer_and_with_more_ranks() {
     // One rank of 2 images takes 24 steps an epoch where two take 12; it begins where the two ended.
     let steps = events(&logdir, "step");
     let resumed = &events(&logdir, "resumed")[0];
-    assert_eq!(resumed["step"].as_u64().unwrap(), 2 * (done as u64 % 12));
+    let begins = 24 * resumed["epoch"].as_u64().unwrap() + resumed["step"].as_u64().unwrap();
+    assert_eq!(begins, 2 * done as u64);
     assert_eq!(steps.len() - done, 4 * 24 - 2 * done);
 
     // And back: the finished run has nothing left to do for three ranks, but is theirs all the same.
@@ -239,7 +241,9 @@ fn a_killed_rank_ends_the_run_at_once() {
     assert!(start.elapsed() < Duration::from_secs(10));
     let said = stderr(&output);
     assert!(!output.status.success(), "{said}");
-    assert!(said.contains("rank 0 lost another rank while at step") || said.contains("signal 9"), "{said}");
+    assert_eq!(output.status.code(), Some(137), "{said}");
+    assert!(said.contains("error: rank 1 was ended by signal 9"), "{said}");
+    assert!(said.contains("rank 0: error: rank 0 lost another rank while at step"), "{said}");
     assert!(ranks.iter().all(|&rank| !is_running(rank)), "a rank is left behind");
 }
 
@@ -305,6 +309,16 @@ fn a_rank_that_fails_says_why_before_the_others_say_that_it_is_gone() {
     assert!(said.contains("images.DATA/train"), "{said}");
     assert_eq!(first.status.code(), Some(8), "{}", stderr(&first));
     assert!(stderr(&first).contains("rank 0 lost another rank"), "{}", stderr(&first));
+}
+
+#[test]
+fn a_mistake_of_all_ranks_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
+    let output = train(&data, &logdir, &["--devices", "cpu:3"]).output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.lines().count() == 1 && said.starts_with("rank 0: error: ") && said.contains("photos"), "{said}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Processes joined by c10d, PyTorch's distributed engine: a store of keys that rank 0 serves, and Gloo's collectives on CPUs.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::net::UdpSocket;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::ptr;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -323,14 +323,30 @@ fn on_host(range: &MemoryRange, what: &'static str) -> Result<*mut c_void, CommE
     range.host_address().map(|address| address.cast()).ok_or(CommError::Memory { what })
 }
 
-/// This machine's address on the way to the master: nothing is sent.
+/// This machine's address as the other ranks reach it: that on the way to the master.
 fn own_address(master: &str, port: u16) -> Option<String> {
-    let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
-    socket.connect((master, port)).ok()?;
-    Some(socket.local_addr().ok()?.ip().to_string())
+    let own = address_towards(master, port)?;
+    let is_local = master == "localhost" || master.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if !own.is_loopback() || is_local {
+        return Some(own.to_string());
+    }
+    // The master's host calls itself by a name that means itself alone. Others reach it where it reaches the world: the address
+    // is one that nobody has (RFC 5737).
+    address_towards("192.0.2.1", port).map(|address| address.to_string())
 }
 
-const CHECK_MASTER: &str = "check MASTER_ADDR and MASTER_PORT, and that all ranks were started";
+/// The address from which packets to a host would go. None is sent.
+fn address_towards(host: &str, port: u16) -> Option<IpAddr> {
+    let any: [(IpAddr, u16); 2] = [(Ipv4Addr::UNSPECIFIED.into(), 0), (Ipv6Addr::UNSPECIFIED.into(), 0)];
+    any.iter().find_map(|any| {
+        let socket = UdpSocket::bind(any).ok()?;
+        socket.connect((host, port)).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    })
+}
+
+const CHECK_MASTER: &str = "check MASTER_ADDR and MASTER_PORT, that all ranks were started, and with several networks set \
+                            GLOO_SOCKET_IFNAME";
 
 /// What to change if ranks do not come together.
 fn hint(text: &str) -> &'static str {

@@ -1,6 +1,7 @@
 //! How much memory this machine has to give.
 
 use std::fs;
+use std::path::Path;
 
 /// Bytes that a process could still use, as Linux tells it: of the machine, and of this process's control group where that has a
 /// limit. None where neither can be read.
@@ -17,12 +18,30 @@ fn of_machine(meminfo: &str) -> Option<usize> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()? * 1024)
 }
 
+/// The least that this process's control group and those above it leave; what they hold of files can be dropped, and counts as
+/// free.
 fn of_group() -> Option<usize> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let number =
-        |name: &str| fs::read_to_string(format!("/sys/fs/cgroup{path}/{name}")).ok()?.trim().parse::<usize>().ok();
-    Some(number("memory.max")?.saturating_sub(number("memory.current")?))
+    Path::new(path)
+        .ancestors()
+        .filter_map(|group| free_in(&Path::new("/sys/fs/cgroup").join(group.strip_prefix("/").ok()?)))
+        .min()
+}
+
+/// What a control group with a limit leaves.
+fn free_in(group: &Path) -> Option<usize> {
+    let read = |name: &str| fs::read_to_string(group.join(name)).ok();
+    let number = |name: &str| read(name)?.trim().parse::<usize>().ok();
+    let (limit, used) = (number("memory.max")?, number("memory.current")?);
+    Some(limit.saturating_sub(used.saturating_sub(droppable(&read("memory.stat")?))))
+}
+
+/// Bytes of files and of the kernel's caches among what a control group uses.
+fn droppable(stat: &str) -> usize {
+    let of = |line: &str, name: &str| line.strip_prefix(name)?.trim().parse::<usize>().ok();
+    let names = ["active_file ", "inactive_file ", "slab_reclaimable "];
+    stat.lines().filter_map(|line| names.iter().find_map(|name| of(line, name))).sum()
 }
 
 #[cfg(test)]
@@ -34,5 +53,11 @@ mod tests {
         let text = "MemTotal:       24576000 kB\nMemFree:  1 kB\nMemAvailable:   23068672 kB\n";
         assert_eq!(of_machine(text), Some(23_068_672 * 1024));
         assert_eq!(of_machine("MemTotal: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn a_groups_files_can_be_dropped() {
+        let stat = "anon 5\nfile 70\nkernel 3\ninactive_file 40\nactive_file 20\nslab_reclaimable 7\nslab 9\n";
+        assert_eq!(droppable(stat), 67);
     }
 }

@@ -78,8 +78,8 @@ pub struct Model {
     velocities: ArenaId,
     programs: HashMap<(Mode, Size), Program>,
     loss_scale: f32,
-    /// Bytes of the work arena.
-    reserved: usize,
+    /// Bytes of the work arena that a step has used.
+    touched: usize,
 }
 
 impl Model {
@@ -94,19 +94,8 @@ impl Model {
             work: kernels.allocate(0)?,
         };
         let velocities = kernels.allocate(parameters.bytes())?;
-        let (programs, loss_scale, reserved) = (HashMap::new(), 1.0, 0);
-        Ok(Model {
-            kernels,
-            network,
-            dtype,
-            parameters,
-            statistics,
-            arenas,
-            velocities,
-            programs,
-            loss_scale,
-            reserved,
-        })
+        let (programs, loss_scale, touched) = (HashMap::new(), 1.0, 0);
+        Ok(Model { kernels, network, dtype, parameters, statistics, arenas, velocities, programs, loss_scale, touched })
     }
 
     /// What runs, in a few words.
@@ -204,7 +193,6 @@ impl Model {
         let bytes = lowered.work_bytes;
         self.check_memory(mode, size, bytes)?;
         self.kernels.reserve(self.arenas.work, bytes)?;
-        self.reserved = self.reserved.max(bytes);
         let id = self.kernels.compile(&lowered.ops)?;
         self.programs.insert((mode, size), Program { id, lowered });
         Ok(bytes)
@@ -230,8 +218,8 @@ impl Model {
 
     fn check_memory(&self, mode: Mode, size: Size, needed: usize) -> Result<(), ProgramError> {
         let Some(free) = self.kernels.available_bytes() else { return Ok(()) };
-        // A larger arena takes the place of the one that there is.
-        let available = free + self.reserved;
+        // A larger arena takes the place of the one that there is, once that is really there: its pages come with its first use.
+        let available = free + self.touched;
         if needed <= available {
             return Ok(());
         }
@@ -359,6 +347,7 @@ impl Model {
         let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_ne_bytes()).collect();
         self.kernels.write(lowered.labels.region, &labels)?;
         self.kernels.write(lowered.scale.region, &self.loss_scale.to_ne_bytes())?;
+        self.touched = self.touched.max(lowered.work_bytes);
         let all = lowered.forward.start..lowered.backward.end;
         match stops {
             Stops::None => self.kernels.run(*id, all)?,

@@ -14,7 +14,7 @@ pub struct MemoryRange {
 }
 
 impl MemoryRange {
-    /// Only kernel providers make these (`cargo xtask test` looks), since only they can keep the promise.
+    /// Only kernel providers, and tests, make these (`cargo xtask test` looks), since only they can keep the promise.
     pub fn of_provider(address: *mut u8, bytes: usize, device: Option<u32>) -> Self {
         MemoryRange { address: address as usize, bytes, device }
     }

@@ -28,6 +28,9 @@ class Expectation {
 // Moves a result of the last expectation's to `dst`, unless it is there; `ordinal` becomes the number of its allocation.
 void deliver(const at::Tensor& dst, const at::Tensor& result, int* ordinal);
 
+// How many results of this thread's operations had to be copied.
+int64_t copied();
+
 // Runs an operation that returns a new tensor, and has it in `dst`. `ordinal`: as the last run left it, at first 0.
 template <typename Operation>
 void into(const at::Tensor& dst, int* ordinal, Operation&& operation) {

@@ -109,6 +109,9 @@ void in18_torch_free(in18_tensor* memory) {
 
 void* in18_torch_data(const in18_tensor* tensor) { return tensor->data_ptr(); }
 
+// How many results of this thread's operations had to be copied to their places.
+int64_t in18_torch_copied() { return in18::copied(); }
+
 // dst = src, element by element: shapes are equal, types and strides may differ.
 int in18_torch_copy(const in18_tensor* dst, const in18_tensor* src) {
   return in18::guarded([&] { dst->copy_(*src); });

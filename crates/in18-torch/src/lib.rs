@@ -1,5 +1,4 @@
-//! The kernel provider of libtorch: cuDNN's and ATen's kernels on GPUs, and the same operations on the CPU, where it is
-//! tested. There is no autograd and no Python.
+//! The kernel provider of libtorch, so far on the CPU; GPUs will run the same operations. There is no autograd and no Python.
 //!
 //! Three layers: `sys` declares the shim (`shim/`, C++ behind a C interface, one function an operation), `safe` owns its
 //! tensors and turns codes into errors, and `ops` compiles each [`Op`](in18_kernels::Op) of the vocabulary into a call on

@@ -45,6 +45,7 @@ unsafe extern "C" {
     pub fn in18_torch_allocate(out: *mut *mut RawTensor, bytes: usize, device: c_int) -> c_int;
     pub fn in18_torch_free(memory: *mut RawTensor);
     pub fn in18_torch_data(tensor: In) -> *mut c_void;
+    pub fn in18_torch_copied() -> i64;
     pub fn in18_torch_copy(dst: Out, src: In) -> c_int;
 
     pub fn in18_torch_normalize(dst: Out, pixels: In, scale: In, shift: In) -> c_int;

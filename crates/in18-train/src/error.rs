@@ -86,6 +86,19 @@ pub enum TrainError {
         /// Which checkpoint is left.
         kept: String,
     },
+    /// Gradients overflow whatever the loss is multiplied with.
+    #[error(
+        "the gradients are not finite at epoch {epoch}, step {step}, however small the loss's scale: lower 'lr' in the phases \
+         around this epoch, or use --precision bf16; {kept}"
+    )]
+    Overflow {
+        /// Counted from 0.
+        epoch: usize,
+        /// Counted from 1.
+        step: usize,
+        /// Which checkpoint is left.
+        kept: String,
+    },
     /// A phase needs more memory than there is.
     #[error("epoch {epoch}, {half}: {cause}: lower 'bs' of its phase, or its size")]
     Memory {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::data::Data;
+use crate::loss_scale::LossScaling;
 use crate::trainer::RunOptions;
 
 /// The network and how its numbers come about.
@@ -50,6 +51,11 @@ pub fn identity(network: &NetworkIdentity, options: &RunOptions, plan: &Plan, da
     // Only where they are not as always, so that checkpoints from before there was a choice go on.
     if options.shuffle == Shuffle::Window {
         identity["shuffle"] = json!("window");
+    }
+    match options.loss_scaling {
+        LossScaling::Fixed(1.0) => {}
+        LossScaling::Fixed(scale) => identity["loss_scale"] = json!(as_written(scale)),
+        LossScaling::Dynamic => identity["loss_scale"] = json!("dynamic"),
     }
     if data.exif() {
         identity["exif"] = json!(true);

@@ -9,6 +9,9 @@ pub const FIRST_DYNAMIC: f32 = 65536.0;
 /// The largest dynamic scale: far above it gradients leave fp32, too.
 const LARGEST_DYNAMIC: f32 = 16_777_216.0;
 
+/// A dynamic scale below it has no use: it would make gradients smaller than they are.
+const SMALLEST_DYNAMIC: f32 = 1.0 / 1024.0;
+
 /// Steps without an overflow after which a dynamic scale doubles.
 const GOOD_STEPS: u32 = 2000;
 
@@ -49,6 +52,11 @@ impl LossScale {
             LossScaling::Fixed(scale) => scale,
             LossScaling::Dynamic => self.scale,
         }
+    }
+
+    /// Whether a smaller scale would not help: gradients are too large, or no numbers, by themselves.
+    pub fn is_exhausted(&self) -> bool {
+        self.scale < SMALLEST_DYNAMIC
     }
 
     /// Moves a dynamic scale on after a step whose gradients were finite or not; whether it is another now.

@@ -282,6 +282,7 @@ impl<'a> Trainer<'a> {
         self.save(&point, is_best)?;
         // Whatever was asked for until now has been done with it.
         self.saving.signals.saving();
+        self.join(Own { metrics: NOTHING, bad: Vec::new(), left: 0 }, "validation", &epoch.val_dir)?;
         self.stop_if_asked(&point)
     }
 
@@ -314,7 +315,7 @@ impl<'a> Trainer<'a> {
             let Joint { metrics, .. } = self.join(own, "train", &epoch.train_dir)?;
             let tally = Tally::from(metrics);
             if !self.is_sane(tally.loss()) {
-                let (epoch, loss, kept) = (epoch.epoch, tally.loss(), self.kept());
+                let (epoch, loss, kept) = (epoch.epoch, tally.loss(), self.kept_by_all()?);
                 return Err(TrainError::NotFinite { epoch, step, steps, loss, rate, kept });
             }
             if !self.overflows(epoch.epoch, step)? {
@@ -357,6 +358,10 @@ impl<'a> Trainer<'a> {
         }
         let finite = self.model.gradients_are_finite()?;
         let loss_scale = &mut self.progress.loss_scale;
+        if !finite && loss_scale.is_exhausted() {
+            let kept = self.kept_by_all()?;
+            return Err(TrainError::Overflow { epoch, step, kept });
+        }
         if loss_scale.step(finite) {
             let (scale, overflows) = (f64::from(loss_scale.get(LossScaling::Dynamic)), loss_scale.overflows);
             self.record(Event::LossScale { epoch, step, scale, overflow: !finite, overflows });
@@ -389,7 +394,7 @@ impl<'a> Trainer<'a> {
         let (sz, batch, share) = (epoch.size as u32, epoch.val_batch, self.share()?);
         let batches = if epoch.rect_val {
             let (sizes, bad) = self.data.validation_sizes(&epoch.val_dir, self.options.workers);
-            let batches = BatchPlan::rectangular_validation(sizes, share, batch, sz);
+            let mut sizes = sizes.to_vec();
             let mut named = Vec::new();
             for (image, error) in bad {
                 match self.options.on_bad_image {
@@ -397,8 +402,12 @@ impl<'a> Trainer<'a> {
                     OnBadImage::Skip => named.push((image, error.to_string())),
                 }
             }
-            self.skip("validation", &epoch.val_dir, named)?;
-            batches?
+            // What one rank cannot read is no part of any rank's batches.
+            for bad in self.gathered(named)? {
+                bad.iter().for_each(|&(image, _)| sizes[image as usize] = None);
+                self.skip("validation", &epoch.val_dir, bad)?;
+            }
+            BatchPlan::rectangular_validation(&sizes, share, batch, sz)?
         } else {
             BatchPlan::validation(images as u32, share, batch, sz)?
         };
@@ -447,7 +456,7 @@ impl<'a> Trainer<'a> {
             }
         }
         if !total.loss().is_finite() {
-            let (epoch, loss, rate, kept) = (epoch.epoch, total.loss(), epoch.lr_last(), self.kept());
+            let (epoch, loss, rate, kept) = (epoch.epoch, total.loss(), epoch.lr_last(), self.kept_by_all()?);
             return Err(TrainError::ValidationNotFinite { epoch, loss, rate, kept });
         }
         Ok(total)

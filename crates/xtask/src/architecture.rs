@@ -83,6 +83,15 @@ pub fn check() -> Result<()> {
     let mut violations = Vec::new();
     for package in &packages {
         violations.extend(edge_violations(package, &packages));
+        for folder in package.roots.iter().filter_map(|root| root.parent()) {
+            if !PROVIDERS.contains(&package.name.as_str()) && package.name != "xtask" {
+                violations.extend(mentions(
+                    folder,
+                    "MemoryRange::of_provider",
+                    "only kernel providers may promise memory",
+                )?);
+            }
+        }
         if MAY_BE_UNSAFE.contains(&package.name.as_str()) {
             continue;
         }
@@ -151,6 +160,20 @@ fn allowances(folder: &Path, exceptions: &[PathBuf]) -> Result<Vec<String>> {
             if text.contains("allow(unsafe_code)") || text.contains("expect(unsafe_code)") {
                 violations.push(format!("{} may not allow unsafe code", path.display()));
             }
+        }
+    }
+    Ok(violations)
+}
+
+/// Files below `folder` that hold a text, with what is wrong about it.
+fn mentions(folder: &Path, text: &str, why: &str) -> Result<Vec<String>> {
+    let mut violations = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            violations.extend(mentions(&path, text, why)?);
+        } else if fs::read_to_string(&path).is_ok_and(|content| content.contains(text)) {
+            violations.push(format!("{}: {text}: {why}", path.display()));
         }
     }
     Ok(violations)

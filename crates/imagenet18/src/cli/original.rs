@@ -11,7 +11,7 @@ pub struct OriginalArgs {
     #[arg(long, conflicts_with = "precision")]
     pub fp16: bool,
 
-    /// One process, one device: nothing is distributed.
+    /// Ranks come from --devices, or from a launcher's environment.
     #[arg(long)]
     distributed: bool,
 
@@ -23,8 +23,8 @@ pub struct OriginalArgs {
     #[arg(long, value_name = "NAME")]
     dist_backend: Option<String>,
 
-    /// As --distributed. Rank 0 alone is accepted: a launcher that starts several would train several networks.
-    #[arg(long = "local_rank", alias = "local-rank", value_name = "N", value_parser = rank_zero)]
+    /// As --distributed.
+    #[arg(long = "local_rank", alias = "local-rank", value_name = "N")]
     local_rank: Option<u32>,
 
     /// The machine is never shut down.
@@ -43,7 +43,7 @@ pub struct OriginalArgs {
 impl OriginalArgs {
     /// What became of each flag that was given, a line each.
     pub fn answers(&self) -> Vec<String> {
-        const ONE_DEVICE: &str = "has no effect: this is one process on one device";
+        const RANKS: &str = "has no effect: ranks come from --devices, or from a launcher's environment";
         const NO_SHUTDOWN: &str = "has no effect: the machine is never shut down";
         let answers = [
             (
@@ -52,22 +52,15 @@ impl OriginalArgs {
                 "is taken as --precision fp16 with --engine torch, else as --precision auto: bf16 where the CPU computes it \
                  natively, else fp32",
             ),
-            (self.distributed, "--distributed", ONE_DEVICE),
-            (self.dist_url.is_some(), "--dist-url", ONE_DEVICE),
-            (self.dist_backend.is_some(), "--dist-backend", ONE_DEVICE),
-            (self.local_rank.is_some(), "--local_rank", ONE_DEVICE),
+            (self.distributed, "--distributed", RANKS),
+            (self.dist_url.is_some(), "--dist-url", RANKS),
+            (self.dist_backend.is_some(), "--dist-backend", RANKS),
+            (self.local_rank.is_some(), "--local_rank", RANKS),
             (self.skip_auto_shutdown, "--skip-auto-shutdown", NO_SHUTDOWN),
             (self.auto_shutdown_success_delay_mins.is_some(), "--auto-shutdown-success-delay-mins", NO_SHUTDOWN),
             (self.auto_shutdown_failure_delay_mins.is_some(), "--auto-shutdown-failure-delay-mins", NO_SHUTDOWN),
         ];
         let given = answers.into_iter().filter(|(given, ..)| *given);
         given.map(|(_, flag, answer)| format!("note: {flag} {answer}")).collect()
-    }
-}
-
-fn rank_zero(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(0) => Ok(0),
-        _ => Err("expected 0: start one process; several devices are not supported yet".to_owned()),
     }
 }

@@ -115,9 +115,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "W", requires = "dry_run", default_value = "1")]
     pub world: NonZeroUsize,
 
-    /// With several ranks: seconds that one may keep the others waiting before the run ends.
-    #[arg(long, value_name = "SECONDS", default_value_t = 600.0, value_parser = positive)]
-    pub step_timeout: f64,
+    /// With several ranks: seconds that one may keep the others waiting, in a step or while images are listed at the start,
+    /// before the run ends.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub step_timeout: u64,
 
     // Last, since their headings hold for whatever follows.
     /// How the run is saved and continued.

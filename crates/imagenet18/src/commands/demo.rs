@@ -28,6 +28,7 @@ const PROMISED_TOP1: f64 = 90.0;
 
 /// Generates the photos (once), trains, and shows what came of it.
 pub fn demo(arguments: &DemoArgs) -> Result<()> {
+    engine::single(&arguments.engine)?;
     let photos = arguments.dir.join("photos");
     let summary = in18_demo::generate(&photos, &DemoSpec::default(), engine::cores().get())?;
     output::print(&format!(

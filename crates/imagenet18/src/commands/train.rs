@@ -86,7 +86,7 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
         },
         engine: engine_of(arguments),
         workers: arguments.workers,
-        step_timeout: Duration::from_secs_f64(arguments.step_timeout),
+        step_timeout: Duration::from_secs(arguments.step_timeout),
         loss_scale: arguments.loss_scale.unwrap_or(FP16_LOSS_SCALE),
         print_freq: arguments.print_freq,
         logdir: folder(arguments)?,
@@ -170,6 +170,9 @@ impl Run {
     }
 
     fn train_as(&self, rank: &Rank, engine: Engine, signals: Signals) -> Result<Outcome> {
+        // First of all, so that the others notice at once if this rank finds something wrong.
+        let mut comm = rank.join()?;
+        rank.follow(&mut *comm)?;
         let mut data = Data::open(&self.data, &self.phases, &self.opening)?;
         let plan = self.plan(&data, rank.world())?;
         let network = NetworkIdentity {
@@ -190,7 +193,9 @@ impl Run {
         // Rank 0 alone has the run's folder.
         let logdir = rank.is_first().then(|| Logdir::open(&self.logdir)).transpose()?;
         let mut model = Model::new(engine.kernels, self.arch.network(data.classes().len()), engine.dtype)?;
-        let mut comm = rank.join()?;
+        // Declared after the model, and so dropped before it: an exchange under way ends while its memory is there.
+        let mut comm = comm;
+        rank.lead(&mut *comm)?;
         rank.agree(&mut *comm, &this_run)?;
         let mut resumed = None;
         let mut progress = Progress::default();

@@ -76,7 +76,7 @@ impl Trainer<'_> {
     }
 
     /// Every rank's bad images.
-    fn gathered(&mut self, bad: Vec<(u32, String)>) -> Result<Vec<Vec<(u32, String)>>, TrainError> {
+    pub(super) fn gathered(&mut self, bad: Vec<(u32, String)>) -> Result<Vec<Vec<(u32, String)>>, TrainError> {
         if self.comm.world() == 1 {
             return Ok(vec![bad]);
         }

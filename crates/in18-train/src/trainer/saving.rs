@@ -102,6 +102,13 @@ impl Trainer<'_> {
         Ok(())
     }
 
+    /// As [`kept`](Self::kept), where all ranks end: none goes before rank 0 has said so.
+    pub(super) fn kept_by_all(&mut self) -> Result<String, TrainError> {
+        let kept = self.kept();
+        self.meet()?;
+        Ok(kept)
+    }
+
     /// The last checkpoint that is whole, in words for a message.
     pub(super) fn kept(&mut self) -> String {
         let Some(store) = &mut self.store else { return "rank 0 has the checkpoints".to_owned() };

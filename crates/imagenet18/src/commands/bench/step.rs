@@ -27,9 +27,10 @@ const RATE: f32 = 1e-3;
 
 /// A network and a batch to measure it on.
 pub(super) struct Bench {
+    // Before the model, and so dropped before it: an exchange under way ends while its memory is there.
+    comm: Box<dyn Comm>,
     pub model: Model,
     optimizer: Sgd,
-    comm: Box<dyn Comm>,
     /// Where gradients are cut for their exchange.
     cuts: Vec<usize>,
     /// Seconds that the last step waited for the exchange when there was nothing left to compute.

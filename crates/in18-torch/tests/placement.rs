@@ -1,0 +1,28 @@
+//! Results lie where the program planned them: libtorch's own allocations are no part of a step's results.
+#![cfg(feature = "libtorch")]
+
+use in18_program::initial::Initialization;
+use in18_program::{Arch, Model, Size};
+use in18_tensor::DType;
+use in18_torch::{Device, Torch, sys};
+
+#[test]
+fn after_the_first_step_no_result_is_copied_to_its_place() {
+    for dtype in [DType::F32, DType::Bf16] {
+        let kernels = Torch::new(Device::Cpu, None).expect("libtorch starts");
+        let mut model = Model::new(Box::new(kernels), Arch::Resnet50.network(10), dtype).unwrap();
+        Initialization { seed: 0, bn0: false }.apply(&mut model).unwrap();
+        let size = Size { batch: 8, height: 64, width: 64 };
+        let pixels: Vec<u8> = (0..8 * 64 * 64 * 3).map(|i| (i * 31 % 251) as u8).collect();
+        let mut copied_by_a_step = || {
+            // SAFETY: takes nothing.
+            let before = unsafe { sys::in18_torch_copied() };
+            model.train_step(size, &pixels, &[0, 1, 2, 3, 4, 5, 6, 7]).unwrap();
+            // SAFETY: as above.
+            unsafe { sys::in18_torch_copied() - before }
+        };
+        let (first, second) = (copied_by_a_step(), copied_by_a_step());
+        println!("{dtype}: {first} copies in the first step, {second} in the second");
+        assert_eq!(second, 0, "{dtype}");
+    }
+}
