@@ -56,14 +56,14 @@ const CASES: &[Case] = &[
         ..GOOD
     },
     Case {
-        name: "a batch that no memory holds",
+        name: "images that no memory holds",
         data: good,
-        phases: "[{'ep':0,'sz':224,'bs':1000000},{'ep':(0,1),'lr':(0.02,0.05)}]",
+        phases: "[{'ep':0,'sz':60000,'bs':4},{'ep':(0,1),'lr':(0.02,0.05)}]",
         code: 6,
         says: &[
-            "epoch 0, training: 1000000 images of 224x224 pixels need",
-            "the largest batch that fits is",
-            "lower 'bs'",
+            "epoch 0, training: 4 images of 60000x60000 pixels need",
+            "not even one fits",
+            "lower 'bs' of its phase",
         ],
         ..GOOD
     },
