@@ -7,7 +7,7 @@
 //! normalisation's running statistics, which it updates.
 //!
 //! Activations and their gradients are (N, C, H, W) in [`Format::Activation`](in18_tensor::Format::Activation),
-//! all of one type (fp32 or bf16) within a program. Parameters, statistics and parameter gradients are fp32 and
+//! all of one type (fp32, bf16 or fp16) within a program. Parameters, statistics and parameter gradients are fp32 and
 //! plain.
 
 mod batch_norm;

@@ -22,5 +22,5 @@ pub use safe::Device;
 
 /// How many GPUs there are, or why none can be used.
 pub fn gpus() -> Result<u32, String> {
-    Err("the CUDA part is not there yet".to_owned())
+    Err("GPUs (CUDA) are not supported yet: use --devices cpu".to_owned())
 }

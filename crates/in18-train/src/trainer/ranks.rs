@@ -34,7 +34,7 @@ pub(super) struct Joint {
     pub left: usize,
 }
 
-/// Signals that end a run, in the order in which one of several counts.
+/// Signals that end a run, SIGINT and SIGTERM, in the order in which one of several counts.
 const STOPS: [i32; 2] = [2, 15];
 
 impl Trainer<'_> {
