@@ -66,6 +66,11 @@ pub fn choose(arguments: &EngineArgs) -> Result<Engine> {
     on(single(arguments)?, arguments)
 }
 
+/// Whether GPUs would compute.
+pub fn takes_gpus(arguments: &EngineArgs) -> bool {
+    devices(arguments).is_ok_and(|devices| matches!(devices[..], [Device::Cuda(_), ..]))
+}
+
 /// The device of a command that takes one.
 pub fn single(arguments: &EngineArgs) -> Result<Device> {
     match devices(arguments)?[..] {
@@ -82,7 +87,9 @@ pub fn single(arguments: &EngineArgs) -> Result<Device> {
 fn on(device: Device, arguments: &EngineArgs) -> Result<Engine> {
     let threads = arguments.threads.unwrap_or_else(cores).get();
     let kernels: Box<dyn Kernels> = match (arguments.engine, device) {
-        (EngineChoice::Torch, _) | (EngineChoice::Auto, Device::Cuda(_)) => torch::on(device, threads)?,
+        (EngineChoice::Torch, _) | (EngineChoice::Auto, Device::Cuda(_)) => {
+            torch::on(device, threads, !arguments.no_tf32)?
+        }
         (EngineChoice::Auto | EngineChoice::Onednn, Device::Cpu) => Box::new(OneDnn::new(Some(threads))?),
         (EngineChoice::Onednn, Device::Cuda(number)) => {
             let got = format!("--devices: expected cpu with --engine onednn, got cuda:{number}");
@@ -94,10 +101,11 @@ fn on(device: Device, arguments: &EngineArgs) -> Result<Engine> {
 }
 
 fn precision(written: Precision, kernels: &dyn Kernels) -> Result<DType, KernelError> {
+    let fastest = [DType::Bf16, DType::F16].into_iter().find(|&dtype| kernels.native(dtype));
     let dtype = match written {
         Precision::Fp32 => DType::F32,
-        Precision::Auto if !kernels.native(DType::Bf16) => DType::F32,
-        Precision::Auto | Precision::Bf16 => DType::Bf16,
+        Precision::Auto => fastest.unwrap_or(DType::F32),
+        Precision::Bf16 => DType::Bf16,
         Precision::Fp16 => DType::F16,
     };
     if !kernels.supports(dtype) {
@@ -168,12 +176,12 @@ mod torch {
     }
 
     /// libtorch on a device.
-    pub fn on(device: Device, threads: usize) -> anyhow::Result<Box<dyn Kernels>> {
+    pub fn on(device: Device, threads: usize, tf32: bool) -> anyhow::Result<Box<dyn Kernels>> {
         let device = match device {
             Device::Cpu => in18_torch::Device::Cpu,
             Device::Cuda(number) => in18_torch::Device::Cuda(number),
         };
-        let torch: Result<Torch, KernelError> = Torch::new(device, Some(threads));
+        let torch: Result<Torch, KernelError> = Torch::new(device, Some(threads), tf32);
         Ok(Box::new(torch?))
     }
 
@@ -195,7 +203,7 @@ mod torch {
     use super::{Device, NOT_BUILT};
     use crate::exit::Usage;
 
-    pub fn on(_: Device, _: usize) -> anyhow::Result<Box<dyn Kernels>> {
+    pub fn on(_: Device, _: usize, _: bool) -> anyhow::Result<Box<dyn Kernels>> {
         Err(Usage(format!("--engine torch: {NOT_BUILT}")).into())
     }
 

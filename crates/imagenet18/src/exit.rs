@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use in18_comm::CommError;
+use in18_comm::{CommError, end_at_once};
 use in18_dataset::PrepareError;
 use in18_kernels::KernelError;
 use in18_loader::LoadError;
@@ -93,12 +93,15 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     }
     // Rank 0 says where the others stand, and the launcher which of them was ended by a signal.
     if launch::is_launched() && is_lost(error) && !is_first_rank() {
-        return ExitCode::from(RANKS);
+        end_at_once(RANKS);
     }
     // Messages carry their causes themselves, so the outermost one says it all; a cause may still have several lines.
     let line = error.to_string().replace('\n', " ");
     output::complain(&format!("{}error: {line}", rank_prefix()));
-    ExitCode::from(code(error))
+    match code(error) {
+        RANKS => end_at_once(RANKS),
+        code => ExitCode::from(code),
+    }
 }
 
 /// Prints what the argument parser has to say: help as it is, a mistake as one line.

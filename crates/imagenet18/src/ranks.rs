@@ -98,6 +98,8 @@ fn share(cores: usize, rank: usize, ranks: usize) -> std::ops::Range<usize> {
 pub struct Rank {
     /// None in a world of one.
     pub place: Option<Place>,
+    /// Whether the network lies on a GPU.
+    pub gpus: bool,
     /// How long an exchange may take.
     pub step_timeout: Duration,
 }
@@ -117,7 +119,7 @@ impl Rank {
     pub fn join(&self) -> Result<Box<dyn Comm>> {
         match &self.place {
             None => Ok(Box::new(Solo)),
-            Some(place) => c10d::join(place, self.step_timeout, JOIN_TIMEOUT),
+            Some(place) => c10d::join(place, self.gpus, self.step_timeout, JOIN_TIMEOUT),
         }
     }
 
@@ -280,11 +282,11 @@ mod c10d {
 
     use super::Place;
 
-    pub fn join(place: &Place, timeout: Duration, join_timeout: Duration) -> Result<Box<dyn Comm>> {
+    pub fn join(place: &Place, gpus: bool, timeout: Duration, join_timeout: Duration) -> Result<Box<dyn Comm>> {
         let &Place { rank, world, port, .. } = place;
         let network_is_set = env::var_os("GLOO_SOCKET_IFNAME").is_some();
         let (master, served) = (place.master.clone(), place.agent.clone());
-        let joining = Joining { rank, world, master, port, served, network_is_set, join_timeout, timeout };
+        let joining = Joining { rank, world, master, port, served, network_is_set, join_timeout, timeout, gpus };
         Ok(Box::new(C10d::join(joining)?))
     }
 }
@@ -300,7 +302,7 @@ mod c10d {
     use crate::engine::NOT_BUILT;
     use crate::exit::Usage;
 
-    pub fn join(place: &Place, _: Duration, _: Duration) -> Result<Box<dyn Comm>> {
+    pub fn join(place: &Place, _: bool, _: Duration, _: Duration) -> Result<Box<dyn Comm>> {
         let world = place.world;
         Err(Usage(format!("{world} ranks: they are joined by libtorch's engine, and {NOT_BUILT}")).into())
     }

@@ -19,9 +19,13 @@ fn photos(folder: &Path, images_per_class: usize) {
 #[test]
 fn devices_that_are_not_there_are_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
+    if Path::new("/proc/driver/nvidia/version").exists() {
+        return println!("not checked: this machine has GPUs");
+    }
     photos(folder.path(), 2);
     let phases = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,1),'lr':(0.02,0.05)}]";
-    let torch_says = if cfg!(feature = "torch") { "CUDA" } else { "cargo build --release --features torch" };
+    let torch_says =
+        if cfg!(feature = "torch") { "no NVIDIA driver found" } else { "cargo build --release --features torch" };
     for (arguments, says) in [
         (&["--devices", "cuda:9"][..], torch_says),
         (&["--devices", "all"], torch_says),

@@ -18,7 +18,7 @@ use in18_program::{LayerKind, Model, Network, Size};
 use in18_tensor::DType;
 use in18_testkit::images::write_class_folders;
 use in18_torch::Torch;
-use in18_train::{optimizer, step_and_sum};
+use in18_train::{optimizer, start_step_and_sum};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -139,8 +139,9 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
             let images: Vec<usize> = (0..batch).map(|k| k * world + rank).collect();
             let labels: Vec<i32> = images.iter().map(|image| (image % 3) as i32).collect();
             let pixels: Vec<u8> = images.iter().flat_map(|&image| pixels(step, image)).collect();
-            step_and_sum(&mut model, comm, &cuts, size, &pixels, &labels).unwrap();
+            let pending = start_step_and_sum(&mut model, comm, &cuts, size, &pixels, &labels).unwrap();
             comm.finish().unwrap();
+            model.metrics(pending).unwrap();
             let updates = optimizer.updates(0.05, (world as f32).recip(), model.trainable_arenas());
             model.update(&updates).unwrap();
         }
@@ -148,7 +149,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
         names.iter().flat_map(|name| model.get(name).unwrap()).collect::<Vec<f32>>()
     };
     let onednn = || -> Box<dyn Kernels> { Box::new(OneDnn::new(Some(1)).unwrap()) };
-    let torch = || -> Box<dyn Kernels> { Box::new(Torch::new(in18_torch::Device::Cpu, Some(1)).unwrap()) };
+    let torch = || -> Box<dyn Kernels> { Box::new(Torch::new(in18_torch::Device::Cpu, Some(1), false).unwrap()) };
     for new in [&onednn as &(dyn Fn() -> Box<dyn Kernels> + Sync), &torch] {
         let alone = train(&mut Solo, new());
         let port = free_port();
@@ -166,6 +167,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
                         network_is_set: false,
                         join_timeout,
                         timeout,
+                        gpus: false,
                     };
                     train(&mut C10d::join(joining).unwrap(), new())
                 })

@@ -83,7 +83,7 @@ impl Runs {
     }
 }
 
-/// Events without what is allowed to differ: times, the run's own folder, and that it was continued.
+/// Events without what is allowed to differ: times and rates, the run's own folder, and that it was continued.
 fn metrics(text: &str) -> Vec<Value> {
     let mut events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     events.retain(|event| event["event"] != "resumed" && event["event"] != "checkpoint");
@@ -91,7 +91,8 @@ fn metrics(text: &str) -> Vec<Value> {
         let fields = event.as_object_mut().unwrap();
         fields.retain(|key, _| {
             !key.ends_with("seconds")
-                && !["unix", "hours", "images_per_s", "path", "peak_rss_bytes", "advice"].contains(&key.as_str())
+                && !["unix", "hours", "images_per_s", "network", "path", "peak_rss_bytes", "advice"]
+                    .contains(&key.as_str())
         });
     }
     events
@@ -100,7 +101,9 @@ fn metrics(text: &str) -> Vec<Value> {
 /// TensorBoard's points without times.
 fn points(logdir: &Path) -> Vec<(String, i64, f64)> {
     let mut scalars = in18_events::read_scalars(logdir).unwrap().all;
-    scalars.retain(|scalar| !scalar.tag.starts_with("times/") && scalar.tag != "first");
+    scalars.retain(|scalar| {
+        !["times/", "net/"].iter().any(|of_time| scalar.tag.starts_with(of_time)) && scalar.tag != "first"
+    });
     scalars.into_iter().map(|scalar| (scalar.tag, scalar.step, scalar.value)).collect()
 }
 
@@ -119,8 +122,8 @@ fn timeless(text: &str) -> Vec<String> {
                 let columns: Vec<&str> = epoch.split('\t').filter(|column| !column.is_empty()).collect();
                 return [columns[0], columns[2], columns[3]].join(" ");
             }
-            let columns =
-                line.split('\t').filter(|column| !column.starts_with("Time ") && !column.starts_with("Data "));
+            let of_time = ["Time ", "Data ", "BW "];
+            let columns = line.split('\t').filter(|column| !of_time.iter().any(|name| column.starts_with(name)));
             let line = columns.collect::<Vec<_>>().join("\t");
             // The lines of an epoch and of the run end with rates and times.
             let line = line.split(" images/s").next().unwrap_or_default();

@@ -63,7 +63,7 @@ int code_of(std::string_view text) noexcept {
   if (has("imed out") || has("imeout")) {
     return kTimeout;
   }
-  return has("onnect") || has("ocket") || has("Broken pipe") || has("EADDRINUSE") ? kLost : kOther;
+  return has("onnect") || has("ocket") || has("remote process") || has("Broken pipe") || has("EADDRINUSE") ? kLost : kOther;
 }
 
 template <typename Function>
@@ -87,8 +87,11 @@ int guarded(char* error, size_t capacity, Function&& function) noexcept {
   }
 }
 
-at::Tensor view(void* data, size_t count, int type) {
-  return at::from_blob(data, {static_cast<int64_t>(count)}, at::TensorOptions().dtype(kTypes.at(type)));
+// `device`: a CUDA device's number, or -1 for this process's own memory.
+at::Tensor view(void* data, size_t count, int type, int device) {
+  const auto where = device < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device));
+  const auto options = at::TensorOptions().dtype(kTypes.at(type)).device(where);
+  return at::from_blob(data, {static_cast<int64_t>(count)}, options);
 }
 
 }  // namespace
@@ -97,8 +100,22 @@ struct in18_group {
   c10::intrusive_ptr<c10d::TCPStore> server;
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  // For memory of GPUs, where the ranks have some.
+  c10::intrusive_ptr<c10d::Backend> nccl;
+  // What it meets the other ranks by.
+  c10::intrusive_ptr<c10d::Store> nccl_store;
   int rank = 0;
   int world = 1;
+
+  c10d::Backend& backend(int device) const {
+    if (device < 0) {
+      return *gloo;
+    }
+    if (!nccl) {
+      throw Invalid("GPUs of ranks that joined without them");
+    }
+    return *nccl;
+  }
 };
 
 struct in18_work {
@@ -148,13 +165,21 @@ int in18_group_join(in18_group** out, int rank, int world, const char* master, u
     }
     group->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
         c10::make_intrusive<c10d::PrefixStore>("gloo", group->store), rank, world, std::move(gloo));
+    group->nccl_store = c10::make_intrusive<c10d::PrefixStore>("nccl", group->store);
     *out = group.release();
   });
 }
 
+// Where `in18_cuda_join_nccl` puts the engine for GPUs, and the store that it takes.
+void* in18_group_nccl(in18_group* group) { return &group->nccl; }
+const void* in18_group_nccl_store(const in18_group* group) { return &group->nccl_store; }
+
 // Ends every operation that is under way, here and, as lost connections, at the other ranks.
 int in18_group_abort(in18_group* group, char* error, size_t capacity) {
   return guarded(error, capacity, [&] {
+    if (group->nccl) {
+      group->nccl->abort();
+    }
     if (group->world == 1) {
       return;
     }
@@ -168,29 +193,34 @@ int in18_group_abort(in18_group* group, char* error, size_t capacity) {
 }
 
 int in18_group_leave(in18_group* group, char* error, size_t capacity) {
-  return guarded(error, capacity, [&] { delete group; });
+  return guarded(error, capacity, [&] {
+    const std::unique_ptr<in18_group> ended(group);
+    if (group->nccl) {
+      group->nccl->shutdown();
+    }
+  });
 }
 
 // Sums over all ranks, in place.
-int in18_group_sum(in18_work** out, in18_group* group, void* data, size_t count, int type, char* error,
+int in18_group_sum(in18_work** out, in18_group* group, void* data, size_t count, int type, int device, char* error,
                    size_t capacity) {
   return guarded(error, capacity, [&] {
     auto work = std::make_unique<in18_work>();
-    work->tensors.push_back(view(data, count, type));
+    work->tensors.push_back(view(data, count, type, device));
     c10d::AllreduceOptions options;
     options.reduceOp = c10d::ReduceOp::SUM;
-    work->work = static_cast<c10d::Backend&>(*group->gloo).allreduce(work->tensors, options);
+    work->work = group->backend(device).allreduce(work->tensors, options);
     *out = work.release();
   });
 }
 
 // Rank 0's values for all ranks, in place.
-int in18_group_broadcast(in18_work** out, in18_group* group, void* data, size_t count, int type, char* error,
-                         size_t capacity) {
+int in18_group_broadcast(in18_work** out, in18_group* group, void* data, size_t count, int type, int device,
+                         char* error, size_t capacity) {
   return guarded(error, capacity, [&] {
     auto work = std::make_unique<in18_work>();
-    work->tensors.push_back(view(data, count, type));
-    work->work = static_cast<c10d::Backend&>(*group->gloo).broadcast(work->tensors, c10d::BroadcastOptions());
+    work->tensors.push_back(view(data, count, type, device));
+    work->work = group->backend(device).broadcast(work->tensors, c10d::BroadcastOptions());
     *out = work.release();
   });
 }
@@ -200,17 +230,27 @@ int in18_group_gather(in18_work** out, in18_group* group, void* send, void* rece
                       char* error, size_t capacity) {
   return guarded(error, capacity, [&] {
     auto work = std::make_unique<in18_work>();
-    work->tensors.push_back(view(send, count, type));
-    work->tensors.push_back(view(receive, count * static_cast<size_t>(group->world), type));
+    work->tensors.push_back(view(send, count, type, -1));
+    work->tensors.push_back(view(receive, count * static_cast<size_t>(group->world), type, -1));
     work->work = static_cast<c10d::Backend&>(*group->gloo)
                      ._allgather_base(work->tensors[1], work->tensors[0], c10d::AllgatherOptions());
     *out = work.release();
   });
 }
 
-// Until the work is done or has failed.
+// Until the work is done or has failed; that on a GPU is waited for by the GPU alone.
 int in18_work_wait(in18_work* work, char* error, size_t capacity) {
   return guarded(error, capacity, [&] { work->work->wait(); });
+}
+
+// Whether the work is done; an error if it has failed. Waits for nothing.
+int in18_work_look(in18_work* work, bool* is_over, char* error, size_t capacity) {
+  return guarded(error, capacity, [&] {
+    *is_over = work->work->isCompleted();
+    if (*is_over && work->work->exception()) {
+      std::rethrow_exception(work->work->exception());
+    }
+  });
 }
 
 bool in18_work_is_over(const in18_work* work) { return work->work->isCompleted(); }

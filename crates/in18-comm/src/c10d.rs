@@ -3,9 +3,10 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use in18_tensor::MemoryRange;
 
@@ -18,6 +19,9 @@ const TEXT: usize = 1024;
 
 /// How long a rank that has lost another looks for who it was. The store may not answer, if rank 0 is the one.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long an aborted exchange on GPUs may take to end.
+const GPU_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who joins whom.
 #[derive(Clone, Debug)]
@@ -38,18 +42,28 @@ pub struct Joining {
     pub join_timeout: Duration,
     /// How long an exchange may take, waiting for slower ranks included.
     pub timeout: Duration,
+    /// Whether the ranks' networks lie on GPUs, which NCCL joins. This process's must be the one that CUDA takes by default.
+    pub gpus: bool,
 }
 
 /// One of several processes.
 pub struct C10d {
     group: Arc<Group>,
     joining: Joining,
+    /// Not waited for.
     works: Vec<Work>,
+    /// What GPUs wait for, and since when they may do so.
+    on_gpus: Vec<Work>,
+    gpus_since: Instant,
     doing: String,
 }
 
 /// The ranks that are joined. Its functions may be called from several threads.
-struct Group(*mut RawGroup);
+struct Group {
+    raw: *mut RawGroup,
+    /// Whether it can still be left in order.
+    is_whole: AtomicBool,
+}
 
 // SAFETY: the store guards its connection with a lock, and Gloo's group its queue.
 unsafe impl Send for Group {}
@@ -58,8 +72,12 @@ unsafe impl Sync for Group {}
 
 impl Drop for Group {
     fn drop(&mut self) {
+        if !*self.is_whole.get_mut() {
+            // Leaving would wait for what never ends. The process has not long to live.
+            return;
+        }
         // SAFETY: joined, and left once. What goes wrong now interests nobody.
-        unsafe { sys::in18_group_leave(self.0, ptr::null_mut(), 0) };
+        unsafe { sys::in18_group_leave(self.raw, ptr::null_mut(), 0) };
     }
 }
 
@@ -137,7 +155,17 @@ impl C10d {
         if let Err(Failure { text, .. }) = joined {
             return Err(failed(text.clone(), hint(&text)));
         }
-        Ok(C10d { group: Arc::new(Group(raw)), joining, works: Vec::new(), doing: "starting".to_owned() })
+        let group = Arc::new(Group { raw, is_whole: AtomicBool::new(true) });
+        if joining.gpus {
+            // SAFETY: the group lives, and these are the places that NCCL's engine and store are asked for.
+            let joined = unsafe {
+                let (nccl, store) = (sys::in18_group_nccl(group.raw), sys::in18_group_nccl_store(group.raw));
+                in18_cuda::join_nccl(nccl, store, joining.rank, joining.world, timeout)
+            };
+            joined.map_err(|error| failed(error.to_string(), CHECK_GPUS))?;
+        }
+        let (works, on_gpus, doing) = (Vec::new(), Vec::new(), "starting".to_owned());
+        Ok(C10d { group, joining, works, on_gpus, gpus_since: Instant::now(), doing })
     }
 
     /// Starts a collective.
@@ -169,10 +197,36 @@ impl C10d {
             return;
         }
         // SAFETY: the group lives. An abort that fails leaves nothing to be done but to wait.
-        unsafe { sys::in18_group_abort(self.group.0, ptr::null_mut(), 0) };
-        while !are_over() {
+        unsafe { sys::in18_group_abort(self.group.raw, ptr::null_mut(), 0) };
+        if self.joining.gpus {
+            self.group.is_whole.store(false, Ordering::Relaxed);
+        }
+        let start = Instant::now();
+        // A GPU's memory outlives this process's use of it.
+        while !are_over() && (!self.joining.gpus || start.elapsed() < GPU_PATIENCE) {
             thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Forgets sums that the GPU has done.
+    fn look_at_gpus(&mut self) -> Result<(), CommError> {
+        while let Some(first) = self.on_gpus.first() {
+            let mut is_over = false;
+            // SAFETY: the work lives, and the place is valid.
+            let looked = call(|text, length| unsafe { sys::in18_work_look(first.0, &mut is_over, text, length) });
+            if let Err(failure) = looked {
+                let error = self.failed(failure);
+                self.end(&self.on_gpus);
+                return Err(error);
+            }
+            if !is_over {
+                break;
+            }
+            // They end in the order in which they were started.
+            drop(self.on_gpus.remove(0));
+            self.gpus_since = Instant::now();
+        }
+        Ok(())
     }
 
     /// What a failed call means.
@@ -201,7 +255,7 @@ impl C10d {
                     // SAFETY: texts end with zeros or are as long as is said, and live through the call.
                     unsafe {
                         let place = note.as_mut_ptr().cast();
-                        sys::in18_group_read_note(group.0, key.as_ptr(), place, note.len(), text, length)
+                        sys::in18_group_read_note(group.raw, key.as_ptr(), place, note.len(), text, length)
                     }
                 });
                 if read.is_err() || send.send((rank, until_zero(&note))).is_err() {
@@ -231,14 +285,14 @@ impl Comm for C10d {
     }
 
     fn start_sum(&mut self, range: MemoryRange) -> Result<(), CommError> {
-        let (data, count) = (on_host(&range, "a gradient")?, range.bytes() / size_of::<f32>());
+        let (data, device, count) = (range.address().cast(), device(&range), range.bytes() / size_of::<f32>());
         if count == 0 {
             return Ok(());
         }
-        let group = self.group.0;
+        let group = self.group.raw;
         // SAFETY: the range is valid by `MemoryRange`'s promise, until `finish` or `drop` has seen the work end.
         let work = self.start(|out, text, length| unsafe {
-            sys::in18_group_sum(out, group, data, count, sys::F32, text, length)
+            sys::in18_group_sum(out, group, data, count, sys::F32, device, text, length)
         })?;
         self.works.push(work);
         Ok(())
@@ -253,17 +307,35 @@ impl Comm for C10d {
                 return Err(error);
             }
         }
+        if self.joining.gpus {
+            self.look_at_gpus()?;
+            if self.on_gpus.is_empty() {
+                self.gpus_since = Instant::now();
+            }
+            self.on_gpus.extend(works);
+        }
         Ok(())
     }
 
+    fn watch(&mut self) -> Result<(), CommError> {
+        self.look_at_gpus()?;
+        if self.on_gpus.is_empty() || self.gpus_since.elapsed() < self.joining.timeout {
+            return Ok(());
+        }
+        let error = self.failed(Failure { code: sys::TIMEOUT, text: String::new() });
+        self.end(&self.on_gpus);
+        Err(error)
+    }
+
     fn broadcast(&mut self, range: MemoryRange) -> Result<(), CommError> {
-        let (data, bytes, group) = (on_host(&range, "a parameter")?, range.bytes(), self.group.0);
+        let (data, device, bytes) = (range.address().cast(), device(&range), range.bytes());
+        let group = self.group.raw;
         if bytes == 0 {
             return Ok(());
         }
         // SAFETY: the range is valid by `MemoryRange`'s promise, and `run` returns when the work is over.
         self.run(|out, text, length| unsafe {
-            sys::in18_group_broadcast(out, group, data, bytes, sys::U8, text, length)
+            sys::in18_group_broadcast(out, group, data, bytes, sys::U8, device, text, length)
         })
     }
 
@@ -271,13 +343,15 @@ impl Comm for C10d {
         if values.is_empty() {
             return Ok(());
         }
-        let (data, count, group) = (values.as_mut_ptr().cast(), values.len(), self.group.0);
+        let (data, count, group) = (values.as_mut_ptr().cast(), values.len(), self.group.raw);
         // SAFETY: the slice is borrowed until `run` returns, when the work is over.
-        self.run(|out, text, length| unsafe { sys::in18_group_sum(out, group, data, count, sys::F64, text, length) })
+        self.run(|out, text, length| unsafe {
+            sys::in18_group_sum(out, group, data, count, sys::F64, -1, text, length)
+        })
     }
 
     fn gather(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, CommError> {
-        let (world, rank, group) = (self.joining.world, self.joining.rank, self.group.0);
+        let (world, rank, group) = (self.joining.world, self.joining.rank, self.group.raw);
         let mut lengths = vec![0.0; world];
         lengths[rank] = bytes.len() as f64;
         self.sum(&mut lengths)?;
@@ -301,14 +375,14 @@ impl Comm for C10d {
         self.doing = doing.to_owned();
         let (Ok(key), Ok(note)) = (CString::new(key(self.joining.rank)), CString::new(doing)) else { return Ok(()) };
         // SAFETY: texts end with zeros and live through the call.
-        call(|text, length| unsafe { sys::in18_group_note(self.group.0, key.as_ptr(), note.as_ptr(), text, length) })
+        call(|text, length| unsafe { sys::in18_group_note(self.group.raw, key.as_ptr(), note.as_ptr(), text, length) })
             .map_err(|failure| self.failed(failure))
     }
 }
 
 impl Drop for C10d {
     fn drop(&mut self) {
-        let works = std::mem::take(&mut self.works);
+        let works: Vec<Work> = self.works.drain(..).chain(self.on_gpus.drain(..)).collect();
         self.end(&works);
     }
 }
@@ -318,9 +392,9 @@ fn key(rank: usize) -> String {
     format!("doing/{rank}")
 }
 
-/// Where a range begins, which must be in this process's memory.
-fn on_host(range: &MemoryRange, what: &'static str) -> Result<*mut c_void, CommError> {
-    range.host_address().map(|address| address.cast()).ok_or(CommError::Memory { what })
+/// A range's device, as the shim numbers it.
+fn device(range: &MemoryRange) -> c_int {
+    range.device().map_or(-1, |number| number as c_int)
 }
 
 /// This machine's address as the other ranks reach it: that on the way to the master.
@@ -347,6 +421,8 @@ fn address_towards(host: &str, port: u16) -> Option<IpAddr> {
 
 const CHECK_MASTER: &str = "check MASTER_ADDR and MASTER_PORT, that all ranks were started, and with several networks set \
                             GLOO_SOCKET_IFNAME";
+
+const CHECK_GPUS: &str = "check that every rank has a GPU, and a working NCCL: NCCL_DEBUG=WARN tells more";
 
 /// What to change if ranks do not come together.
 fn hint(text: &str) -> &'static str {

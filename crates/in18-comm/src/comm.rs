@@ -19,8 +19,16 @@ pub trait Comm {
     /// [`finish`](Comm::finish) has returned.
     fn start_sum(&mut self, range: MemoryRange) -> Result<(), CommError>;
 
-    /// Waits for all sums that were started.
+    /// Waits for all sums that were started, or makes what their device does next wait for them.
     fn finish(&mut self) -> Result<(), CommError>;
+
+    /// Looks at the sums that a device still works on, without waiting for them.
+    ///
+    /// # Errors
+    /// If one has failed, or takes longer than it may.
+    fn watch(&mut self) -> Result<(), CommError> {
+        Ok(())
+    }
 
     /// Gives all ranks rank 0's bytes of a range, in place.
     fn broadcast(&mut self, range: MemoryRange) -> Result<(), CommError>;

@@ -55,10 +55,4 @@ pub enum CommError {
         /// What the engine says.
         status: String,
     },
-    /// The engine cannot reach this memory.
-    #[error("{what} cannot be exchanged: it lies on a device that this engine does not reach")]
-    Memory {
-        /// What was to be exchanged.
-        what: &'static str,
-    },
 }

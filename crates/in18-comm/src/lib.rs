@@ -8,6 +8,7 @@
 #[cfg(feature = "c10d")]
 mod c10d;
 mod comm;
+mod end;
 mod error;
 mod solo;
 #[cfg(feature = "c10d")]
@@ -16,5 +17,6 @@ mod sys;
 #[cfg(feature = "c10d")]
 pub use c10d::{C10d, Joining};
 pub use comm::Comm;
+pub use end::end_at_once;
 pub use error::CommError;
 pub use solo::Solo;

@@ -37,6 +37,8 @@ unsafe extern "C" {
         error: *mut c_char,
         capacity: usize,
     ) -> c_int;
+    pub fn in18_group_nccl(group: *mut RawGroup) -> *mut c_void;
+    pub fn in18_group_nccl_store(group: *const RawGroup) -> *const c_void;
     pub fn in18_group_abort(group: *mut RawGroup, error: *mut c_char, capacity: usize) -> c_int;
     pub fn in18_group_leave(group: *mut RawGroup, error: *mut c_char, capacity: usize) -> c_int;
     pub fn in18_group_sum(
@@ -45,6 +47,7 @@ unsafe extern "C" {
         data: *mut c_void,
         count: usize,
         dtype: c_int,
+        device: c_int,
         error: *mut c_char,
         capacity: usize,
     ) -> c_int;
@@ -54,6 +57,7 @@ unsafe extern "C" {
         data: *mut c_void,
         count: usize,
         dtype: c_int,
+        device: c_int,
         error: *mut c_char,
         capacity: usize,
     ) -> c_int;
@@ -68,6 +72,7 @@ unsafe extern "C" {
         capacity: usize,
     ) -> c_int;
     pub fn in18_work_wait(work: *mut RawWork, error: *mut c_char, capacity: usize) -> c_int;
+    pub fn in18_work_look(work: *mut RawWork, is_over: *mut bool, error: *mut c_char, capacity: usize) -> c_int;
     pub fn in18_work_is_over(work: *const RawWork) -> bool;
     pub fn in18_work_drop(work: *mut RawWork);
     pub fn in18_group_note(

@@ -22,6 +22,7 @@ fn joining(rank: usize, world: usize, port: u16) -> Joining {
         network_is_set: false,
         join_timeout: Duration::from_secs(30),
         timeout: Duration::from_secs(30),
+        gpus: false,
     }
 }
 

@@ -48,6 +48,9 @@ pub enum KernelError {
     /// A program that the provider does not hold: an error of the caller.
     #[error("there is no program {0}")]
     NoSuchProgram(u32),
+    /// A copy that the provider has not started: an error of the caller.
+    #[error("there is no copy {0} under way")]
+    NoSuchRead(u32),
     /// An operand is not what its operation takes: an error of the caller.
     #[error("{operation}: {operand} must be {expected}, got {got}")]
     Operand {

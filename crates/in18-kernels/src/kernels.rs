@@ -10,10 +10,35 @@ use crate::{KernelError, Op, SgdUpdate};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProgramId(pub u32);
 
+/// Bytes of a region on their way out of a provider's memory.
+#[derive(Debug)]
+pub enum PendingRead {
+    /// They are here.
+    Here(Vec<u8>),
+    /// They come once the operations before have been done; the provider knows the copy by this number.
+    Numbered(u32),
+}
+
+/// Bytes of a device's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// In use by this process.
+    pub allocated: u64,
+    /// The most that was.
+    pub max_allocated: u64,
+    /// Taken from the device, what is held in reserve included.
+    pub cached: u64,
+    /// The most that was.
+    pub max_cached: u64,
+}
+
 /// A provider of kernels: it owns memory, compiles lists of operations against it, and runs them.
 ///
 /// The caller plans memory: it asks for sizes, lays regions out in arenas, and hands over operations that
 /// name those regions. After [`compile`](Kernels::compile) a run allocates nothing.
+///
+/// Operations, writes and reads take effect one after another, in the order in which they are called. A provider may return
+/// from [`run`](Kernels::run) and [`sgd`](Kernels::sgd) before they have ([`is_apart`](Kernels::is_apart)).
 ///
 /// Operations of one program run one after another, in the order given. Distinct regions of one arena may be
 /// planned over the same bytes; an operation's own operands never overlap unless it says so.
@@ -33,6 +58,22 @@ pub trait Kernels {
     /// Bytes that a max pooling keeps between its halves, for its output (N, C, H, W).
     fn max_pool_workspace_bytes(&self, dst: Shape, dtype: DType) -> Result<usize, KernelError>;
 
+    /// Whether memory and operations are a device's of its own: operations go on after their functions have returned, and
+    /// memory is taken when it is reserved. Elsewhere memory is taken when it is first used.
+    fn is_apart(&self) -> bool {
+        false
+    }
+
+    /// Waits for all operations that were started.
+    fn synchronize(&self) -> Result<(), KernelError> {
+        Ok(())
+    }
+
+    /// Figures of the device's own memory; none without one.
+    fn device_memory(&self) -> Option<DeviceMemory> {
+        None
+    }
+
     /// Bytes that arenas could still take; none where nobody knows.
     fn available_bytes(&self) -> Option<usize> {
         None
@@ -50,6 +91,26 @@ pub trait Kernels {
 
     /// Copies raw bytes out of a region.
     fn read(&self, region: Region, bytes: &mut [u8]) -> Result<(), KernelError>;
+
+    /// Starts to copy raw bytes out of a region, without waiting for the operations before.
+    fn start_read(&mut self, region: Region) -> Result<PendingRead, KernelError> {
+        let mut bytes = vec![0; region.bytes];
+        self.read(region, &mut bytes)?;
+        Ok(PendingRead::Here(bytes))
+    }
+
+    /// Whether a copy is here.
+    fn is_read(&self, _: &PendingRead) -> Result<bool, KernelError> {
+        Ok(true)
+    }
+
+    /// Waits for a copy, and its bytes. Every copy that was started must be finished.
+    fn finish_read(&mut self, read: PendingRead) -> Result<Vec<u8>, KernelError> {
+        match read {
+            PendingRead::Here(bytes) => Ok(bytes),
+            PendingRead::Numbered(number) => Err(KernelError::NoSuchRead(number)),
+        }
+    }
 
     /// A region as other processes' bytes reach it; whatever it held may be another afterwards.
     fn memory_range(&mut self, region: Region) -> Result<MemoryRange, KernelError>;

@@ -18,6 +18,6 @@ pub mod reference;
 mod sgd;
 
 pub use error::KernelError;
-pub use kernels::{Kernels, ProgramId};
+pub use kernels::{DeviceMemory, Kernels, PendingRead, ProgramId};
 pub use op::Op;
 pub use sgd::SgdUpdate;

@@ -20,7 +20,8 @@ pub mod resnet;
 mod table;
 
 pub use error::ProgramError;
-pub use model::{Metrics, Mode, Model, ModelState, Size};
+pub use in18_kernels::DeviceMemory;
+pub use model::{Metrics, Mode, Model, ModelState, PendingMetrics, Size};
 pub use network::{Layer, LayerId, LayerKind, Network};
 pub use resnet::Arch;
 pub use table::{Entry, ParameterTable, Role};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use in18_kernels::op::METRICS;
-use in18_kernels::{Kernels, Op, ProgramId, SgdUpdate};
+use in18_kernels::{DeviceMemory, Kernels, Op, PendingRead, ProgramId, SgdUpdate};
 use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Tensor};
 
 use crate::error::ProgramError;
@@ -44,6 +44,13 @@ pub struct Metrics {
     pub top5: usize,
 }
 
+/// Metrics of a step that may still go on.
+#[derive(Debug)]
+pub struct PendingMetrics {
+    images: usize,
+    values: PendingRead,
+}
+
 /// Copies of a model's arenas: all that a step builds on beside the batch and the rate. fp32, each entry at its offset
 /// in the model's [`ParameterTable`]s.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,8 +85,8 @@ pub struct Model {
     velocities: ArenaId,
     programs: HashMap<(Mode, Size), Program>,
     loss_scale: f32,
-    /// Bytes of the work arena that a step has used.
-    touched: usize,
+    /// Bytes of the work arena that have been taken from the system.
+    taken: usize,
 }
 
 impl Model {
@@ -94,13 +101,28 @@ impl Model {
             work: kernels.allocate(0)?,
         };
         let velocities = kernels.allocate(parameters.bytes())?;
-        let (programs, loss_scale, touched) = (HashMap::new(), 1.0, 0);
-        Ok(Model { kernels, network, dtype, parameters, statistics, arenas, velocities, programs, loss_scale, touched })
+        let (programs, loss_scale, taken) = (HashMap::new(), 1.0, 0);
+        Ok(Model { kernels, network, dtype, parameters, statistics, arenas, velocities, programs, loss_scale, taken })
     }
 
     /// What runs, in a few words.
     pub fn describe(&self) -> String {
         self.kernels.describe()
+    }
+
+    /// Whether steps go on after their functions have returned.
+    pub fn is_apart(&self) -> bool {
+        self.kernels.is_apart()
+    }
+
+    /// Waits for all that was started.
+    pub fn synchronize(&self) -> Result<(), ProgramError> {
+        Ok(self.kernels.synchronize()?)
+    }
+
+    /// Figures of the device's own memory; none without one.
+    pub fn device_memory(&self) -> Option<DeviceMemory> {
+        self.kernels.device_memory()
     }
 
     /// The network.
@@ -193,6 +215,9 @@ impl Model {
         let bytes = lowered.work_bytes;
         self.check_memory(mode, size, bytes)?;
         self.kernels.reserve(self.arenas.work, bytes)?;
+        if self.kernels.is_apart() {
+            self.taken = self.taken.max(bytes);
+        }
         let id = self.kernels.compile(&lowered.ops)?;
         self.programs.insert((mode, size), Program { id, lowered });
         Ok(bytes)
@@ -219,7 +244,7 @@ impl Model {
     fn check_memory(&self, mode: Mode, size: Size, needed: usize) -> Result<(), ProgramError> {
         let Some(free) = self.kernels.available_bytes() else { return Ok(()) };
         // A larger arena takes the place of the one that there is, once that is really there: its pages come with its first use.
-        let available = free + self.touched;
+        let available = free + self.taken;
         if needed <= available {
             return Ok(());
         }
@@ -258,25 +283,61 @@ impl Model {
 
     /// Forward and backward over a batch: (N, H, W, 3) pixels and N labels. Leaves gradients of the mean loss.
     pub fn train_step(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
+        let pending = self.start_train_step(size, pixels, labels)?;
+        self.metrics(pending)
+    }
+
+    /// The same without waiting for its end. Pixels and labels may change as soon as it returns.
+    pub fn start_train_step(
+        &mut self,
+        size: Size,
+        pixels: &[u8],
+        labels: &[i32],
+    ) -> Result<PendingMetrics, ProgramError> {
         self.step((Mode::Training, size), pixels, labels, Stops::None)
     }
 
-    /// A training step that hands gradients out while it goes on: whenever all of a part are final, `ready` gets its place. The
+    /// A training step, as [`start_train_step`](Self::start_train_step), that hands gradients out while it goes on: whenever all of a part are final, `ready` gets its place. The
     /// parts lie between one of `cuts` and the next (see [`gradient_cuts`](Self::gradient_cuts)) and come in that order.
-    pub fn train_step_in_parts(
+    pub fn start_train_step_in_parts(
         &mut self,
         size: Size,
         pixels: &[u8],
         labels: &[i32],
         cuts: &[usize],
         ready: &mut dyn FnMut(MemoryRange),
-    ) -> Result<Metrics, ProgramError> {
+    ) -> Result<PendingMetrics, ProgramError> {
         self.step((Mode::Training, size), pixels, labels, Stops::Cuts(cuts, ready))
     }
 
     /// Forward over a batch with the running statistics: (N, H, W, 3) pixels and N labels.
     pub fn evaluate(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
+        let pending = self.start_evaluation(size, pixels, labels)?;
+        self.metrics(pending)
+    }
+
+    /// The same without waiting for its end. Pixels and labels may change as soon as it returns.
+    pub fn start_evaluation(
+        &mut self,
+        size: Size,
+        pixels: &[u8],
+        labels: &[i32],
+    ) -> Result<PendingMetrics, ProgramError> {
         self.step((Mode::Evaluation, size), pixels, labels, Stops::None)
+    }
+
+    /// Whether the metrics of a step that was started are here.
+    pub fn is_done(&self, pending: &PendingMetrics) -> Result<bool, ProgramError> {
+        Ok(self.kernels.is_read(&pending.values)?)
+    }
+
+    /// The metrics of a step that was started; waits for it. Every step's must be taken.
+    pub fn metrics(&mut self, pending: PendingMetrics) -> Result<Metrics, ProgramError> {
+        let PendingMetrics { images, values } = pending;
+        let bytes = self.kernels.finish_read(values)?;
+        let metric = |index: usize| f32::from_ne_bytes(std::array::from_fn(|byte| bytes[4 * index + byte]));
+        let (loss_sum, top1, top5) = (f64::from(metric(0)), metric(1) as usize, metric(2) as usize);
+        Ok(Metrics { images, loss_sum, top1, top5 })
     }
 
     /// A training or evaluation step that calls `after` with the number of each of its
@@ -288,7 +349,8 @@ impl Model {
         labels: &[i32],
         after: &mut dyn FnMut(usize),
     ) -> Result<Metrics, ProgramError> {
-        self.step(at, pixels, labels, Stops::EachOperation(after))
+        let pending = self.step(at, pixels, labels, Stops::EachOperation(after))?;
+        self.metrics(pending)
     }
 
     /// Where to cut the gradients into parts of about `part` bytes, at borders between parameters; the last cut is the end. The
@@ -333,7 +395,7 @@ impl Model {
         pixels: &[u8],
         labels: &[i32],
         stops: Stops<'_>,
-    ) -> Result<Metrics, ProgramError> {
+    ) -> Result<PendingMetrics, ProgramError> {
         self.prepare(mode, size)?;
         let Program { id, lowered } = &self.programs[&(mode, size)];
         for (name, expected, got) in
@@ -347,13 +409,14 @@ impl Model {
         let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_ne_bytes()).collect();
         self.kernels.write(lowered.labels.region, &labels)?;
         self.kernels.write(lowered.scale.region, &self.loss_scale.to_ne_bytes())?;
-        self.touched = self.touched.max(lowered.work_bytes);
+        self.taken = self.taken.max(lowered.work_bytes);
         let all = lowered.forward.start..lowered.backward.end;
         match stops {
             Stops::None => self.kernels.run(*id, all)?,
             Stops::EachOperation(after) => {
                 for op in all {
                     self.kernels.run(*id, op..op + 1)?;
+                    self.kernels.synchronize()?;
                     after(op);
                 }
             }
@@ -376,15 +439,8 @@ impl Model {
                 self.kernels.run(*id, next..all.end)?;
             }
         }
-        let mut bytes = [0u8; METRICS * size_of::<f32>()];
-        self.kernels.read(lowered.metrics.region, &mut bytes)?;
-        let metric = |index: usize| f32::from_ne_bytes(std::array::from_fn(|byte| bytes[4 * index + byte]));
-        Ok(Metrics {
-            images: size.batch,
-            loss_sum: f64::from(metric(0)),
-            top1: metric(1) as usize,
-            top5: metric(2) as usize,
-        })
+        let values = Region { bytes: METRICS * size_of::<f32>(), ..lowered.metrics.region };
+        Ok(PendingMetrics { images: size.batch, values: self.kernels.start_read(values)? })
     }
 
     fn stored(&self, name: &str) -> Result<Tensor, ProgramError> {

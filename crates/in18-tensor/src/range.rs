@@ -24,11 +24,13 @@ impl MemoryRange {
         self.bytes
     }
 
-    /// Where it begins, if that is in this process's own memory.
-    pub fn host_address(&self) -> Option<*mut u8> {
-        match self.device {
-            None => Some(self.address as *mut u8),
-            Some(_) => None,
-        }
+    /// Where it begins, in the memory of its [device](Self::device).
+    pub fn address(&self) -> *mut u8 {
+        self.address as *mut u8
+    }
+
+    /// The number of the CUDA device that it lies on; none: it is this process's own memory.
+    pub fn device(&self) -> Option<u32> {
+        self.device
     }
 }

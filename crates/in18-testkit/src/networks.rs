@@ -26,7 +26,12 @@ pub fn check(new: NewKernels<'_>, dtype: DType) -> Option<usize> {
         check_plain(new, &case, dtype, &mut findings);
         check_training(new, &case, dtype, &mut findings);
     }
-    let Findings { failures, checked } = findings;
+    let Findings { failures, checked, errors } = findings;
+    if dtype != DType::F32 {
+        let [ours, theirs] = [0, 1].map(|who| root_mean_square(errors.iter().map(|both| both[who])));
+        println!("all cases: root mean square error of the gradients {ours:.4}, PyTorch's bf16 {theirs:.4}");
+        assert!(ours <= 1.05 * theirs, "expected at most 1.05 times {theirs:.4} over all cases, got {ours:.4}");
+    }
     assert!(failures.is_empty(), "{} of {checked} values deviate:\n{}", failures.len(), failures.join("\n"));
     Some(checked)
 }
@@ -41,6 +46,8 @@ fn loss_scale(dtype: DType) -> f32 {
 struct Findings {
     failures: Vec<String>,
     checked: usize,
+    /// In half precision: each case's root mean square error of the gradients, and PyTorch's.
+    errors: Vec<[f64; 2]>,
 }
 
 impl Findings {
@@ -100,7 +107,11 @@ fn check_plain(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &
     if half {
         let ours = root_mean_square(distances.into_iter());
         println!("{}: root mean square error of the gradients {ours:.4}, PyTorch's bf16 {yardstick:.4}", case.name);
-        assert!(ours <= 1.15 * yardstick, "{}: expected at most 1.15 times {yardstick:.4}, got {ours:.4}", case.name);
+        // The yardstick comes from a CPU's kernels, whose sums and roundings a GPU's share less: there a single case's luck
+        // spreads further.
+        let most = if model.is_apart() { 1.3 } else { 1.15 };
+        assert!(ours <= most * yardstick, "{}: expected at most {most} times {yardstick:.4}, got {ours:.4}", case.name);
+        findings.errors.push([ours, yardstick]);
     }
     assert_eq!(plain.gradients.len(), model.parameters().entries().len());
     for summary in &plain.statistics {
@@ -133,7 +144,8 @@ fn check_training(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings
 /// What bf16 explains in one gradient, and fp16, which is finer, all the more: four times PyTorch's own bf16 error, and one rounding. Which tensors it strikes is
 /// chance (a ReLU that flips changes whole channels), so where PyTorch was lucky, the root mean square of its errors over
 /// all of the case's gradients counts. Errors of single tensors have a long tail, so that the sharp bound is the one on
-/// their root mean square, 1.15 times PyTorch's: ours lie at 0.71 to 1.02.
+/// their root mean square: over all cases 1.05 times PyTorch's, in a single one 1.15 times (ours lie at 0.71 to 1.02; on a GPU at
+/// 0.78 to 1.20).
 fn gradient_tolerance_in_half(summary: &Summary, yardstick: f64) -> f64 {
     4.0 * summary.bf16.max(yardstick) + 1.0 / 256.0
 }

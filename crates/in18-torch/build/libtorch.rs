@@ -1,11 +1,11 @@
 //! Compiles a shim over libtorch and links both. The build scripts of all crates with such a shim include this file.
+#![allow(dead_code, reason = "each of them uses its part")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 #[path = "../../xtask/src/location.rs"]
-#[allow(dead_code, reason = "it knows other libraries, too")]
-mod location;
+pub mod location;
 
 use location::LIBTORCH;
 
@@ -13,22 +13,11 @@ use location::LIBTORCH;
 /// Links libtorch, as `LIBTORCH` names it or as `cargo xtask setup --torch` has fetched it, and returns the folder of its
 /// libraries.
 pub fn link(library: &str, names: &[&str], includes: &[&str]) -> Result<PathBuf, String> {
-    for name in ["LIBTORCH", "IN18_DEPS", "XDG_CACHE_HOME", "HOME"] {
-        println!("cargo::rerun-if-env-changed={name}");
-    }
-    println!("cargo::rerun-if-changed=shim");
     let home = find()?;
-    let (lib, include) = (home.join("lib"), home.join("include"));
-    let mut build = cc::Build::new();
-    build.cpp(true).std("c++20").opt_level(2).files(names.iter().map(|name| format!("shim/{name}.cpp")));
-    let theirs = [include.clone(), include.join("torch/csrc/api/include")];
-    for folder in includes.iter().map(PathBuf::from).chain(theirs) {
-        // Headers that are not ours to warn about.
-        build.flag("-isystem").flag(folder.display().to_string());
-    }
-    build
-        .try_compile(library)
-        .map_err(|error| format!("the shim over libtorch does not compile: {error}").replace('\n', " "))?;
+    let files: Vec<String> = names.iter().map(|name| format!("shim/{name}.cpp")).collect();
+    let includes: Vec<PathBuf> = includes.iter().map(PathBuf::from).collect();
+    compiler(&home, &files, &includes).try_compile(library).map_err(|error| failed(&error))?;
+    let lib = home.join("lib");
     println!("cargo::rustc-link-search=native={}", lib.display());
     for name in ["torch_cpu", "c10"] {
         println!("cargo::rustc-link-lib=dylib={name}");
@@ -37,8 +26,30 @@ pub fn link(library: &str, names: &[&str], includes: &[&str]) -> Result<PathBuf,
     Ok(lib)
 }
 
+/// A compiler of files over libtorch's headers and those in other folders.
+pub fn compiler(home: &Path, files: &[String], includes: &[PathBuf]) -> cc::Build {
+    println!("cargo::rerun-if-changed=shim");
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++20").opt_level(2).files(files);
+    let include = home.join("include");
+    let theirs = [include.clone(), include.join("torch/csrc/api/include")];
+    for folder in includes.iter().chain(&theirs) {
+        // Headers that are not ours to warn about.
+        build.flag("-isystem").flag(folder.display().to_string());
+    }
+    build
+}
+
+/// What is said of a compiler's error, in one line.
+pub fn failed(error: &cc::Error) -> String {
+    format!("the shim over libtorch does not compile: {error}").replace('\n', " ")
+}
+
 /// The folder with libtorch's `lib/` and `include/`.
-fn find() -> Result<PathBuf, String> {
+pub fn find() -> Result<PathBuf, String> {
+    for name in ["LIBTORCH", "IN18_DEPS", "XDG_CACHE_HOME", "HOME"] {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
     let how = "run `cargo xtask setup --torch` to fetch it (540 MB), or set LIBTORCH to a folder that holds its lib/ and \
                include/";
     let Some(home) = variable("LIBTORCH").map(PathBuf::from).or_else(|| LIBTORCH.folder(variable)) else {
@@ -70,6 +81,6 @@ fn version_of(header: &str) -> Option<String> {
 }
 
 /// An environment variable; one that is set but empty counts as unset.
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

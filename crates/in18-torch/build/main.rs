@@ -7,7 +7,7 @@ mod libtorch;
 fn main() {
     println!("cargo::rerun-if-changed=build");
     #[cfg(feature = "libtorch")]
-    match libtorch::link("in18_torch", &["placement", "tensors", "ops"], &[]) {
+    match libtorch::link("in18_torch", &["errors", "placement", "tensors", "ops"], &[]) {
         Ok(folder) => println!("cargo::metadata=RPATH={}", folder.display()),
         Err(message) => println!("cargo::error={message}"),
     }

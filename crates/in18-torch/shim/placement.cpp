@@ -19,16 +19,12 @@ struct Range {
 std::mutex arenas_mutex;
 std::vector<Range> arenas;
 
-bool is_planned(const void* pointer) {
-  const std::lock_guard<std::mutex> lock(arenas_mutex);
-  const auto at = static_cast<const char*>(pointer);
-  return std::any_of(arenas.begin(), arenas.end(), [at](const Range& r) { return r.start <= at && at < r.end; });
-}
-
 struct Expected {
   void* place = nullptr;
   size_t bytes = 0;
   int ordinal = 0;
+  // Allocations of this device count.
+  c10::DeviceType device = c10::DeviceType::CPU;
 };
 thread_local Expected expected;
 
@@ -43,14 +39,10 @@ class Placing final : public c10::Allocator {
   explicit Placing(c10::Allocator* inner) : inner_(inner) { inner_deleter_ = inner->raw_deleter(); }
 
   c10::DataPtr allocate(size_t bytes) override {
-    void* place = nullptr;
-    if (expected.place != nullptr && expected.bytes == bytes) {
-      const bool is_result = static_cast<int>(answers.size()) == expected.ordinal;
-      place = is_result ? expected.place : inner_->raw_allocate(bytes);
-      answers.push_back(place);
-    } else {
-      place = inner_->raw_allocate(bytes);
-    }
+    const auto elsewhere = [](void* inner, size_t size) {
+      return static_cast<c10::Allocator*>(inner)->raw_allocate(size);
+    };
+    void* const place = place_on(c10::DeviceType::CPU, bytes, elsewhere, inner_);
     return {place, place, &release, c10::Device(c10::DeviceType::CPU)};
   }
 
@@ -86,6 +78,22 @@ void install() {
 
 }  // namespace
 
+void* place_on(c10::DeviceType device, size_t bytes, void* (*allocate)(void*, size_t), void* context) {
+  if (expected.place == nullptr || expected.bytes != bytes || expected.device != device) {
+    return allocate(context, bytes);
+  }
+  const bool is_result = static_cast<int>(answers.size()) == expected.ordinal;
+  void* const place = is_result ? expected.place : allocate(context, bytes);
+  answers.push_back(place);
+  return place;
+}
+
+bool is_planned(const void* pointer) {
+  const std::lock_guard<std::mutex> lock(arenas_mutex);
+  const auto at = static_cast<const char*>(pointer);
+  return std::any_of(arenas.begin(), arenas.end(), [at](const Range& r) { return r.start <= at && at < r.end; });
+}
+
 void remember_arena(void* start, size_t bytes) {
   install();
   const std::lock_guard<std::mutex> lock(arenas_mutex);
@@ -102,9 +110,7 @@ void forget_arena(void* start) {
 
 Expectation::Expectation(const at::Tensor& dst, int ordinal) {
   answers.clear();
-  if (dst.is_cpu()) {
-    expected = {dst.data_ptr(), dst.nbytes(), ordinal};
-  }
+  expected = {dst.data_ptr(), dst.nbytes(), ordinal, dst.device().type()};
 }
 
 Expectation::~Expectation() { expected = {}; }

@@ -5,6 +5,8 @@
 // answered with the place that was planned for it. Whatever an operation allocates beside goes on to libtorch's allocator,
 // and a result that came to lie elsewhere all the same is copied. Then the caller is told which of the allocations of that
 // size the result was, so that it lies right from the next run on.
+//
+// The allocator for GPUs lies in `in18-cuda`'s library, and asks here, too.
 
 #pragma once
 
@@ -15,6 +17,10 @@ namespace in18 {
 // Makes memory known as planned: nobody but `forget_arena` ends it.
 void remember_arena(void* start, size_t bytes);
 void forget_arena(void* start);
+bool is_planned(const void* pointer);
+
+// The place of an allocation on a kind of device: planned memory, or what `allocate` gives.
+void* place_on(c10::DeviceType device, size_t bytes, void* (*allocate)(void* context, size_t bytes), void* context);
 
 // While it lives, this thread's allocation number `ordinal`, from 0, among those of `dst`'s size is answered with `dst`'s place.
 class Expectation {

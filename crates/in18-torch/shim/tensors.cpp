@@ -8,31 +8,11 @@
 #include <torch/version.h>
 
 #include <array>
-#include <cstring>
-#include <new>
 
 #include "common.h"
 #include "placement.h"
 
 namespace in18 {
-
-std::string& last_error() {
-  thread_local std::string text;
-  return text;
-}
-
-int remember(const std::exception& error) {
-  std::string text = error.what();
-  // What follows is where in libtorch it happened.
-  const auto end = text.find('\n');
-  last_error() = text.substr(0, end);
-  const bool is_memory = dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
-                         dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
-                         text.find("can't allocate memory") != std::string::npos ||
-                         text.find("not enough memory") != std::string::npos;
-  return is_memory ? kOutOfMemory : kFailed;
-}
-
 namespace {
 
 // As `sys.rs` has them.
@@ -108,6 +88,13 @@ void in18_torch_free(in18_tensor* memory) {
 }
 
 void* in18_torch_data(const in18_tensor* tensor) { return tensor->data_ptr(); }
+
+// What `in18-cuda`'s allocator asks (`in18_cuda_hooks`).
+void* in18_torch_place_on_gpu(size_t bytes, void* (*allocate)(void*, size_t), void* context) {
+  return in18::place_on(c10::DeviceType::CUDA, bytes, allocate, context);
+}
+
+bool in18_torch_is_planned(const void* pointer) { return in18::is_planned(pointer); }
 
 // How many results of this thread's operations had to be copied to their places.
 int64_t in18_torch_copied() { return in18::copied(); }

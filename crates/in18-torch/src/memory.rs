@@ -1,5 +1,6 @@
 //! The provider's memory: arenas of programs, scratch memory of operations, and tensors in them.
 
+use in18_cuda::Gpu;
 use in18_kernels::KernelError;
 use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor, align_up};
 
@@ -23,13 +24,15 @@ pub struct Context {
     pub moves: u64,
     /// Convolutions' weights as their activations are.
     pub weights: WeightCopies,
+    /// Where that is the device; dropped after all of the memory.
+    pub gpu: Option<Gpu>,
 }
 
 impl Context {
     /// Without any arena.
-    pub fn new(device: Device) -> Result<Self, KernelError> {
+    pub fn new(device: Device, gpu: Option<Gpu>) -> Result<Self, KernelError> {
         let (scratch, weights) = (Memory::new(0, device)?, WeightCopies::default());
-        Ok(Context { device, arenas: Vec::new(), scratch, moves: 0, weights })
+        Ok(Context { device, arenas: Vec::new(), scratch, moves: 0, weights, gpu })
     }
 
     /// A new arena of zeros.

@@ -4,12 +4,13 @@ mod batch_norm;
 mod classifier;
 mod conv;
 mod elementwise;
+mod own;
 mod pool;
 
 use in18_kernels::{KernelError, Op};
 use in18_tensor::Tensor;
 
-pub use self::pool::PLACE;
+pub use self::pool::workspace_bytes;
 use crate::memory::Context;
 use crate::safe::{View, check};
 

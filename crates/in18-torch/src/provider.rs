@@ -1,12 +1,15 @@
 //! The provider: arenas, compiled programs, and the trait.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
-use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate, host};
+use in18_cuda::{Gpu, Memory, Read};
+use in18_kernels::{DeviceMemory, KernelError, Kernels, Op, PendingRead, ProgramId, SgdUpdate, host};
 use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Shape, Tensor};
 
+use crate::gpu;
 use crate::memory::{Context, strides};
-use crate::ops::{self, PLACE, Step};
+use crate::ops::{self, Step};
 use crate::safe::{self, Device, Element, View, check};
 use crate::sys;
 
@@ -16,6 +19,9 @@ pub struct Torch {
     /// before the memory that they lie in.
     programs: Vec<Option<Program>>,
     context: Context,
+    /// Copies from the GPU that are under way, by number.
+    reads: HashMap<u32, Read>,
+    next_read: u32,
 }
 
 /// A compiled program.
@@ -41,12 +47,18 @@ impl Program {
 
 impl Torch {
     /// A provider on a device; on the CPU with so many threads for the whole process, or, without a number, as many as
-    /// libtorch takes by itself.
-    pub fn new(device: Device, threads: Option<usize>) -> Result<Self, KernelError> {
+    /// libtorch takes by itself. `tf32`: whether a GPU may compute products of fp32 in TF32, which has a mantissa of 10 bits.
+    pub fn new(device: Device, threads: Option<usize>, tf32: bool) -> Result<Self, KernelError> {
+        let gpu = match device {
+            // Before any other use of libtorch.
+            Device::Cuda(number) => Some(gpu::open(number, tf32)?),
+            Device::Cpu => None,
+        };
         if let Some(threads) = threads {
             safe::set_threads(threads)?;
         }
-        Ok(Torch { programs: Vec::new(), context: Context::new(device)? })
+        let (programs, context, reads) = (Vec::new(), Context::new(device, gpu)?, HashMap::new());
+        Ok(Torch { programs, context, reads, next_read: 0 })
     }
 }
 
@@ -59,7 +71,10 @@ impl Kernels for Torch {
                 let plural = if threads == 1 { "" } else { "s" };
                 format!("libtorch {version} on {device} ({capability}), {threads} thread{plural}")
             }
-            Device::Cuda(_) => format!("libtorch {version} on {device}"),
+            Device::Cuda(_) => {
+                let gpu = self.context.gpu.as_ref().map_or("", Gpu::description);
+                format!("libtorch {version} on {device} ({gpu})")
+            }
         }
     }
 
@@ -67,7 +82,9 @@ impl Kernels for Torch {
         match (dtype, self.context.device) {
             (DType::F32, _) => true,
             (DType::Bf16, Device::Cpu) => is_x86_feature_detected!("avx512bf16"),
-            (DType::Bf16 | DType::F16, Device::Cuda(_)) => true,
+            // By the matrix units of Ampere and of Volta.
+            (DType::Bf16, Device::Cuda(_)) => self.capability() >= (8, 0),
+            (DType::F16, Device::Cuda(_)) => self.capability() >= (7, 0),
             (DType::F16, Device::Cpu) | (DType::U8 | DType::I32, _) => false,
         }
     }
@@ -80,15 +97,30 @@ impl Kernels for Torch {
         shape.elements() * dtype.bytes()
     }
 
-    fn max_pool_workspace_bytes(&self, dst: Shape, _: DType) -> Result<usize, KernelError> {
-        Ok(dst.elements() * PLACE.bytes())
+    fn max_pool_workspace_bytes(&self, dst: Shape, dtype: DType) -> Result<usize, KernelError> {
+        Ok(ops::workspace_bytes(dst, dtype, &self.context))
     }
 
     fn available_bytes(&self) -> Option<usize> {
         match self.context.device {
             Device::Cpu => host::available_bytes(),
-            Device::Cuda(_) => None,
+            Device::Cuda(_) => {
+                Some(usize::try_from(self.context.gpu.as_ref()?.memory().ok()?.available).unwrap_or(usize::MAX))
+            }
         }
+    }
+
+    fn is_apart(&self) -> bool {
+        self.context.gpu.is_some()
+    }
+
+    fn synchronize(&self) -> Result<(), KernelError> {
+        self.context.gpu.as_ref().map_or(Ok(()), Gpu::synchronize).map_err(gpu::failed)
+    }
+
+    fn device_memory(&self) -> Option<DeviceMemory> {
+        let Memory { allocated, max_allocated, cached, max_cached, .. } = self.context.gpu.as_ref()?.memory().ok()?;
+        Some(DeviceMemory { allocated, max_allocated, cached, max_cached })
     }
 
     fn allocate(&mut self, bytes: usize) -> Result<ArenaId, KernelError> {
@@ -101,6 +133,12 @@ impl Kernels for Torch {
 
     fn write(&mut self, region: Region, bytes: &[u8]) -> Result<(), KernelError> {
         check_length("write, in bytes", region.bytes, bytes.len())?;
+        let address = self.context.address(&region)?;
+        if let Some(gpu) = &mut self.context.gpu {
+            // SAFETY: the region lies in its arena, which is the GPU's memory, and is as long as the bytes.
+            unsafe { gpu.write(address, bytes) }.map_err(gpu::failed)?;
+            return self.context.changed(region.arena);
+        }
         let place = self.context.bytes(&region)?;
         let shape = Shape::new(&[bytes.len()]);
         // SAFETY: the view has the slice's length, and is only read.
@@ -116,6 +154,42 @@ impl Kernels for Torch {
         // SAFETY: the view has the slice's length.
         let target = unsafe { on_host(bytes.as_mut_ptr(), DType::U8, shape) }?;
         target.copy_from(&place)
+    }
+
+    fn start_read(&mut self, region: Region) -> Result<PendingRead, KernelError> {
+        let address = self.context.address(&region)?;
+        let Some(gpu) = &mut self.context.gpu else {
+            let mut bytes = vec![0; region.bytes];
+            self.read(region, &mut bytes)?;
+            return Ok(PendingRead::Here(bytes));
+        };
+        // SAFETY: the region lies in its arena, which is the GPU's memory.
+        let read = unsafe { gpu.start_read(address, region.bytes) }.map_err(gpu::failed)?;
+        let number = self.next_read;
+        self.next_read = number.wrapping_add(1);
+        self.reads.insert(number, read);
+        Ok(PendingRead::Numbered(number))
+    }
+
+    fn is_read(&self, read: &PendingRead) -> Result<bool, KernelError> {
+        match (read, &self.context.gpu) {
+            (PendingRead::Numbered(number), Some(gpu)) => {
+                let read = self.reads.get(number).ok_or(KernelError::NoSuchRead(*number))?;
+                gpu.is_read(read).map_err(gpu::failed)
+            }
+            _ => Ok(true),
+        }
+    }
+
+    fn finish_read(&mut self, read: PendingRead) -> Result<Vec<u8>, KernelError> {
+        match (read, &mut self.context.gpu) {
+            (PendingRead::Here(bytes), _) => Ok(bytes),
+            (PendingRead::Numbered(number), Some(gpu)) => {
+                let read = self.reads.remove(&number).ok_or(KernelError::NoSuchRead(number))?;
+                gpu.finish_read(read).map_err(gpu::failed)
+            }
+            (PendingRead::Numbered(number), None) => Err(KernelError::NoSuchRead(number)),
+        }
     }
 
     fn memory_range(&mut self, region: Region) -> Result<MemoryRange, KernelError> {
@@ -209,6 +283,11 @@ impl Kernels for Torch {
 }
 
 impl Torch {
+    /// The GPU's, by NVIDIA's numbers.
+    fn capability(&self) -> (u32, u32) {
+        self.context.gpu.as_ref().map_or((0, 0), Gpu::capability)
+    }
+
     /// Updates ranges that are treated alike.
     fn update(&mut self, updates: &[&SgdUpdate]) -> Result<(), KernelError> {
         let Some(first) = updates.first() else { return Ok(()) };

@@ -45,6 +45,12 @@ unsafe extern "C" {
     pub fn in18_torch_allocate(out: *mut *mut RawTensor, bytes: usize, device: c_int) -> c_int;
     pub fn in18_torch_free(memory: *mut RawTensor);
     pub fn in18_torch_data(tensor: In) -> *mut c_void;
+    pub fn in18_torch_place_on_gpu(
+        bytes: usize,
+        allocate: Option<unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void>,
+        context: *mut c_void,
+    ) -> *mut c_void;
+    pub fn in18_torch_is_planned(pointer: *const c_void) -> bool;
     pub fn in18_torch_copied() -> i64;
     pub fn in18_torch_copy(dst: Out, src: In) -> c_int;
 

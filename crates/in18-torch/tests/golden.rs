@@ -2,26 +2,36 @@
 //! `scripts/golden/networks.py`.
 #![cfg(feature = "libtorch")]
 
+mod gpu;
+
 use in18_tensor::DType;
 use in18_testkit::networks::check;
 use in18_torch::{Device, Torch};
 
-fn check_in(dtype: DType) {
-    let values = check(&|| Ok(Box::new(Torch::new(Device::Cpu, None)?)), dtype).expect("libtorch has all types");
-    println!("{values} values agree");
+fn check_on(device: Device, dtype: DType) {
+    let values = check(&|| Ok(Box::new(Torch::new(device, None, false)?)), dtype).expect("libtorch has all types");
+    println!("{values} values agree in {dtype} on {device}");
 }
 
 #[test]
 fn fp32_computes_what_pytorch_computes() {
-    check_in(DType::F32);
+    check_on(Device::Cpu, DType::F32);
 }
 
 #[test]
 fn bf16_computes_what_bf16_allows() {
-    check_in(DType::Bf16);
+    check_on(Device::Cpu, DType::Bf16);
 }
 
 #[test]
 fn fp16_computes_what_fp16_allows() {
-    check_in(DType::F16);
+    check_on(Device::Cpu, DType::F16);
+}
+
+#[test]
+fn a_gpu_computes_what_pytorch_computes() {
+    let Some(device) = gpu::first() else { return };
+    for dtype in [DType::F32, DType::Bf16, DType::F16] {
+        check_on(device, dtype);
+    }
 }

@@ -1,6 +1,8 @@
 //! Results lie where the program planned them: libtorch's own allocations are no part of a step's results.
 #![cfg(feature = "libtorch")]
 
+mod gpu;
+
 use in18_program::initial::Initialization;
 use in18_program::{Arch, Model, Size};
 use in18_tensor::DType;
@@ -8,8 +10,19 @@ use in18_torch::{Device, Torch, sys};
 
 #[test]
 fn after_the_first_step_no_result_is_copied_to_its_place() {
+    check_on(Device::Cpu);
+}
+
+#[test]
+fn nor_is_one_on_a_gpu() {
+    if let Some(device) = gpu::first() {
+        check_on(device);
+    }
+}
+
+fn check_on(device: Device) {
     for dtype in [DType::F32, DType::Bf16] {
-        let kernels = Torch::new(Device::Cpu, None).expect("libtorch starts");
+        let kernels = Torch::new(device, None, false).expect("libtorch starts");
         let mut model = Model::new(Box::new(kernels), Arch::Resnet50.network(10), dtype).unwrap();
         Initialization { seed: 0, bn0: false }.apply(&mut model).unwrap();
         let size = Size { batch: 8, height: 64, width: 64 };
@@ -23,6 +36,6 @@ fn after_the_first_step_no_result_is_copied_to_its_place() {
         };
         let (first, second) = (copied_by_a_step(), copied_by_a_step());
         println!("{dtype}: {first} copies in the first step, {second} in the second");
-        assert_eq!(second, 0, "{dtype}");
+        assert_eq!(second, 0, "{dtype} on {device}");
     }
 }

@@ -1,7 +1,7 @@
 //! Gradients as sums over the ranks, those that are ready first while the others are computed.
 
 use in18_comm::Comm;
-use in18_program::{Metrics, Model, Size};
+use in18_program::{Model, PendingMetrics, Size};
 
 use crate::error::TrainError;
 
@@ -9,24 +9,24 @@ use crate::error::TrainError;
 /// several ranks repeat themselves bit by bit: a sum over three or more depends on where it is cut.
 pub const BUCKET_BYTES: usize = 25 << 20;
 
-/// Forward and backward over this rank's batch, (N, H, W, 3) pixels and N labels. Gradients up to each of `cuts` (see
+/// Starts forward and backward over this rank's batch, (N, H, W, 3) pixels and N labels. Gradients up to each of `cuts` (see
 /// [`Model::gradient_cuts`]) start to be summed as soon as they are final; [`Comm::finish`] waits for the sums.
 ///
 /// # Errors
 /// [`TrainError::Program`], [`TrainError::Comm`].
-pub fn step_and_sum(
+pub fn start_step_and_sum(
     model: &mut Model,
     comm: &mut dyn Comm,
     cuts: &[usize],
     size: Size,
     pixels: &[u8],
     labels: &[i32],
-) -> Result<Metrics, TrainError> {
+) -> Result<PendingMetrics, TrainError> {
     if comm.world() == 1 {
-        return Ok(model.train_step(size, pixels, labels)?);
+        return Ok(model.start_train_step(size, pixels, labels)?);
     }
     let mut outcome = Ok(());
-    let metrics = model.train_step_in_parts(size, pixels, labels, cuts, &mut |part| {
+    let metrics = model.start_train_step_in_parts(size, pixels, labels, cuts, &mut |part| {
         if outcome.is_ok() {
             outcome = comm.start_sum(part);
         }

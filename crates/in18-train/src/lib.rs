@@ -19,6 +19,7 @@ mod exchange;
 pub mod identity;
 mod loss_scale;
 mod memory;
+mod network;
 mod progress;
 mod signals;
 mod skipped;
@@ -27,7 +28,7 @@ mod trainer;
 
 pub use data::Data;
 pub use error::{CheckpointError, TrainError};
-pub use exchange::{BUCKET_BYTES, step_and_sum};
+pub use exchange::{BUCKET_BYTES, start_step_and_sum};
 pub use loss_scale::{FIRST_DYNAMIC, LossScale, LossScaling};
 pub use memory::peak_rss_bytes;
 pub use progress::{Best, Progress};

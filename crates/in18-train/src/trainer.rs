@@ -1,5 +1,6 @@
 //! The loop over a plan's epochs.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +12,9 @@ use in18_loader::{
     Augmentation, BadImage, Batch, BatchPlan, EpochOrder, Loader, OnBadImage, Share, Shuffle, StageTimes,
 };
 use in18_optim::{Parameter, Sgd};
-use in18_program::{Metrics, Mode, Model, ProgramError, Size};
+use in18_program::{DeviceMemory, Metrics, Mode, Model, PendingMetrics, ProgramError, Size};
 use in18_recipe::{EpochPlan, Plan};
-use in18_record::{EpochRecord, EvalRecord, Event, LoaderRecord, Recorder, RunEnd, RunStart, StepRecord};
+use in18_record::{EpochRecord, Event, LoaderRecord, MemoryUse, Recorder, RunEnd, RunStart, StepRecord};
 use in18_weights::save_parameters;
 
 use crate::attribution;
@@ -24,14 +25,15 @@ use crate::error::TrainError;
 use crate::exchange::BUCKET_BYTES;
 use crate::loss_scale::LossScaling;
 use crate::memory::peak_rss_bytes;
+use crate::network::NetworkMeter;
 use crate::progress::Progress;
 use crate::tally::Tally;
 
 mod ranks;
 mod saving;
+mod validation;
 
 use ranks::{Asked, Joint, Own};
-use saving::Point;
 pub use saving::Saving;
 
 /// What comes of no images.
@@ -104,8 +106,18 @@ pub struct Trainer<'a> {
     /// Where gradients are cut into parts that are exchanged one by one.
     cuts: Vec<usize>,
     asked: Asked,
+    network: NetworkMeter,
     /// Seconds of the run when the last checkpoint was taken.
     saved_at: f64,
+}
+
+/// A training step whose results have not been looked at.
+struct RunningStep {
+    step: usize,
+    rate: f64,
+    metrics: PendingMetrics,
+    bad: Vec<(u32, String)>,
+    data_seconds: f64,
 }
 
 /// What is in use from one change of data to the next.
@@ -150,6 +162,7 @@ impl<'a> Trainer<'a> {
             store,
             cuts,
             asked,
+            network: NetworkMeter::default(),
             saved_at,
         })
     }
@@ -298,57 +311,110 @@ impl<'a> Trainer<'a> {
         let steps = batches.len();
         let mut stream = loader.start(batches.select(self.progress.step..steps))?;
         let mut laps = Laps::start(self.clock);
+        let mut running = VecDeque::new();
         loop {
             let asked = self.clock.seconds();
             let Some(batch) = stream.next()? else { break };
             let data_seconds = self.clock.seconds() - asked;
-            let step = self.progress.step + 1;
-            let rate = epoch.lr(step);
-            self.record_rate(epoch.epoch, step, steps, rate);
-            let scale = self.progress.loss_scale.get(self.options.loss_scaling);
-            self.model.set_loss_scale(scale);
-            self.note(|| format!("at step {step} of epoch {}", epoch.epoch))?;
-            let metrics = self.train_step(&batch)?;
-            let (images, bad) = (metrics.images as u64, named(batch.bad()));
+            running.push_back(self.start_step(epoch, running.len(), &batch, data_seconds)?);
             drop(batch);
-            let own = Own { metrics, bad, left: steps - step };
-            let Joint { metrics, .. } = self.join(own, "train", &epoch.train_dir)?;
-            let tally = Tally::from(metrics);
-            if !self.is_sane(tally.loss()) {
-                let (epoch, loss, kept) = (epoch.epoch, tally.loss(), self.kept_by_all()?);
-                return Err(TrainError::NotFinite { epoch, step, steps, loss, rate, kept });
+            // Before anything is saved, all that was started must be done.
+            while running.len() > self.steps_ahead() || (self.is_asked() && !running.is_empty()) {
+                self.finish_first(epoch, steps, &mut running, &mut laps)?;
             }
-            if !self.overflows(epoch.epoch, step)? {
-                // Gradients are sums over the ranks.
-                let gradient_scale = (scale * self.comm.world() as f32).recip();
-                let updates = self.optimizer.updates(rate as f32, gradient_scale, self.model.trainable_arenas());
-                self.model.update(&updates)?;
-            }
-            let images_before = self.progress.images_seen;
-            let step_seconds = laps.lap();
-            self.progress.add_step(&metrics, step_seconds, data_seconds);
-            self.record(Event::Step(StepRecord {
-                epoch: epoch.epoch,
-                step,
-                steps,
-                images,
-                images_total: tally.images,
-                images_before,
-                size: epoch.size,
-                lr: rate,
-                momentum: f64::from(self.optimizer.momentum()),
-                loss: tally.loss(),
-                top1: tally.top1(),
-                top5: tally.top5(),
-                step_seconds,
-                data_seconds,
-                means: self.progress.means(),
-                network: None,
-                memory: None,
-            }));
-            self.attend_here()?;
+        }
+        while !running.is_empty() {
+            self.finish_first(epoch, steps, &mut running, &mut laps)?;
         }
         Ok(stream.times())
+    }
+
+    /// How many steps are started before the first of them has to be done: where a device goes on by itself, its results are
+    /// looked at while it computes the next.
+    fn steps_ahead(&self) -> usize {
+        usize::from(self.model.is_apart())
+    }
+
+    /// Starts forward, backward and update; `ahead` steps before it are not looked at yet.
+    fn start_step(
+        &mut self,
+        epoch: &EpochPlan,
+        ahead: usize,
+        batch: &Batch<'_>,
+        data_seconds: f64,
+    ) -> Result<RunningStep, TrainError> {
+        let step = self.progress.step + ahead + 1;
+        let rate = epoch.lr(step);
+        let scale = self.progress.loss_scale.get(self.options.loss_scaling);
+        self.model.set_loss_scale(scale);
+        self.note(|| format!("at step {step} of epoch {}", epoch.epoch))?;
+        let metrics = self.start_train_step(batch)?;
+        if !self.overflows(epoch.epoch, step)? {
+            // Gradients are sums over the ranks.
+            let gradient_scale = (scale * self.comm.world() as f32).recip();
+            let updates = self.optimizer.updates(rate as f32, gradient_scale, self.model.trainable_arenas());
+            self.model.update(&updates)?;
+        }
+        Ok(RunningStep { step, rate, metrics, bad: named(batch.bad()), data_seconds })
+    }
+
+    /// Finishes the first of the steps that run, and does what is asked for once it was the last.
+    fn finish_first(
+        &mut self,
+        epoch: &EpochPlan,
+        steps: usize,
+        running: &mut VecDeque<RunningStep>,
+        laps: &mut Laps,
+    ) -> Result<(), TrainError> {
+        if let Some(step) = running.pop_front() {
+            self.finish_step(epoch, steps, step, laps)?;
+        }
+        if running.is_empty() { self.attend_here() } else { self.take_in_written() }
+    }
+
+    /// Waits for a step's results, and tells of them.
+    fn finish_step(
+        &mut self,
+        epoch: &EpochPlan,
+        steps: usize,
+        running: RunningStep,
+        laps: &mut Laps,
+    ) -> Result<(), TrainError> {
+        let RunningStep { step, rate, metrics, bad, data_seconds } = running;
+        let metrics = self.metrics(metrics)?;
+        let images = metrics.images as u64;
+        let own = Own { metrics, bad, left: steps - step };
+        let Joint { metrics, .. } = self.join(own, "train", &epoch.train_dir)?;
+        let tally = Tally::from(metrics);
+        if !self.is_sane(tally.loss()) {
+            let (epoch, loss, kept) = (epoch.epoch, tally.loss(), self.kept_by_all()?);
+            return Err(TrainError::NotFinite { epoch, step, steps, loss, rate, kept });
+        }
+        self.record_rate(epoch.epoch, step, steps, rate);
+        let images_before = self.progress.images_seen;
+        let step_seconds = laps.lap();
+        self.progress.add_step(&metrics, step_seconds, data_seconds);
+        let (network, memory) = (self.network.rate(), self.model.device_memory().map(memory_use));
+        self.record(Event::Step(StepRecord {
+            epoch: epoch.epoch,
+            step,
+            steps,
+            images,
+            images_total: tally.images,
+            images_before,
+            size: epoch.size,
+            lr: rate,
+            momentum: f64::from(self.optimizer.momentum()),
+            loss: tally.loss(),
+            top1: tally.top1(),
+            top5: tally.top5(),
+            step_seconds,
+            data_seconds,
+            means: self.progress.means(),
+            network,
+            memory,
+        }));
+        Ok(())
     }
 
     /// Whether this step's gradients are too large for the loss's scale, if that is a dynamic one; it moves on.
@@ -388,78 +454,6 @@ impl<'a> Trainer<'a> {
             slot_seconds: times.slot.as_secs_f64(),
             advice,
         }));
-    }
-
-    fn validation_batches(&mut self, epoch: &EpochPlan, images: usize) -> Result<BatchPlan, TrainError> {
-        let (sz, batch, share) = (epoch.size as u32, epoch.val_batch, self.share()?);
-        let batches = if epoch.rect_val {
-            let (sizes, bad) = self.data.validation_sizes(&epoch.val_dir, self.options.workers);
-            let mut sizes = sizes.to_vec();
-            let mut named = Vec::new();
-            for (image, error) in bad {
-                match self.options.on_bad_image {
-                    OnBadImage::Fail => return Err(error.into()),
-                    OnBadImage::Skip => named.push((image, error.to_string())),
-                }
-            }
-            // What one rank cannot read is no part of any rank's batches.
-            for bad in self.gathered(named)? {
-                bad.iter().for_each(|&(image, _)| sizes[image as usize] = None);
-                self.skip("validation", &epoch.val_dir, bad)?;
-            }
-            BatchPlan::rectangular_validation(&sizes, share, batch, sz)?
-        } else {
-            BatchPlan::validation(images as u32, share, batch, sz)?
-        };
-        Ok(self.shortened(batches))
-    }
-
-    /// The validation half of an epoch. It changes nothing that a checkpoint holds: a run that is interrupted in it
-    /// goes on from `trained`, its beginning.
-    fn validate(&mut self, epoch: &EpochPlan, loaders: &mut Loaders, trained: &Point) -> Result<Tally, TrainError> {
-        let batches = loaders.validation_batches.clone();
-        let steps = batches.len();
-        let mut stream = loaders.validation.start(batches)?;
-        let (mut total, mut seconds) = (Tally::default(), 0.0);
-        let mut laps = Laps::start(self.clock);
-        let mut step = 0;
-        loop {
-            step += 1;
-            self.note(|| format!("at step {step} of epoch {}'s validation", epoch.epoch))?;
-            // A rank's share may be shorter than another's, or empty: it goes on taking part in the exchange.
-            let (metrics, bad) = match stream.next()? {
-                Some(batch) if !batch.is_empty() => {
-                    (self.model.evaluate(size(&batch), batch.pixels(), batch.labels())?, named(batch.bad()))
-                }
-                batch => (NOTHING, batch.map_or_else(Vec::new, |batch| named(batch.bad()))),
-            };
-            let own = Own { metrics, bad, left: steps.saturating_sub(step) };
-            let Joint { metrics, left } = self.join(own, "validation", &epoch.val_dir)?;
-            total.add(&metrics);
-            let tally = Tally::from(metrics);
-            let step_seconds = laps.lap();
-            seconds += step_seconds;
-            self.record(Event::EvalStep(EvalRecord {
-                epoch: epoch.epoch,
-                step,
-                steps,
-                images_total: tally.images,
-                loss: tally.loss(),
-                top1: tally.top1(),
-                top5: tally.top5(),
-                step_seconds,
-                means: total.means(seconds / step as f64, 0.0),
-            }));
-            self.attend(trained)?;
-            if left == 0 {
-                break;
-            }
-        }
-        if !total.loss().is_finite() {
-            let (epoch, loss, rate, kept) = (epoch.epoch, total.loss(), epoch.lr_last(), self.kept_by_all()?);
-            return Err(TrainError::ValidationNotFinite { epoch, loss, rate, kept });
-        }
-        Ok(total)
     }
 
     /// Which part of the images is this rank's.
@@ -534,6 +528,11 @@ pub fn optimizer(model: &Model, momentum: f32, weight_decay: f32, no_bn_wd: bool
         weight_decay: if no_bn_wd && entry.role.is_batch_norm() { 0.0 } else { weight_decay },
     });
     Sgd::new(parameters, momentum)
+}
+
+fn memory_use(memory: DeviceMemory) -> MemoryUse {
+    let DeviceMemory { allocated, max_allocated, cached, max_cached } = memory;
+    MemoryUse { allocated, max_allocated, cached, max_cached }
 }
 
 /// Bad images by number, with what is wrong with them.

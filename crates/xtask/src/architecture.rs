@@ -22,7 +22,7 @@ enum MayUse {
 
 use MayUse::{All, AllButProviders, These};
 
-const RULES: [Rule; 22] = [
+const RULES: [Rule; 23] = [
     Rule { name: "in18-recipe", may_use: These(&[]) },
     Rule { name: "in18-jpeg", may_use: These(&[]) },
     Rule { name: "in18-dataset", may_use: These(&["in18-jpeg", "in18-random"]) },
@@ -33,8 +33,10 @@ const RULES: [Rule; 22] = [
     Rule { name: "in18-program", may_use: These(&["in18-tensor", "in18-kernels", "in18-random"]) },
     Rule { name: "in18-optim", may_use: These(&["in18-tensor", "in18-kernels"]) },
     Rule { name: "in18-onednn", may_use: These(&["in18-tensor", "in18-kernels"]) },
-    Rule { name: "in18-torch", may_use: These(&["in18-tensor", "in18-kernels"]) },
-    Rule { name: "in18-comm", may_use: These(&["in18-tensor"]) },
+    // No provider: what two crates need of GPUs, and nothing of the project's own.
+    Rule { name: "in18-cuda", may_use: These(&[]) },
+    Rule { name: "in18-torch", may_use: These(&["in18-tensor", "in18-kernels", "in18-cuda"]) },
+    Rule { name: "in18-comm", may_use: These(&["in18-tensor", "in18-cuda"]) },
     Rule { name: "in18-events", may_use: These(&[]) },
     Rule { name: "in18-record", may_use: These(&["in18-events"]) },
     Rule { name: "in18-report", may_use: These(&["in18-record"]) },
@@ -56,7 +58,7 @@ const PROVIDERS: [&str; 2] = ["in18-onednn", "in18-torch"];
 const TOOLS: [&str; 2] = ["in18-testkit", "xtask"];
 
 /// Crates that call foreign functions. Every other crate forbids `unsafe` in the root of its library and program.
-const MAY_BE_UNSAFE: [&str; 3] = ["in18-comm", "in18-onednn", "in18-torch"];
+const MAY_BE_UNSAFE: [&str; 4] = ["in18-comm", "in18-cuda", "in18-onednn", "in18-torch"];
 
 /// Crates that deny `unsafe` in their root and allow it in a few files only, for instructions that not every processor has.
 const MAY_BE_UNSAFE_IN: [(&str, &[&str]); 1] = [("in18-jpeg", &["jpeg/avx2.rs", "resize/avx2.rs"])];

@@ -1,13 +1,14 @@
 //! The command line: which command, with which stages or arguments. Reads nothing and starts nothing.
 
-use crate::setup::Wanted;
+use crate::setup::{Gpus, Wanted};
 use crate::stages::Stage;
 
 pub const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
 Commands:
-  setup [--torch]        fetch the prebuilt oneDNN, and libtorch for feature `torch`, once, and check what the build needs
+  setup [--torch|--cuda] fetch the prebuilt oneDNN, once, and check what the build needs; libtorch, too, for feature `torch`,
+                         and what GPUs take, with --cuda or where an NVIDIA driver is
   demo [ARGUMENTS]...    setup, then train on generated images: cargo run --release -p imagenet18 -- demo ARGUMENTS
   test [--torch] [--only STAGE]...
                          setup, then all checks of the default build, with --torch those of feature `torch`, too; or
@@ -41,7 +42,8 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
         "-h" | "--help" | "help" => Ok(Command::Help),
         "setup" => match arguments.next().as_deref() {
             None => Ok(Command::Setup(Wanted::default())),
-            Some("--torch") => Ok(Command::Setup(Wanted { torch: true })),
+            Some("--torch") => Ok(Command::Setup(Wanted { torch: true, ..Wanted::default() })),
+            Some("--cuda") => Ok(Command::Setup(Wanted { torch: true, gpus: Gpus::Everything })),
             Some("-h" | "--help") => Ok(Command::Help),
             Some(unknown) => Err(format!("unknown argument `{unknown}` for `setup`")),
         },
@@ -121,7 +123,8 @@ mod tests {
         }
         let cases = [
             Case { line: "setup", expected: Command::Setup(Wanted::default()) },
-            Case { line: "setup --torch", expected: Command::Setup(Wanted { torch: true }) },
+            Case { line: "setup --torch", expected: Command::Setup(Wanted { torch: true, ..Wanted::default() }) },
+            Case { line: "setup --cuda", expected: Command::Setup(Wanted { torch: true, gpus: Gpus::Everything }) },
             Case { line: "interop", expected: Command::Interop },
             Case { line: "fuzz", expected: Command::Fuzz { target: None, minutes: 10 } },
             Case {

@@ -17,6 +17,12 @@ pub const ONEDNN: Prebuilt = Prebuilt { name: "onednn", version: "3.2.0" };
 /// The kernels of feature `torch`.
 pub const LIBTORCH: Prebuilt = Prebuilt { name: "libtorch", version: "2.13.0" };
 
+/// What compiling the library for GPUs takes beside libtorch: NVIDIA's compiler, and headers.
+pub const CUDA_TOOLKIT: Prebuilt = Prebuilt { name: "cuda-toolkit", version: "13.0" };
+
+/// What running on GPUs takes beside libtorch: CUDA's, cuDNN's and NCCL's libraries.
+pub const CUDA: Prebuilt = Prebuilt { name: "cuda", version: "13.0" };
+
 impl Prebuilt {
     /// The folder that holds it as `lib/` and `include/`: `NAME-VERSION` in the dependency folder. `None` as for
     /// [`dependencies`].

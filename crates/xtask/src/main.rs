@@ -15,7 +15,7 @@ mod setup;
 mod stages;
 
 use arguments::{Command, USAGE};
-use setup::Wanted;
+use setup::{Gpus, Wanted};
 use std::process::ExitCode;
 
 /// Exit code for a command line that cannot be understood, as that of most Unix tools.
@@ -40,7 +40,8 @@ fn main() -> ExitCode {
         Command::Interop => setup::run(Wanted::default()).and_then(|()| stages::run(&[stages::Stage::Interop])),
         Command::Test(stages) => {
             let torch = stages.contains(&stages::Stage::Torch);
-            setup::run(Wanted { torch }).and_then(|()| stages::run(&stages))
+            let gpus = Gpus::Toolkit;
+            setup::run(Wanted { torch, gpus }).and_then(|()| stages::run(&stages))
         }
     };
     match outcome {

@@ -2,8 +2,10 @@
 //!
 //! * [`onednn`]: the kernels of the default build.
 //! * [`libtorch`]: those of feature `torch`, with `--torch`.
+//! * [`cuda`]: what that takes to compile for GPUs and to run on them, with `--cuda` or where a driver is.
 //! * [`packages`]: how Python packages, which hold them, become a folder with `lib/` and `include/`.
 
+mod cuda;
 mod libtorch;
 mod onednn;
 mod packages;
@@ -16,6 +18,20 @@ use std::env;
 pub struct Wanted {
     /// libtorch.
     pub torch: bool,
+    /// What GPUs take beside it.
+    pub gpus: Gpus,
+}
+
+/// What is wanted of CUDA.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Gpus {
+    /// With libtorch, all of it where a driver is.
+    #[default]
+    WhereADriverIs,
+    /// What compiling and linking takes.
+    Toolkit,
+    /// All of it.
+    Everything,
 }
 
 /// Makes everything wanted available to the build. Does nothing where it already is.
@@ -23,6 +39,13 @@ pub fn run(wanted: Wanted) -> Result<()> {
     onednn::run()?;
     if wanted.torch {
         libtorch::run()?;
+        let everything = wanted.gpus == Gpus::Everything || cuda::is_driver_here();
+        if everything || wanted.gpus == Gpus::Toolkit {
+            cuda::run_toolkit()?;
+        }
+        if everything {
+            cuda::run_libraries()?;
+        }
     }
     Ok(())
 }

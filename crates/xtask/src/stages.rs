@@ -105,7 +105,9 @@ pub fn run(stages: &[Stage]) -> Result<()> {
 }
 
 /// What feature `torch` changes, with it.
-const TORCH: [&str; 8] = [
+const TORCH: [&str; 10] = [
+    "--package",
+    "in18-cuda",
     "--package",
     "in18-torch",
     "--package",
@@ -113,7 +115,7 @@ const TORCH: [&str; 8] = [
     "--package",
     "imagenet18",
     "--features",
-    "in18-torch/libtorch,in18-comm/c10d,imagenet18/torch",
+    "in18-cuda/libtorch,in18-torch/libtorch,in18-comm/c10d,imagenet18/torch",
 ];
 
 fn clippy(packages: &[&str]) -> Result<()> {

@@ -18,9 +18,14 @@ pub struct EngineArgs {
     #[arg(long, value_name = "DEVICES", default_value_t = Devices::Auto, hide_default_value = true)]
     pub devices: Devices,
 
-    /// Type of activations: `auto` is bf16 where the hardware computes it natively, else fp32.
+    /// Type of activations: `auto` is bf16 where the hardware computes it natively, else fp16 where it computes that, else fp32.
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
     pub precision: Precision,
+
+    /// With fp32 on a GPU: compute products in fp32 itself. Else the matrix units take TF32, with 10 bits of mantissa, as in
+    /// PyTorch's convolutions.
+    #[arg(long)]
+    pub no_tf32: bool,
 
     /// Threads that compute [default: as many as there are cores]. The result depends on it in its last bits.
     #[arg(long, value_name = "N")]
@@ -41,7 +46,7 @@ pub enum EngineChoice {
 /// The type of activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
-    /// bf16 where the hardware computes it natively, else fp32.
+    /// bf16 or fp16 where the hardware computes it natively, else fp32.
     Auto,
     /// bfloat16, with fp32 master weights, statistics, loss and parameter gradients.
     Bf16,

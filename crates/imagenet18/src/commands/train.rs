@@ -1,5 +1,6 @@
 //! `imagenet18 train`: from arguments to a trained network.
 
+use std::mem;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,9 @@ use in18_record::{Opening, Recorder, RunStart, epoch_table};
 use in18_tensor::DType;
 use in18_train::checkpoint::{CheckpointOptions, Tables};
 use in18_train::identity::{NetworkIdentity, identity};
-use in18_train::{Data, LossScale, LossScaling, Outcome, Parts, Progress, RunOptions, Saving, Signals, Trainer};
+use in18_train::{
+    Data, LossScale, LossScaling, Outcome, Parts, Progress, RunOptions, Saving, Signals, TrainError, Trainer,
+};
 use in18_weights::{Head, WeightFile};
 
 use crate::cli::{
@@ -101,7 +104,7 @@ pub const FP16_LOSS_SCALE: LossScaleChoice = LossScaleChoice::Fixed(1024.0);
 /// What computes; the original's `--fp16` counts where fp16 can be had.
 fn engine_of(arguments: &TrainArgs) -> EngineArgs {
     let mut engine = arguments.engine.clone();
-    if arguments.original.fp16 && engine.engine == EngineChoice::Torch {
+    if arguments.original.fp16 && (engine.engine == EngineChoice::Torch || engine::takes_gpus(&engine)) {
         engine.precision = Precision::Fp16;
     }
     engine
@@ -160,7 +163,7 @@ impl Run {
     pub fn train(&self) -> Result<Option<Outcome>> {
         let Some((engine, place)) = engine::choose_rank(&self.engine)? else { return Ok(None) };
         let signals = signals::watch()?;
-        let rank = Rank { place, step_timeout: self.step_timeout };
+        let rank = Rank { place, gpus: engine.kernels.is_apart(), step_timeout: self.step_timeout };
         let outcome = self.train_as(&rank, engine, signals);
         match outcome {
             // Every rank has come to the same end, and rank 0 says so.
@@ -243,6 +246,10 @@ impl Run {
         // A log that failed does not end a run, but its user wants to know.
         for failure in recorder.close() {
             output::complain(&format!("warning: {failure}"));
+        }
+        if rank.gpus && matches!(outcome, Err(TrainError::Comm(_))) {
+            // A GPU may wait for a lost rank for ever, and so would whatever gives its memory back.
+            mem::forget((comm, model));
         }
         let outcome = outcome?;
         if let Some(logdir) = &logdir {

@@ -6,7 +6,7 @@ use in18_kernels::KernelError;
 use in18_kernels::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 use in18_tensor::{Format, Tensor};
 
-use super::{Step, step, views};
+use super::{Step, own, step, views};
 use crate::memory::Context;
 use crate::safe::{View, check};
 use crate::sys;
@@ -25,10 +25,11 @@ pub fn forward_add_relu(op: &BatchNormAddRelu, context: &mut Context) -> Result<
     training(operands, Some(addend), Settings { epsilon, momentum, relu: true }, context)
 }
 
-struct Settings {
-    epsilon: f32,
-    momentum: f32,
-    relu: bool,
+/// What a normalisation by a batch is told.
+pub(super) struct Settings {
+    pub epsilon: f32,
+    pub momentum: f32,
+    pub relu: bool,
 }
 
 /// Operands: dst, mean, inverse_deviation, src, gamma, beta, running_mean, running_variance.
@@ -38,6 +39,9 @@ fn training(
     settings: Settings,
     context: &mut Context,
 ) -> Result<Step, KernelError> {
+    if let Some(step) = own::batch_norm(&operands, addend, &settings, context)? {
+        return Ok(step);
+    }
     let (label, statistics) = (format!("BatchNorm {}", operands[3].shape), operands[6].region.arena);
     let [dst, mean, deviation, src, gamma, beta, running_mean, running_variance] = views(context, operands.each_ref())?;
     let addend = addend.map(|addend| context.view(&addend)).transpose()?;
@@ -79,6 +83,9 @@ pub fn relu_backward(op: &BatchNormReluBackward, context: &mut Context) -> Resul
 
 /// Operands: dsrc, dgamma, dbeta, src, gamma, ddst, mean, inverse_deviation; and the forward half's result if ReLU followed.
 fn gradients(operands: [Tensor; 8], dst: Option<Tensor>, context: &mut Context) -> Result<Step, KernelError> {
+    if let Some(step) = own::batch_norm_backward(&operands, dst, context)? {
+        return Ok(step);
+    }
     let label = format!("BatchNormBackward {}", operands[3].shape);
     let [dsrc, dgamma, dbeta, src, gamma, ddst, mean, deviation] = views(context, operands.each_ref())?;
     let relu = match dst {

@@ -4,7 +4,7 @@ use in18_kernels::KernelError;
 use in18_kernels::op::{Add, AddRelu, Normalize, PIXEL_DEVIATION, PIXEL_MEAN, ReluBackward, SumReluBackward};
 use in18_tensor::{DType, Format, Shape};
 
-use super::{Step, step, views};
+use super::{Step, own, step, views};
 use crate::memory::{Context, strides};
 use crate::safe::{Device, Element, Memory, View};
 use crate::sys::{self, RawTensor};
@@ -14,6 +14,14 @@ pub fn normalize(op: &Normalize, context: &mut Context) -> Result<Step, KernelEr
     let shifts = std::array::from_fn(|channel| -PIXEL_MEAN[channel] / PIXEL_DEVIATION[channel]);
     let scale = Channels::new(PIXEL_DEVIATION.map(f32::recip), context.device)?;
     let shift = Channels::new(shifts, context.device)?;
+    if let Some(call) = own::normalize(op, [scale.address(), shift.address()], context)? {
+        // The channels' values live as long as the step.
+        let channels = (scale, shift);
+        return Ok(Box::new(move |context| {
+            let _ = &channels;
+            call(context)
+        }));
+    }
     let label = format!("Normalize {}", op.pixels.shape);
     // SAFETY: see `step`.
     Ok(step(label, move || unsafe { sys::in18_torch_normalize(dst.raw(), pixels.raw(), scale.raw(), shift.raw()) }))
@@ -22,7 +30,7 @@ pub fn normalize(op: &Normalize, context: &mut Context) -> Result<Step, KernelEr
 /// A value a channel, as (1, 3, 1, 1), and the memory that it lies in.
 struct Channels {
     view: View,
-    _memory: Memory,
+    memory: Memory,
 }
 
 impl Channels {
@@ -34,7 +42,11 @@ impl Channels {
         // SAFETY: the values are as many as the extents say, and live through the copy.
         let source = unsafe { View::new(values.as_mut_ptr().cast(), element, shape.extents(), &steps, Device::Cpu) }?;
         view.copy_from(&source)?;
-        Ok(Channels { view, _memory: memory })
+        Ok(Channels { view, memory })
+    }
+
+    fn address(&self) -> *const f32 {
+        self.memory.address().cast()
     }
 
     fn raw(&self) -> *const RawTensor {
@@ -64,6 +76,9 @@ pub fn relu_backward(op: &ReluBackward, context: &mut Context) -> Result<Step, K
 }
 
 pub fn sum_relu_backward(op: &SumReluBackward, context: &mut Context) -> Result<Step, KernelError> {
+    if let Some(step) = own::sum_relu_backward(op, context)? {
+        return Ok(step);
+    }
     let [dsrc, dst, ddst_a, ddst_b] = views(context, [&op.dsrc, &op.dst, &op.ddst_a, &op.ddst_b])?;
     // The sum's place: the result's, unless the sign of what lies there is still to be read.
     let covered = op.dsrc.region.overlaps(&op.dst.region);

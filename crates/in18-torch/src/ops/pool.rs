@@ -2,15 +2,20 @@
 
 use in18_kernels::KernelError;
 use in18_kernels::op::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBackward};
-use in18_tensor::{Format, Shape, Tensor};
+use in18_tensor::{DType, Format, Shape, Tensor};
 
-use super::{Step, step, views};
+use super::{Step, own, step, views};
 use crate::memory::Context;
 use crate::safe::{Element, View};
 use crate::sys;
 
 /// What libtorch keeps of a max pooling for each of its results: where in the plane the maximum was.
-pub const PLACE: Element = Element::I64;
+const PLACE: Element = Element::I64;
+
+/// Bytes that a max pooling keeps for results of this shape.
+pub fn workspace_bytes(dst: Shape, dtype: DType, context: &Context) -> usize {
+    own::max_pool_workspace_bytes(dst, dtype, context).unwrap_or(dst.elements() * PLACE.bytes())
+}
 
 /// The places of a max pooling's results, which lie as those do.
 fn places(context: &Context, workspace: &Tensor, dst: Shape) -> Result<View, KernelError> {
@@ -18,6 +23,9 @@ fn places(context: &Context, workspace: &Tensor, dst: Shape) -> Result<View, Ker
 }
 
 pub fn max(op: &MaxPool, context: &mut Context) -> Result<Step, KernelError> {
+    if let Some(step) = own::max_pool(op, context)? {
+        return Ok(step);
+    }
     let [dst, src] = views(context, [&op.dst, &op.src])?;
     let places = places(context, &op.workspace, op.dst.shape)?;
     let [kernel, stride, padding] = [op.window.kernel, op.window.stride, op.window.padding].map(|n| n as i64);
@@ -29,6 +37,9 @@ pub fn max(op: &MaxPool, context: &mut Context) -> Result<Step, KernelError> {
 }
 
 pub fn max_backward(op: &MaxPoolBackward, context: &mut Context) -> Result<Step, KernelError> {
+    if let Some(step) = own::max_pool_backward(op, context)? {
+        return Ok(step);
+    }
     let [dsrc, ddst] = views(context, [&op.dsrc, &op.ddst])?;
     let places = places(context, &op.workspace, op.ddst.shape)?;
     let [kernel, stride, padding] = [op.window.kernel, op.window.stride, op.window.padding].map(|n| n as i64);

@@ -1,10 +1,13 @@
 //! What the ranks of a run tell each other after each batch: results, bad images, and what their systems ask for. Every decision follows from what all of them know, so all take it at the same step.
 
+use std::thread;
+use std::time::Duration;
+
 use in18_loader::Batch;
-use in18_program::Metrics;
+use in18_program::{Metrics, PendingMetrics};
 
 use crate::error::TrainError;
-use crate::exchange::step_and_sum;
+use crate::exchange::start_step_and_sum;
 use crate::trainer::{Trainer, size};
 
 /// What the system asks of the run, as all ranks know it.
@@ -37,13 +40,27 @@ pub(super) struct Joint {
 /// Signals that end a run, SIGINT and SIGTERM, in the order in which one of several counts.
 const STOPS: [i32; 2] = [2, 15];
 
+/// How often a device is asked whether it is done: a step takes a hundred times as long.
+const POLL: Duration = Duration::from_micros(100);
+
 impl Trainer<'_> {
-    /// Forward and backward over this rank's batch; gradients become sums over all ranks'.
-    pub(super) fn train_step(&mut self, batch: &Batch<'_>) -> Result<Metrics, TrainError> {
+    /// Starts forward and backward over this rank's batch; gradients become sums over all ranks'.
+    pub(super) fn start_train_step(&mut self, batch: &Batch<'_>) -> Result<PendingMetrics, TrainError> {
         let (size, pixels, labels) = (size(batch), batch.pixels(), batch.labels());
-        let metrics = step_and_sum(self.model, self.comm, &self.cuts, size, pixels, labels)?;
+        let metrics = start_step_and_sum(self.model, self.comm, &self.cuts, size, pixels, labels)?;
         self.comm.finish()?;
         Ok(metrics)
+    }
+
+    /// The results of a step that was started; waits for them, but not for ever for other ranks.
+    pub(super) fn metrics(&mut self, pending: PendingMetrics) -> Result<Metrics, TrainError> {
+        if self.comm.world() > 1 {
+            while !self.model.is_done(&pending)? {
+                self.comm.watch()?;
+                thread::sleep(POLL);
+            }
+        }
+        Ok(self.model.metrics(pending)?)
     }
 
     /// Joins the results of a batch. Bad images of all ranks are noted on each, under the set that `split` and `suffix` name.

@@ -61,7 +61,7 @@ impl Trainer<'_> {
     }
 
     /// Whether a checkpoint is due, by the clock or by a signal.
-    fn is_asked(&self) -> bool {
+    pub(super) fn is_asked(&self) -> bool {
         self.asked.save || self.asked.stop.is_some()
     }
 
@@ -90,7 +90,7 @@ impl Trainer<'_> {
         written.into_iter().try_for_each(|written| self.checkpoint_written(written))
     }
 
-    fn take_in_written(&mut self) -> Result<(), TrainError> {
+    pub(super) fn take_in_written(&mut self) -> Result<(), TrainError> {
         let written = self.store.as_mut().map_or_else(Vec::new, Store::written);
         written.into_iter().try_for_each(|written| self.checkpoint_written(written))
     }

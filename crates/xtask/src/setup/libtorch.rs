@@ -1,5 +1,5 @@
 //! libtorch, out of PyTorch's package. That one is built for CUDA, so it asks for two of CUDA's libraries even where nothing
-//! but the CPU computes; the rest of CUDA is left out.
+//! but the CPU computes; the rest of CUDA is left to [`cuda`](super::cuda).
 
 use super::packages::{Source, Wheel, check_openmp, take};
 use super::variable;
@@ -37,10 +37,13 @@ const SOURCE: Source = Source {
 };
 
 /// The libraries, and where their packages have them.
-const LIBRARIES: [(&str, &str); 5] = [
+const LIBRARIES: [(&str, &str); 8] = [
     ("torch/lib", "libc10.so"),
+    ("torch/lib", "libc10_cuda.so"),
     ("torch/lib", "libtorch.so"),
     ("torch/lib", "libtorch_cpu.so"),
+    ("torch/lib", "libtorch_cuda.so"),
+    ("torch/lib", "libtorch_nvshmem.so"),
     ("nvidia/cu13/lib", "libcudart.so.13"),
     ("nvidia/cu13/lib", "libcupti.so.13"),
 ];

@@ -1,14 +1,15 @@
 //! `bench step`: a training or evaluation step on random pixels.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use in18_comm::Comm;
 use in18_optim::Sgd;
 use in18_program::initial::Initialization;
-use in18_program::{Metrics, Mode, Model, Size};
+use in18_program::{Metrics, Mode, Model, PendingMetrics, Size};
 use in18_random::{Draws, Purpose};
-use in18_train::{BUCKET_BYTES, optimizer, peak_rss_bytes, step_and_sum};
+use in18_train::{BUCKET_BYTES, optimizer, peak_rss_bytes, start_step_and_sum};
 
 use super::profile::Profile;
 use crate::cli::BenchStepArgs;
@@ -42,36 +43,54 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// A forward step; in training with the backward half and the update.
-    fn step(&mut self) -> Result<()> {
-        let metrics = match self.mode {
-            Mode::Training => self.train_step()?,
-            Mode::Evaluation => self.model.evaluate(self.size, &self.pixels, &self.labels)?,
+    /// Starts a forward step; in training with the backward half and the update. With several ranks, gradients are summed
+    /// meanwhile.
+    fn start_step(&mut self) -> Result<PendingMetrics> {
+        let Bench { model, comm, cuts, size, pixels, labels, .. } = self;
+        let pending = match self.mode {
+            Mode::Training => start_step_and_sum(model, &mut **comm, cuts, *size, pixels, labels)?,
+            Mode::Evaluation => model.start_evaluation(*size, pixels, labels)?,
         };
+        let start = Instant::now();
+        self.comm.finish()?;
+        self.waited = start.elapsed().as_secs_f64();
         self.update()?;
+        Ok(pending)
+    }
+
+    /// Waits for a step's results; with several ranks, these are summed as in training.
+    fn finish_step(&mut self, pending: PendingMetrics) -> Result<()> {
+        let metrics = self.model.metrics(pending)?;
+        self.comm.sum(&mut [metrics.loss_sum])?;
         check(&metrics)
     }
 
-    /// Forward and backward; with several ranks, gradients are summed meanwhile, and metrics after it as in training.
-    fn train_step(&mut self) -> Result<Metrics> {
+    /// Seconds that a device which goes on by itself waits for the exchange when it has nothing left to compute.
+    fn waited_on_device(&mut self) -> Result<f64> {
         let Bench { model, comm, cuts, size, pixels, labels, .. } = self;
-        let metrics = step_and_sum(model, &mut **comm, cuts, *size, pixels, labels)?;
+        let pending = start_step_and_sum(model, &mut **comm, cuts, *size, pixels, labels)?;
+        model.synchronize()?;
         let start = Instant::now();
         comm.finish()?;
-        self.waited = start.elapsed().as_secs_f64();
-        comm.sum(&mut [metrics.loss_sum])?;
-        Ok(metrics)
+        model.synchronize()?;
+        let waited = start.elapsed().as_secs_f64();
+        self.finish_step(pending)?;
+        Ok(waited)
     }
 
     /// Seconds that the exchange takes with nothing else to do.
     fn exchange_alone(&mut self) -> Result<f64> {
         let mut parts = Vec::new();
-        self.model
-            .train_step_in_parts(self.size, &self.pixels, &self.labels, &self.cuts, &mut |part| parts.push(part))?;
+        let mut ready = |part| parts.push(part);
+        let (model, size) = (&mut self.model, self.size);
+        let pending = model.start_train_step_in_parts(size, &self.pixels, &self.labels, &self.cuts, &mut ready)?;
+        model.metrics(pending)?;
+        model.synchronize()?;
         self.comm.sum(&mut [0.0])?;
         let start = Instant::now();
         parts.into_iter().try_for_each(|part| self.comm.start_sum(part))?;
         self.comm.finish()?;
+        self.model.synchronize()?;
         Ok(start.elapsed().as_secs_f64())
     }
 
@@ -80,6 +99,7 @@ impl Bench {
         let (at, mut operation) = ((self.mode, self.size), |op| after(Some(op)));
         let metrics = self.model.observed_step(at, &self.pixels, &self.labels, &mut operation)?;
         self.update()?;
+        self.model.synchronize()?;
         after(None);
         check(&metrics)
     }
@@ -101,7 +121,8 @@ fn check(metrics: &Metrics) -> Result<()> {
 /// Measures the median step, and with `--profile` where its time goes.
 pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
     let Some((engine, place)) = engine::choose_rank(&arguments.engine)? else { return Ok(()) };
-    let rank = Rank { place, step_timeout: Duration::from_secs(600) };
+    let gpus = engine.kernels.is_apart();
+    let rank = Rank { place, gpus, step_timeout: Duration::from_secs(600) };
     if rank.world() > 1 && arguments.eval {
         return Err(Usage("--eval: expected one device, since an evaluation exchanges nothing".to_owned()).into());
     }
@@ -124,14 +145,27 @@ pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
     let comm = rank.join()?;
     let mut bench = Bench { model, optimizer, comm, cuts, waited: 0.0, mode, size, pixels, labels };
 
-    let (mut times, mut waits) = (Vec::new(), Vec::new());
-    for step in 0..WARM_UP + arguments.steps.get() {
-        let start = Instant::now();
-        bench.step()?;
-        if step >= WARM_UP {
-            times.push(start.elapsed().as_secs_f64());
-            waits.push(bench.waited);
+    // As in training: a device that goes on by itself computes a step while the one before is looked at.
+    let ahead = usize::from(bench.model.is_apart());
+    let (mut times, mut waits, mut running) = (Vec::new(), Vec::new(), VecDeque::new());
+    let (mut finished, mut last) = (0, Instant::now());
+    while times.len() < arguments.steps.get() {
+        running.push_back(bench.start_step()?);
+        if running.len() > ahead
+            && let Some(first) = running.pop_front()
+        {
+            bench.finish_step(first)?;
+            let now = Instant::now();
+            finished += 1;
+            if finished > WARM_UP {
+                times.push(now.duration_since(last).as_secs_f64());
+                waits.push(bench.waited);
+            }
+            last = now;
         }
+    }
+    for left in running {
+        bench.finish_step(left)?;
     }
     let exchange = match rank.world() {
         1 => None,
@@ -174,6 +208,12 @@ impl Exchange {
         for _ in 0..waits.len() {
             alone.push(bench.exchange_alone()?);
         }
+        if bench.model.is_apart() {
+            // There a step does not stop for the exchange, but the device does.
+            for wait in waits.iter_mut() {
+                *wait = bench.waited_on_device()?;
+            }
+        }
         let (bytes, parts) = (bench.model.parameters().bytes(), bench.cuts.len());
         Ok(Exchange { bytes, parts, alone_seconds: median(&mut alone), waited_seconds: median(waits) })
     }
@@ -201,6 +241,7 @@ impl Measured {
         let flops: u64 = bench.model.operations(bench.mode, bench.size)?.iter().map(|op| op.flops()).sum();
         let gflops = *world as f64 * flops as f64 / seconds / 1e9;
         let peak_rss_mb = peak_rss_bytes().map_or(0, |bytes| bytes / (1 << 20));
+        let device_mb = bench.model.device_memory().map(|memory| memory.max_cached / (1 << 20));
         let rounded = |value: f64, digits: i32| (value * 10f64.powi(digits)).round() / 10f64.powi(digits);
         if arguments.json {
             let exchange = exchange.as_ref().map(|exchange| {
@@ -226,16 +267,18 @@ impl Measured {
                 "compile_ms": rounded(compile_seconds * 1e3, 0),
                 "threads": arguments.engine.threads.unwrap_or_else(engine::cores).get(),
                 "peak_rss_mb": peak_rss_mb,
+                "device_mb": device_mb,
                 "ranks": world,
                 "exchange": exchange,
             });
             return output::print(&format!("{line}\n"));
         }
+        let on_device = device_mb.map_or_else(String::new, |mib| format!(" and {mib} MiB of the device's"));
         let what = if arguments.eval { "evaluation" } else { "training" };
         let batch = if *world == 1 { batch.to_string() } else { format!("{world} x {batch}") };
         output::print(&format!(
             "{what} {arch}, {height} x {width} px, batch {batch}, {precision}: {:.1} ms a step, {images_per_s:.2} images/s, \
-             {gflops:.0} Gflop/s, peak memory {peak_rss_mb} MiB, compiled in {compile_seconds:.2} s, {engine}\n",
+             {gflops:.0} Gflop/s, peak memory {peak_rss_mb} MiB{on_device}, compiled in {compile_seconds:.2} s, {engine}\n",
             seconds * 1e3
         ))?;
         let Some(exchange) = exchange else { return Ok(()) };

@@ -1,0 +1,3 @@
+// Opaque handles only: the headers of ATen name these types, and we never use them.
+#pragma once
+enum cusolverStatus_t : unsigned { CUSOLVER_STATUS_SUCCESS = 0 };

@@ -1,0 +1,175 @@
+#include "device.h"
+
+#include <ATen/Context.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAFunctions.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "common.h"
+#include "placement.h"
+
+namespace in18 {
+
+Event::Event() { C10_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming)); }
+
+// What goes wrong at an end interests nobody.
+Event::~Event() { (void)cudaEventDestroy(event_); }
+
+void Event::record(cudaStream_t stream) { C10_CUDA_CHECK(cudaEventRecord(event_, stream)); }
+
+void Event::hold(cudaStream_t stream) const { C10_CUDA_CHECK(cudaStreamWaitEvent(stream, event_, 0)); }
+
+bool Event::is_reached() const {
+  const cudaError_t state = cudaEventQuery(event_);
+  if (state == cudaErrorNotReady) {
+    // It counts as this thread's last error otherwise.
+    (void)cudaGetLastError();
+    return false;
+  }
+  C10_CUDA_CHECK(state);
+  return true;
+}
+
+int processors_of(int device) {
+  int processors = 0;
+  C10_CUDA_CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
+  return processors;
+}
+
+void Event::wait() const { C10_CUDA_CHECK(cudaEventSynchronize(event_)); }
+
+Buffer::~Buffer() { release(); }
+
+void Buffer::release() {
+  if (data_ != nullptr) {
+    (void)(kind_ == Kind::kPinned ? cudaFreeHost(data_) : cudaFree(data_));
+  }
+  data_ = nullptr;
+  bytes_ = 0;
+}
+
+void* Buffer::reserve(size_t bytes) {
+  if (bytes_ < bytes) {
+    release();
+    C10_CUDA_CHECK(kind_ == Kind::kPinned ? cudaHostAlloc(&data_, bytes, cudaHostAllocDefault)
+                                          : cudaMalloc(&data_, bytes));
+    bytes_ = bytes;
+  }
+  return data_;
+}
+
+}  // namespace in18
+
+in18_cuda_device::in18_cuda_device(int number)
+    : index(number),
+      processors(in18::processors_of(number)),
+      compute(c10::cuda::getDefaultCUDAStream(static_cast<c10::DeviceIndex>(number))),
+      copy(c10::cuda::getStreamFromPool(false, static_cast<c10::DeviceIndex>(number))) {}
+
+IN18_EXPORT const char* in18_cuda_error() { return in18::last_error().c_str(); }
+
+IN18_EXPORT int in18_cuda_count(int* count) {
+  return in18::guarded([&] { C10_CUDA_CHECK(cudaGetDeviceCount(count)); });
+}
+
+// Takes a device for this process. `tf32`: whether products of fp32 may be computed in TF32.
+IN18_EXPORT int in18_cuda_open(in18_cuda_device** out, int index, bool tf32, const in18_cuda_hooks* hooks) {
+  return in18::guarded([&] {
+    in18::install_placing(*hooks);
+    at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
+    c10::cuda::set_device(static_cast<c10::DeviceIndex>(index));
+    at::globalContext().setAllowTF32CuBLAS(tf32);
+    at::globalContext().setAllowTF32CuDNN(tf32);
+    // Of cuDNN's algorithms for a shape the fastest is chosen, by trial, among those that repeat themselves bit by bit.
+    at::globalContext().setBenchmarkCuDNN(true);
+    at::globalContext().setDeterministicCuDNN(true);
+    *out = new in18_cuda_device(index);
+  });
+}
+
+IN18_EXPORT void in18_cuda_close(in18_cuda_device* device) { delete device; }
+
+// Its name, its compute capability, and the versions of driver and cuDNN.
+IN18_EXPORT int in18_cuda_describe(const in18_cuda_device* device, char* text, size_t capacity, int* major, int* minor) {
+  return in18::guarded([&] {
+    cudaDeviceProp properties{};
+    C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, device->index));
+    *major = properties.major;
+    *minor = properties.minor;
+    std::snprintf(text, capacity, "%s, compute capability %d.%d, cuDNN %ld", properties.name, properties.major,
+                  properties.minor, at::detail::getCUDAHooks().versionRuntimeCuDNN());
+  });
+}
+
+IN18_EXPORT int in18_cuda_memory_of(const in18_cuda_device* device, in18_cuda_memory* memory) {
+  return in18::guarded([&] {
+    size_t free = 0, total = 0;
+    C10_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    const auto stats = in18::caching_allocator().getDeviceStats(static_cast<c10::DeviceIndex>(device->index));
+    // Entry 0 of each is the sum over all kinds of pools.
+    const auto& [allocated, cached] = std::tie(stats.allocated_bytes[0], stats.reserved_bytes[0]);
+    const auto bytes = [](int64_t value) { return static_cast<uint64_t>(std::max<int64_t>(value, 0)); };
+    *memory = {free,
+               bytes(cached.current - allocated.current),
+               bytes(allocated.current),
+               bytes(allocated.peak),
+               bytes(cached.current),
+               bytes(cached.peak)};
+  });
+}
+
+// Waits for all that was started.
+IN18_EXPORT int in18_cuda_synchronize(const in18_cuda_device* device) {
+  return in18::guarded([&] { C10_CUDA_CHECK(cudaStreamSynchronize(device->compute)); });
+}
+
+// Bytes to the device, in the order of its operations. Returns as soon as the source may change.
+IN18_EXPORT int in18_cuda_write(in18_cuda_device* device, void* dst, const void* src, size_t bytes) {
+  return in18::guarded([&] {
+    in18::Upload& upload = device->uploads.at(device->next_upload);
+    device->next_upload = (device->next_upload + 1) % device->uploads.size();
+    upload.arrived.wait();
+    std::memcpy(upload.pinned.reserve(bytes), src, bytes);
+    // It arrives beside what is computed, in memory of its own, since that which it is for is in use until then.
+    upload.placed.hold(device->copy);
+    void* const staged = upload.staged.reserve(bytes);
+    C10_CUDA_CHECK(cudaMemcpyAsync(staged, upload.pinned.data(), bytes, cudaMemcpyHostToDevice, device->copy));
+    upload.arrived.record(device->copy);
+    upload.arrived.hold(device->compute);
+    C10_CUDA_CHECK(cudaMemcpyAsync(dst, staged, bytes, cudaMemcpyDeviceToDevice, device->compute));
+    upload.placed.record(device->compute);
+  });
+}
+
+// Starts to copy bytes from the device, in the order of its operations. `slot` names the copy.
+IN18_EXPORT int in18_cuda_start_read(in18_cuda_device* device, const void* src, size_t bytes, int* slot) {
+  return in18::guarded([&] {
+    auto& downloads = device->downloads;
+    const auto free = std::find_if(downloads.begin(), downloads.end(), [](const auto& d) { return !d.is_taken; });
+    TORCH_CHECK(free != downloads.end(), "more than ", downloads.size(), " copies from the device at once");
+    void* const pinned = free->pinned.reserve(bytes);
+    C10_CUDA_CHECK(cudaMemcpyAsync(pinned, src, bytes, cudaMemcpyDeviceToHost, device->compute));
+    free->arrived.record(device->compute);
+    free->bytes = bytes;
+    free->is_taken = true;
+    *slot = static_cast<int>(free - downloads.begin());
+  });
+}
+
+IN18_EXPORT int in18_cuda_is_read(const in18_cuda_device* device, int slot, bool* is_read) {
+  return in18::guarded([&] { *is_read = device->downloads.at(slot).arrived.is_reached(); });
+}
+
+// Waits for a copy and ends it. `dst` has the length that the copy was started with.
+IN18_EXPORT int in18_cuda_finish_read(in18_cuda_device* device, int slot, void* dst) {
+  return in18::guarded([&] {
+    in18::Download& download = device->downloads.at(slot);
+    download.is_taken = false;
+    download.arrived.wait();
+    std::memcpy(dst, download.pinned.data(), download.bytes);
+  });
+}

@@ -1,0 +1,274 @@
+//! GPUs as owned values, and the library's codes as errors.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr;
+
+use crate::library::functions;
+use crate::sys::{self, Functions, Hooks, RawDevice, RawMemory};
+
+/// What went wrong on a GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CudaError {
+    /// There is not so much memory.
+    OutOfMemory,
+    /// Anything else: what was done, and what the library says.
+    Failed(String),
+}
+
+impl std::fmt::Display for CudaError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CudaError::OutOfMemory => f.write_str("the GPU's memory is full"),
+            CudaError::Failed(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for CudaError {}
+
+/// Turns a code into a result; `doing` says what was called.
+pub(crate) fn check(functions: &Functions, code: c_int, doing: &str) -> Result<(), CudaError> {
+    match code {
+        sys::DONE => Ok(()),
+        sys::OUT_OF_MEMORY => Err(CudaError::OutOfMemory),
+        _ => {
+            // SAFETY: the text lives until this thread's next call.
+            let text = unsafe { CStr::from_ptr((functions.error)()) }.to_string_lossy();
+            Err(CudaError::Failed(format!("{doing}: {text}")))
+        }
+    }
+}
+
+/// A GPU in use.
+pub struct Gpu {
+    functions: &'static Functions,
+    raw: *mut RawDevice,
+    description: String,
+    capability: (u32, u32),
+}
+
+/// Bytes of a GPU's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// That this process could still take: what nobody holds, and what it holds in reserve.
+    pub available: u64,
+    /// In use by this process.
+    pub allocated: u64,
+    /// The most that was.
+    pub max_allocated: u64,
+    /// Taken from the device, what is held in reserve included.
+    pub cached: u64,
+    /// The most that was.
+    pub max_cached: u64,
+}
+
+/// A copy from the GPU that was started.
+#[derive(Debug)]
+pub struct Read {
+    slot: c_int,
+    bytes: usize,
+}
+
+impl Gpu {
+    /// Takes a GPU for this process. `tf32`: whether products of fp32 may be computed in TF32, which has a mantissa of 10 bits.
+    ///
+    /// # Safety
+    /// The hooks must be those of `in18-torch`.
+    pub unsafe fn open(index: u32, tf32: bool, hooks: &Hooks) -> Result<Self, CudaError> {
+        let functions = functions().map_err(CudaError::Failed)?;
+        let mut raw = ptr::null_mut();
+        // SAFETY: the place is valid; the hooks are the caller's promise, and are copied.
+        let code = unsafe { (functions.open)(&mut raw, index as c_int, tf32, hooks) };
+        check(functions, code, &format!("taking cuda:{index}"))?;
+        let mut gpu = Gpu { functions, raw, description: String::new(), capability: (0, 0) };
+        let (mut text, mut major, mut minor) = ([0u8; 256], 0, 0);
+        // SAFETY: the device lives, and the places are valid and as long as is said.
+        let code = unsafe {
+            let place = text.as_mut_ptr().cast::<c_char>();
+            (functions.describe)(raw, place, text.len(), &mut major, &mut minor)
+        };
+        check(functions, code, &format!("looking at cuda:{index}"))?;
+        let text = CStr::from_bytes_until_nul(&text).map(CStr::to_string_lossy).unwrap_or_default();
+        gpu.description = text.into_owned();
+        gpu.capability = (major.unsigned_abs(), minor.unsigned_abs());
+        Ok(gpu)
+    }
+
+    /// Its name and what it can do.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// NVIDIA's number for what it can do, as (major, minor).
+    pub fn capability(&self) -> (u32, u32) {
+        self.capability
+    }
+
+    /// Figures of its memory.
+    pub fn memory(&self) -> Result<Memory, CudaError> {
+        let mut raw = RawMemory::default();
+        // SAFETY: the device lives, and the place is valid.
+        check(self.functions, unsafe { (self.functions.memory_of)(self.raw, &mut raw) }, "asking for free memory")?;
+        let RawMemory { free, cached_free, allocated, max_allocated, cached, max_cached } = raw;
+        Ok(Memory { available: free + cached_free, allocated, max_allocated, cached, max_cached })
+    }
+
+    /// Waits for all operations that were started.
+    pub fn synchronize(&self) -> Result<(), CudaError> {
+        // SAFETY: the device lives.
+        check(self.functions, unsafe { (self.functions.synchronize)(self.raw) }, "waiting for the GPU")
+    }
+
+    /// Copies bytes to the GPU, in the order of its operations, and returns before they are there.
+    ///
+    /// # Safety
+    /// `dst` must be memory of this GPU, as long as the bytes.
+    pub unsafe fn write(&mut self, dst: *mut u8, bytes: &[u8]) -> Result<(), CudaError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: by the caller's promise; the source is not used after the call.
+        let code = unsafe { (self.functions.write)(self.raw, dst.cast(), bytes.as_ptr().cast(), bytes.len()) };
+        check(self.functions, code, "a copy to the GPU")
+    }
+
+    /// Starts to copy bytes from the GPU, in the order of its operations.
+    ///
+    /// # Safety
+    /// `src` must be memory of this GPU, so long.
+    pub unsafe fn start_read(&mut self, src: *const u8, bytes: usize) -> Result<Read, CudaError> {
+        let mut slot = 0;
+        // SAFETY: by the caller's promise.
+        let code = unsafe { (self.functions.start_read)(self.raw, src.cast(), bytes, &mut slot) };
+        check(self.functions, code, "a copy from the GPU")?;
+        Ok(Read { slot, bytes })
+    }
+
+    /// Whether a copy has been done.
+    pub fn is_read(&self, read: &Read) -> Result<bool, CudaError> {
+        let mut is_read = false;
+        // SAFETY: the device lives, and the place is valid.
+        let code = unsafe { (self.functions.is_read)(self.raw, read.slot, &mut is_read) };
+        check(self.functions, code, "running on the GPU")?;
+        Ok(is_read)
+    }
+
+    /// Waits for a copy, and its bytes.
+    pub fn finish_read(&mut self, read: Read) -> Result<Vec<u8>, CudaError> {
+        let mut bytes = vec![0; read.bytes];
+        // SAFETY: the place is as long as the copy.
+        let code = unsafe { (self.functions.finish_read)(self.raw, read.slot, bytes.as_mut_ptr().cast()) };
+        check(self.functions, code, "running on the GPU")?;
+        Ok(bytes)
+    }
+}
+
+impl Gpu {
+    /// Batch normalisation by the batch's own statistics, with the sum and the ReLU after it, in two passes over memory.
+    ///
+    /// # Safety
+    /// Addresses must be those of memory of this GPU, as long as rows, channels and type say; those of activations multiples of
+    /// 16, and 16 bytes must hold a divisor of the channels.
+    pub unsafe fn batch_norm(&self, op: &sys::BatchNorm) -> Result<(), CudaError> {
+        // SAFETY: by the caller's promise.
+        check(self.functions, unsafe { (self.functions.run_batch_norm)(self.raw, op) }, "BatchNorm")
+    }
+
+    /// Its gradients.
+    ///
+    /// # Safety
+    /// As for [`batch_norm`](Self::batch_norm).
+    pub unsafe fn batch_norm_backward(&self, op: &sys::BatchNormBackward) -> Result<(), CudaError> {
+        // SAFETY: by the caller's promise.
+        check(self.functions, unsafe { (self.functions.run_batch_norm_backward)(self.raw, op) }, "BatchNormBackward")
+    }
+
+    /// `dsrc` = `a` + `b` where `dst` > 0, else 0.
+    ///
+    /// # Safety
+    /// Addresses must be those of memory of this GPU, so many values of the type long, and multiples of 16; as must be the bytes
+    /// of all values.
+    pub unsafe fn sum_relu_backward(
+        &self,
+        dtype: c_int,
+        [dsrc, dst, a, b]: [*mut c_void; 4],
+        values: usize,
+    ) -> Result<(), CudaError> {
+        // SAFETY: by the caller's promise.
+        let code = unsafe { (self.functions.run_sum_relu_backward)(self.raw, dtype, dsrc, dst, a, b, values) };
+        check(self.functions, code, "SumReluBackward")
+    }
+
+    /// `dst` = `pixels` · `scale` + `shift`, as (`count`, 3).
+    ///
+    /// # Safety
+    /// Addresses must be those of memory of this GPU, as long as count and type say, and those of images multiples of 16; as must
+    /// be the count.
+    pub unsafe fn normalize(
+        &self,
+        dtype: c_int,
+        dst: *mut c_void,
+        pixels: *const u8,
+        [scale, shift]: [*const f32; 2],
+        count: usize,
+    ) -> Result<(), CudaError> {
+        // SAFETY: by the caller's promise.
+        let code = unsafe { (self.functions.run_normalize)(self.raw, dtype, dst, pixels, scale, shift, count) };
+        check(self.functions, code, "Normalize")
+    }
+
+    /// Max pooling; `places`: a byte for each result, where in its window the maximum was.
+    ///
+    /// # Safety
+    /// As for [`batch_norm`](Self::batch_norm).
+    pub unsafe fn max_pool(
+        &self,
+        op: &sys::Pool,
+        dst: *mut c_void,
+        places: *mut u8,
+        src: *const c_void,
+    ) -> Result<(), CudaError> {
+        // SAFETY: by the caller's promise.
+        check(self.functions, unsafe { (self.functions.run_max_pool)(self.raw, op, dst, places, src) }, "MaxPool")
+    }
+
+    /// Its gradient.
+    ///
+    /// # Safety
+    /// As for [`batch_norm`](Self::batch_norm).
+    pub unsafe fn max_pool_backward(
+        &self,
+        op: &sys::Pool,
+        dsrc: *mut c_void,
+        ddst: *const c_void,
+        places: *const u8,
+    ) -> Result<(), CudaError> {
+        // SAFETY: by the caller's promise.
+        let code = unsafe { (self.functions.run_max_pool_backward)(self.raw, op, dsrc, ddst, places) };
+        check(self.functions, code, "MaxPoolBackward")
+    }
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        // SAFETY: opened, and closed once.
+        unsafe { (self.functions.close)(self.raw) };
+    }
+}
+
+/// Joins this process's GPU with those of the other ranks.
+///
+/// # Safety
+/// `backend` must be the place of a `c10::intrusive_ptr<c10d::Backend>`, and `store` that of a `c10::intrusive_ptr<c10d::Store>`.
+pub unsafe fn join_nccl(
+    backend: *mut c_void,
+    store: *const c_void,
+    rank: usize,
+    world: usize,
+    timeout_ms: i64,
+) -> Result<(), CudaError> {
+    let functions = functions().map_err(CudaError::Failed)?;
+    // SAFETY: by the caller's promise.
+    let code = unsafe { (functions.join_nccl)(backend, store, rank as c_int, world as c_int, timeout_ms) };
+    check(functions, code, "starting NCCL")
+}

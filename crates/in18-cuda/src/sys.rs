@@ -1,0 +1,165 @@
+//! The library's C interface, as `shim/` defines it.
+
+#![allow(missing_docs, reason = "documented in shim/")]
+
+use std::ffi::{c_char, c_int, c_void};
+
+/// A GPU in use.
+#[repr(C)]
+pub struct RawDevice {
+    _private: [u8; 0],
+}
+
+/// The codes of `in18-torch/shim/common.h`.
+pub const DONE: c_int = 0;
+pub const OUT_OF_MEMORY: c_int = 2;
+
+/// The types of `kernels/kernels.h`.
+pub const F32: c_int = 0;
+pub const BF16: c_int = 1;
+pub const F16: c_int = 2;
+
+/// How results of libtorch's operations come to lie in planned memory: two functions of `in18-torch`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Hooks {
+    pub place: unsafe extern "C" fn(
+        bytes: usize,
+        allocate: Option<unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void>,
+        context: *mut c_void,
+    ) -> *mut c_void,
+    pub is_planned: unsafe extern "C" fn(*const c_void) -> bool,
+}
+
+/// `in18_cuda_memory`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RawMemory {
+    pub free: u64,
+    pub cached_free: u64,
+    pub allocated: u64,
+    pub max_allocated: u64,
+    pub cached: u64,
+    pub max_cached: u64,
+}
+
+/// `in18_cuda_batch_norm`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNorm {
+    pub dtype: c_int,
+    pub relu: c_int,
+    pub rows: c_int,
+    pub channels: c_int,
+    pub dst: *mut c_void,
+    pub src: *const c_void,
+    /// Or null.
+    pub addend: *const c_void,
+    pub gamma: *const f32,
+    pub beta: *const f32,
+    pub mean: *mut f32,
+    pub inverse_deviation: *mut f32,
+    pub running_mean: *mut f32,
+    pub running_variance: *mut f32,
+    pub epsilon: f32,
+    pub momentum: f32,
+}
+
+/// `in18_cuda_batch_norm_backward`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNormBackward {
+    pub dtype: c_int,
+    pub rows: c_int,
+    pub channels: c_int,
+    pub dsrc: *mut c_void,
+    pub src: *const c_void,
+    /// Or null.
+    pub dst: *const c_void,
+    pub ddst: *const c_void,
+    pub gamma: *const f32,
+    pub mean: *const f32,
+    pub inverse_deviation: *const f32,
+    pub dgamma: *mut f32,
+    pub dbeta: *mut f32,
+}
+
+/// `in18_cuda_pool`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    pub dtype: c_int,
+    pub images: c_int,
+    pub channels: c_int,
+    pub height: c_int,
+    pub width: c_int,
+    pub out_height: c_int,
+    pub out_width: c_int,
+    pub kernel: c_int,
+    pub stride: c_int,
+    pub padding: c_int,
+}
+
+/// The functions, each by the name `in18_cuda_` and its field's.
+pub struct Functions {
+    pub error: unsafe extern "C" fn() -> *const c_char,
+    pub count: unsafe extern "C" fn(count: *mut c_int) -> c_int,
+    pub open: unsafe extern "C" fn(out: *mut *mut RawDevice, index: c_int, tf32: bool, hooks: *const Hooks) -> c_int,
+    pub close: unsafe extern "C" fn(device: *mut RawDevice),
+    pub describe: unsafe extern "C" fn(
+        device: *const RawDevice,
+        text: *mut c_char,
+        capacity: usize,
+        major: *mut c_int,
+        minor: *mut c_int,
+    ) -> c_int,
+    pub memory_of: unsafe extern "C" fn(device: *const RawDevice, memory: *mut RawMemory) -> c_int,
+    pub synchronize: unsafe extern "C" fn(device: *const RawDevice) -> c_int,
+    pub write:
+        unsafe extern "C" fn(device: *mut RawDevice, dst: *mut c_void, src: *const c_void, bytes: usize) -> c_int,
+    pub start_read:
+        unsafe extern "C" fn(device: *mut RawDevice, src: *const c_void, bytes: usize, slot: *mut c_int) -> c_int,
+    pub is_read: unsafe extern "C" fn(device: *const RawDevice, slot: c_int, is_read: *mut bool) -> c_int,
+    pub finish_read: unsafe extern "C" fn(device: *mut RawDevice, slot: c_int, dst: *mut c_void) -> c_int,
+    pub run_batch_norm: unsafe extern "C" fn(device: *mut RawDevice, op: *const BatchNorm) -> c_int,
+    pub run_batch_norm_backward: unsafe extern "C" fn(device: *mut RawDevice, op: *const BatchNormBackward) -> c_int,
+    pub run_sum_relu_backward: unsafe extern "C" fn(
+        device: *mut RawDevice,
+        dtype: c_int,
+        dsrc: *mut c_void,
+        dst: *const c_void,
+        a: *const c_void,
+        b: *const c_void,
+        values: usize,
+    ) -> c_int,
+    pub run_normalize: unsafe extern "C" fn(
+        device: *mut RawDevice,
+        dtype: c_int,
+        dst: *mut c_void,
+        pixels: *const u8,
+        scale: *const f32,
+        shift: *const f32,
+        count: usize,
+    ) -> c_int,
+    pub run_max_pool: unsafe extern "C" fn(
+        device: *mut RawDevice,
+        op: *const Pool,
+        dst: *mut c_void,
+        places: *mut u8,
+        src: *const c_void,
+    ) -> c_int,
+    pub run_max_pool_backward: unsafe extern "C" fn(
+        device: *mut RawDevice,
+        op: *const Pool,
+        dsrc: *mut c_void,
+        ddst: *const c_void,
+        places: *const u8,
+    ) -> c_int,
+    pub join_nccl: unsafe extern "C" fn(
+        backend: *mut c_void,
+        store: *const c_void,
+        rank: c_int,
+        world: c_int,
+        timeout_ms: i64,
+    ) -> c_int,
+}

@@ -1,0 +1,69 @@
+//! The library for GPUs is whole, as far as that can be seen without one.
+#![cfg(feature = "libtorch")]
+
+use std::process::Command;
+
+use in18_cuda::{check_built, gpus};
+
+fn readelf(arguments: &[&str], file: &str) -> String {
+    let output = Command::new("readelf").args(arguments).arg(file).output().expect("readelf comes with the linker");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_library_asks_for_cuda_and_has_every_function() {
+    let file = match check_built() {
+        Ok(file) => file.display().to_string(),
+        Err(why) => return println!("not checked: {why}"),
+    };
+    // A linker that drops what no symbol asks for would leave libtorch without its operations for GPUs.
+    let needed = readelf(&["--dynamic", "--wide"], &file);
+    for library in ["libtorch_cuda.so", "libc10_cuda.so", "libtorch_cpu.so", "libc10.so", "libcudart.so.13"] {
+        assert!(needed.contains(&format!("Shared library: [{library}]")), "{library} is not asked for:\n{needed}");
+    }
+    let symbols = readelf(&["--dyn-syms", "--wide"], &file);
+    let is_defined = |name: &str| {
+        let mut lines = symbols.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        lines.any(|columns| columns.last() == Some(&name) && columns.get(6).is_some_and(|section| *section != "UND"))
+    };
+    for function in [
+        "error",
+        "count",
+        "open",
+        "close",
+        "describe",
+        "memory_of",
+        "synchronize",
+        "write",
+        "start_read",
+        "is_read",
+        "finish_read",
+        "run_batch_norm",
+        "run_batch_norm_backward",
+        "run_sum_relu_backward",
+        "run_normalize",
+        "run_max_pool",
+        "run_max_pool_backward",
+        "join_nccl",
+    ] {
+        assert!(is_defined(&format!("in18_cuda_{function}")), "in18_cuda_{function} is not there");
+    }
+    // Kernels for every generation of GPUs.
+    let sections = readelf(&["--sections", "--wide"], &file);
+    assert!(sections.contains(".nv_fatbin"), "{sections}");
+}
+
+#[test]
+fn whoever_has_no_gpu_is_told_in_one_line() {
+    match gpus() {
+        Ok(count) => println!("not checked: there are {count} GPUs"),
+        Err(why) => {
+            assert!(!why.contains('\n'), "{why}");
+            assert!(
+                why.contains("NVIDIA driver") || why.contains("cargo xtask setup --cuda") || why.contains("CUDA"),
+                "{why}"
+            );
+        }
+    }
+}

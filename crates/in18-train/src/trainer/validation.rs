@@ -1,0 +1,109 @@
+//! An epoch's validation.
+
+use std::collections::VecDeque;
+
+use in18_loader::{BatchPlan, OnBadImage};
+use in18_program::PendingMetrics;
+use in18_recipe::EpochPlan;
+use in18_record::{EvalRecord, Event};
+
+use crate::clock::Laps;
+use crate::error::TrainError;
+use crate::tally::Tally;
+use crate::trainer::ranks::{Joint, Own};
+use crate::trainer::saving::Point;
+use crate::trainer::{Loaders, NOTHING, Trainer, named, size};
+
+/// A batch whose results have not been looked at.
+struct RunningBatch {
+    /// None where this rank had none.
+    metrics: Option<PendingMetrics>,
+    bad: Vec<(u32, String)>,
+}
+
+impl Trainer<'_> {
+    pub(super) fn validation_batches(&mut self, epoch: &EpochPlan, images: usize) -> Result<BatchPlan, TrainError> {
+        let (sz, batch, share) = (epoch.size as u32, epoch.val_batch, self.share()?);
+        let batches = if epoch.rect_val {
+            let (sizes, bad) = self.data.validation_sizes(&epoch.val_dir, self.options.workers);
+            let mut sizes = sizes.to_vec();
+            let mut named = Vec::new();
+            for (image, error) in bad {
+                match self.options.on_bad_image {
+                    OnBadImage::Fail => return Err(error.into()),
+                    OnBadImage::Skip => named.push((image, error.to_string())),
+                }
+            }
+            // What one rank cannot read is no part of any rank's batches.
+            for bad in self.gathered(named)? {
+                bad.iter().for_each(|&(image, _)| sizes[image as usize] = None);
+                self.skip("validation", &epoch.val_dir, bad)?;
+            }
+            BatchPlan::rectangular_validation(&sizes, share, batch, sz)?
+        } else {
+            BatchPlan::validation(images as u32, share, batch, sz)?
+        };
+        Ok(self.shortened(batches))
+    }
+
+    /// The validation half of an epoch. It changes nothing that a checkpoint holds: a run that is interrupted in it
+    /// goes on from `trained`, its beginning.
+    pub(super) fn validate(
+        &mut self,
+        epoch: &EpochPlan,
+        loaders: &mut Loaders,
+        trained: &Point,
+    ) -> Result<Tally, TrainError> {
+        let batches = loaders.validation_batches.clone();
+        let steps = batches.len();
+        let mut stream = loaders.validation.start(batches)?;
+        let (mut total, mut seconds) = (Tally::default(), 0.0);
+        let mut laps = Laps::start(self.clock);
+        let (mut step, mut started, mut running) = (0, 0, VecDeque::new());
+        loop {
+            step += 1;
+            while running.len() <= self.steps_ahead() {
+                started += 1;
+                self.note(|| format!("at step {started} of epoch {}'s validation", epoch.epoch))?;
+                running.push_back(match stream.next()? {
+                    Some(batch) if !batch.is_empty() => {
+                        let metrics = self.model.start_evaluation(size(&batch), batch.pixels(), batch.labels())?;
+                        RunningBatch { metrics: Some(metrics), bad: named(batch.bad()) }
+                    }
+                    batch => {
+                        RunningBatch { metrics: None, bad: batch.map_or_else(Vec::new, |batch| named(batch.bad())) }
+                    }
+                });
+            }
+            let Some(RunningBatch { metrics, bad }) = running.pop_front() else { break };
+            // A rank's share may be shorter than another's, or empty: it goes on taking part in the exchange.
+            let metrics = metrics.map_or(Ok(NOTHING), |pending| self.metrics(pending))?;
+            let own = Own { metrics, bad, left: steps.saturating_sub(step) };
+            let Joint { metrics, left } = self.join(own, "validation", &epoch.val_dir)?;
+            total.add(&metrics);
+            let tally = Tally::from(metrics);
+            let step_seconds = laps.lap();
+            seconds += step_seconds;
+            self.record(Event::EvalStep(EvalRecord {
+                epoch: epoch.epoch,
+                step,
+                steps,
+                images_total: tally.images,
+                loss: tally.loss(),
+                top1: tally.top1(),
+                top5: tally.top5(),
+                step_seconds,
+                means: total.means(seconds / step as f64, 0.0),
+            }));
+            self.attend(trained)?;
+            if left == 0 {
+                break;
+            }
+        }
+        if !total.loss().is_finite() {
+            let (epoch, loss, rate, kept) = (epoch.epoch, total.loss(), epoch.lr_last(), self.kept_by_all()?);
+            return Err(TrainError::ValidationNotFinite { epoch, loss, rate, kept });
+        }
+        Ok(total)
+    }
+}
