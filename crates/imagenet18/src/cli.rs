@@ -19,7 +19,7 @@ pub use bench::{BenchArgs, BenchCommand, BenchLoaderArgs, BenchStepArgs};
 pub use data::{DataArgs, DataCommand, DataInfoArgs, DataPrepareArgs, DataSetArgs, SetFormat};
 pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;
-pub use engine::{Devices, EngineArgs, EngineChoice, Precision};
+pub use engine::{Devices, EngineArgs, EngineChoice, GradientType, Precision};
 pub use inference::{EvalArgs, ExportArgs, NetworkArgs, PredictArgs, Tta};
 pub use original::OriginalArgs;
 pub use reading::{ReadingArgs, ShuffleChoice};

@@ -108,6 +108,17 @@ fn two_ranks_count_every_image_once_and_repeat_themselves() {
     // 12 images in validation batches of at least 512: rank 1's share is empty.
     let counted: u64 = events(&logs("a"), "eval_step").iter().map(|step| step["images_total"].as_u64().unwrap()).sum();
     assert_eq!(counted, 24);
+    let scalars = in18_events::read_scalars(&logs("a")).unwrap().all;
+    let of = |tag: &str| -> Vec<f64> {
+        scalars.iter().filter(|scalar| scalar.tag == tag).map(|scalar| scalar.value).collect()
+    };
+    assert!(of("sizes/world").iter().all(|&world| world == 2.0) && !of("sizes/world").is_empty());
+    let (one, all) = (of("times/1gpu_images_per_sec"), of("times/total_images_per_sec"));
+    assert!(
+        !one.is_empty() && one.iter().zip(&all).all(|(one, all)| (all / one - 2.0).abs() < 1e-3),
+        "{one:?}, {all:?}"
+    );
+    assert!(!of("net/recv_gbit").is_empty() && !of("net/transmit_gbit").is_empty());
 
     succeed(train(&data, &logs("b"), &["--devices", "cpu:2"]));
     assert!(network(&logs("a")) == network(&logs("b")), "two runs of two ranks differ");
@@ -127,10 +138,13 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
         (0..24 * 24 * 3).map(|i| ((i * 37 + image * 101 + step * 59) % 251) as u8).collect()
     };
     // Images in turn, as ranks take them.
-    let train = |comm: &mut dyn Comm, kernels: Box<dyn Kernels>| {
+    let train = |comm: &mut dyn Comm, kernels: Box<dyn Kernels>, exchanged: DType| {
         let (rank, world) = (comm.rank(), comm.world());
         let mut model = Model::new(kernels, without_normalisation(), DType::F32).unwrap();
         Initialization { seed: 3, bn0: false }.apply(&mut model).unwrap();
+        if world > 1 {
+            model.exchange_as(exchanged).unwrap();
+        }
         let (optimizer, cuts) = (optimizer(&model, 0.9, 1e-2, false), model.gradient_cuts(1 << 10));
         assert_eq!(cuts.len(), 2);
         let batch = 2 * BATCH / world;
@@ -141,6 +155,9 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
             let pixels: Vec<u8> = images.iter().flat_map(|&image| pixels(step, image)).collect();
             let pending = start_step_and_sum(&mut model, comm, &cuts, size, &pixels, &labels).unwrap();
             comm.finish().unwrap();
+            if world > 1 {
+                model.take_exchanged().unwrap();
+            }
             model.metrics(pending).unwrap();
             let updates = optimizer.updates(0.05, (world as f32).recip(), model.trainable_arenas());
             model.update(&updates).unwrap();
@@ -150,8 +167,11 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
     };
     let onednn = || -> Box<dyn Kernels> { Box::new(OneDnn::new(Some(1)).unwrap()) };
     let torch = || -> Box<dyn Kernels> { Box::new(Torch::new(in18_torch::Device::Cpu, Some(1), false).unwrap()) };
-    for new in [&onednn as &(dyn Fn() -> Box<dyn Kernels> + Sync), &torch] {
-        let alone = train(&mut Solo, new());
+    // A half-precision exchange rounds each gradient to 8 or 11 bits of mantissa.
+    let cases = [(DType::F32, 1e-6), (DType::Bf16, 2e-3), (DType::F16, 2e-4)];
+    let engines = [&onednn as &(dyn Fn() -> Box<dyn Kernels> + Sync), &torch];
+    for (new, (exchanged, tolerance)) in engines.into_iter().flat_map(|new| cases.map(|case| (new, case))) {
+        let alone = train(&mut Solo, new(), exchanged);
         let port = free_port();
         let together: Vec<Vec<f32>> = std::thread::scope(|scope| {
             let start = |rank| {
@@ -169,7 +189,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
                         timeout,
                         gpus: false,
                     };
-                    train(&mut C10d::join(joining).unwrap(), new())
+                    train(&mut C10d::join(joining).unwrap(), new(), exchanged)
                 })
             };
             [start(0), start(1)].map(|rank| rank.join().unwrap()).into()
@@ -177,7 +197,9 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
         assert!(together[0] == together[1], "the ranks drift apart");
         let largest = alone.iter().fold(0f32, |largest, value| largest.max(value.abs()));
         let worst = alone.iter().zip(&together[0]).map(|(one, two)| (one - two).abs()).fold(0f32, f32::max);
-        assert!(worst < 1e-6 * largest, "parameters differ by {worst} of {largest}");
+        println!("{exchanged}: parameters differ by {worst} of {largest}");
+        assert!(worst < tolerance * largest, "{exchanged}: parameters differ by {worst} of {largest}");
+        assert!(exchanged == DType::F32 || worst > 1e-6 * largest, "{exchanged}: nothing was rounded");
     }
 }
 

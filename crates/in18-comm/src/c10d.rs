@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use in18_tensor::MemoryRange;
+use in18_tensor::{DType, MemoryRange};
 
 use crate::comm::Comm;
 use crate::error::CommError;
@@ -284,15 +284,16 @@ impl Comm for C10d {
         self.joining.world
     }
 
-    fn start_sum(&mut self, range: MemoryRange) -> Result<(), CommError> {
-        let (data, device, count) = (range.address().cast(), device(&range), range.bytes() / size_of::<f32>());
+    fn start_sum(&mut self, range: MemoryRange, dtype: DType) -> Result<(), CommError> {
+        let (data, device, count) = (range.address().cast(), device(&range), range.bytes() / dtype.bytes());
+        let code = code_of(dtype);
         if count == 0 {
             return Ok(());
         }
         let group = self.group.raw;
         // SAFETY: the range is valid by `MemoryRange`'s promise, until `finish` or `drop` has seen the work end.
         let work = self.start(|out, text, length| unsafe {
-            sys::in18_group_sum(out, group, data, count, sys::F32, device, text, length)
+            sys::in18_group_sum(out, group, data, count, code, device, text, length)
         })?;
         self.works.push(work);
         Ok(())
@@ -390,6 +391,16 @@ impl Drop for C10d {
 /// The key of a rank's note.
 fn key(rank: usize) -> String {
     format!("doing/{rank}")
+}
+
+/// A type, as the shim numbers it.
+fn code_of(dtype: DType) -> c_int {
+    match dtype {
+        DType::F32 => sys::F32,
+        DType::Bf16 => sys::BF16,
+        DType::F16 => sys::F16,
+        DType::U8 | DType::I32 => panic!("gradients are floats, not {dtype}"),
+    }
 }
 
 /// A range's device, as the shim numbers it.

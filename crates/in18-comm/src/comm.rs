@@ -1,6 +1,6 @@
 //! What a run asks of the ranks.
 
-use in18_tensor::MemoryRange;
+use in18_tensor::{DType, MemoryRange};
 
 use crate::error::CommError;
 
@@ -15,9 +15,9 @@ pub trait Comm {
     /// How many there are.
     fn world(&self) -> usize;
 
-    /// Starts summing a range of fp32 values over all ranks, in place, and returns. Nobody may touch the range until
+    /// Starts summing a range of values of a float type over all ranks, in place, and returns. Nobody may touch the range until
     /// [`finish`](Comm::finish) has returned.
-    fn start_sum(&mut self, range: MemoryRange) -> Result<(), CommError>;
+    fn start_sum(&mut self, range: MemoryRange, dtype: DType) -> Result<(), CommError>;
 
     /// Waits for all sums that were started, or makes what their device does next wait for them.
     fn finish(&mut self) -> Result<(), CommError>;

@@ -1,6 +1,6 @@
 //! A world of one.
 
-use in18_tensor::MemoryRange;
+use in18_tensor::{DType, MemoryRange};
 
 use crate::comm::Comm;
 use crate::error::CommError;
@@ -18,7 +18,7 @@ impl Comm for Solo {
         1
     }
 
-    fn start_sum(&mut self, _: MemoryRange) -> Result<(), CommError> {
+    fn start_sum(&mut self, _: MemoryRange, _: DType) -> Result<(), CommError> {
         Ok(())
     }
 

@@ -19,6 +19,8 @@ pub const TIMEOUT: c_int = 1;
 pub const LOST: c_int = 2;
 
 pub const F32: c_int = 0;
+pub const BF16: c_int = 1;
+pub const F16: c_int = 2;
 pub const U8: c_int = 3;
 pub const F64: c_int = 4;
 

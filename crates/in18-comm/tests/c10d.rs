@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use in18_comm::{C10d, Comm, CommError, Joining};
-use in18_tensor::MemoryRange;
+use in18_tensor::{DType, MemoryRange};
 
 fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
@@ -50,8 +50,8 @@ fn sums_broadcasts_and_texts_reach_every_rank() {
             let mut values: Vec<f32> = (0..1000).map(|i| (i * (rank + 1)) as f32).collect();
             // Two ranges of one buffer under way at once.
             let (left, right) = values.split_at_mut(300);
-            comm.start_sum(range(left)).unwrap();
-            comm.start_sum(range(right)).unwrap();
+            comm.start_sum(range(left), DType::F32).unwrap();
+            comm.start_sum(range(right), DType::F32).unwrap();
             comm.finish().unwrap();
             let ranks = (1..=world).sum::<usize>();
             assert!(values.iter().enumerate().all(|(i, &value)| value == (i * ranks) as f32), "{values:?}");
@@ -79,7 +79,7 @@ fn sums_are_the_same_bits_on_every_rank_and_every_time() {
             let rank = comm.rank() as u32;
             let hash = |i: u32| (i.wrapping_mul(2_654_435_761) ^ rank.wrapping_mul(0x9e37_79b9)) as f32 / 7.0;
             let mut values: Vec<f32> = (0..100_000).map(hash).collect();
-            comm.start_sum(range(&mut values)).unwrap();
+            comm.start_sum(range(&mut values), DType::F32).unwrap();
             comm.finish().unwrap();
             values.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
         })
@@ -99,7 +99,8 @@ fn a_rank_that_is_gone_is_noticed_at_once() {
         }
         let start = Instant::now();
         let mut values = vec![0f32; 1 << 20];
-        let error = comm.start_sum(range(&mut values)).and_then(|()| comm.finish()).expect_err("nobody is there");
+        let error =
+            comm.start_sum(range(&mut values), DType::F32).and_then(|()| comm.finish()).expect_err("nobody is there");
         Some((error, start.elapsed()))
     });
     let (error, elapsed) = found[0].as_ref().unwrap();

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor};
+use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor, from_bytes, to_bytes};
 
 use crate::{KernelError, Op, SgdUpdate};
 
@@ -110,6 +110,29 @@ pub trait Kernels {
             PendingRead::Here(bytes) => Ok(bytes),
             PendingRead::Numbered(number) => Err(KernelError::NoSuchRead(number)),
         }
+    }
+
+    /// Copies values of one float type to a region of another, rounded to the nearest; both are in the same order and as many.
+    fn convert(&mut self, from: (Region, DType), to: (Region, DType)) -> Result<(), KernelError> {
+        const CHUNK: usize = 1 << 18;
+        let ((from, from_type), (to, to_type)) = (from, to);
+        let values = from.bytes / from_type.bytes();
+        if values * to_type.bytes() != to.bytes {
+            let (what, expected) = ("values to convert, in bytes", values * to_type.bytes());
+            return Err(KernelError::Length { what, expected, got: to.bytes });
+        }
+        for start in (0..values).step_by(CHUNK) {
+            let count = CHUNK.min(values - start);
+            let part = |of: Region, dtype: DType| Region {
+                offset: of.offset + start * dtype.bytes(),
+                bytes: count * dtype.bytes(),
+                ..of
+            };
+            let mut bytes = vec![0; count * from_type.bytes()];
+            self.read(part(from, from_type), &mut bytes)?;
+            self.write(part(to, to_type), &to_bytes(to_type, &from_bytes(from_type, &bytes)))?;
+        }
+        Ok(())
     }
 
     /// A region as other processes' bytes reach it; whatever it held may be another afterwards.

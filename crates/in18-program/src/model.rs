@@ -85,6 +85,8 @@ pub struct Model {
     velocities: ArenaId,
     programs: HashMap<(Mode, Size), Program>,
     loss_scale: f32,
+    /// Where gradients are as the ranks exchange them, if that is not where they are computed.
+    exchanged: Option<(ArenaId, DType)>,
     /// Bytes of the work arena that have been taken from the system.
     taken: usize,
 }
@@ -101,8 +103,20 @@ impl Model {
             work: kernels.allocate(0)?,
         };
         let velocities = kernels.allocate(parameters.bytes())?;
-        let (programs, loss_scale, taken) = (HashMap::new(), 1.0, 0);
-        Ok(Model { kernels, network, dtype, parameters, statistics, arenas, velocities, programs, loss_scale, taken })
+        let (programs, loss_scale, exchanged, taken) = (HashMap::new(), 1.0, None, 0);
+        Ok(Model {
+            kernels,
+            network,
+            dtype,
+            parameters,
+            statistics,
+            arenas,
+            velocities,
+            programs,
+            loss_scale,
+            exchanged,
+            taken,
+        })
     }
 
     /// What runs, in a few words.
@@ -305,7 +319,7 @@ impl Model {
         pixels: &[u8],
         labels: &[i32],
         cuts: &[usize],
-        ready: &mut dyn FnMut(MemoryRange),
+        ready: &mut dyn FnMut(MemoryRange, DType),
     ) -> Result<PendingMetrics, ProgramError> {
         self.step((Mode::Training, size), pixels, labels, Stops::Cuts(cuts, ready))
     }
@@ -351,6 +365,25 @@ impl Model {
     ) -> Result<Metrics, ProgramError> {
         let pending = self.step(at, pixels, labels, Stops::EachOperation(after))?;
         self.metrics(pending)
+    }
+
+    /// From now on gradients are handed out in this float type, rounded, instead of fp32.
+    pub fn exchange_as(&mut self, dtype: DType) -> Result<(), ProgramError> {
+        let values = self.parameters.bytes() / DType::F32.bytes();
+        self.exchanged = match dtype {
+            DType::F32 => None,
+            dtype => Some((self.kernels.allocate(values * dtype.bytes())?, dtype)),
+        };
+        Ok(())
+    }
+
+    /// Puts gradients that were exchanged in their place, if they were handed out in another type.
+    pub fn take_exchanged(&mut self) -> Result<(), ProgramError> {
+        let whole = Region { arena: self.arenas.gradients, offset: 0, bytes: self.parameters.bytes() };
+        if let Some((arena, dtype)) = self.exchanged {
+            self.kernels.convert((narrowed(whole, arena, dtype), dtype), (whole, DType::F32))?;
+        }
+        Ok(())
     }
 
     /// Where to cut the gradients into parts of about `part` bytes, at borders between parameters; the last cut is the end. The
@@ -433,7 +466,15 @@ impl Model {
                         self.kernels.run(*id, next..op)?;
                         next = op;
                     }
-                    ready(self.kernels.memory_range(Region { arena, offset: from, bytes: cut - from })?);
+                    let part = Region { arena, offset: from, bytes: cut - from };
+                    match self.exchanged {
+                        None => ready(self.kernels.memory_range(part)?, DType::F32),
+                        Some((arena, dtype)) => {
+                            let narrow = narrowed(part, arena, dtype);
+                            self.kernels.convert((part, DType::F32), (narrow, dtype))?;
+                            ready(self.kernels.memory_range(narrow)?, dtype);
+                        }
+                    }
                     from = cut;
                 }
                 self.kernels.run(*id, next..all.end)?;
@@ -457,7 +498,13 @@ enum Stops<'a> {
     /// After each operation.
     EachOperation(&'a mut dyn FnMut(usize)),
     /// Whenever the gradients up to one of these cuts are final.
-    Cuts(&'a [usize], &'a mut dyn FnMut(MemoryRange)),
+    Cuts(&'a [usize], &'a mut dyn FnMut(MemoryRange, DType)),
+}
+
+/// Where values of a region of fp32 lie in an arena of another type.
+fn narrowed(region: Region, arena: ArenaId, dtype: DType) -> Region {
+    let scaled = |bytes: usize| bytes / DType::F32.bytes() * dtype.bytes();
+    Region { arena, offset: scaled(region.offset), bytes: scaled(region.bytes) }
 }
 
 fn plain(entry: &Entry, arena: ArenaId) -> Tensor {

@@ -124,6 +124,10 @@ impl TensorBoard {
             ("times/1gpu_images_per_sec", images_per_s),
             ("times/8gpu_images_per_sec", images_per_s * 8.0),
         ];
+        if step.images_total != step.images {
+            // Of all devices, not eight times one's as the original has it.
+            scalars.push(("times/total_images_per_sec", step.images_total as f64 / step.step_seconds));
+        }
         if let Some(network) = step.network {
             scalars.extend([("net/recv_gbit", network.received_gbit), ("net/transmit_gbit", network.sent_gbit)]);
         }

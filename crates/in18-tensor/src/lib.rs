@@ -15,6 +15,6 @@ mod tensor;
 pub use dtype::DType;
 pub use range::MemoryRange;
 pub use region::{ALIGNMENT, ArenaId, Region, align_up};
-pub use rounding::rounded;
+pub use rounding::{from_bytes, rounded, to_bytes};
 pub use shape::{MAX_RANK, Shape};
 pub use tensor::{Format, Tensor};

@@ -1,5 +1,6 @@
 //! Rounding to the types that activations are stored in.
 
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 use crate::DType;
@@ -14,9 +15,54 @@ pub fn rounded(dtype: DType, value: f32) -> f32 {
     }
 }
 
+/// Values as elements of this float type, rounded as by [`rounded`], in the machine's order of bytes.
+///
+/// # Panics
+/// For a type that is none of floats.
+pub fn to_bytes(dtype: DType, values: &[f32]) -> Vec<u8> {
+    match dtype {
+        DType::F32 => values.iter().flat_map(|value| value.to_ne_bytes()).collect(),
+        DType::Bf16 => {
+            let mut halves = vec![bf16::ZERO; values.len()];
+            halves.convert_from_f32_slice(values);
+            halves.into_iter().flat_map(bf16::to_ne_bytes).collect()
+        }
+        DType::F16 => {
+            let mut halves = vec![f16::ZERO; values.len()];
+            halves.convert_from_f32_slice(values);
+            halves.into_iter().flat_map(f16::to_ne_bytes).collect()
+        }
+        DType::U8 | DType::I32 => panic!("{dtype} is no type of floats"),
+    }
+}
+
+/// The inverse of [`to_bytes`]; a rest that is no whole element is left out.
+///
+/// # Panics
+/// For a type that is none of floats.
+pub fn from_bytes(dtype: DType, bytes: &[u8]) -> Vec<f32> {
+    match dtype {
+        DType::F32 => bytes.as_chunks().0.iter().map(|element| f32::from_ne_bytes(*element)).collect(),
+        DType::Bf16 => bytes.as_chunks().0.iter().map(|element| bf16::from_ne_bytes(*element).to_f32()).collect(),
+        DType::F16 => bytes.as_chunks().0.iter().map(|element| f16::from_ne_bytes(*element).to_f32()).collect(),
+        DType::U8 | DType::I32 => panic!("{dtype} is no type of floats"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_rounded_values() {
+        let values: Vec<f32> = (0..1000).map(|i| (i as f32 - 500.0) * 1.37e-3).collect();
+        for dtype in [DType::F32, DType::Bf16, DType::F16] {
+            let bytes = to_bytes(dtype, &values);
+            assert_eq!(bytes.len(), values.len() * dtype.bytes());
+            let expected: Vec<f32> = values.iter().map(|&value| rounded(dtype, value)).collect();
+            assert_eq!(from_bytes(dtype, &bytes), expected);
+        }
+    }
 
     #[test]
     fn rounds_to_nearest_even() {

@@ -192,6 +192,16 @@ impl Kernels for Torch {
         }
     }
 
+    fn convert(&mut self, from: (Region, DType), to: (Region, DType)) -> Result<(), KernelError> {
+        let values = from.0.bytes / from.1.bytes();
+        check_length("values to convert, in bytes", values * to.1.bytes(), to.0.bytes)?;
+        let view = |(region, dtype): (Region, DType)| {
+            self.context.elements(&region, Element::Of(dtype), Shape::new(&[values]), Format::Plain)
+        };
+        view(to)?.copy_from(&view(from)?)?;
+        self.context.changed(to.0.arena)
+    }
+
     fn memory_range(&mut self, region: Region) -> Result<MemoryRange, KernelError> {
         let address = self.context.address(&region)?;
         self.context.changed(region.arena)?;

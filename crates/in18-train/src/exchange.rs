@@ -26,9 +26,9 @@ pub fn start_step_and_sum(
         return Ok(model.start_train_step(size, pixels, labels)?);
     }
     let mut outcome = Ok(());
-    let metrics = model.start_train_step_in_parts(size, pixels, labels, cuts, &mut |part| {
+    let metrics = model.start_train_step_in_parts(size, pixels, labels, cuts, &mut |part, dtype| {
         if outcome.is_ok() {
-            outcome = comm.start_sum(part);
+            outcome = comm.start_sum(part, dtype);
         }
     })?;
     outcome?;

@@ -4,6 +4,7 @@
 use in18_dataset::ImageSet;
 use in18_loader::Shuffle;
 use in18_recipe::Plan;
+use in18_tensor::DType;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -56,6 +57,9 @@ pub fn identity(network: &NetworkIdentity, options: &RunOptions, plan: &Plan, da
         LossScaling::Fixed(1.0) => {}
         LossScaling::Fixed(scale) => identity["loss_scale"] = json!(as_written(scale)),
         LossScaling::Dynamic => identity["loss_scale"] = json!("dynamic"),
+    }
+    if options.gradients != DType::F32 {
+        identity["gradients"] = json!(options.gradients.to_string());
     }
     if data.exif() {
         identity["exif"] = json!(true);

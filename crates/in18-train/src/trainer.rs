@@ -15,6 +15,7 @@ use in18_optim::{Parameter, Sgd};
 use in18_program::{DeviceMemory, Metrics, Mode, Model, PendingMetrics, ProgramError, Size};
 use in18_recipe::{EpochPlan, Plan};
 use in18_record::{EpochRecord, Event, LoaderRecord, MemoryUse, Recorder, RunEnd, RunStart, StepRecord};
+use in18_tensor::DType;
 use in18_weights::save_parameters;
 
 use crate::attribution;
@@ -66,6 +67,8 @@ pub struct RunOptions {
     pub shuffle: Shuffle,
     /// How the loss is scaled.
     pub loss_scaling: LossScaling,
+    /// The type in which ranks exchange gradients; the model's `exchange_as` was told.
+    pub gradients: DType,
 }
 
 /// What a run works with.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use in18_program::Arch;
 
-use crate::cli::{EngineArgs, ReadingArgs, ShuffleChoice};
+use crate::cli::{EngineArgs, GradientType, ReadingArgs, ShuffleChoice};
 
 /// `imagenet18 bench`.
 #[derive(Debug, Args)]
@@ -55,6 +55,10 @@ pub struct BenchStepArgs {
     /// What computes.
     #[command(flatten)]
     pub engine: EngineArgs,
+
+    /// With several devices: the type in which gradients are exchanged.
+    #[arg(long, value_enum, default_value_t = GradientType::Fp32)]
+    pub gradients: GradientType,
 
     /// With several devices: sum gradients after the backward half instead of while it goes on.
     #[arg(long)]

@@ -56,6 +56,15 @@ pub enum Precision {
     Fp32,
 }
 
+/// The type in which ranks exchange gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GradientType {
+    /// Single precision, in which they are computed.
+    Fp32,
+    /// The type of activations.
+    Compute,
+}
+
 /// Devices as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Devices {

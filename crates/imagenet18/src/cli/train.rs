@@ -7,7 +7,7 @@ use clap::Args;
 use in18_program::Arch;
 use in18_train::FIRST_DYNAMIC;
 
-use crate::cli::{EngineArgs, OnBadImage, OriginalArgs, ReadingArgs, ShuffleChoice};
+use crate::cli::{EngineArgs, GradientType, OnBadImage, OriginalArgs, ReadingArgs, ShuffleChoice};
 
 /// `imagenet18 train`.
 #[derive(Debug, Args)]
@@ -98,6 +98,11 @@ pub struct TrainArgs {
     /// allow, beginning with 65536 or, after a colon, another number [default: 1024]. Other types need none.
     #[arg(long, value_name = "S|dynamic[:S]")]
     pub loss_scale: Option<LossScaleChoice>,
+
+    /// With several devices: the type in which gradients are exchanged. `compute` halves what goes over the network, and rounds
+    /// each rank's gradients and their sum.
+    #[arg(long, value_enum, default_value_t = GradientType::Fp32)]
+    pub gradients: GradientType,
 
     /// Print what would be done, epoch by epoch, and stop. Reads no image.
     #[arg(long)]

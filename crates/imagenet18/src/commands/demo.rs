@@ -8,7 +8,7 @@ use in18_program::Arch;
 use in18_recipe::Phases;
 use in18_train::{LossScaling, RunOptions};
 
-use crate::cli::{CheckpointArgs, DemoArgs};
+use crate::cli::{CheckpointArgs, DemoArgs, GradientType};
 use crate::commands::train::{FP16_LOSS_SCALE, Run};
 use crate::exit::Usage;
 use crate::{engine, logdir, output};
@@ -55,11 +55,13 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
             short_epoch: false,
             shuffle: Shuffle::Full,
             loss_scaling: LossScaling::Fixed(1.0),
+            gradients: in18_tensor::DType::F32,
         },
         engine: arguments.engine.clone(),
         workers: arguments.workers,
         step_timeout: std::time::Duration::from_secs(600),
         loss_scale: FP16_LOSS_SCALE,
+        gradients: GradientType::Fp32,
         print_freq: std::num::NonZeroUsize::new(50).unwrap_or(std::num::NonZeroUsize::MIN),
         logdir: arguments.dir.join(logdir::stamped("run")),
         init: None,

@@ -20,7 +20,8 @@ use in18_train::{
 use in18_weights::{Head, WeightFile};
 
 use crate::cli::{
-    CheckpointArgs, EngineArgs, EngineChoice, EvalArgs, LossScaleChoice, NetworkArgs, Precision, Resume, TrainArgs,
+    CheckpointArgs, EngineArgs, EngineChoice, EvalArgs, GradientType, LossScaleChoice, NetworkArgs, Precision, Resume,
+    TrainArgs,
 };
 use crate::commands::eval;
 use crate::engine::Engine;
@@ -55,6 +56,8 @@ pub struct Run {
     pub step_timeout: Duration,
     /// What fp16's loss is multiplied with.
     pub loss_scale: LossScaleChoice,
+    /// How ranks exchange gradients.
+    pub gradients: GradientType,
     /// Batches between two lines of the log.
     pub print_freq: NonZeroUsize,
     /// The run's folder.
@@ -86,11 +89,13 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
             short_epoch: arguments.short_epoch,
             shuffle: arguments.shuffle.into(),
             loss_scaling: LossScaling::Fixed(1.0),
+            gradients: DType::F32,
         },
         engine: engine_of(arguments),
         workers: arguments.workers,
         step_timeout: Duration::from_secs(arguments.step_timeout),
         loss_scale: arguments.loss_scale.unwrap_or(FP16_LOSS_SCALE),
+        gradients: arguments.gradients,
         print_freq: arguments.print_freq,
         logdir: folder(arguments)?,
         checkpoints: arguments.checkpoints.clone(),
@@ -192,10 +197,16 @@ impl Run {
                 LossScaleChoice::Dynamic(_) => LossScaling::Dynamic,
             };
         }
+        if self.gradients == GradientType::Compute {
+            options.gradients = engine.dtype;
+        }
         let this_run = identity(&network, &options, &plan, &data);
         // Rank 0 alone has the run's folder.
         let logdir = rank.is_first().then(|| Logdir::open(&self.logdir)).transpose()?;
         let mut model = Model::new(engine.kernels, self.arch.network(data.classes().len()), engine.dtype)?;
+        if rank.world() > 1 {
+            model.exchange_as(options.gradients)?;
+        }
         // Declared after the model, and so dropped before it: an exchange under way ends while its memory is there.
         let mut comm = comm;
         rank.lead(&mut *comm)?;

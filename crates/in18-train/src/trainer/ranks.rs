@@ -49,6 +49,9 @@ impl Trainer<'_> {
         let (size, pixels, labels) = (size(batch), batch.pixels(), batch.labels());
         let metrics = start_step_and_sum(self.model, self.comm, &self.cuts, size, pixels, labels)?;
         self.comm.finish()?;
+        if self.comm.world() > 1 {
+            self.model.take_exchanged()?;
+        }
         Ok(metrics)
     }
 

@@ -12,7 +12,7 @@ use in18_random::{Draws, Purpose};
 use in18_train::{BUCKET_BYTES, optimizer, peak_rss_bytes, start_step_and_sum};
 
 use super::profile::Profile;
-use crate::cli::BenchStepArgs;
+use crate::cli::{BenchStepArgs, GradientType};
 use crate::exit::Usage;
 use crate::ranks::Rank;
 use crate::{engine, output};
@@ -54,6 +54,9 @@ impl Bench {
         let start = Instant::now();
         self.comm.finish()?;
         self.waited = start.elapsed().as_secs_f64();
+        if self.comm.world() > 1 {
+            self.model.take_exchanged()?;
+        }
         self.update()?;
         Ok(pending)
     }
@@ -81,14 +84,14 @@ impl Bench {
     /// Seconds that the exchange takes with nothing else to do.
     fn exchange_alone(&mut self) -> Result<f64> {
         let mut parts = Vec::new();
-        let mut ready = |part| parts.push(part);
+        let mut ready = |part, dtype| parts.push((part, dtype));
         let (model, size) = (&mut self.model, self.size);
         let pending = model.start_train_step_in_parts(size, &self.pixels, &self.labels, &self.cuts, &mut ready)?;
         model.metrics(pending)?;
         model.synchronize()?;
         self.comm.sum(&mut [0.0])?;
         let start = Instant::now();
-        parts.into_iter().try_for_each(|part| self.comm.start_sum(part))?;
+        parts.into_iter().try_for_each(|(part, dtype)| self.comm.start_sum(part, dtype))?;
         self.comm.finish()?;
         self.model.synchronize()?;
         Ok(start.elapsed().as_secs_f64())
@@ -142,6 +145,9 @@ pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
     let pixels = (0..size.batch * size.height * size.width * 3).map(|_| draws.below(256) as u8).collect();
     let labels = (0..size.batch).map(|_| draws.below(CLASSES as u64) as i32).collect();
     let cuts = model.gradient_cuts(if arguments.no_overlap { usize::MAX } else { BUCKET_BYTES });
+    if arguments.gradients == GradientType::Compute {
+        model.exchange_as(dtype)?;
+    }
     let comm = rank.join()?;
     let mut bench = Bench { model, optimizer, comm, cuts, waited: 0.0, mode, size, pixels, labels };
 
