@@ -1,7 +1,7 @@
 //! What GPUs need beside libtorch's operations: memory and its figures, copies that do not wait, and NCCL.
 //!
 //! It lies in a library of its own (`shim/`, C++ behind a C interface), over libtorch's and NVIDIA's libraries. Programs do not
-//! link it: [`load`] looks for it at run time, where an NVIDIA driver is, so that they start without one. Three layers: `sys`
+//! link it: `library` looks for it at run time, where an NVIDIA driver is, so that they start without one. Three layers: `sys`
 //! declares the interface, `library` finds and loads it, `device` owns a GPU and turns codes into errors.
 //!
 //! Without feature `libtorch` this crate is empty.
