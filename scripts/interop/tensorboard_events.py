@@ -85,6 +85,10 @@ def main():
                 ("times/8gpu_images_per_sec", rate * 8),
             ]:
                 point(tag, step, value)
+            # Not of a process's first step, which has nothing to compare with.
+            if network := event.get("network"):
+                point("net/recv_gbit", step, network["received_gbit"])
+                point("net/transmit_gbit", step, network["sent_gbit"])
         elif kind == "epoch_end":
             point("losses/test_1", seen, event["top1"])
             point("losses/test_5", seen, event["top5"])

@@ -10,7 +10,8 @@ use in18_tensor::DType;
 use crate::cli::{Devices, EngineArgs, EngineChoice, Precision};
 use crate::exit::Usage;
 use crate::launch;
-use crate::ranks::Place;
+use crate::ranks::{self, Place};
+use crate::output;
 
 /// A provider, and the type of activations that it computes in.
 pub struct Engine {
@@ -133,6 +134,11 @@ fn devices(arguments: &EngineArgs) -> Result<Vec<Device>> {
         Devices::Auto if arguments.engine == EngineChoice::Onednn => Ok(vec![Device::Cpu]),
         Devices::Auto => match torch::gpus() {
             Ok(count) if count > 0 => Ok((0..count).map(Device::Cuda).collect()),
+            Err(why) if torch::has_driver() && ranks::speaks() => {
+                // Whoever has a GPU wants to know why it is idle.
+                output::complain(&format!("warning: the CPU computes: {why}"));
+                Ok(vec![Device::Cpu])
+            }
             _ => Ok(vec![Device::Cpu]),
         },
         Devices::All => gpus(),
@@ -189,6 +195,11 @@ mod torch {
     pub fn gpus() -> Result<u32, String> {
         in18_torch::gpus()
     }
+
+    /// Whether there is an NVIDIA driver, and so a GPU to be expected.
+    pub fn has_driver() -> bool {
+        in18_torch::has_driver()
+    }
 }
 
 /// Why something of libtorch's cannot be had, and how it can.
@@ -209,6 +220,10 @@ mod torch {
 
     pub fn check_ranks() -> anyhow::Result<()> {
         Err(Usage(format!("--devices: several ranks are joined by libtorch's engine, and {NOT_BUILT}")).into())
+    }
+
+    pub fn has_driver() -> bool {
+        false
     }
 
     pub fn gpus() -> Result<u32, String> {

@@ -12,4 +12,4 @@ mod library;
 pub mod sys;
 
 pub use device::{CudaError, Gpu, Memory, Read, join_nccl};
-pub use library::{check_built, gpus};
+pub use library::{check_built, gpus, has_driver};

@@ -33,8 +33,12 @@ pub fn gpus() -> Result<u32, String> {
     Ok(u32::try_from(count).unwrap_or(0))
 }
 
-/// Whether this program was built with what GPUs need, be there any or not: that the library is there and complete but for the
-/// libraries that it needs itself.
+/// Whether an NVIDIA driver is installed.
+pub fn has_driver() -> bool {
+    open(Path::new(DRIVER)).is_ok()
+}
+
+/// The library's file, as the build left it or beside the program: what GPUs need, be there any or not.
 ///
 /// # Errors
 /// What is missing.

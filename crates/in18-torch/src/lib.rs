@@ -22,4 +22,4 @@ mod weights;
 pub use provider::Torch;
 pub use safe::Device;
 
-pub use in18_cuda::gpus;
+pub use in18_cuda::{gpus, has_driver};
