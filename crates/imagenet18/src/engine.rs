@@ -1,6 +1,7 @@
 //! The kernel provider, the device and the precision that a run gets.
 
 use std::num::NonZeroUsize;
+use std::sync::Once;
 
 use anyhow::Result;
 use in18_kernels::{KernelError, Kernels};
@@ -10,8 +11,8 @@ use in18_tensor::DType;
 use crate::cli::{Devices, EngineArgs, EngineChoice, Precision};
 use crate::exit::Usage;
 use crate::launch;
-use crate::ranks::{self, Place};
 use crate::output;
+use crate::ranks::{self, Place};
 
 /// A provider, and the type of activations that it computes in.
 pub struct Engine {
@@ -136,7 +137,8 @@ fn devices(arguments: &EngineArgs) -> Result<Vec<Device>> {
             Ok(count) if count > 0 => Ok((0..count).map(Device::Cuda).collect()),
             Err(why) if torch::has_driver() && ranks::speaks() => {
                 // Whoever has a GPU wants to know why it is idle.
-                output::complain(&format!("warning: the CPU computes: {why}"));
+                static ONCE: Once = Once::new();
+                ONCE.call_once(|| output::complain(&format!("warning: the CPU computes: {why}")));
                 Ok(vec![Device::Cpu])
             }
             _ => Ok(vec![Device::Cpu]),

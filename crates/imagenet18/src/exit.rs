@@ -227,7 +227,7 @@ fn program_code(error: &ProgramError) -> u8 {
 
 fn kernel_code(error: &KernelError) -> u8 {
     match error {
-        KernelError::OutOfMemory { .. } | KernelError::Unsupported { .. } => HARDWARE,
+        KernelError::OutOfMemory { .. } | KernelError::Full { .. } | KernelError::Unsupported { .. } => HARDWARE,
         _ => MACHINE,
     }
 }

@@ -5,7 +5,9 @@
 //! ([`launch`](crate::launch)), which then find the same variables.
 
 use std::env;
+use std::mem;
 use std::num::NonZeroUsize;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -104,6 +106,47 @@ pub struct Rank {
     pub step_timeout: Duration,
 }
 
+/// A value that is dropped in order only once its work is [done](Self::done): after an error on a GPU, which may wait for a lost
+/// rank for ever, so would whatever frees its memory. The process ends then.
+pub struct Held<T> {
+    value: Option<T>,
+    leaks: bool,
+}
+
+impl<T> Held<T> {
+    /// Holds a value of this rank's.
+    pub fn new(value: T, rank: &Rank) -> Self {
+        Held { value: Some(value), leaks: rank.gpus && rank.world() > 1 }
+    }
+
+    /// From now on it is dropped as any other.
+    pub fn done(&mut self) {
+        self.leaks = false;
+    }
+}
+
+impl<T> Deref for Held<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value.as_ref().expect("held until it is dropped")
+    }
+}
+
+impl<T> DerefMut for Held<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value.as_mut().expect("held until it is dropped")
+    }
+}
+
+impl<T> Drop for Held<T> {
+    fn drop(&mut self) {
+        if self.leaks {
+            mem::forget(self.value.take());
+        }
+    }
+}
+
 impl Rank {
     /// How many ranks there are.
     pub fn world(&self) -> usize {
@@ -174,6 +217,7 @@ impl Rank {
         for range in model.state_ranges()? {
             comm.broadcast(range)?;
         }
+        comm.settle()?;
         let own = if self.is_first() { serde_json::to_vec(&progress)? } else { Vec::new() };
         Ok(serde_json::from_slice(&comm.gather(&own)?[0])?)
     }

@@ -1,4 +1,5 @@
-//! Processes joined by c10d, PyTorch's distributed engine: a store of keys that rank 0 serves, and Gloo's collectives on CPUs.
+//! Processes joined by c10d, PyTorch's distributed engine: a store of keys that rank 0 serves, Gloo's collectives for memory of
+//! this process, and NCCL's for that of GPUs.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -19,6 +20,9 @@ const TEXT: usize = 1024;
 
 /// How long a rank that has lost another looks for who it was. The store may not answer, if rank 0 is the one.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often a GPU is asked whether it has done its sums.
+const POLL: Duration = Duration::from_micros(100);
 
 /// How long an aborted exchange on GPUs may take to end.
 const GPU_PATIENCE: Duration = Duration::from_secs(5);
@@ -208,6 +212,18 @@ impl C10d {
         }
     }
 
+    /// Keeps works that the GPU waits for, to be watched.
+    fn leave_to_gpus(&mut self, works: Vec<Work>) -> Result<(), CommError> {
+        if self.joining.gpus {
+            self.look_at_gpus()?;
+            if self.on_gpus.is_empty() {
+                self.gpus_since = Instant::now();
+            }
+            self.on_gpus.extend(works);
+        }
+        Ok(())
+    }
+
     /// Forgets sums that the GPU has done.
     fn look_at_gpus(&mut self) -> Result<(), CommError> {
         while let Some(first) = self.on_gpus.first() {
@@ -308,14 +324,7 @@ impl Comm for C10d {
                 return Err(error);
             }
         }
-        if self.joining.gpus {
-            self.look_at_gpus()?;
-            if self.on_gpus.is_empty() {
-                self.gpus_since = Instant::now();
-            }
-            self.on_gpus.extend(works);
-        }
-        Ok(())
+        self.leave_to_gpus(works)
     }
 
     fn watch(&mut self) -> Result<(), CommError> {
@@ -328,16 +337,33 @@ impl Comm for C10d {
         Err(error)
     }
 
+    fn settle(&mut self) -> Result<(), CommError> {
+        loop {
+            self.watch()?;
+            if self.on_gpus.is_empty() {
+                return Ok(());
+            }
+            thread::sleep(POLL);
+        }
+    }
+
     fn broadcast(&mut self, range: MemoryRange) -> Result<(), CommError> {
         let (data, device, bytes) = (range.address().cast(), device(&range), range.bytes());
         let group = self.group.raw;
         if bytes == 0 {
             return Ok(());
         }
-        // SAFETY: the range is valid by `MemoryRange`'s promise, and `run` returns when the work is over.
-        self.run(|out, text, length| unsafe {
+        let is_on_gpu = range.device().is_some();
+        // SAFETY: the range is valid by `MemoryRange`'s promise, until the work was waited for, or `end` has seen its end.
+        let work = self.start(|out, text, length| unsafe {
             sys::in18_group_broadcast(out, group, data, bytes, sys::U8, device, text, length)
-        })
+        })?;
+        if let Err(failure) = work.wait() {
+            let error = self.failed(failure);
+            self.end(&[work]);
+            return Err(error);
+        }
+        if is_on_gpu { self.leave_to_gpus(vec![work]) } else { Ok(()) }
     }
 
     fn sum(&mut self, values: &mut [f64]) -> Result<(), CommError> {

@@ -30,6 +30,14 @@ pub trait Comm {
         Ok(())
     }
 
+    /// Waits until no device works on a sum any more, but not for ever: before whatever waits for the device itself.
+    ///
+    /// # Errors
+    /// As for [`watch`](Comm::watch).
+    fn settle(&mut self) -> Result<(), CommError> {
+        Ok(())
+    }
+
     /// Gives all ranks rank 0's bytes of a range, in place.
     fn broadcast(&mut self, range: MemoryRange) -> Result<(), CommError>;
 

@@ -49,7 +49,9 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
   sum_over_rows<T>(sum, square, channels, workspace.partial, workspace.tickets, [&](int channel, float sums, float squares) {
     const float count = static_cast<float>(rows), shifted = sums / count;
     const float mean = shifted + to_float(src[channel]);
-    const float variance = fmaxf(squares / count - shifted * shifted, 0);
+    const float difference = squares / count - shifted * shifted;
+    // What is not a number stays none.
+    const float variance = difference < 0 ? 0 : difference;
     out.mean[channel] = mean;
     out.inverse_deviation[channel] = rsqrtf(variance + out.epsilon);
     const float unbiased = rows > 1 ? variance * (count / (count - 1)) : 0;

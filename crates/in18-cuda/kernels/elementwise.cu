@@ -33,8 +33,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int part = 0; part < 3; ++part) {
       Pack<T> out;
 #pragma unroll
- #pragma unroll
-     for (int k = 0; k < kN; ++k) {
+      for (int k = 0; k < kN; ++k) {
         const float value = reinterpret_cast<const unsigned char*>(&raw[part])[k];
         const int channel = (part * kN + k) % 3;
         out.values[k] = rounded<T>(fmaf(value, scales[channel], shifts[channel]));

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <tuple>
 
 #include "common.h"
 #include "placement.h"
@@ -55,8 +56,17 @@ void Buffer::release() {
 void* Buffer::reserve(size_t bytes) {
   if (bytes_ < bytes) {
     release();
-    C10_CUDA_CHECK(kind_ == Kind::kPinned ? cudaHostAlloc(&data_, bytes, cudaHostAllocDefault)
-                                          : cudaMalloc(&data_, bytes));
+    const auto allocate = [&] {
+      return kind_ == Kind::kPinned ? cudaHostAlloc(&data_, bytes, cudaHostAllocDefault) : cudaMalloc(&data_, bytes);
+    };
+    cudaError_t allocated = allocate();
+    if (allocated == cudaErrorMemoryAllocation && kind_ == Kind::kDevice) {
+      // libtorch's allocator may hold in reserve what is missing.
+      (void)cudaGetLastError();
+      caching_allocator().emptyCache({0, 0});
+      allocated = allocate();
+    }
+    C10_CUDA_CHECK(allocated);
     bytes_ = bytes;
   }
   return data_;
@@ -73,7 +83,16 @@ in18_cuda_device::in18_cuda_device(int number)
 IN18_EXPORT const char* in18_cuda_error() { return in18::last_error().c_str(); }
 
 IN18_EXPORT int in18_cuda_count(int* count) {
-  return in18::guarded([&] { C10_CUDA_CHECK(cudaGetDeviceCount(count)); });
+  return in18::guarded([&] {
+    const cudaError_t counted = cudaGetDeviceCount(count);
+    if (counted == cudaErrorNoDevice) {
+      // Nothing is wrong: there are none, or they are hidden.
+      (void)cudaGetLastError();
+      *count = 0;
+      return;
+    }
+    C10_CUDA_CHECK(counted);
+  });
 }
 
 // Takes a device for this process. `tf32`: whether products of fp32 may be computed in TF32.
@@ -93,7 +112,7 @@ IN18_EXPORT int in18_cuda_open(in18_cuda_device** out, int index, bool tf32, con
 
 IN18_EXPORT void in18_cuda_close(in18_cuda_device* device) { delete device; }
 
-// Its name, its compute capability, and the versions of driver and cuDNN.
+// Its name, its compute capability, and the version of cuDNN.
 IN18_EXPORT int in18_cuda_describe(const in18_cuda_device* device, char* text, size_t capacity, int* major, int* minor) {
   return in18::guarded([&] {
     cudaDeviceProp properties{};
@@ -122,7 +141,7 @@ IN18_EXPORT int in18_cuda_memory_of(const in18_cuda_device* device, in18_cuda_me
   });
 }
 
-// Waits for all that was started.
+// Waits for all operations that were started; sums over ranks that none of them waits for are not among these.
 IN18_EXPORT int in18_cuda_synchronize(const in18_cuda_device* device) {
   return in18::guarded([&] { C10_CUDA_CHECK(cudaStreamSynchronize(device->compute)); });
 }

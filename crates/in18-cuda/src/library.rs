@@ -86,7 +86,7 @@ fn load() -> Result<Functions, String> {
     Ok(functions)
 }
 
-/// Opens a shared library for good.
+/// Opens a shared library.
 fn open(file: &Path) -> Result<Library, String> {
     // SAFETY: the initialisers of NVIDIA's and libtorch's libraries are meant to run wherever a process loads them.
     let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_LOCAL) };

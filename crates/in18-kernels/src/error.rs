@@ -34,6 +34,12 @@ pub enum KernelError {
         /// How much was asked for.
         bytes: usize,
     },
+    /// Memory for an operation's own use could not be had.
+    #[error("{provider} has no memory left for an operation; use a smaller batch or image size")]
+    Full {
+        /// The provider.
+        provider: &'static str,
+    },
     /// A region lies outside its arena: an error of the caller.
     #[error("bytes {}..{} lie outside arena {} of {size} bytes", region.offset, region.end(), region.arena.0)]
     OutOfBounds {

@@ -185,7 +185,7 @@ impl Model {
     }
 
     /// The inverse of [`save_state`](Self::save_state): steps from here on are those that followed the copy, bit for
-    /// bit.
+    /// bit (but for convolutions on a GPU, whose algorithms each process chooses by trial).
     pub fn load_state(&mut self, state: &ModelState) -> Result<(), ProgramError> {
         for ((arena, bytes), buffer) in
             self.state_arenas().into_iter().zip([&state.parameters, &state.velocities, &state.statistics])
@@ -242,9 +242,10 @@ impl Model {
         Ok(self.lower(mode, size)?.work_bytes)
     }
 
-    /// Bytes of parameters, velocities, gradients and statistics.
+    /// Bytes of parameters, velocities, gradients and statistics, and of gradients on their way to other ranks.
     pub fn state_bytes(&self) -> usize {
-        3 * self.parameters.bytes() + self.statistics.bytes()
+        let exchanged = self.exchanged.map_or(0, |_| self.exchanged_bytes());
+        3 * self.parameters.bytes() + self.statistics.bytes() + exchanged
     }
 
     /// Whether there is memory for a program.
@@ -375,6 +376,12 @@ impl Model {
             dtype => Some((self.kernels.allocate(values * dtype.bytes())?, dtype)),
         };
         Ok(())
+    }
+
+    /// Bytes of the gradients as they are exchanged.
+    pub fn exchanged_bytes(&self) -> usize {
+        let dtype = self.exchanged.map_or(DType::F32, |(_, dtype)| dtype);
+        self.parameters.bytes() / DType::F32.bytes() * dtype.bytes()
     }
 
     /// Puts gradients that were exchanged in their place, if they were handed out in another type.

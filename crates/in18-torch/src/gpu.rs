@@ -17,7 +17,7 @@ pub fn open(number: u32, tf32: bool) -> Result<Gpu, KernelError> {
 /// An error of a GPU as one of this provider.
 pub fn failed(error: CudaError) -> KernelError {
     match error {
-        CudaError::OutOfMemory => KernelError::OutOfMemory { provider: PROVIDER, bytes: 0 },
+        CudaError::OutOfMemory => KernelError::Full { provider: PROVIDER },
         CudaError::Failed(status) => {
             KernelError::Library { provider: PROVIDER, operation: "its part for GPUs".to_owned(), status }
         }

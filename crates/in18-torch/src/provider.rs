@@ -82,9 +82,9 @@ impl Kernels for Torch {
         match (dtype, self.context.device) {
             (DType::F32, _) => true,
             (DType::Bf16, Device::Cpu) => is_x86_feature_detected!("avx512bf16"),
-            // By the matrix units of Ampere and of Volta.
+            // By the matrix units of Ampere and of Turing, the oldest that CUDA 13 knows.
             (DType::Bf16, Device::Cuda(_)) => self.capability() >= (8, 0),
-            (DType::F16, Device::Cuda(_)) => self.capability() >= (7, 0),
+            (DType::F16, Device::Cuda(_)) => self.capability() >= (7, 5),
             (DType::F16, Device::Cpu) | (DType::U8 | DType::I32, _) => false,
         }
     }

@@ -74,7 +74,7 @@ impl Element {
 pub fn check(code: c_int, operation: impl FnOnce() -> String) -> Result<(), KernelError> {
     match code {
         sys::DONE => Ok(()),
-        sys::OUT_OF_MEMORY => Err(KernelError::OutOfMemory { provider: PROVIDER, bytes: 0 }),
+        sys::OUT_OF_MEMORY => Err(KernelError::Full { provider: PROVIDER }),
         _ => {
             // SAFETY: the text lives until this thread's next call of the shim.
             let status = unsafe { text(sys::in18_torch_error()) };

@@ -372,7 +372,12 @@ impl<'a> Trainer<'a> {
         if let Some(step) = running.pop_front() {
             self.finish_step(epoch, steps, step, laps)?;
         }
-        if running.is_empty() { self.attend_here() } else { self.take_in_written() }
+        if !running.is_empty() {
+            return self.take_in_written();
+        }
+        // What comes now may wait for the device: a checkpoint, a validation, another program.
+        self.comm.settle()?;
+        self.attend_here()
     }
 
     /// Waits for a step's results, and tells of them.
@@ -425,6 +430,7 @@ impl<'a> Trainer<'a> {
         if self.options.loss_scaling != LossScaling::Dynamic {
             return Ok(false);
         }
+        self.comm.settle()?;
         let finite = self.model.gradients_are_finite()?;
         let loss_scale = &mut self.progress.loss_scale;
         if !finite && loss_scale.is_exhausted() {

@@ -1,6 +1,5 @@
 //! `imagenet18 train`: from arguments to a trained network.
 
-use std::mem;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,9 +13,7 @@ use in18_record::{Opening, Recorder, RunStart, epoch_table};
 use in18_tensor::DType;
 use in18_train::checkpoint::{CheckpointOptions, Tables};
 use in18_train::identity::{NetworkIdentity, identity};
-use in18_train::{
-    Data, LossScale, LossScaling, Outcome, Parts, Progress, RunOptions, Saving, Signals, TrainError, Trainer,
-};
+use in18_train::{Data, LossScale, LossScaling, Outcome, Parts, Progress, RunOptions, Saving, Signals, Trainer};
 use in18_weights::{Head, WeightFile};
 
 use crate::cli::{
@@ -27,7 +24,7 @@ use crate::commands::eval;
 use crate::engine::Engine;
 use crate::exit::{self, Ended, Usage};
 use crate::logdir::{self, Logdir};
-use crate::ranks::Rank;
+use crate::ranks::{Held, Rank};
 use crate::{engine, output, resume, schedule, signals};
 
 /// What a run needs, resolved.
@@ -179,8 +176,8 @@ impl Run {
 
     fn train_as(&self, rank: &Rank, engine: Engine, signals: Signals) -> Result<Outcome> {
         // First of all, so that the others notice at once if this rank finds something wrong.
-        let mut comm = rank.join()?;
-        rank.follow(&mut *comm)?;
+        let mut comm = Held::new(rank.join()?, rank);
+        rank.follow(&mut **comm)?;
         let mut data = Data::open(&self.data, &self.phases, &self.opening)?;
         let plan = self.plan(&data, rank.world())?;
         let network = NetworkIdentity {
@@ -203,14 +200,15 @@ impl Run {
         let this_run = identity(&network, &options, &plan, &data);
         // Rank 0 alone has the run's folder.
         let logdir = rank.is_first().then(|| Logdir::open(&self.logdir)).transpose()?;
-        let mut model = Model::new(engine.kernels, self.arch.network(data.classes().len()), engine.dtype)?;
+        let model = Model::new(engine.kernels, self.arch.network(data.classes().len()), engine.dtype)?;
+        let mut model = Held::new(model, rank);
         if rank.world() > 1 {
             model.exchange_as(options.gradients)?;
         }
         // Declared after the model, and so dropped before it: an exchange under way ends while its memory is there.
         let mut comm = comm;
-        rank.lead(&mut *comm)?;
-        rank.agree(&mut *comm, &this_run)?;
+        rank.lead(&mut **comm)?;
+        rank.agree(&mut **comm, &this_run)?;
         let mut resumed = None;
         let mut progress = Progress::default();
         if let Some(logdir) = &logdir {
@@ -227,7 +225,7 @@ impl Run {
                 None => self.begin(&mut model, &plan)?,
             };
         }
-        let progress = rank.share(&mut *comm, &mut model, progress)?;
+        let progress = rank.share(&mut **comm, &mut model, progress)?;
         let from = resumed.as_ref().map(|checkpoint| checkpoint.path.display().to_string());
         let (mut recorder, start) = match &logdir {
             Some(logdir) => {
@@ -251,18 +249,16 @@ impl Run {
         };
         let saving = Saving { checkpoints, signals, network, identity: this_run };
         let saved = folder(Logdir::parameters);
-        let parts = Parts { comm: &mut *comm, model: &mut model, data: &mut data, recorder: &mut recorder };
+        let parts = Parts { comm: &mut **comm, model: &mut model, data: &mut data, recorder: &mut recorder };
         let trainer = Trainer::new(parts, &plan, options, saving, progress)?;
         let outcome = trainer.run(start, from, &saved);
         // A log that failed does not end a run, but its user wants to know.
         for failure in recorder.close() {
             output::complain(&format!("warning: {failure}"));
         }
-        if rank.gpus && matches!(outcome, Err(TrainError::Comm(_))) {
-            // A GPU may wait for a lost rank for ever, and so would whatever gives its memory back.
-            mem::forget((comm, model));
-        }
         let outcome = outcome?;
+        comm.done();
+        model.done();
         if let Some(logdir) = &logdir {
             let table = epoch_table(&outcome.epochs);
             output::print(&format!("{table}network {}, logs in {}\n", saved.display(), logdir.path().display()))?;

@@ -18,6 +18,9 @@ use crate::memory::Context;
 /// Bytes that a kernel loads at once: of channels, from an address that is a multiple of them.
 const PACK: usize = 16;
 
+/// The widest window whose places fit in a byte.
+const WIDEST_POOL: usize = 16;
+
 /// Operands as in `batch_norm::training`.
 pub fn batch_norm(
     operands: &[Tensor; 8],
@@ -122,7 +125,8 @@ pub fn normalize(
 /// Bytes that [`max_pool`] keeps for results of this shape and type; none where it does not apply.
 pub fn max_pool_workspace_bytes(dst: Shape, dtype: DType, context: &Context) -> Option<usize> {
     let takes = context.gpu.is_some() && (dst[1] * dtype.bytes()).is_multiple_of(PACK);
-    takes.then(|| dst.elements())
+    // Never less than a kernel of libtorch's would keep where ours declines for another reason.
+    takes.then(|| dst.elements()).filter(|_| c_int::try_from(dst.elements()).is_ok())
 }
 
 /// Max pooling.
@@ -131,7 +135,7 @@ pub fn max_pool(op: &MaxPool, context: &Context) -> Result<Option<Step>, KernelE
     if applies(src, [Some(dst), Some(src)], context)?.is_none() {
         return Ok(None);
     }
-    let Some(pool) = pool(src, dst, *window) else { return Ok(None) };
+    let Some(pool) = pool(src, dst, *window).filter(|_| window.kernel <= WIDEST_POOL) else { return Ok(None) };
     let address = |tensor: &Tensor| context.address(&tensor.region);
     let (to, from, places) = (address(dst)?, address(src)?, address(workspace)?);
     Ok(Some(Box::new(move |context| {
@@ -146,7 +150,7 @@ pub fn max_pool_backward(op: &MaxPoolBackward, context: &Context) -> Result<Opti
     if applies(dsrc, [Some(dsrc), Some(ddst)], context)?.is_none() {
         return Ok(None);
     }
-    let Some(pool) = pool(dsrc, ddst, *window) else { return Ok(None) };
+    let Some(pool) = pool(dsrc, ddst, *window).filter(|_| window.kernel <= WIDEST_POOL) else { return Ok(None) };
     let address = |tensor: &Tensor| context.address(&tensor.region);
     let (to, from, places) = (address(dsrc)?, address(ddst)?, address(workspace)?);
     Ok(Some(Box::new(move |context| {

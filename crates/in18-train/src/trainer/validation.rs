@@ -64,7 +64,9 @@ impl Trainer<'_> {
             step += 1;
             while running.len() <= self.steps_ahead() {
                 started += 1;
-                self.note(|| format!("at step {started} of epoch {}'s validation", epoch.epoch))?;
+                if started <= step {
+                    self.note(|| format!("at step {started} of epoch {}'s validation", epoch.epoch))?;
+                }
                 running.push_back(match stream.next()? {
                     Some(batch) if !batch.is_empty() => {
                         let metrics = self.model.start_evaluation(size(&batch), batch.pixels(), batch.labels())?;

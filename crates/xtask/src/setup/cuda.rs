@@ -57,7 +57,7 @@ const LIBRARIES: Source = Source {
 };
 
 /// A file of each package without which its part would not work.
-const NEEDED: [&str; 11] = [
+const NEEDED: [&str; 12] = [
     "libnccl.so.2",
     "libcublas.so.13",
     "libnvrtc.so.13",
@@ -65,6 +65,7 @@ const NEEDED: [&str; 11] = [
     "libcufft.so.12",
     "libcufile.so.0",
     "libcurand.so.10",
+    "libcusolver.so.12",
     "libcusparse.so.12",
     "libcusparseLt.so.0",
     "libnvJitLink.so.13",

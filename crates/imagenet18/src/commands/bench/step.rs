@@ -1,6 +1,7 @@
 //! `bench step`: a training or evaluation step on random pixels.
 
 use std::collections::VecDeque;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -14,7 +15,7 @@ use in18_train::{BUCKET_BYTES, optimizer, peak_rss_bytes, start_step_and_sum};
 use super::profile::Profile;
 use crate::cli::{BenchStepArgs, GradientType};
 use crate::exit::Usage;
-use crate::ranks::Rank;
+use crate::ranks::{Held, Rank};
 use crate::{engine, output};
 
 /// Classes of the measured network: ImageNet's.
@@ -63,6 +64,10 @@ impl Bench {
 
     /// Waits for a step's results; with several ranks, these are summed as in training.
     fn finish_step(&mut self, pending: PendingMetrics) -> Result<()> {
+        while self.comm.world() > 1 && !self.model.is_done(&pending)? {
+            self.comm.watch()?;
+            thread::sleep(Duration::from_micros(100));
+        }
         let metrics = self.model.metrics(pending)?;
         self.comm.sum(&mut [metrics.loss_sum])?;
         check(&metrics)
@@ -149,7 +154,8 @@ pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
         model.exchange_as(dtype)?;
     }
     let comm = rank.join()?;
-    let mut bench = Bench { model, optimizer, comm, cuts, waited: 0.0, mode, size, pixels, labels };
+    let bench = Bench { model, optimizer, comm, cuts, waited: 0.0, mode, size, pixels, labels };
+    let mut bench = Held::new(bench, &rank);
 
     // As in training: a device that goes on by itself computes a step while the one before is looked at.
     let ahead = usize::from(bench.model.is_apart());
@@ -220,7 +226,7 @@ impl Exchange {
                 *wait = bench.waited_on_device()?;
             }
         }
-        let (bytes, parts) = (bench.model.parameters().bytes(), bench.cuts.len());
+        let (bytes, parts) = (bench.model.exchanged_bytes(), bench.cuts.len());
         Ok(Exchange { bytes, parts, alone_seconds: median(&mut alone), waited_seconds: median(waits) })
     }
 
