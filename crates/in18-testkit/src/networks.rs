@@ -109,7 +109,7 @@ fn check_plain(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &
         println!("{}: root mean square error of the gradients {ours:.4}, PyTorch's bf16 {yardstick:.4}", case.name);
         // The yardstick comes from a CPU's kernels, whose sums and roundings a GPU's share less: there a single case's luck
         // spreads further.
-        let most = if model.is_apart() { 1.3 } else { 1.15 };
+        let most = if model.is_apart() { 1.25 } else { 1.15 };
         assert!(ours <= most * yardstick, "{}: expected at most {most} times {yardstick:.4}, got {ours:.4}", case.name);
         findings.errors.push([ours, yardstick]);
     }
