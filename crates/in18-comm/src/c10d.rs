@@ -69,7 +69,7 @@ struct Group {
     is_whole: AtomicBool,
 }
 
-// SAFETY: the store guards its connection with a lock, and Gloo's group its queue.
+// SAFETY: other threads than its owner's only read notes, and the store guards its connection with a lock.
 unsafe impl Send for Group {}
 // SAFETY: as above.
 unsafe impl Sync for Group {}

@@ -1,0 +1,191 @@
+//! An epoch's training.
+
+use std::collections::VecDeque;
+
+use in18_loader::{Augmentation, Batch, BatchPlan, EpochOrder, Loader, StageTimes};
+use in18_program::{DeviceMemory, PendingMetrics};
+use in18_recipe::EpochPlan;
+use in18_record::{Event, MemoryUse, StepRecord};
+
+use crate::clock::Laps;
+use crate::error::TrainError;
+use crate::loss_scale::LossScaling;
+use crate::tally::Tally;
+use crate::trainer::ranks::{Joint, Own};
+use crate::trainer::{Trainer, named};
+
+/// A loss so many times that of guessing has exploded: no training comes back from there.
+const EXPLODED: f64 = 100.0;
+
+/// A training step whose results have not been looked at.
+struct RunningStep {
+    step: usize,
+    rate: f64,
+    metrics: PendingMetrics,
+    bad: Vec<(u32, String)>,
+    data_seconds: f64,
+}
+
+impl Trainer<'_> {
+    /// The training half of an epoch, or what is left of it. Where the loader's time went.
+    pub(super) fn train(&mut self, epoch: &EpochPlan, loader: &mut Loader) -> Result<StageTimes, TrainError> {
+        let augmentation =
+            Augmentation { seed: self.options.seed, epoch: epoch.epoch as u32, min_scale: epoch.min_scale };
+        let order = EpochOrder::of(loader.set(), self.options.shuffle, augmentation.seed, augmentation.epoch);
+        let share = self.share()?;
+        let batches = BatchPlan::train_in_order(order, share, epoch.batch, epoch.size as u32, augmentation)?;
+        // The plan may drop the last, partial one.
+        let batches = self.shortened(batches.select(0..epoch.steps));
+        let steps = batches.len();
+        let mut stream = loader.start(batches.select(self.progress.step..steps))?;
+        let mut laps = Laps::start(self.clock);
+        let mut running = VecDeque::new();
+        loop {
+            let asked = self.clock.seconds();
+            let Some(batch) = stream.next()? else { break };
+            let data_seconds = self.clock.seconds() - asked;
+            running.push_back(self.start_step(epoch, running.len(), &batch, data_seconds)?);
+            drop(batch);
+            // Before anything is saved, all that was started must be done.
+            while running.len() > self.steps_ahead() || (self.is_asked() && !running.is_empty()) {
+                self.finish_first(epoch, steps, &mut running, &mut laps)?;
+            }
+        }
+        while !running.is_empty() {
+            self.finish_first(epoch, steps, &mut running, &mut laps)?;
+        }
+        Ok(stream.times())
+    }
+
+    /// How many steps are started before the first of them has to be done: where a device goes on by itself, its results are
+    /// looked at while it computes the next.
+    pub(super) fn steps_ahead(&self) -> usize {
+        usize::from(self.model.is_apart())
+    }
+
+    /// Starts forward, backward and update; `ahead` steps before it are not looked at yet.
+    fn start_step(
+        &mut self,
+        epoch: &EpochPlan,
+        ahead: usize,
+        batch: &Batch<'_>,
+        data_seconds: f64,
+    ) -> Result<RunningStep, TrainError> {
+        let step = self.progress.step + ahead + 1;
+        let rate = epoch.lr(step);
+        let scale = self.progress.loss_scale.get(self.options.loss_scaling);
+        self.model.set_loss_scale(scale);
+        self.note(|| format!("at step {step} of epoch {}", epoch.epoch))?;
+        let metrics = self.start_train_step(batch)?;
+        if !self.overflows(epoch.epoch, step)? {
+            // Gradients are sums over the ranks.
+            let gradient_scale = (scale * self.comm.world() as f32).recip();
+            let updates = self.optimizer.updates(rate as f32, gradient_scale, self.model.trainable_arenas());
+            self.model.update(&updates)?;
+        }
+        Ok(RunningStep { step, rate, metrics, bad: named(batch.bad()), data_seconds })
+    }
+
+    /// Finishes the first of the steps that run, and does what is asked for once it was the last.
+    fn finish_first(
+        &mut self,
+        epoch: &EpochPlan,
+        steps: usize,
+        running: &mut VecDeque<RunningStep>,
+        laps: &mut Laps,
+    ) -> Result<(), TrainError> {
+        if let Some(step) = running.pop_front() {
+            self.finish_step(epoch, steps, step, laps)?;
+        }
+        if !running.is_empty() {
+            return self.take_in_written();
+        }
+        // What comes now may wait for the device: a checkpoint, a validation, another program.
+        self.comm.settle()?;
+        self.attend_here()
+    }
+
+    /// Waits for a step's results, and tells of them.
+    fn finish_step(
+        &mut self,
+        epoch: &EpochPlan,
+        steps: usize,
+        running: RunningStep,
+        laps: &mut Laps,
+    ) -> Result<(), TrainError> {
+        let RunningStep { step, rate, metrics, bad, data_seconds } = running;
+        let metrics = self.metrics(metrics)?;
+        let images = metrics.images as u64;
+        let own = Own { metrics, bad, left: steps - step };
+        let Joint { metrics, .. } = self.join(own, "train", &epoch.train_dir)?;
+        let tally = Tally::from(metrics);
+        if !self.is_sane(tally.loss()) {
+            let (epoch, loss, kept) = (epoch.epoch, tally.loss(), self.kept_by_all()?);
+            return Err(TrainError::NotFinite { epoch, step, steps, loss, rate, kept });
+        }
+        self.record_rate(epoch.epoch, step, steps, rate);
+        let images_before = self.progress.images_seen;
+        let step_seconds = laps.lap();
+        self.progress.add_step(&metrics, step_seconds, data_seconds);
+        let (network, memory) = (self.network.rate(), self.model.device_memory().map(memory_use));
+        self.record(Event::Step(StepRecord {
+            epoch: epoch.epoch,
+            step,
+            steps,
+            images,
+            images_total: tally.images,
+            images_before,
+            size: epoch.size,
+            lr: rate,
+            momentum: f64::from(self.optimizer.momentum()),
+            loss: tally.loss(),
+            top1: tally.top1(),
+            top5: tally.top5(),
+            step_seconds,
+            data_seconds,
+            means: self.progress.means(),
+            network,
+            memory,
+        }));
+        Ok(())
+    }
+
+    /// Whether this step's gradients are too large for the loss's scale, if that is a dynamic one; it moves on.
+    fn overflows(&mut self, epoch: usize, step: usize) -> Result<bool, TrainError> {
+        if self.options.loss_scaling != LossScaling::Dynamic {
+            return Ok(false);
+        }
+        self.comm.settle()?;
+        let finite = self.model.gradients_are_finite()?;
+        let loss_scale = &mut self.progress.loss_scale;
+        if !finite && loss_scale.is_exhausted() {
+            let kept = self.kept_by_all()?;
+            return Err(TrainError::Overflow { epoch, step, kept });
+        }
+        if loss_scale.step(finite) {
+            let (scale, overflows) = (f64::from(loss_scale.get(LossScaling::Dynamic)), loss_scale.overflows);
+            self.record(Event::LossScale { epoch, step, scale, overflow: !finite, overflows });
+        }
+        Ok(!finite)
+    }
+
+    /// As the original: a change of rate is told of at an epoch's first and last step.
+    fn record_rate(&mut self, epoch: usize, step: usize, steps: usize, rate: f64) {
+        let from = self.progress.last_rate;
+        if from != Some(rate) && (step == 1 || step == steps) {
+            self.record(Event::RateChange { epoch, step, from, to: rate });
+        }
+        self.progress.last_rate = Some(rate);
+    }
+
+    fn is_sane(&self, loss: f64) -> bool {
+        // A network that guesses among K classes has a loss of ln K.
+        let guessing = (self.data.classes().len().max(2) as f64).ln();
+        loss.is_finite() && loss < EXPLODED * guessing
+    }
+}
+
+fn memory_use(memory: DeviceMemory) -> MemoryUse {
+    let DeviceMemory { allocated, max_allocated, cached, max_cached } = memory;
+    MemoryUse { allocated, max_allocated, cached, max_cached }
+}
