@@ -14,6 +14,8 @@ crates/in18-testkit/src/generator.rs repeats bit by bit. A file holds
   training  ten steps of SGD with bn0 (the last BatchNorm of every block starts at gamma 0) and without weight decay on
             BatchNorm, a fresh batch a step: the ten losses, and after them the logits in evaluation mode on batch 0. Also
             how far three mistakes in the optimizer would move these logits, as proof that the case can fail.
+  evaluation  the logits of the plain part's network in evaluation mode, with running means of 0 and variances of 1, on four
+            batches at once of images of twice the size: as large as evaluations are in use.
 
 Reference values are computed in float64, so that they carry no rounding of their own. Beside each stands how far PyTorch
 itself departs from it in float32 (the worst of three runs: two threads, one thread, channels-last) and in bfloat16 autocast.
@@ -45,6 +47,8 @@ from torch.nn.functional import cross_entropy
 OUT = pathlib.Path(__file__).resolve().parents[2] / "crates" / "in18-testkit" / "golden"
 BATCH = 8
 STEPS = 10
+EVALUATION_BATCHES = 4
+EVALUATION_SCALE = 2
 MOMENTUM = 0.9
 MARGIN = 2e-6  # of a tensor's root mean square
 SKETCHES = 8
@@ -220,6 +224,14 @@ def training(case, run, decay_norm=False, momentum=MOMENTUM):
     return dict(losses=losses, logits=numpy(logits))
 
 
+def evaluation(case, run):
+    network = run.network(case, "open").eval()
+    large = dict(case, height=EVALUATION_SCALE * case["height"], width=EVALUATION_SCALE * case["width"])
+    batches = [run.batch(large, step)[0] for step in range(EVALUATION_BATCHES)]
+    with torch.no_grad():
+        return numpy(run.forward(network, torch.cat(batches)))
+
+
 def margin(case):
     """The least distance of any ReLU's or max pool's argument from its kink, relative to the tensor's root mean square."""
     run = Run(torch.float64)
@@ -350,6 +362,12 @@ def golden(case):
         logits=logits_summary("logits", truth["logits"], [r["logits"] for r in fp32], bf16["logits"]),
         mistakes={name: deviation(relative(wrong["logits"], truth["logits"])) for name, wrong in mistakes.items()},
     )
+    evaluation_part = logits_summary(
+        "logits",
+        evaluation(case, Run(torch.float64)),
+        [evaluation(case, r) for r in fp32_runs],
+        evaluation(case, Run(autocast=True)),
+    )
     return dict(
         name=case_name(case),
         made_with=f"torch {torch.__version__.split('+')[0]}, torchvision {torchvision.__version__.split('+')[0]}",
@@ -360,6 +378,7 @@ def golden(case):
         generator=generator_values(case),
         plain=plain_part,
         training=training_part,
+        evaluation=evaluation_part,
     )
 
 
@@ -402,7 +421,8 @@ def report(value, seconds):
             f"  {key}: plain loss {p['loss'][key]:.1e}, logits {p['logits']['summary'][key]:.1e},"
             f" gradients median {middle(p['gradients'], key):.1e} worst {describe(p['gradients'], key)},"
             f" statistics {describe(p['statistics'], key)};"
-            f" ten losses {describe(t['losses'], key)}, logits {t['logits']['summary'][key]:.1e}"
+            f" ten losses {describe(t['losses'], key)}, logits {t['logits']['summary'][key]:.1e};"
+            f" evaluation {value['evaluation']['summary'][key]:.1e}"
         )
     print("  mistakes", t["mistakes"])
     print("  losses", " ".join(f"{s['value']:.5f}" for s in t["losses"]), flush=True)

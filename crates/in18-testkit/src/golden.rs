@@ -21,6 +21,10 @@ pub const FP32_TOLERANCE: f64 = 1e-4;
 /// Steps of [`Training`].
 pub const TRAINING_STEPS: usize = 10;
 
+/// Batches of [`GoldenCase::evaluation_images`], and how many times as high and wide they are.
+const EVALUATION_BATCHES: usize = 4;
+const EVALUATION_SCALE: usize = 2;
+
 const FILES: [(&str, &str); 8] = [
     ("resnet18-10-64x64", include_str!("../golden/resnet18-10-64x64.json")),
     ("resnet18-10-64x96", include_str!("../golden/resnet18-10-64x96.json")),
@@ -63,6 +67,8 @@ pub struct GoldenCase {
     pub plain: Plain,
     /// Ten steps of SGD from [`Start::Bn0`].
     pub training: Training,
+    /// In evaluation mode from [`Start::Open`], (N, classes), on [`evaluation_images`](Self::evaluation_images).
+    pub evaluation: Logits,
     #[cfg_attr(not(test), allow(dead_code))]
     generator: GeneratorValues,
 }
@@ -159,6 +165,14 @@ impl GoldenCase {
     /// The pixels of step `step`, (N, H, W, 3) u8.
     pub fn images(&self, step: usize) -> Vec<u8> {
         generator::images(self.salt, step, self.batch, self.height, self.width)
+    }
+
+    /// The pixels of several batches at once and twice the size, (N, H, W, 3) u8, with N, H and W: as large as evaluations
+    /// are in use.
+    pub fn evaluation_images(&self) -> (Vec<u8>, [usize; 3]) {
+        let (height, width) = (EVALUATION_SCALE * self.height, EVALUATION_SCALE * self.width);
+        let batch = |step| generator::images(self.salt, step, self.batch, height, width);
+        ((0..EVALUATION_BATCHES).flat_map(batch).collect(), [EVALUATION_BATCHES * self.batch, height, width])
     }
 
     /// The labels of step `step`, (N).

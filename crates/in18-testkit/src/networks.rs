@@ -25,12 +25,18 @@ pub fn check(new: NewKernels<'_>, dtype: DType) -> Option<usize> {
     for case in GoldenCase::all().expect("golden files") {
         check_plain(new, &case, dtype, &mut findings);
         check_training(new, &case, dtype, &mut findings);
+        check_evaluation(new, &case, dtype, &mut findings);
     }
-    let Findings { failures, checked, errors } = findings;
+    let Findings { failures, checked, errors, evaluation_errors } = findings;
     if dtype != DType::F32 {
-        let [ours, theirs] = [0, 1].map(|who| root_mean_square(errors.iter().map(|both| both[who])));
-        println!("all cases: root mean square error of the gradients {ours:.4}, PyTorch's bf16 {theirs:.4}");
-        assert!(ours <= 1.05 * theirs, "expected at most 1.05 times {theirs:.4} over all cases, got {ours:.4}");
+        for (what, errors) in [("the gradients", errors), ("an evaluation's logits", evaluation_errors)] {
+            let [ours, theirs] = [0, 1].map(|who| root_mean_square(errors.iter().map(|both| both[who])));
+            println!("all cases: root mean square error of {what} {ours:.4}, PyTorch's bf16 {theirs:.4}");
+            assert!(
+                ours <= 1.05 * theirs,
+                "{what}: expected at most 1.05 times {theirs:.4} over all cases, got {ours:.4}"
+            );
+        }
     }
     assert!(failures.is_empty(), "{} of {checked} values deviate:\n{}", failures.len(), failures.join("\n"));
     Some(checked)
@@ -48,6 +54,8 @@ struct Findings {
     checked: usize,
     /// In half precision: each case's root mean square error of the gradients, and PyTorch's.
     errors: Vec<[f64; 2]>,
+    /// The same of the logits in evaluation mode.
+    evaluation_errors: Vec<[f64; 2]>,
 }
 
 impl Findings {
@@ -139,6 +147,23 @@ fn check_training(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings
     let logits = model.logits(Mode::Evaluation, size(case)).unwrap();
     let tolerance = if half { case.training.logits.summary.bf16_tolerance() } else { FP32_TOLERANCE };
     findings.note(case, case.training.logits.check(&logits, tolerance));
+}
+
+/// One evaluation.
+fn check_evaluation(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &mut Findings) {
+    let mut model = model(new, case, dtype, Start::Open);
+    let (images, [batch, height, width]) = case.evaluation_images();
+    let size = Size { batch, height, width };
+    model.evaluate(size, &images, &vec![0; batch]).unwrap();
+    let (logits, expected) = (model.logits(Mode::Evaluation, size).unwrap(), &case.evaluation);
+    let tolerance = if dtype == DType::F32 { FP32_TOLERANCE } else { expected.summary.bf16_tolerance() };
+    let result = expected.check(&logits, tolerance);
+    if let (Ok(deviation), true) = (&result, dtype != DType::F32) {
+        let (ours, theirs) = (deviation.l2, expected.summary.bf16);
+        println!("{}: error of an evaluation's logits {ours:.4}, PyTorch's bf16 {theirs:.4}", case.name);
+        findings.evaluation_errors.push([ours, theirs]);
+    }
+    findings.note(case, result);
 }
 
 /// What bf16 explains in one gradient, and fp16, which is finer, all the more: four times PyTorch's own bf16 error, and one rounding. Which tensors it strikes is
