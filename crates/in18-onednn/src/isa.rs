@@ -5,7 +5,7 @@ use crate::sys;
 /// The vector instructions that this crate's own loops are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
-    /// AVX-512 F, BW, DQ and VL, and its dot products of bf16 pairs. Made only by [`Isa::detect`].
+    /// AVX-512 F, BW, DQ and VL, and its dot products of pairs, of bf16 and of integers (VNNI). Made only by [`Isa::detect`].
     Avx512Bf16,
     /// AVX-512 F, BW, DQ and VL. Made only by [`Isa::detect`].
     Avx512,
@@ -23,7 +23,8 @@ impl Isa {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl");
-        if has_avx512 && is_x86_feature_detected!("avx512bf16") && includes(allowed, sys::ISA_AVX512_CORE_BF16) {
+        let has_pairs = is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512vnni");
+        if has_avx512 && has_pairs && includes(allowed, sys::ISA_AVX512_CORE_BF16) {
             Isa::Avx512Bf16
         } else if has_avx512 && includes(allowed, sys::ISA_AVX512_CORE) {
             Isa::Avx512

@@ -41,12 +41,20 @@ impl OneDnn {
             engine,
             attributes: Attributes::user_scratchpad()?,
             isa: Isa::detect(),
+            fixed_point: true,
             layout: Layout::detect(),
             arenas: Vec::new(),
             scratch: Arena::new(0)?,
             weights: WeightCopies::default(),
         };
         Ok(OneDnn { context, programs: Vec::new() })
+    }
+
+    /// The same without 16-bit fixed point in evaluations: all that is not activations or their weights is fp32 then. Slower,
+    /// and nearer to what is computed exactly by less than bf16 activations can hold.
+    pub fn without_fixed_point(mut self) -> Self {
+        self.context.fixed_point = false;
+        self
     }
 
     /// Copies between a tensor's own layout and row-major fp32, in the direction that `from` and `to` say.

@@ -6,13 +6,15 @@
 use std::arch::x86_64::{
     __m256, __m256i, __m512, _CMP_GT_OQ, _CMP_LE_OQ, _CMP_UNORD_Q, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch,
     _mm_sfence, _mm256_add_ps, _mm256_and_ps, _mm256_andnot_ps, _mm256_castsi256_ps, _mm256_cmp_ps,
-    _mm256_cvtepu16_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_ps,
-    _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_stream_ps, _mm256_stream_si256,
-    _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps,
-    _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_mask_mov_epi32, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_mul_ps, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_srli_epi32,
-    _mm512_storeu_ps, _mm512_stream_ps, _mm512_sub_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
+    _mm256_cvtepu16_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps,
+    _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_storeu_ps, _mm256_storeu_si256,
+    _mm256_stream_ps, _mm256_stream_si256, _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512,
+    _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepi32_ps,
+    _mm512_cvtepu16_epi32, _mm512_cvtps_epi32, _mm512_cvtsepi32_epi16, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_madd_epi16, _mm512_mask_mov_epi32, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_mul_ps,
+    _mm512_or_si512, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps,
+    _mm512_slli_epi32, _mm512_sqrt_ps, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_stream_ps, _mm512_sub_ps,
+    _mm512_unpackhi_ps, _mm512_unpacklo_ps,
 };
 
 use crate::isa::Isa;
@@ -56,6 +58,19 @@ pub trait Vector: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// `self · factor + addend`, rounded once where the instructions do so.
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// Quotient.
+    unsafe fn div(self, other: Self) -> Self;
+    /// Square root.
+    unsafe fn sqrt(self) -> Self;
+    /// To 16-bit integers, to the nearest, ties to even, and to the nearest of them; NaN to any.
+    unsafe fn store_rounded(self, to: *mut i16);
+    /// 16-bit integers as [`store_rounded`](Self::store_rounded) makes them, those of `even` in the lower halves of the lanes'
+    /// bits, those of `odd` in the upper ones.
+    unsafe fn rounded_pairs(even: Self, odd: Self) -> Self;
+    /// `self + a₀·b₀ + a₁·b₁`, where the lanes' bits are a 32-bit integer and two pairs of 16-bit ones; modulo 2³².
+    unsafe fn add_pairs(self, a: Self, b: Self) -> Self;
+    /// The numbers that the lanes' bits are as 32-bit integers.
+    unsafe fn integers_as_numbers(self) -> Self;
     /// `max(self, 0)`, except that NaN stays NaN: a run that diverged must show.
     unsafe fn relu(self) -> Self;
     /// `self` where `sign > 0`, else 0.
@@ -129,6 +144,11 @@ pub trait Kernel {
 /// # Safety
 /// As the loop says.
 pub unsafe fn run(isa: Isa, lanes: usize, kernel: impl Kernel) {
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    unsafe fn avx512_vnni(kernel: impl Kernel) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { kernel.run::<__m512>() }
+    }
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     unsafe fn avx512(kernel: impl Kernel) {
         // SAFETY: the caller's promise is passed on.
@@ -142,7 +162,8 @@ pub unsafe fn run(isa: Isa, lanes: usize, kernel: impl Kernel) {
     // SAFETY: an `Isa` proves that the CPU has these instructions; the caller's promise is passed on.
     unsafe {
         match (isa, lanes) {
-            (Isa::Avx512Bf16 | Isa::Avx512, 16) => avx512(kernel),
+            (Isa::Avx512Bf16, 16) => avx512_vnni(kernel),
+            (Isa::Avx512, 16) => avx512(kernel),
             (Isa::Avx512Bf16 | Isa::Avx512 | Isa::Avx2, 8) => avx2(kernel),
             (_, 16) => kernel.run::<[f32; 16]>(),
             (_, 8) => kernel.run::<[f32; 8]>(),
@@ -250,6 +271,38 @@ impl Vector for __m512 {
         unsafe { _mm512_fmadd_ps(self, factor, addend) }
     }
     #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        unsafe { _mm512_div_ps(self, other) }
+    }
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        unsafe { _mm512_sqrt_ps(self) }
+    }
+    #[inline(always)]
+    unsafe fn store_rounded(self, to: *mut i16) {
+        unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(self))) }
+    }
+    #[inline(always)]
+    unsafe fn rounded_pairs(even: Self, odd: Self) -> Self {
+        unsafe {
+            let [even, odd] = [even, odd].map(|value| _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(value)));
+            let (even, odd) = (_mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
+            _mm512_castsi512_ps(_mm512_or_si512(even, odd))
+        }
+    }
+    #[inline(always)]
+    unsafe fn add_pairs(self, a: Self, b: Self) -> Self {
+        // Compiled for VNNI, this is one instruction.
+        unsafe {
+            let products = _mm512_madd_epi16(_mm512_castps_si512(a), _mm512_castps_si512(b));
+            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(self), products))
+        }
+    }
+    #[inline(always)]
+    unsafe fn integers_as_numbers(self) -> Self {
+        unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(self)) }
+    }
+    #[inline(always)]
     unsafe fn relu(self) -> Self {
         // "Not less or equal" would be one comparison, too, but has no name of its own that says so.
         unsafe { _mm512_maskz_mov_ps(!_mm512_cmp_ps_mask(self, _mm512_setzero_ps(), _CMP_LE_OQ), self) }
@@ -320,11 +373,7 @@ impl Vector for __m256 {
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut Bf16) {
         // Activations are bf16 only where there is AVX-512: this need not be fast.
-        let mut lanes = [0f32; 8];
-        unsafe {
-            self.store(lanes.as_mut_ptr());
-            lanes.store_bf16(to);
-        }
+        unsafe { lanes(self).store_bf16(to) }
     }
     #[inline(always)]
     unsafe fn stream_bf16(self, to: *mut Bf16) {
@@ -347,6 +396,31 @@ impl Vector for __m256 {
         unsafe { _mm256_fmadd_ps(self, factor, addend) }
     }
     #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        unsafe { _mm256_div_ps(self, other) }
+    }
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        unsafe { _mm256_sqrt_ps(self) }
+    }
+    #[inline(always)]
+    unsafe fn store_rounded(self, to: *mut i16) {
+        // As of bf16 below.
+        unsafe { lanes(self).store_rounded(to) }
+    }
+    #[inline(always)]
+    unsafe fn rounded_pairs(even: Self, odd: Self) -> Self {
+        unsafe { Self::load(<[f32; 8]>::rounded_pairs(lanes(even), lanes(odd)).as_ptr()) }
+    }
+    #[inline(always)]
+    unsafe fn add_pairs(self, a: Self, b: Self) -> Self {
+        unsafe { Self::load(lanes(self).add_pairs(lanes(a), lanes(b)).as_ptr()) }
+    }
+    #[inline(always)]
+    unsafe fn integers_as_numbers(self) -> Self {
+        unsafe { Self::load(lanes(self).integers_as_numbers().as_ptr()) }
+    }
+    #[inline(always)]
     unsafe fn relu(self) -> Self {
         unsafe { _mm256_andnot_ps(_mm256_cmp_ps(self, _mm256_setzero_ps(), _CMP_LE_OQ), self) }
     }
@@ -358,6 +432,18 @@ impl Vector for __m256 {
     unsafe fn transpose(from: *const f32, stride: usize, columns: usize, to: *mut f32) {
         unsafe { <[f32; 8]>::transpose(from, stride, columns, to) }
     }
+}
+
+/// The lanes of a vector.
+///
+/// # Safety
+/// As [`Vector`].
+#[inline(always)]
+unsafe fn lanes(vector: __m256) -> [f32; 8] {
+    let mut lanes = [0f32; 8];
+    // SAFETY: by the caller's promise.
+    unsafe { vector.store(lanes.as_mut_ptr()) };
+    lanes
 }
 
 /// Any number of lanes without instructions of their own.
@@ -411,6 +497,36 @@ impl<const B: usize> Vector for [f32; B] {
         std::array::from_fn(|lane| self[lane] * factor[lane] + addend[lane])
     }
     #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        std::array::from_fn(|lane| self[lane] / other[lane])
+    }
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        self.map(f32::sqrt)
+    }
+    #[inline(always)]
+    unsafe fn store_rounded(self, to: *mut i16) {
+        unsafe { to.cast::<[i16; B]>().write_unaligned(self.map(|value| value.round_ties_even() as i16)) }
+    }
+    #[inline(always)]
+    unsafe fn rounded_pairs(even: Self, odd: Self) -> Self {
+        let rounded = |value: f32| value.round_ties_even() as i16 as u16;
+        std::array::from_fn(|lane| f32::from_bits(u32::from(rounded(odd[lane])) << 16 | u32::from(rounded(even[lane]))))
+    }
+    #[inline(always)]
+    unsafe fn add_pairs(self, a: Self, b: Self) -> Self {
+        let halves = |value: f32| [value.to_bits() as i16, (value.to_bits() >> 16) as i16].map(i32::from);
+        std::array::from_fn(|lane| {
+            let ([a0, a1], [b0, b1]) = (halves(a[lane]), halves(b[lane]));
+            let products = (a0 * b0).wrapping_add(a1 * b1);
+            f32::from_bits(self[lane].to_bits().wrapping_add(products as u32))
+        })
+    }
+    #[inline(always)]
+    unsafe fn integers_as_numbers(self) -> Self {
+        self.map(|value| value.to_bits() as i32 as f32)
+    }
+    #[inline(always)]
     unsafe fn relu(self) -> Self {
         self.map(|value| if value <= 0.0 { 0.0 } else { value })
     }
@@ -436,6 +552,7 @@ mod tests {
     struct All<'a> {
         a: Lanes,
         b: Lanes,
+        integers: Lanes,
         results: &'a mut Vec<Vec<f32>>,
     }
 
@@ -453,6 +570,16 @@ mod tests {
                 [a.add(b), a.sub(b), a.mul(b), a.mul_add(b, V::splat(2.0)), a.relu(), a.where_positive(b)]
                     .into_iter()
                     .for_each(&mut push);
+                [a.div(b.add(V::splat(0.5))), a.mul(a).sqrt()].into_iter().for_each(&mut push);
+                // Those that are numbers, some of them too large for 16 bits.
+                let (large, small) = (V::load(self.integers.as_ptr()), b.mul(V::splat(4.0)));
+                let (pairs, others) = (V::rounded_pairs(large, small), V::rounded_pairs(small, large));
+                let total = V::splat(0.0).add_pairs(pairs, others).add_pairs(pairs, pairs);
+                push(total.integers_as_numbers());
+                let mut rounded = [0i16; MOST_LANES];
+                large.store_rounded(rounded.as_mut_ptr());
+                let rounded: Lanes = rounded.map(f32::from);
+                push(V::load(rounded.as_ptr()));
                 let mut stored = [Bf16::default(); MOST_LANES];
                 a.store_bf16(stored.as_mut_ptr());
                 push(V::load_bf16(stored.as_ptr()));
@@ -482,10 +609,11 @@ mod tests {
             _ => (i as f32 - 10.0) / 4.0,
         });
         let b: Lanes = std::array::from_fn(|i| (7.0 - i as f32) / 8.0);
+        let integers: Lanes = std::array::from_fn(|i| [1e9, -1e9, 32767.4, 0.5, 1.5, -2.5, -7.0, 181.3][i % 8]);
         let results = |isa: Isa, lanes: usize| {
             let mut results = Vec::new();
             // SAFETY: the caller passes what `detect` found, or the baseline.
-            unsafe { run(isa, lanes, All { a, b, results: &mut results }) };
+            unsafe { run(isa, lanes, All { a, b, integers, results: &mut results }) };
             results
         };
         for lanes in [16, 8, 1] {

@@ -29,6 +29,8 @@ pub struct Context {
     pub engine: Engine,
     /// The instructions of our own loops.
     pub isa: Isa,
+    /// Whether evaluations may compute with 16-bit fixed-point numbers.
+    pub fixed_point: bool,
     /// The layout of activations.
     pub layout: Layout,
     /// The caller's arenas, by id.

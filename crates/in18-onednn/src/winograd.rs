@@ -5,15 +5,18 @@
 //! input channels is a matrix product of tiles and kernels; its results are transformed back to 4×4 output pixels. The
 //! gradient of the input is the same convolution with the kernel turned around; that of the weights sums over the tiles.
 //!
-//! All arithmetic is fp32, of bf16 activations, too (whose kernels are rounded to bf16 first, as for every convolution):
+//! Arithmetic is fp32, of bf16 activations, too (whose kernels are rounded to bf16 first, as for every convolution):
 //! transformed values would lose too much in bf16. So where products of bf16 pairs are twice as fast as those of fp32, this
-//! halves the time of a direct convolution at best; where a CPU has a matrix unit for bf16, convolutions stay direct.
+//! halves the time of a direct convolution at best. In evaluations of bf16 activations products are of 16-bit fixed-point
+//! [`numbers`], which are as fast as those of bf16 and lose less than a rounding to it. Where a CPU has a matrix unit for bf16,
+//! convolutions stay direct.
 //!
 //! Threads share tiles and output channels, or for the weights' gradient channels of both sides; none waits for what another
 //! transforms. Each sum has one order, whatever their number.
 
 mod convolution;
 mod gradient;
+mod numbers;
 mod product;
 mod tiles;
 mod transform;
@@ -26,6 +29,7 @@ use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 use in18_tensor::{DType, Tensor};
 
 use self::convolution::Kernels;
+use self::numbers::MOST_FIXED_CHANNELS;
 use self::tiles::Problem;
 pub use self::weights::{Parts, TransformedWeights};
 use crate::isa::{Isa, includes, library_isa};
@@ -47,7 +51,7 @@ const SQUARE: Window = Window { kernel: 3, stride: 1, padding: 1 };
 
 /// Fewer tiles would not be worth the transforms of the kernels, or in evaluations the memory for them.
 const LEAST_TILES: usize = 32;
-const LEAST_TILES_EVALUATION: usize = 64;
+const LEAST_TILES_EVALUATION: usize = 32;
 
 /// How many times as many pixels as there are the tiles may cover: past that, a direct convolution with products of bf16
 /// pairs is faster; one in fp32 hardly is.
@@ -82,7 +86,7 @@ fn training(
     let Some(problem) = problem(window, src, dst, context)? else { return Ok(None) };
     check_weights(weight)?;
     let kernels = Kernels::Fresh { weights: weight.region, turned };
-    Ok(Some(convolution::compile(problem, [src, dst], kernels, End::default(), context)?))
+    Ok(Some(convolution::compile(problem, [src, dst], kernels, End::default(), false, context)?))
 }
 
 /// The same for a convolution in an evaluation, with what is fused to it.
@@ -95,8 +99,12 @@ pub fn evaluation(
 ) -> Result<Option<Box<dyn Step>>, KernelError> {
     let problem = problem(window, src, dst, context)?.filter(|problem| problem.tiles() >= LEAST_TILES_EVALUATION);
     let Some(problem) = problem else { return Ok(None) };
-    let kernels = Kernels::Kept(context.winograd_copy(weight, src.dtype, fold)?);
-    Ok(Some(convolution::compile(problem, [src, dst], kernels, end, context)?))
+    let is_fixed = context.fixed_point
+        && src.dtype == DType::Bf16
+        && context.isa == Isa::Avx512Bf16
+        && problem.inputs() <= MOST_FIXED_CHANNELS;
+    let kernels = Kernels::Kept(context.winograd_copy(weight, src.dtype, is_fixed, fold)?);
+    Ok(Some(convolution::compile(problem, [src, dst], kernels, end, is_fixed, context)?))
 }
 
 /// The step that computes the gradient of a convolution's weights, if this code is for it.

@@ -5,13 +5,12 @@ use in18_kernels::conformance::{self, Rounding};
 use in18_onednn::OneDnn;
 use in18_tensor::DType;
 
-fn check(dtype: DType) {
-    let mut provider = OneDnn::new(None).expect("oneDNN starts");
+fn check(mut provider: OneDnn, dtype: DType, rounding: Rounding) {
     if !provider.supports(dtype) {
         eprintln!("skipped: this CPU cannot compute in {dtype}");
         return;
     }
-    match conformance::check(&mut provider, dtype, Rounding::Once) {
+    match conformance::check(&mut provider, dtype, rounding) {
         Ok(cases) => println!("{cases} cases agree with the reference in {dtype}"),
         Err(failures) => {
             let lines: Vec<String> = failures.iter().map(ToString::to_string).collect();
@@ -20,12 +19,21 @@ fn check(dtype: DType) {
     }
 }
 
+fn onednn() -> OneDnn {
+    OneDnn::new(None).expect("oneDNN starts")
+}
+
 #[test]
 fn fp32_agrees_with_the_reference() {
-    check(DType::F32);
+    check(onednn(), DType::F32, Rounding::Once);
 }
 
 #[test]
 fn bf16_agrees_with_the_reference() {
-    check(DType::Bf16);
+    check(onednn(), DType::Bf16, Rounding::OnceFromFixedPoint);
+}
+
+#[test]
+fn bf16_without_fixed_point_agrees_with_the_reference() {
+    check(onednn().without_fixed_point(), DType::Bf16, Rounding::Once);
 }

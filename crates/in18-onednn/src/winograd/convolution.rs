@@ -6,10 +6,10 @@ use std::ops::Range;
 use in18_kernels::KernelError;
 use in18_tensor::{DType, Region, Tensor};
 
-use super::product::multiply;
+use super::numbers::{Fixed, Inputs, Numbers, Single, staging_point};
 use super::tiles::{Problem, Square};
 use super::transform::{self, Finish};
-use super::weights::{TransformWeights, pair, square};
+use super::weights::{TransformWeights, pair, pair_scales, square};
 use super::{End, POINTS, SIDE, TILE, even_parts};
 use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
 use crate::step::{Context, LoopStep, Step};
@@ -47,20 +47,31 @@ pub fn compile(
     [src, dst]: [&Tensor; 2],
     kernels: Kernels,
     end: End,
+    is_fixed: bool,
+    context: &mut Context,
+) -> Result<Box<dyn Step>, KernelError> {
+    match (src.dtype, is_fixed) {
+        (DType::Bf16, true) => compile_for::<Bf16, Fixed>(problem, [src, dst], kernels, end, context),
+        (DType::Bf16, false) => compile_for::<Bf16, Single>(problem, [src, dst], kernels, end, context),
+        _ => compile_for::<f32, Single>(problem, [src, dst], kernels, end, context),
+    }
+}
+
+fn compile_for<E: Stored, N: Numbers>(
+    problem: Problem,
+    [src, dst]: [&Tensor; 2],
+    kernels: Kernels,
+    end: End,
     context: &mut Context,
 ) -> Result<Box<dyn Step>, KernelError> {
     let threads = max_threads();
     let is_kept = matches!(kernels, Kernels::Kept(_));
-    let room = Room::new(&problem, Grid::new(&problem, is_kept, threads), is_kept);
+    let room = Room::new::<N>(&problem, Grid::new(&problem, is_kept, threads), is_kept);
     context.reserve_scratch(threads.min(room.grid.shares()) * room.elements * size_of::<f32>())?;
-    let (src, dst, dtype) = (src.region, dst.region, src.dtype);
+    let (src, dst) = (src.region, dst.region);
     Ok(Box::new(LoopStep(move |context: &mut Context| {
         check_threads(threads)?;
-        let work = Work { problem: &problem, room: &room, end };
-        match dtype {
-            DType::Bf16 => work.run::<Bf16>(&src, kernels, &dst, context),
-            _ => work.run::<f32>(&src, kernels, &dst, context),
-        }
+        Work { problem: &problem, room: &room, end }.run::<E, N>(&src, kernels, &dst, context)
     })))
 }
 
@@ -91,7 +102,8 @@ impl Grid {
     }
 }
 
-/// What a thread works on at a time, and where its scratch memory lies, in fp32: transformed kernels, inputs, then sums.
+/// What a thread works on at a time, and where its scratch memory lies, in words of 32 bits: transformed kernels, inputs, sums;
+/// then, if numbers have scales, the inputs' ones, and room to transform a tile.
 struct Room {
     grid: Grid,
     /// Pairs of output blocks, at most.
@@ -100,6 +112,8 @@ struct Room {
     chunk: usize,
     inputs_at: usize,
     sums_at: usize,
+    scales_at: usize,
+    staging_at: usize,
     elements: usize,
     /// Between blocks of a point, and between points. A tile's vectors lie side by side.
     block: usize,
@@ -108,20 +122,23 @@ struct Room {
 }
 
 impl Room {
-    fn new(problem: &Problem, grid: Grid, is_kept: bool) -> Self {
+    fn new<N: Numbers>(problem: &Problem, grid: Grid, is_kept: bool) -> Self {
         let (tiles, pairs) = (problem.tiles().div_ceil(grid.tiles), (problem.output_blocks / 2).div_ceil(grid.pairs));
-        let pair = pair(problem.input_blocks, problem.lanes);
+        let (word_blocks, pair) = (problem.input_blocks / N::CHANNELS, pair::<N>(problem.input_blocks, problem.lanes));
         let group = if is_kept { pairs } else { (GROUP_BYTES / (pair * size_of::<f32>())).clamp(1, pairs) };
         let bytes = if group == pairs { CHUNK_BYTES } else { LARGE_CHUNK_BYTES };
-        let most = (bytes / problem.tile_bytes(problem.input_blocks)).max(LEAST_CHUNK);
+        let most = (bytes / problem.tile_bytes(word_blocks)).max(LEAST_CHUNK);
         let chunk = most.min(tiles).next_multiple_of(2);
         let block = chunk * problem.lanes;
         // A vector further apart than needed, lest the points of a tile share a cache set.
-        let (input_point, sum_point) = (problem.input_blocks * block + MOST_LANES, 2 * block + MOST_LANES);
+        let (input_point, sum_point) = (word_blocks * block + MOST_LANES, 2 * block + MOST_LANES);
         let inputs_at = if is_kept { 0 } else { group * pair };
         let sums_at = inputs_at + POINTS * input_point;
-        let elements = sums_at + POINTS * sum_point;
-        Room { grid, group, chunk, inputs_at, sums_at, elements, block, input_point, sum_point }
+        let scales_at = sums_at + POINTS * sum_point;
+        let staging_at = scales_at + if N::HAS_SCALES { POINTS * chunk } else { 0 };
+        let staging = POINTS * staging_point(problem.input_blocks, problem.lanes);
+        let elements = staging_at + if N::HAS_SCALES { staging } else { 0 };
+        Room { grid, group, chunk, inputs_at, sums_at, scales_at, staging_at, elements, block, input_point, sum_point }
     }
 }
 
@@ -132,7 +149,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn run<E: Stored>(
+    fn run<E: Stored, N: Numbers>(
         self,
         src: &Region,
         kernels: Kernels,
@@ -158,6 +175,7 @@ impl Work<'_> {
                 // threads as have a share, the first ones; no two shares have the same tiles and pairs.
                 unsafe {
                     let convolution = Convolution {
+                        numbers: PhantomData::<N>,
                         problem,
                         room,
                         src: src.at(0).cast_const(),
@@ -184,26 +202,28 @@ enum Source {
 }
 
 /// A share of a convolution.
-struct Convolution<'a, E> {
+struct Convolution<'a, E, N> {
+    numbers: PhantomData<N>,
     problem: &'a Problem,
     room: &'a Room,
     src: *const E,
     source: Source,
     end: End,
     dst: *mut E,
-    /// As many fp32 as the room says.
+    /// As many words as the room says.
     scratch: *mut f32,
     tiles: Range<usize>,
     pairs: Range<usize>,
 }
 
-impl<E: Stored> Convolution<'_, E> {
+impl<E: Stored, N: Numbers> Convolution<'_, E, N> {
     /// Transforms the inputs of some tiles.
     ///
     /// # Safety
     /// As the kernel's.
     #[inline(always)]
     unsafe fn transform<V: Vector>(&self, tiles: Range<usize>) {
+        let Room { inputs_at, scales_at, staging_at, chunk, block, input_point, .. } = *self.room;
         let blocks = self.problem.input_blocks;
         for (slot, tile) in tiles.enumerate() {
             let (image, corner) = self.problem.place(tile);
@@ -211,11 +231,15 @@ impl<E: Stored> Convolution<'_, E> {
             unsafe {
                 let image = self.src.add(self.problem.start(image, 0, blocks));
                 let square = Square::<E, SIDE>::new::<V>(image, self.problem, corner, 1);
-                for block in 0..blocks {
-                    let to = self.scratch.add(self.room.inputs_at + block * self.room.block + slot * V::LANES);
-                    square.prefetch::<V>(block + 1);
-                    transform::input::<E, V>(&square, block, to, self.room.input_point);
-                }
+                let to = Inputs {
+                    words: self.scratch.add(inputs_at + slot * V::LANES),
+                    block,
+                    point: input_point,
+                    scales: self.scratch.add(scales_at + slot),
+                    scale: chunk,
+                    staging: self.scratch.add(staging_at),
+                };
+                N::transform::<E, V>(&square, blocks, to);
             }
         }
     }
@@ -231,7 +255,7 @@ impl<E: Stored> Convolution<'_, E> {
             match self.source {
                 Source::Fresh { weights, turned } => {
                     let transform = TransformWeights {
-                        rounded_to: PhantomData::<E>,
+                        forms: PhantomData::<(E, N)>,
                         weights: weights.at(0),
                         outputs: self.problem.outputs(),
                         inputs: self.problem.inputs(),
@@ -243,7 +267,9 @@ impl<E: Stored> Convolution<'_, E> {
                     transform.run::<V>();
                     self.scratch
                 }
-                Source::Kept { kernels, .. } => kernels.at(pairs.start * pair(self.problem.input_blocks, V::LANES)),
+                Source::Kept { kernels, .. } => {
+                    kernels.at(pairs.start * pair::<N>(self.problem.input_blocks, V::LANES))
+                }
             }
         }
     }
@@ -254,14 +280,18 @@ impl<E: Stored> Convolution<'_, E> {
     /// As the kernel's.
     #[inline(always)]
     unsafe fn multiply<V: Vector>(&self, kernels: *const f32, tiles: usize) {
-        let Room { inputs_at, sums_at, block, input_point, sum_point, .. } = *self.room;
-        let blocks = self.problem.input_blocks;
+        let Room { inputs_at, sums_at, scales_at, chunk, block, input_point, sum_point, .. } = *self.room;
+        let (blocks, scales) = (self.problem.input_blocks, pair_scales::<N>(self.problem.input_blocks, V::LANES));
         for point in 0..POINTS {
             // SAFETY: by the caller's promise.
             unsafe {
                 let weights = (kernels.add(point * square(V::LANES)), POINTS * square(V::LANES));
-                let inputs = (self.scratch.add(inputs_at + point * input_point).cast_const(), block, blocks);
-                multiply::<V>(tiles, inputs, weights, (self.scratch.add(sums_at + point * sum_point), block));
+                let inputs =
+                    (self.scratch.add(inputs_at + point * input_point).cast_const(), block, blocks / N::CHANNELS);
+                let sums = (self.scratch.add(sums_at + point * sum_point), block);
+                let of_tiles = self.scratch.wrapping_add(scales_at + point * chunk).cast_const();
+                let of_kernels = kernels.wrapping_add(scales + point * 2 * V::LANES);
+                N::multiply::<V>(tiles, inputs, weights, sums, [of_tiles, of_kernels]);
             }
         }
     }
@@ -298,12 +328,12 @@ impl<E: Stored> Convolution<'_, E> {
     }
 }
 
-impl<E: Stored> Kernel for Convolution<'_, E> {
+impl<E: Stored, N: Numbers> Kernel for Convolution<'_, E, N> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let Room { group, chunk, .. } = *self.room;
         let is_single = self.tiles.len() <= chunk;
-        let pair_elements = pair(self.problem.input_blocks, V::LANES);
+        let pair_elements = pair::<N>(self.problem.input_blocks, V::LANES);
         let mut has_inputs = false;
         for pairs in even_parts(self.pairs.clone(), group) {
             // SAFETY: by the caller's promise.

@@ -2,6 +2,20 @@
 
 use crate::simd::{Vector, prefetch};
 
+/// What a product of matrices does with numbers.
+pub trait Product<V>: Copy {
+    /// `total` and the product of a word of the inputs, in all lanes, and a vector of weights.
+    ///
+    /// # Safety
+    /// As [`Vector`].
+    unsafe fn add(total: V, input: V, weights: V) -> V;
+    /// The sums of a row.
+    ///
+    /// # Safety
+    /// There must be such a row; as [`Vector`].
+    unsafe fn finish(&self, totals: [V; 2], row: usize) -> [V; 2];
+}
+
 /// Rows of tiles whose sums, two vectors each, fill the registers beside two vectors of weights and one of inputs: an even
 /// number.
 pub const fn most_rows<V: Vector>() -> usize {
@@ -9,19 +23,20 @@ pub const fn most_rows<V: Vector>() -> usize {
 }
 
 /// `sums[half][row] = Σ inputs[block][row][lane] · weights[block · lanes + lane][half]`, the sum over all blocks and lanes,
-/// for two vectors (halves) of output channels and `rows` rows of tiles. An odd number of rows is made even by one that
-/// means nothing.
+/// for two vectors (halves) of output channels and `rows` rows of tiles, in the product's sense of · and +. An odd number of
+/// rows is made even by one that means nothing.
 ///
 /// # Safety
 /// `inputs` must hold an even number of rows, at least `rows`, a vector each, from each multiple of `block_stride` on,
 /// `weights` two vectors an input channel of a block from each multiple of `square_stride` on; `sums` take as many rows from 0
 /// and from `half_stride` on; as [`Vector`].
 #[inline(always)]
-pub unsafe fn multiply<V: Vector>(
+pub unsafe fn multiply<V: Vector, P: Product<V>>(
     rows: usize,
     (inputs, block_stride, blocks): (*const f32, usize, usize),
     weights: (*const f32, usize),
     (sums, half_stride): (*mut f32, usize),
+    product: P,
 ) {
     // Parts of even numbers of rows, as equal as may be.
     let (pairs, parts) = (rows.div_ceil(2), rows.div_ceil(most_rows::<V>()));
@@ -32,14 +47,15 @@ pub unsafe fn multiply<V: Vector>(
         unsafe {
             let inputs = (inputs.add(first * V::LANES), block_stride, blocks);
             let sums = (sums.add(first * V::LANES), half_stride);
+            let product = (product, first);
             match end - first {
-                2 => multiply_rows::<V, 2>(inputs, weights, sums),
-                4 => multiply_rows::<V, 4>(inputs, weights, sums),
-                6 => multiply_rows::<V, 6>(inputs, weights, sums),
-                8 => multiply_rows::<V, 8>(inputs, weights, sums),
-                10 => multiply_rows::<V, 10>(inputs, weights, sums),
-                12 => multiply_rows::<V, 12>(inputs, weights, sums),
-                14 => multiply_rows::<V, 14>(inputs, weights, sums),
+                2 => multiply_rows::<V, P, 2>(inputs, weights, sums, product),
+                4 => multiply_rows::<V, P, 4>(inputs, weights, sums, product),
+                6 => multiply_rows::<V, P, 6>(inputs, weights, sums, product),
+                8 => multiply_rows::<V, P, 8>(inputs, weights, sums, product),
+                10 => multiply_rows::<V, P, 10>(inputs, weights, sums, product),
+                12 => multiply_rows::<V, P, 12>(inputs, weights, sums, product),
+                14 => multiply_rows::<V, P, 14>(inputs, weights, sums, product),
                 rows => unreachable!("no product has {rows} rows"),
             }
         }
@@ -52,10 +68,11 @@ pub unsafe fn multiply<V: Vector>(
 /// # Safety
 /// As [`multiply`].
 #[inline(always)]
-unsafe fn multiply_rows<V: Vector, const ROWS: usize>(
+unsafe fn multiply_rows<V: Vector, P: Product<V>, const ROWS: usize>(
     (inputs, block_stride, blocks): (*const f32, usize, usize),
     (weights, square_stride): (*const f32, usize),
     (sums, half_stride): (*mut f32, usize),
+    (product, first_row): (P, usize),
 ) {
     if ROWS > most_rows::<V>() {
         return;
@@ -76,11 +93,12 @@ unsafe fn multiply_rows<V: Vector, const ROWS: usize>(
                 let (first, second) = (V::load(weights), V::load(weights.add(V::LANES)));
                 for (row, total) in totals.iter_mut().enumerate() {
                     let input = V::splat(inputs.add(row * V::LANES + lane).read());
-                    *total = [input.mul_add(first, total[0]), input.mul_add(second, total[1])];
+                    *total = [P::add(total[0], input, first), P::add(total[1], input, second)];
                 }
             }
         }
-        for (row, total) in totals.iter().enumerate() {
+        for (row, total) in totals.into_iter().enumerate() {
+            let total = product.finish(total, first_row + row);
             total[0].store(sums.add(row * V::LANES));
             total[1].store(sums.add(half_stride + row * V::LANES));
         }

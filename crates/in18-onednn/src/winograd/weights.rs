@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use in18_tensor::{DType, Tensor};
 
+use super::numbers::{Fixed, Numbers, Single, kernel_factors};
 use super::{POINTS, transform};
 use crate::isa::Isa;
 use crate::simd::{Kernel, Lanes, MOST_LANES, Stored, Vector, run};
@@ -12,15 +13,20 @@ use crate::threads::{Shared, parallel, part};
 use crate::vector::Bf16;
 use crate::weights::Statistics;
 
-/// Elements from one point's transformed kernels of a block of inputs and a pair of blocks of outputs to the next one's: a
+/// Words from one point's transformed kernels of a block of inputs and a pair of blocks of outputs to the next one's: a
 /// vector more than there are, lest points share a cache set.
 pub fn square(lanes: usize) -> usize {
     2 * lanes * lanes + lanes
 }
 
-/// Elements of a pair of blocks of outputs.
-pub fn pair(input_blocks: usize, lanes: usize) -> usize {
-    input_blocks * POINTS * square(lanes)
+/// Words of a pair of blocks of outputs, and those before its scales: two vectors a point, if it has any.
+pub fn pair<N: Numbers>(input_blocks: usize, lanes: usize) -> usize {
+    pair_scales::<N>(input_blocks, lanes) + if N::HAS_SCALES { POINTS * 2 * lanes } else { 0 }
+}
+
+/// Words of a pair of blocks of outputs before its scales.
+pub fn pair_scales<N: Numbers>(input_blocks: usize, lanes: usize) -> usize {
+    input_blocks / N::CHANNELS * POINTS * square(lanes)
 }
 
 /// A copy of all kernels of a convolution, with a normalisation folded in: for evaluations, where weights stay.
@@ -30,18 +36,22 @@ pub struct TransformedWeights {
     inputs: usize,
     /// Of the activations.
     dtype: DType,
+    /// Whether numbers are [`Fixed`].
+    is_fixed: bool,
     lanes: usize,
 }
 
 impl TransformedWeights {
     /// Of (O, I, 3, 3) weights for activations of a type in blocks of `lanes` channels.
-    pub fn new(weight: &Tensor, dtype: DType, lanes: usize) -> Self {
-        TransformedWeights { outputs: weight.shape[0], inputs: weight.shape[1], dtype, lanes }
+    pub fn new(weight: &Tensor, dtype: DType, is_fixed: bool, lanes: usize) -> Self {
+        TransformedWeights { outputs: weight.shape[0], inputs: weight.shape[1], dtype, is_fixed, lanes }
     }
 
-    /// How many fp32 they take.
+    /// How many words of 32 bits they take.
     pub fn elements(&self) -> usize {
-        self.outputs / (2 * self.lanes) * pair(self.inputs / self.lanes, self.lanes)
+        let blocks = self.inputs / self.lanes;
+        let pair = if self.is_fixed { pair::<Fixed>(blocks, self.lanes) } else { pair::<Single>(blocks, self.lanes) };
+        self.outputs / (2 * self.lanes) * pair
     }
 
     /// Transforms (O, I, 3, 3) `weights` to `to`, and writes the bias, a value an output channel.
@@ -52,28 +62,29 @@ impl TransformedWeights {
     pub unsafe fn transform(&self, isa: Isa, parts: Parts) {
         // SAFETY: by the caller's promise.
         unsafe {
-            match self.dtype {
-                DType::Bf16 => self.transform_from::<Bf16>(isa, parts),
-                _ => self.transform_from::<f32>(isa, parts),
+            match (self.dtype, self.is_fixed) {
+                (DType::Bf16, true) => self.transform_from::<Bf16, Fixed>(isa, parts),
+                (DType::Bf16, false) => self.transform_from::<Bf16, Single>(isa, parts),
+                _ => self.transform_from::<f32, Single>(isa, parts),
             }
         }
     }
 
     /// # Safety
     /// As [`transform`](Self::transform).
-    unsafe fn transform_from<E: Stored>(&self, isa: Isa, Parts { weights, statistics, to, bias }: Parts) {
+    unsafe fn transform_from<E: Stored, N: Numbers>(&self, isa: Isa, Parts { weights, statistics, to, bias }: Parts) {
         parallel(|thread, threads| {
             let pairs = part(self.outputs / (2 * self.lanes), 1, thread, threads);
             // SAFETY: by the caller's promise; no two threads have the same outputs.
             unsafe {
                 let transform = TransformWeights {
-                    rounded_to: PhantomData::<E>,
+                    forms: PhantomData::<(E, N)>,
                     weights: weights.at(0),
                     outputs: self.outputs,
                     inputs: self.inputs,
                     turned: false,
                     end: Some((statistics, bias.at(0))),
-                    to: to.at(pairs.start * pair(self.inputs / self.lanes, self.lanes)),
+                    to: to.at(pairs.start * pair::<N>(self.inputs / self.lanes, self.lanes)),
                     pairs,
                 };
                 run(isa, self.lanes, transform);
@@ -90,10 +101,10 @@ pub struct Parts {
     pub bias: Shared<f32>,
 }
 
-/// The transformation of (O, I, 3, 3) weights, rounded first to the type E of the activations, as those of all convolutions
-/// are.
-pub struct TransformWeights<E> {
-    pub rounded_to: PhantomData<E>,
+/// The transformation of (O, I, 3, 3) weights to numbers N, rounded first to the type E of the activations, as those of all
+/// convolutions are.
+pub struct TransformWeights<E, N> {
+    pub forms: PhantomData<(E, N)>,
     pub weights: *const f32,
     /// Channels of the results: O, or I if `turned`.
     pub outputs: usize,
@@ -103,13 +114,13 @@ pub struct TransformWeights<E> {
     pub turned: bool,
     /// A normalisation to fold in, and where its bias goes, a value an output channel.
     pub end: Option<(Statistics, *mut f32)>,
-    /// (pairs, input blocks, points, lanes of inputs, 2 · lanes), points [`square`] apart.
+    /// (pairs, blocks of words, points, words of inputs, 2 · lanes), points [`square`] apart; pairs [`pair`].
     pub to: *mut f32,
     /// The pairs of output blocks that are transformed.
     pub pairs: Range<usize>,
 }
 
-impl<E: Stored> TransformWeights<E> {
+impl<E: Stored, N: Numbers> TransformWeights<E, N> {
     /// The factors of the weights of some outputs; writes their bias.
     ///
     /// # Safety
@@ -154,34 +165,92 @@ impl<E: Stored> TransformWeights<E> {
             }
         }
     }
+
+    /// The points of the kernels of a block of outputs and an input, of those that [`kernels`](Self::kernels) put together.
+    ///
+    /// # Safety
+    /// As the kernel's.
+    #[inline(always)]
+    unsafe fn points<V: Vector>(&self, kernels: &[Lanes; 9 * MOST_LANES], input: usize, scales: V) -> [V; POINTS] {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let mut kernel = [V::splat(0.0); 9];
+            for (tap, value) in kernel.iter_mut().enumerate() {
+                let tap = input * 9 + if self.turned { 8 - tap } else { tap };
+                let exact = V::load(kernels.as_ptr().cast::<f32>().add(tap * V::LANES)).mul(scales);
+                let mut rounded = [E::default(); MOST_LANES];
+                E::store(exact, rounded.as_mut_ptr());
+                *value = E::load(rounded.as_ptr());
+            }
+            transform::weights::<V>(kernel)
+        }
+    }
+
+    /// The sums of the points' squares over all inputs, and the largest.
+    ///
+    /// # Safety
+    /// As the kernel's.
+    #[inline(always)]
+    unsafe fn squares<V: Vector>(
+        &self,
+        output: usize,
+        scales: V,
+        kernels: &mut [Lanes; 9 * MOST_LANES],
+    ) -> [[V; POINTS]; 2] {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let mut sums = [V::splat(0.0); POINTS];
+            let mut largest = sums;
+            for first_input in (0..self.inputs).step_by(V::LANES) {
+                self.kernels::<V>(output, first_input, kernels);
+                for i in 0..V::LANES {
+                    let points = self.points::<V>(kernels, i, scales);
+                    for (point, (sum, largest)) in points.into_iter().zip(sums.iter_mut().zip(&mut largest)) {
+                        let square = point.mul(point);
+                        *sum = sum.add(square);
+                        *largest = largest.add(square.sub(*largest).relu());
+                    }
+                }
+            }
+            [sums, largest]
+        }
+    }
 }
 
-impl<E: Stored> Kernel for TransformWeights<E> {
+impl<E: Stored, N: Numbers> Kernel for TransformWeights<E, N> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let mut kernels = [[0f32; MOST_LANES]; 9 * MOST_LANES];
-        for (number, pair) in self.pairs.clone().enumerate() {
+        let input_blocks = self.inputs / V::LANES;
+        for (number, pair_of_outputs) in self.pairs.clone().enumerate() {
             for half in 0..2 {
-                let first = (2 * pair + half) * V::LANES;
+                let first = (2 * pair_of_outputs + half) * V::LANES;
                 // SAFETY: by the caller's promise.
                 unsafe {
-                    let scales = self.fold(first..first + V::LANES);
-                    let scales = V::load(scales.as_ptr());
+                    let to = self.to.add(number * pair::<N>(input_blocks, V::LANES));
+                    let normalisation = self.fold(first..first + V::LANES);
+                    let normalisation = V::load(normalisation.as_ptr());
+                    let mut factors = [V::splat(1.0); POINTS];
+                    if N::HAS_SCALES {
+                        let [squares, largest] = self.squares(first, normalisation, &mut kernels);
+                        let to = to.add(pair_scales::<N>(input_blocks, V::LANES) + half * V::LANES);
+                        for (point, factor) in factors.iter_mut().enumerate() {
+                            let [of_numbers, back] = kernel_factors(squares[point], largest[point]);
+                            *factor = of_numbers;
+                            back.store(to.add(point * 2 * V::LANES));
+                        }
+                    }
                     for first_input in (0..self.inputs).step_by(V::LANES) {
                         self.kernels::<V>(first, first_input, &mut kernels);
-                        for i in 0..V::LANES {
-                            let mut kernel = [V::splat(0.0); 9];
-                            for (tap, value) in kernel.iter_mut().enumerate() {
-                                let tap = i * 9 + if self.turned { 8 - tap } else { tap };
-                                let exact = V::load(kernels.as_ptr().cast::<f32>().add(tap * V::LANES)).mul(scales);
-                                let mut rounded = [E::default(); MOST_LANES];
-                                E::store(exact, rounded.as_mut_ptr());
-                                *value = E::load(rounded.as_ptr());
-                            }
-                            for (point, value) in transform::weights::<V>(kernel).into_iter().enumerate() {
-                                let block = number * self.inputs / V::LANES + first_input / V::LANES;
-                                let at = (block * POINTS + point) * square(V::LANES) + (2 * i + half) * V::LANES;
-                                value.store(self.to.add(at));
+                        for i in (0..V::LANES).step_by(N::CHANNELS) {
+                            let points = self.points::<V>(&kernels, i, normalisation);
+                            let next =
+                                if N::CHANNELS == 2 { self.points(&kernels, i + 1, normalisation) } else { points };
+                            let word = (first_input + i) / N::CHANNELS;
+                            let (block, lane) = (word / V::LANES, word % V::LANES);
+                            for point in 0..POINTS {
+                                let at = (block * POINTS + point) * square(V::LANES) + (2 * lane + half) * V::LANES;
+                                N::word([points[point], next[point]], factors[point]).store(to.add(at));
                             }
                         }
                     }

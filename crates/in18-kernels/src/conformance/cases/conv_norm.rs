@@ -23,6 +23,7 @@ const GEOMETRIES: &[(Window, [usize; 4], usize)] = &[
     (POINT_HALVING, [5, 24, 5, 4], 48),
     (SQUARE, [2, 64, 14, 14], 64),
     (SQUARE, [3, 24, 7, 9], 24),
+    (SQUARE, [2, 512, 16, 13], 32),
     (SQUARE, [2, 128, 1, 1], 128),
     (SQUARE_HALVING, [2, 64, 16, 16], 128),
     (SQUARE_HALVING, [1, 24, 15, 9], 48),
@@ -65,7 +66,7 @@ fn case(precision: Precision, window: Window, [n, i, h, w]: [usize; 4], outputs:
     let running_mean = case.input("running_mean", Kind::Parameter, channels, inputs.plain(outputs, 0.0, 1.0));
     let running_variance = case.input("running_variance", Kind::Parameter, channels, variance_values);
     // Terms are of size 1, and may cancel.
-    let tolerance = precision.steps().with_floor(1.0);
+    let tolerance = precision.evaluation().with_floor(1.0);
     let (epsilon, relu) = (EPSILON, matches!(end, End::Relu));
     if let End::AddRelu = end {
         let dst = case.updated("dst", Kind::Activation, dst_shape, inputs.activation(dst_shape), tolerance);
