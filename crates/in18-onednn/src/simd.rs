@@ -131,6 +131,9 @@ impl Stored for Bf16 {
 
 /// A loop.
 pub trait Kernel {
+    /// Whether it multiplies pairs of integers ([`Vector::add_pairs`]), and wants the instruction for it.
+    const MULTIPLIES_PAIRS: bool = false;
+
     /// Runs it with vectors of a type. Implementations are `#[inline(always)]`, so that they are compiled for its
     /// instructions.
     ///
@@ -143,9 +146,9 @@ pub trait Kernel {
 ///
 /// # Safety
 /// As the loop says.
-pub unsafe fn run(isa: Isa, lanes: usize, kernel: impl Kernel) {
+pub unsafe fn run<K: Kernel>(isa: Isa, lanes: usize, kernel: K) {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-    unsafe fn avx512_vnni(kernel: impl Kernel) {
+    unsafe fn avx512_pairs(kernel: impl Kernel) {
         // SAFETY: the caller's promise is passed on.
         unsafe { kernel.run::<__m512>() }
     }
@@ -162,8 +165,8 @@ pub unsafe fn run(isa: Isa, lanes: usize, kernel: impl Kernel) {
     // SAFETY: an `Isa` proves that the CPU has these instructions; the caller's promise is passed on.
     unsafe {
         match (isa, lanes) {
-            (Isa::Avx512Bf16, 16) => avx512_vnni(kernel),
-            (Isa::Avx512, 16) => avx512(kernel),
+            (Isa::Avx512Bf16, 16) if K::MULTIPLIES_PAIRS => avx512_pairs(kernel),
+            (Isa::Avx512Bf16 | Isa::Avx512, 16) => avx512(kernel),
             (Isa::Avx512Bf16 | Isa::Avx512 | Isa::Avx2, 8) => avx2(kernel),
             (_, 16) => kernel.run::<[f32; 16]>(),
             (_, 8) => kernel.run::<[f32; 8]>(),
@@ -285,9 +288,10 @@ impl Vector for __m512 {
     #[inline(always)]
     unsafe fn rounded_pairs(even: Self, odd: Self) -> Self {
         unsafe {
-            let [even, odd] = [even, odd].map(|value| _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(value)));
-            let (even, odd) = (_mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
-            _mm512_castsi512_ps(_mm512_or_si512(even, odd))
+            let even = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(even));
+            let odd = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(odd));
+            let odd = _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16);
+            _mm512_castsi512_ps(_mm512_or_si512(_mm512_cvtepu16_epi32(even), odd))
         }
     }
     #[inline(always)]
@@ -557,6 +561,8 @@ mod tests {
     }
 
     impl Kernel for All<'_> {
+        const MULTIPLIES_PAIRS: bool = true;
+
         #[inline(always)]
         unsafe fn run<V: Vector>(self) {
             // SAFETY: the arrays hold as many elements as the widest vector.

@@ -2,7 +2,7 @@
 //! program and an empty folder, and fails with a line that says what differs. A line `# requires: NAME==VERSION …` names
 //! the Python packages that it imports; a line `# feature: torch` says that it is for programs with that feature.
 
-use crate::process::{cargo, show, workspace};
+use crate::process::{built_program, cargo, show, workspace};
 use crate::python;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use std::{env, fs};
 pub fn run(torch: bool) -> Result<Option<String>> {
     let features: &[&str] = if torch { &["--features", "torch"] } else { &[] };
     show(cargo(&["build", "--package", "imagenet18"]).args(features))?;
-    let program = program()?;
+    let program = built_program()?;
     let (mut failed, mut skipped) = (Vec::new(), None);
     for script in scripts()? {
         let name = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -70,16 +70,6 @@ fn required(script: &str) -> Vec<&str> {
 /// Whether a script is for programs with feature `torch` only.
 fn needs_torch(script: &str) -> bool {
     script.lines().any(|line| line == "# feature: torch")
-}
-
-/// The program that was just built.
-fn program() -> Result<PathBuf> {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    let program = target.join("debug/imagenet18");
-    if !program.is_file() {
-        bail!("expected the program at {}, got nothing there", program.display());
-    }
-    Ok(program)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod process;
 mod python;
 mod setup;
 mod stages;
+mod vectors;
 
 use arguments::{Command, USAGE};
 use setup::{Gpus, Wanted};

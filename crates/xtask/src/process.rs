@@ -10,6 +10,16 @@ pub fn workspace() -> PathBuf {
     manifest.ancestors().nth(2).expect("this crate lies in crates/xtask").to_owned()
 }
 
+/// The program that the tests' build made.
+pub fn built_program() -> Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+    let program = target.join("debug/imagenet18");
+    if !program.is_file() {
+        bail!("expected the program at {}, got nothing there", program.display());
+    }
+    Ok(program)
+}
+
 /// `cargo`, the one that runs this program.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

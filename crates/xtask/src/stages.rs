@@ -2,7 +2,7 @@
 //! fails, so that one run shows everything there is to mend.
 
 use crate::process::{capture, cargo, show, succeeds};
-use crate::{architecture, golden, interop};
+use crate::{architecture, golden, interop, vectors};
 use anyhow::{Result, bail};
 use std::time::Instant;
 
@@ -56,7 +56,10 @@ impl Stage {
             Stage::Architecture => architecture::check()?,
             Stage::Clippy => clippy(&["--workspace"])?,
             Stage::Doc => doc(&["--workspace"])?,
-            Stage::Tests => tests(&["--workspace"])?,
+            Stage::Tests => {
+                tests(&["--workspace"])?;
+                vectors::check()?;
+            }
             Stage::Deny => return deny(),
             Stage::Interop => return Ok(interop::run(false)?.map_or(Outcome::Passed, Outcome::Skipped)),
             Stage::Torch => {

@@ -329,6 +329,8 @@ impl<E: Stored, N: Numbers> Convolution<'_, E, N> {
 }
 
 impl<E: Stored, N: Numbers> Kernel for Convolution<'_, E, N> {
+    const MULTIPLIES_PAIRS: bool = N::CHANNELS == 2;
+
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let Room { group, chunk, .. } = *self.room;

@@ -113,16 +113,19 @@ pub struct Normalise<'a, E> {
     pub is_large: bool,
 }
 
-impl<E: Stored> Normalise<'_, E> {
+impl<E: Stored> Finish<E> {
+    /// Of the value at a place.
+    ///
     /// # Safety
-    /// As the struct says, and as [`Vector`].
+    /// An addend must be valid there; as [`Vector`].
     #[inline(always)]
-    unsafe fn each<V: Vector>(&self, finish: impl Fn(V, usize) -> V) {
-        // SAFETY: by the caller's promise; places are below `pixels`.
+    unsafe fn apply<V: Vector>(self, value: V, at: usize) -> V {
+        // SAFETY: by the caller's promise.
         unsafe {
-            let affine = AffineVectors::<V>::new(self.affine);
-            for at in (0..self.pixels * V::LANES).step_by(V::LANES) {
-                put(finish(affine.at(E::load(self.src.add(at))), at), self.dst.add(at), self.is_large);
+            match self {
+                Finish::Nothing => value,
+                Finish::Relu => value.relu(),
+                Finish::AddRelu(addend) => value.add(E::load(addend.add(at))).relu(),
             }
         }
     }
@@ -133,10 +136,10 @@ impl<E: Stored> Kernel for Normalise<'_, E> {
     unsafe fn run<V: Vector>(self) {
         // SAFETY: by the caller's promise; places are below `pixels`.
         unsafe {
-            match self.finish {
-                Finish::Nothing => self.each(|y: V, _| y),
-                Finish::Relu => self.each(|y: V, _| y.relu()),
-                Finish::AddRelu(addend) => self.each(|y: V, at| y.add(E::load(addend.add(at))).relu()),
+            let affine = AffineVectors::<V>::new(self.affine);
+            for at in (0..self.pixels * V::LANES).step_by(V::LANES) {
+                let value = self.finish.apply(affine.at(E::load(self.src.add(at))), at);
+                put(value, self.dst.add(at), self.is_large);
             }
         }
     }
@@ -153,20 +156,16 @@ pub struct Gradient<'a, E> {
 }
 
 impl<E: Stored> Gradient<'_, E> {
-    /// Calls `act(place, x − mean, g)` for each pixel, g being the gradient that ReLU let through.
+    /// `[x − mean, g]` at a place, g being the gradient that ReLU let through.
     ///
     /// # Safety
-    /// The pointers must be valid; as [`Vector`].
+    /// The pointers must be valid there; as [`Vector`].
     #[inline(always)]
-    unsafe fn each<V: Vector>(&self, pixels: std::ops::Range<usize>, mut act: impl FnMut(usize, V, V)) {
-        // SAFETY: by the caller's promise; places are below `pixels`.
+    unsafe fn at<V: Vector>(&self, at: usize, affine: &AffineVectors<V>) -> [V; 2] {
+        // SAFETY: by the caller's promise.
         unsafe {
-            let affine = AffineVectors::<V>::new(self.affine);
-            for at in (pixels.start * V::LANES..pixels.end * V::LANES).step_by(V::LANES) {
-                let (x, g) = (E::load::<V>(self.src.add(at)), E::load::<V>(self.ddst.add(at)));
-                let g = if self.relu { g.where_positive(affine.at(x)) } else { g };
-                act(at, x.sub(affine.mean), g);
-            }
+            let (x, g) = (E::load::<V>(self.src.add(at)), E::load::<V>(self.ddst.add(at)));
+            [x.sub(affine.mean), if self.relu { g.where_positive(affine.at(x)) } else { g }]
         }
     }
 }
@@ -182,13 +181,15 @@ impl<E: Stored> Kernel for GatherGradients<'_, E> {
     unsafe fn run<V: Vector>(self) {
         // SAFETY: by the caller's promise.
         unsafe {
+            let affine = AffineVectors::<V>::new(self.of.affine);
             let (mut sum, mut products) = (V::splat(0.0), V::splat(0.0));
             for start in (0..self.of.pixels).step_by(RUN) {
                 let (mut run_sum, mut run_products) = (V::splat(0.0), V::splat(0.0));
-                self.of.each(start..self.of.pixels.min(start + RUN), |_, centred: V, g: V| {
+                for pixel in start..self.of.pixels.min(start + RUN) {
+                    let [centred, g] = self.of.at(pixel * V::LANES, &affine);
                     run_sum = run_sum.add(g);
                     run_products = g.mul_add(centred, run_products);
-                });
+                }
                 (sum, products) = (sum.add(run_sum), products.add(run_products));
             }
             *self.result = [lanes(sum), lanes(products)];
@@ -213,10 +214,12 @@ impl<E: Stored> Kernel for SourceGradient<'_, E> {
             let (scale, minus_slope): (V, V) =
                 (load(&self.of.affine.scale), load::<V>(&self.centring.slope).mul(V::splat(-1.0)));
             let mean_gradient: V = load(&self.centring.mean_gradient);
-            self.of.each(0..self.of.pixels, |at, centred: V, g: V| {
+            let affine = AffineVectors::<V>::new(self.of.affine);
+            for at in (0..self.of.pixels * V::LANES).step_by(V::LANES) {
+                let [centred, g] = self.of.at(at, &affine);
                 let gradient = centred.mul_add(minus_slope, g.sub(mean_gradient)).mul(scale);
                 put(gradient, self.dsrc.add(at), self.is_large);
-            });
+            }
         }
     }
 }
