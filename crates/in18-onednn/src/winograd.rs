@@ -49,13 +49,14 @@ const POINTS: usize = SIDE * SIDE;
 
 const SQUARE: Window = Window { kernel: 3, stride: 1, padding: 1 };
 
-/// Fewer tiles would not be worth the transforms of the kernels, or in evaluations the memory for them.
+/// Fewer tiles would not be worth the transforms of the kernels, or in evaluations the memory for them in fp32.
 const LEAST_TILES: usize = 32;
-const LEAST_TILES_EVALUATION: usize = 32;
+const LEAST_TILES_EVALUATION: usize = 64;
 
 /// How many times as many pixels as there are the tiles may cover: past that, a direct convolution with products of bf16
 /// pairs is faster; one in fp32 hardly is.
 const MOST_COVER: f32 = 1.5;
+const MOST_COVER_FIXED: f32 = 2.5;
 const MOST_COVER_F32: f32 = 3.0;
 
 /// What happens to the results of a convolution before they are stored.
@@ -83,7 +84,7 @@ fn training(
     turned: bool,
     context: &mut Context,
 ) -> Result<Option<Box<dyn Step>>, KernelError> {
-    let Some(problem) = problem(window, src, dst, context)? else { return Ok(None) };
+    let Some(problem) = problem(window, [src, dst], false, context)? else { return Ok(None) };
     check_weights(weight)?;
     let kernels = Kernels::Fresh { weights: weight.region, turned };
     Ok(Some(convolution::compile(problem, [src, dst], kernels, End::default(), false, context)?))
@@ -97,30 +98,39 @@ pub fn evaluation(
     end: End,
     context: &mut Context,
 ) -> Result<Option<Box<dyn Step>>, KernelError> {
-    let problem = problem(window, src, dst, context)?.filter(|problem| problem.tiles() >= LEAST_TILES_EVALUATION);
-    let Some(problem) = problem else { return Ok(None) };
     let is_fixed = context.fixed_point
         && src.dtype == DType::Bf16
         && context.isa == Isa::Avx512Bf16
-        && problem.inputs() <= MOST_FIXED_CHANNELS;
+        && src.shape[1] <= MOST_FIXED_CHANNELS;
+    let least_tiles = if is_fixed { LEAST_TILES } else { LEAST_TILES_EVALUATION };
+    let problem = problem(window, [src, dst], is_fixed, context)?.filter(|problem| problem.tiles() >= least_tiles);
+    let Some(problem) = problem else { return Ok(None) };
     let kernels = Kernels::Kept(context.winograd_copy(weight, src.dtype, is_fixed, fold)?);
     Ok(Some(convolution::compile(problem, [src, dst], kernels, end, is_fixed, context)?))
 }
 
 /// The step that computes the gradient of a convolution's weights, if this code is for it.
 pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result<Option<Box<dyn Step>>, KernelError> {
-    let Some(problem) = problem(op.window, &op.src, &op.ddst, context)? else { return Ok(None) };
+    let Some(problem) = problem(op.window, [&op.src, &op.ddst], false, context)? else { return Ok(None) };
     check_weights(&op.dweight)?;
     Ok(Some(gradient::compile(problem, op, context)?))
 }
 
 /// The shapes of a convolution of activations of (N, I, H, W) and (N, O, H, W), if this code is for them; their regions are
-/// compared with them.
-fn problem(window: Window, src: &Tensor, dst: &Tensor, context: &Context) -> Result<Option<Problem>, KernelError> {
+/// compared with them. `is_fixed`: with products of fixed-point numbers.
+fn problem(
+    window: Window,
+    [src, dst]: [&Tensor; 2],
+    is_fixed: bool,
+    context: &Context,
+) -> Result<Option<Problem>, KernelError> {
     let lanes = context.layout.block;
     let (is_fast, most_cover) = match src.dtype {
         DType::F32 => (true, MOST_COVER_F32),
-        DType::Bf16 => (!includes(library_isa(), sys::ISA_AVX512_CORE_AMX), MOST_COVER),
+        DType::Bf16 => {
+            let most_cover = if is_fixed { MOST_COVER_FIXED } else { MOST_COVER };
+            (!includes(library_isa(), sys::ISA_AVX512_CORE_AMX), most_cover)
+        }
         DType::F16 | DType::U8 | DType::I32 => (false, 0.0),
     };
     let problem = Problem::new(src, dst, lanes);
