@@ -346,6 +346,25 @@ fn a_mistake_of_all_ranks_is_told_once() {
 }
 
 #[test]
+fn ranks_of_a_machine_share_its_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    photos(folder.path());
+    let huge = "[{'ep':0,'sz':60000,'bs':4},{'ep':(0,1),'lr':(0.005,0.01)}]";
+    // "…, expected at most N MiB; …"
+    let at_most = |devices: &str| -> f64 {
+        let more = ["--devices", devices, "--phases", huge];
+        let output = train(folder.path(), &folder.path().join(devices.replace(':', "-")), &more).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(6), "{said}");
+        let rest = said.split("expected at most ").nth(1).unwrap_or_else(|| panic!("{said}"));
+        rest.split(' ').next().unwrap().parse().unwrap()
+    };
+    let ratio = at_most("cpu") / at_most("cpu:2");
+    // Other programs take and give back memory meanwhile.
+    assert!((1.6..2.5).contains(&ratio), "one process may have {ratio} times as much as each of two");
+}
+
+#[test]
 fn mistakes_of_launchers_are_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));

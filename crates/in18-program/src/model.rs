@@ -89,6 +89,8 @@ pub struct Model {
     exchanged: Option<(ArenaId, DType)>,
     /// Bytes of the work arena that have been taken from the system.
     taken: usize,
+    /// Processes that share this machine's memory, this one among them.
+    sharers: usize,
 }
 
 impl Model {
@@ -116,7 +118,14 @@ impl Model {
             loss_scale,
             exchanged,
             taken,
+            sharers: 1,
         })
+    }
+
+    /// Says how many processes of the same work share this machine's memory: checks leave each its part. A GPU's memory is not
+    /// divided.
+    pub fn share_memory(&mut self, processes: usize) {
+        self.sharers = processes;
     }
 
     /// What runs, in a few words.
@@ -259,7 +268,8 @@ impl Model {
     fn check_memory(&self, mode: Mode, size: Size, needed: usize) -> Result<(), ProgramError> {
         let Some(free) = self.kernels.available_bytes() else { return Ok(()) };
         // A larger arena takes the place of the one that there is, once that is really there: its pages come with its first use.
-        let available = free + self.taken;
+        let sharers = if self.kernels.is_apart() { 1 } else { self.sharers };
+        let available = free / sharers + self.taken;
         if needed <= available {
             return Ok(());
         }
