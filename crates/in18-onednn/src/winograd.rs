@@ -29,7 +29,6 @@ use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 use in18_tensor::{DType, Tensor};
 
 use self::convolution::Kernels;
-use self::numbers::MOST_FIXED_CHANNELS;
 use self::tiles::Problem;
 pub use self::weights::{Parts, TransformedWeights};
 use crate::isa::{Isa, includes, library_isa};
@@ -98,10 +97,7 @@ pub fn evaluation(
     end: End,
     context: &mut Context,
 ) -> Result<Option<Box<dyn Step>>, KernelError> {
-    let is_fixed = context.fixed_point
-        && src.dtype == DType::Bf16
-        && context.isa == Isa::Avx512Bf16
-        && src.shape[1] <= MOST_FIXED_CHANNELS;
+    let is_fixed = context.fixed_point && src.dtype == DType::Bf16 && context.isa == Isa::Avx512Bf16;
     let least_tiles = if is_fixed { LEAST_TILES } else { LEAST_TILES_EVALUATION };
     let problem = problem(window, [src, dst], is_fixed, context)?.filter(|problem| problem.tiles() >= least_tiles);
     let Some(problem) = problem else { return Ok(None) };

@@ -135,7 +135,7 @@ impl Room {
         let inputs_at = if is_kept { 0 } else { group * pair };
         let sums_at = inputs_at + POINTS * input_point;
         let scales_at = sums_at + POINTS * sum_point;
-        let staging_at = scales_at + if N::HAS_SCALES { POINTS * chunk } else { 0 };
+        let staging_at = scales_at + if N::HAS_SCALES { N::parts(problem.input_blocks) * POINTS * chunk } else { 0 };
         let staging = POINTS * staging_point(problem.input_blocks, problem.lanes);
         let elements = staging_at + if N::HAS_SCALES { staging } else { 0 };
         Room { grid, group, chunk, inputs_at, sums_at, scales_at, staging_at, elements, block, input_point, sum_point }
@@ -281,17 +281,28 @@ impl<E: Stored, N: Numbers> Convolution<'_, E, N> {
     #[inline(always)]
     unsafe fn multiply<V: Vector>(&self, kernels: *const f32, tiles: usize) {
         let Room { inputs_at, sums_at, scales_at, chunk, block, input_point, sum_point, .. } = *self.room;
-        let (blocks, scales) = (self.problem.input_blocks, pair_scales::<N>(self.problem.input_blocks, V::LANES));
+        let input_blocks = self.problem.input_blocks;
+        let (parts, scales) = (N::parts(input_blocks), pair_scales::<N>(input_blocks, V::LANES));
         for point in 0..POINTS {
-            // SAFETY: by the caller's promise.
-            unsafe {
-                let weights = (kernels.add(point * square(V::LANES)), POINTS * square(V::LANES));
-                let inputs =
-                    (self.scratch.add(inputs_at + point * input_point).cast_const(), block, blocks / N::CHANNELS);
-                let sums = (self.scratch.add(sums_at + point * sum_point), block);
-                let of_tiles = self.scratch.wrapping_add(scales_at + point * chunk).cast_const();
-                let of_kernels = kernels.wrapping_add(scales + point * 2 * V::LANES);
-                N::multiply::<V>(tiles, inputs, weights, sums, [of_tiles, of_kernels]);
+            for number in 0..parts {
+                let blocks = part(input_blocks / N::CHANNELS, 1, number, parts);
+                // SAFETY: by the caller's promise.
+                unsafe {
+                    let weights = kernels.add((blocks.start * POINTS + point) * square(V::LANES));
+                    let inputs = self.scratch.add(inputs_at + point * input_point + blocks.start * block).cast_const();
+                    let sums = (self.scratch.add(sums_at + point * sum_point), block);
+                    let scale = number * POINTS + point;
+                    let of_tiles = self.scratch.wrapping_add(scales_at + scale * chunk).cast_const();
+                    let of_kernels = kernels.wrapping_add(scales + scale * 2 * V::LANES);
+                    N::multiply::<V>(
+                        tiles,
+                        (inputs, block, blocks.len()),
+                        (weights, POINTS * square(V::LANES)),
+                        sums,
+                        [of_tiles, of_kernels],
+                        number == 0,
+                    );
+                }
             }
         }
     }

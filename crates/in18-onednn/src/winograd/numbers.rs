@@ -2,22 +2,29 @@
 //!
 //! [`Single`] is fp32. [`Fixed`] is 16-bit fixed point, for bf16 activations where the CPU multiplies pairs of such numbers at
 //! twice the rate of fp32 (`vpdpwssd`, which is as fast as the products of bf16 pairs). A scale for each point of a tile, and
-//! for each point of an output channel's kernels, is chosen by their norm over the input channels: what Cauchy and Schwarz say
-//! of a product then keeps every 32-bit sum from overflowing, whatever the values, and sums are exact. Compared over kernels
-//! and tiles like those of a network, of 64 to 512 channels, relative errors are 3e-4 to 1e-3; rounding the results to bf16
-//! makes 1.7e-3, and transformed values in bf16 would make 9e-3.
+//! for each point of an output channel's kernels, is chosen by their norm over the input channels, 256 at most: what Cauchy and
+//! Schwarz say of a product then keeps every 32-bit sum from overflowing, whatever the values, and sums are exact. Compared over
+//! kernels and tiles like those of a network, relative errors are 3e-4 (64 channels) to 6e-4; rounding the results to bf16
+//! makes 1.7e-3, and transformed values in bf16 would make 9e-3. Errors are shares of the norms: kernels that are large just
+//! where channels are small would lose more.
+
+use std::ops::Range;
 
 use super::product::{Product, multiply};
 use super::tiles::Square;
 use super::{POINTS, SIDE, transform};
 use crate::simd::{Lanes, MOST_LANES, Stored, Vector};
+use crate::threads::part;
 
 /// A way to keep transformed numbers. They lie in words of 32 bits, a vector of which is a row of a product's operand.
 pub trait Numbers: Copy + Default + Send + Sync + 'static {
     /// Input channels of a word.
     const CHANNELS: usize;
-    /// Whether tiles, and kernels, have a scale a point.
+    /// Whether tiles, and kernels, have scales: one a point and part of the input channels.
     const HAS_SCALES: bool;
+
+    /// In how many parts of equal size, as far as may be, input channels are summed.
+    fn parts(blocks: usize) -> usize;
 
     /// Transforms all channels of a tile.
     ///
@@ -31,7 +38,8 @@ pub trait Numbers: Copy + Default + Send + Sync + 'static {
     /// As [`Vector`].
     unsafe fn word<V: Vector>(points: [V; 2], factor: V) -> V;
 
-    /// Sums the products of `rows` tiles with a pair's kernels at a point; `scales` are the tiles' and the kernels'.
+    /// Sums the products of `rows` tiles with a pair's kernels at a point over a part of the input channels; `scales` are the
+    /// tiles' and the kernels'. All but the first part's are added to what there is.
     ///
     /// # Safety
     /// As [`multiply`]; of scales there must be one a row, and two vectors.
@@ -41,6 +49,7 @@ pub trait Numbers: Copy + Default + Send + Sync + 'static {
         weights: (*const f32, usize),
         sums: (*mut f32, usize),
         scales: [*const f32; 2],
+        is_first: bool,
     );
 }
 
@@ -51,7 +60,7 @@ pub struct Inputs {
     pub words: *mut f32,
     pub block: usize,
     pub point: usize,
-    /// Its first point's scale, and the distance to the next.
+    /// The scale of its first point and part, and the distance to the next point's; parts follow after all points.
     pub scales: *mut f32,
     pub scale: usize,
     /// [`staging_point`] times [`POINTS`] words to work in, if it has scales.
@@ -71,6 +80,10 @@ pub struct Single;
 impl Numbers for Single {
     const CHANNELS: usize = 1;
     const HAS_SCALES: bool = false;
+
+    fn parts(_: usize) -> usize {
+        1
+    }
 
     #[inline(always)]
     unsafe fn transform<E: Stored, V: Vector>(square: &Square<E, SIDE>, blocks: usize, to: Inputs) {
@@ -93,6 +106,7 @@ impl Numbers for Single {
         weights: (*const f32, usize),
         sums: (*mut f32, usize),
         _: [*const f32; 2],
+        _: bool,
     ) {
         // SAFETY: by the caller's promise.
         unsafe { multiply::<V, _>(rows, inputs, weights, sums, Plain) }
@@ -111,7 +125,7 @@ impl<V: Vector> Product<V> for Plain {
     }
 
     #[inline(always)]
-    unsafe fn finish(&self, totals: [V; 2], _: usize) -> [V; 2] {
+    unsafe fn finish(&self, totals: [V; 2], _: usize, _: [*const f32; 2]) -> [V; 2] {
         totals
     }
 }
@@ -120,15 +134,15 @@ impl<V: Vector> Product<V> for Plain {
 #[derive(Clone, Copy, Default)]
 pub struct Fixed;
 
-/// The norm over the input channels that each point of a tile is scaled to, which bounds each number; and what that of an output
-/// channel's kernels may reach, where numbers may reach [`LARGEST`]. Rounding makes a norm longer by at most ½√channels: with up
-/// to [`MOST_FIXED_CHANNELS`] the product of both stays under 2³¹, and so does each sum.
+/// Input channels that are summed in 32 bits at most: errors grow with the root of their number.
+const MOST_SUMMED: usize = 256;
+
+/// The norm over those channels that each point of a tile is scaled to, which bounds each number; and what that of an output
+/// channel's kernels may reach, where numbers may reach [`LARGEST`]. Rounding makes a norm longer by at most ½√channels: the product
+/// of both stays under 2³¹, and so does each sum.
 const INPUT_NORM: f32 = 32_700.0;
 const KERNEL_NORM: f32 = 65_500.0;
 const LARGEST: f32 = 32_767.0;
-
-/// Input channels that [`Fixed`] is for.
-pub const MOST_FIXED_CHANNELS: usize = 4096;
 
 /// Added to norms, so that nothing is divided by zero: norms as small as this are of activations that are nothing.
 const LEAST_NORM: f32 = 1e-15;
@@ -165,6 +179,11 @@ impl Numbers for Fixed {
     const CHANNELS: usize = 2;
     const HAS_SCALES: bool = true;
 
+    fn parts(blocks: usize) -> usize {
+        // Blocks of 16 channels; narrower ones are for tests.
+        (blocks * MOST_LANES).div_ceil(MOST_SUMMED).min(blocks / 2)
+    }
+
     #[inline(always)]
     unsafe fn transform<E: Stored, V: Vector>(square: &Square<E, SIDE>, blocks: usize, to: Inputs) {
         let staging_point = staging_point(blocks, V::LANES);
@@ -174,34 +193,11 @@ impl Numbers for Fixed {
                 square.prefetch::<V>(block + 1);
                 transform::input::<E, V>(square, block, to.staging.add(block * V::LANES), staging_point);
             }
-            let mut squares = [[0f32; MOST_LANES]; POINTS.next_multiple_of(MOST_LANES)];
-            let squares = squares.as_mut_ptr().cast::<f32>();
-            for point in 0..POINTS {
-                let from = to.staging.add(point * staging_point);
-                let mut totals = [V::splat(0.0); 2];
-                for block in (0..blocks).step_by(2) {
-                    let values = [V::load(from.add(block * V::LANES)), V::load(from.add((block + 1) * V::LANES))];
-                    totals = [values[0].mul_add(values[0], totals[0]), values[1].mul_add(values[1], totals[1])];
-                }
-                totals[0].add(totals[1]).store(squares.add(point * V::LANES));
-            }
-            for first in (0..POINTS).step_by(V::LANES) {
-                let [mut factors, mut inverses]: [Lanes; 2] = [[0.0; MOST_LANES]; 2];
-                let [of_numbers, back] = input_factors(sums::<V>(squares.add(first * V::LANES)));
-                of_numbers.store(factors.as_mut_ptr());
-                back.store(inverses.as_mut_ptr());
-                for (point, (factor, inverse)) in (first..POINTS).zip(factors.into_iter().zip(inverses)).take(V::LANES)
-                {
-                    to.scales.add(point * to.scale).write(inverse);
-                    let factor = V::splat(factor);
-                    let from = to.staging.add(point * staging_point);
-                    let words = to.words.add(point * to.point);
-                    for block in 0..blocks {
-                        // Two blocks of channels are one of words.
-                        let half = words.add(block / 2 * to.block).cast::<i16>().add(block % 2 * V::LANES);
-                        V::load(from.add(block * V::LANES)).mul(factor).store_rounded(half);
-                    }
-                }
+            let parts = Self::parts(blocks);
+            for number in 0..parts {
+                let of_part = part(blocks / 2, 1, number, parts);
+                let to = Inputs { scales: to.scales.add(number * POINTS * to.scale), ..to };
+                scale_part::<V>(2 * of_part.start..2 * of_part.end, staging_point, to);
             }
         }
     }
@@ -219,11 +215,51 @@ impl Numbers for Fixed {
         weights: (*const f32, usize),
         sums: (*mut f32, usize),
         [of_tiles, of_kernels]: [*const f32; 2],
+        is_first: bool,
     ) {
         // SAFETY: by the caller's promise.
         unsafe {
             let of_kernels = [V::load(of_kernels), V::load(of_kernels.add(V::LANES))];
-            multiply::<V, _>(rows, inputs, weights, sums, Scaled { of_tiles, of_kernels })
+            multiply::<V, _>(rows, inputs, weights, sums, Scaled { of_tiles, of_kernels, is_first })
+        }
+    }
+}
+
+/// Chooses the scales of a tile's points for a part of its blocks of channels, and rounds them.
+///
+/// # Safety
+/// As [`Numbers::transform`]; the blocks must lie at the tile's place to work in, and be an even number from an even one on.
+#[inline(always)]
+unsafe fn scale_part<V: Vector>(blocks: Range<usize>, staging_point: usize, to: Inputs) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let mut squares = [[0f32; MOST_LANES]; POINTS.next_multiple_of(MOST_LANES)];
+        let squares = squares.as_mut_ptr().cast::<f32>();
+        for point in 0..POINTS {
+            let from = to.staging.add(point * staging_point);
+            let mut totals = [V::splat(0.0); 2];
+            for block in blocks.clone().step_by(2) {
+                let values = [V::load(from.add(block * V::LANES)), V::load(from.add((block + 1) * V::LANES))];
+                totals = [values[0].mul_add(values[0], totals[0]), values[1].mul_add(values[1], totals[1])];
+            }
+            totals[0].add(totals[1]).store(squares.add(point * V::LANES));
+        }
+        for first in (0..POINTS).step_by(V::LANES) {
+            let [mut factors, mut inverses]: [Lanes; 2] = [[0.0; MOST_LANES]; 2];
+            let [of_numbers, back] = input_factors(sums::<V>(squares.add(first * V::LANES)));
+            of_numbers.store(factors.as_mut_ptr());
+            back.store(inverses.as_mut_ptr());
+            for (point, (factor, inverse)) in (first..POINTS).zip(factors.into_iter().zip(inverses)).take(V::LANES) {
+                to.scales.add(point * to.scale).write(inverse);
+                let factor = V::splat(factor);
+                let from = to.staging.add(point * staging_point);
+                let words = to.words.add(point * to.point);
+                for block in blocks.clone() {
+                    // Two blocks of channels are one of words.
+                    let half = words.add(block / 2 * to.block).cast::<i16>().add(block % 2 * V::LANES);
+                    V::load(from.add(block * V::LANES)).mul(factor).store_rounded(half);
+                }
+            }
         }
     }
 }
@@ -252,6 +288,7 @@ unsafe fn sums<V: Vector>(from: *const f32) -> V {
 struct Scaled<V> {
     of_tiles: *const f32,
     of_kernels: [V; 2],
+    is_first: bool,
 }
 
 impl<V: Vector> Product<V> for Scaled<V> {
@@ -262,13 +299,17 @@ impl<V: Vector> Product<V> for Scaled<V> {
     }
 
     #[inline(always)]
-    unsafe fn finish(&self, totals: [V; 2], row: usize) -> [V; 2] {
+    unsafe fn finish(&self, totals: [V; 2], row: usize, places: [*const f32; 2]) -> [V; 2] {
         // SAFETY: by the caller's promise.
         unsafe {
             let of_tile = V::splat(self.of_tiles.add(row).read());
             let [lower, upper] =
                 [totals[0].integers_as_numbers().mul(of_tile), totals[1].integers_as_numbers().mul(of_tile)];
-            [lower.mul(self.of_kernels[0]), upper.mul(self.of_kernels[1])]
+            if self.is_first {
+                return [lower.mul(self.of_kernels[0]), upper.mul(self.of_kernels[1])];
+            }
+            let before = [V::load(places[0]), V::load(places[1])];
+            [lower.mul_add(self.of_kernels[0], before[0]), upper.mul_add(self.of_kernels[1], before[1])]
         }
     }
 }

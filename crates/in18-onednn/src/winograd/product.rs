@@ -9,11 +9,11 @@ pub trait Product<V>: Copy {
     /// # Safety
     /// As [`Vector`].
     unsafe fn add(total: V, input: V, weights: V) -> V;
-    /// The sums of a row.
+    /// A row's sums, of its totals and of what stands in the sums' places.
     ///
     /// # Safety
     /// There must be such a row; as [`Vector`].
-    unsafe fn finish(&self, totals: [V; 2], row: usize) -> [V; 2];
+    unsafe fn finish(&self, totals: [V; 2], row: usize, places: [*const f32; 2]) -> [V; 2];
 }
 
 /// Rows of tiles whose sums, two vectors each, fill the registers beside two vectors of weights and one of inputs: an even
@@ -98,9 +98,10 @@ unsafe fn multiply_rows<V: Vector, P: Product<V>, const ROWS: usize>(
             }
         }
         for (row, total) in totals.into_iter().enumerate() {
-            let total = product.finish(total, first_row + row);
-            total[0].store(sums.add(row * V::LANES));
-            total[1].store(sums.add(half_stride + row * V::LANES));
+            let places = [sums.add(row * V::LANES), sums.add(half_stride + row * V::LANES)];
+            let total = product.finish(total, first_row + row, [places[0].cast_const(), places[1].cast_const()]);
+            total[0].store(places[0]);
+            total[1].store(places[1]);
         }
     }
 }

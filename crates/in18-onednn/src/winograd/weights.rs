@@ -19,9 +19,10 @@ pub fn square(lanes: usize) -> usize {
     2 * lanes * lanes + lanes
 }
 
-/// Words of a pair of blocks of outputs, and those before its scales: two vectors a point, if it has any.
+/// Words of a pair of blocks of outputs, its scales among them: two vectors a part and point.
 pub fn pair<N: Numbers>(input_blocks: usize, lanes: usize) -> usize {
-    pair_scales::<N>(input_blocks, lanes) + if N::HAS_SCALES { POINTS * 2 * lanes } else { 0 }
+    let scales = if N::HAS_SCALES { N::parts(input_blocks) * POINTS * 2 * lanes } else { 0 };
+    pair_scales::<N>(input_blocks, lanes) + scales
 }
 
 /// Words of a pair of blocks of outputs before its scales.
@@ -186,7 +187,38 @@ impl<E: Stored, N: Numbers> TransformWeights<E, N> {
         }
     }
 
-    /// The sums of the points' squares over all inputs, and the largest.
+    /// Writes the words of a block of outputs and some inputs; `to` is where the half of the pair begins.
+    ///
+    /// # Safety
+    /// As the kernel's.
+    #[inline(always)]
+    unsafe fn words<V: Vector>(
+        &self,
+        output: usize,
+        inputs: Range<usize>,
+        (normalisation, factors): (V, [V; POINTS]),
+        kernels: &mut [Lanes; 9 * MOST_LANES],
+        to: *mut f32,
+    ) {
+        for first_input in inputs.step_by(V::LANES) {
+            // SAFETY: by the caller's promise.
+            unsafe {
+                self.kernels::<V>(output, first_input, kernels);
+                for i in (0..V::LANES).step_by(N::CHANNELS) {
+                    let points = self.points::<V>(kernels, i, normalisation);
+                    let next = if N::CHANNELS == 2 { self.points(kernels, i + 1, normalisation) } else { points };
+                    let word = (first_input + i) / N::CHANNELS;
+                    let (block, lane) = (word / V::LANES, word % V::LANES);
+                    for point in 0..POINTS {
+                        let at = (block * POINTS + point) * square(V::LANES) + 2 * lane * V::LANES;
+                        N::word([points[point], next[point]], factors[point]).store(to.add(at));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The sums of the points' squares over some inputs, and the largest.
     ///
     /// # Safety
     /// As the kernel's.
@@ -194,6 +226,7 @@ impl<E: Stored, N: Numbers> TransformWeights<E, N> {
     unsafe fn squares<V: Vector>(
         &self,
         output: usize,
+        inputs: Range<usize>,
         scales: V,
         kernels: &mut [Lanes; 9 * MOST_LANES],
     ) -> [[V; POINTS]; 2] {
@@ -201,7 +234,7 @@ impl<E: Stored, N: Numbers> TransformWeights<E, N> {
         unsafe {
             let mut sums = [V::splat(0.0); POINTS];
             let mut largest = sums;
-            for first_input in (0..self.inputs).step_by(V::LANES) {
+            for first_input in inputs.step_by(V::LANES) {
                 self.kernels::<V>(output, first_input, kernels);
                 for i in 0..V::LANES {
                     let points = self.points::<V>(kernels, i, scales);
@@ -222,37 +255,29 @@ impl<E: Stored, N: Numbers> Kernel for TransformWeights<E, N> {
     unsafe fn run<V: Vector>(self) {
         let mut kernels = [[0f32; MOST_LANES]; 9 * MOST_LANES];
         let input_blocks = self.inputs / V::LANES;
+        let parts = N::parts(input_blocks);
         for (number, pair_of_outputs) in self.pairs.clone().enumerate() {
             for half in 0..2 {
                 let first = (2 * pair_of_outputs + half) * V::LANES;
                 // SAFETY: by the caller's promise.
                 unsafe {
-                    let to = self.to.add(number * pair::<N>(input_blocks, V::LANES));
+                    let to = self.to.add(number * pair::<N>(input_blocks, V::LANES) + half * V::LANES);
                     let normalisation = self.fold(first..first + V::LANES);
                     let normalisation = V::load(normalisation.as_ptr());
-                    let mut factors = [V::splat(1.0); POINTS];
-                    if N::HAS_SCALES {
-                        let [squares, largest] = self.squares(first, normalisation, &mut kernels);
-                        let to = to.add(pair_scales::<N>(input_blocks, V::LANES) + half * V::LANES);
-                        for (point, factor) in factors.iter_mut().enumerate() {
-                            let [of_numbers, back] = kernel_factors(squares[point], largest[point]);
-                            *factor = of_numbers;
-                            back.store(to.add(point * 2 * V::LANES));
-                        }
-                    }
-                    for first_input in (0..self.inputs).step_by(V::LANES) {
-                        self.kernels::<V>(first, first_input, &mut kernels);
-                        for i in (0..V::LANES).step_by(N::CHANNELS) {
-                            let points = self.points::<V>(&kernels, i, normalisation);
-                            let next =
-                                if N::CHANNELS == 2 { self.points(&kernels, i + 1, normalisation) } else { points };
-                            let word = (first_input + i) / N::CHANNELS;
-                            let (block, lane) = (word / V::LANES, word % V::LANES);
-                            for point in 0..POINTS {
-                                let at = (block * POINTS + point) * square(V::LANES) + (2 * lane + half) * V::LANES;
-                                N::word([points[point], next[point]], factors[point]).store(to.add(at));
+                    for of in 0..parts {
+                        let blocks = part(input_blocks / N::CHANNELS, 1, of, parts);
+                        let inputs = blocks.start * N::CHANNELS * V::LANES..blocks.end * N::CHANNELS * V::LANES;
+                        let mut factors = [V::splat(1.0); POINTS];
+                        if N::HAS_SCALES {
+                            let [squares, largest] = self.squares(first, inputs.clone(), normalisation, &mut kernels);
+                            let to = to.add(pair_scales::<N>(input_blocks, V::LANES) + of * POINTS * 2 * V::LANES);
+                            for (point, factor) in factors.iter_mut().enumerate() {
+                                let [of_numbers, back] = kernel_factors(squares[point], largest[point]);
+                                *factor = of_numbers;
+                                back.store(to.add(point * 2 * V::LANES));
                             }
                         }
+                        self.words(first, inputs, (normalisation, factors), &mut kernels, to);
                     }
                 }
             }
