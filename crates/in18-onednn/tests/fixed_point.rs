@@ -102,6 +102,9 @@ fn numbers_that_are_none_show() {
         convolution("no number", |i| noise[i], |i| if i == 3 * 9 * CHANNELS { f32::NAN } else { kernels[i] });
     let outcome = bench.run(&case, Stepping::Whole).unwrap();
     for (i, &value) in outcome.get(dst).iter().enumerate() {
-        assert_eq!(value.is_nan(), i / PIXELS % OUTPUTS == 3, "element {i}");
+        let (output, y, x) = (i / PIXELS % OUTPUTS, i % PIXELS / SIDE, i % SIDE);
+        // The kernel's first tap lies outside of the image for its first row and column.
+        assert!(output != 3 || y == 0 || x == 0 || value.is_nan(), "lost at {y}, {x}");
+        assert!(output == 3 || value.is_finite(), "shows in output {output}");
     }
 }
