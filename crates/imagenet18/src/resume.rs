@@ -6,7 +6,7 @@ use anyhow::Result;
 use in18_recipe::Plan;
 use in18_train::checkpoint::{Checkpoint, Found, Tables, newest};
 use in18_train::identity::differences;
-use in18_train::{CheckpointError, Progress};
+use in18_train::{CheckpointError, Progress, RunOptions};
 use serde_json::Value;
 
 use crate::cli::{CheckpointArgs, Resume};
@@ -47,7 +47,7 @@ pub type ByRanks<'a> = &'a dyn Fn(usize) -> Result<(Value, Plan)>;
 /// [`CheckpointError::Differs`] unless `--resume-anyway`; [`CheckpointError::Beyond`].
 pub fn progress(
     checkpoint: &Checkpoint,
-    (identity, plan): (&Value, &Plan),
+    (identity, plan, options): (&Value, &Plan, &RunOptions),
     by_ranks: ByRanks<'_>,
     arguments: &CheckpointArgs,
 ) -> Result<Progress> {
@@ -56,14 +56,10 @@ pub fn progress(
     let theirs = &checkpoint.about.identity;
     if let Some(differences) = differences(theirs, identity) {
         if let Some((ranks, their_plan)) = other_ranks(theirs, plan, by_ranks)? {
-            let (step, steps) = (progress.step, their_plan.epochs.get(progress.epoch).map_or(0, |epoch| epoch.steps));
-            progress.step = match plan.epochs.get(progress.epoch) {
-                Some(epoch) if step == steps => epoch.steps,
-                // Ranks take images in turn, so that all have seen a beginning of the epoch's order together.
-                Some(epoch) => (step * ranks / plan.world).min(epoch.steps),
-                None => step,
-            };
-            let (path, epoch, now) = (path.display(), progress.epoch, plan.world);
+            let (epoch, step) = (progress.epoch, progress.step);
+            let steps = |plan: &Plan| plan.epochs.get(epoch).map_or(0, |epoch| options.steps_of(epoch.steps));
+            progress.step = same_place(step, (ranks, steps(&their_plan)), (plan.world, steps(plan)));
+            let (path, now) = (path.display(), plan.world);
             output::complain(&format!(
                 "note: {path} is of {ranks} ranks, and goes on with {now}: step {step} of epoch {epoch} becomes step {}",
                 progress.step
@@ -93,6 +89,12 @@ pub fn progress(
     Ok(progress)
 }
 
+/// After how many steps ranks have seen what others had after `step`: (how many ranks, the epoch's steps) of both. Ranks take
+/// images in turn, so that all have seen a beginning of the epoch's order together.
+fn same_place(step: usize, (their_ranks, their_steps): (usize, usize), (ranks, steps): (usize, usize)) -> usize {
+    if step == their_steps { steps } else { (step * their_ranks / ranks).min(steps) }
+}
+
 /// The number of ranks that a checkpoint is of, and their plan, if that number is all that differs.
 fn other_ranks(theirs: &Value, plan: &Plan, by_ranks: ByRanks<'_>) -> Result<Option<(usize, Plan)>> {
     let ranks = theirs["plan"]["world"].as_u64().map_or(0, |world| world as usize);
@@ -101,4 +103,22 @@ fn other_ranks(theirs: &Value, plan: &Plan, by_ranks: ByRanks<'_>) -> Result<Opt
     }
     let (identity, their_plan) = by_ranks(ranks)?;
     Ok(differences(theirs, &identity).is_none().then_some((ranks, their_plan)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_place;
+
+    #[test]
+    fn ranks_go_on_where_others_stopped() {
+        // An epoch of 24 batches: two ranks, then one or three.
+        assert_eq!(same_place(5, (2, 12), (1, 24)), 10);
+        assert_eq!(same_place(5, (2, 12), (3, 8)), 3);
+        assert_eq!(same_place(12, (2, 12), (3, 8)), 8);
+        assert_eq!(same_place(0, (2, 12), (3, 8)), 0);
+        // One that is cut to 10 steps, whatever the ranks: what two have done in full, one has, too.
+        assert_eq!(same_place(10, (2, 10), (1, 10)), 10);
+        assert_eq!(same_place(10, (1, 10), (2, 10)), 10);
+        assert_eq!(same_place(6, (2, 10), (1, 10)), 10);
+    }
 }

@@ -65,6 +65,13 @@ pub struct RunOptions {
     pub gradients: DType,
 }
 
+impl RunOptions {
+    /// How many of an epoch's planned steps are taken.
+    pub fn steps_of(&self, planned: usize) -> usize {
+        if self.short_epoch { planned.min(SHORT_EPOCH) } else { planned }
+    }
+}
+
 /// What a run works with.
 pub struct Parts<'a> {
     /// The ranks.

@@ -9,9 +9,12 @@ use anyhow::{Result, bail};
 use std::process::Command;
 
 /// What names of such functions have in them: the vectors' traits, and modules that have nothing but loops.
-const MARKS: [&str; 5] = [
+const MARKS: [&str; 8] = [
     " as in18_onednn::simd::",
     "in18_onednn::ops::batch_norm::loops::",
+    "in18_onednn::winograd::numbers::Numbers>::multiply",
+    "in18_onednn::winograd::numbers::Numbers>::transform",
+    "in18_onednn::winograd::numbers::scale_part",
     "in18_onednn::winograd::product::",
     "in18_onednn::winograd::tiles::Square",
     "in18_onednn::winograd::transform::",

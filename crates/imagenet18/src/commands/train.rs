@@ -221,7 +221,7 @@ impl Run {
                         let plan = self.plan(&data, world)?;
                         Ok((identity(&network, &options, &plan, &data), plan))
                     };
-                    resume::progress(checkpoint, (&this_run, &plan), &by_ranks, &self.checkpoints)?
+                    resume::progress(checkpoint, (&this_run, &plan, &options), &by_ranks, &self.checkpoints)?
                 }
                 None => self.begin(&mut model, &plan)?,
             };
