@@ -235,9 +235,9 @@ impl<E: Stored, N: Numbers> Convolution<'_, E, N> {
                     words: self.scratch.add(inputs_at + slot * V::LANES),
                     block,
                     point: input_point,
-                    scales: self.scratch.add(scales_at + slot),
+                    scales: self.scratch.wrapping_add(scales_at + slot),
                     scale: chunk,
-                    staging: self.scratch.add(staging_at),
+                    staging: self.scratch.wrapping_add(staging_at),
                 };
                 N::transform::<E, V>(&square, blocks, to);
             }
