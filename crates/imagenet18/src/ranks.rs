@@ -153,6 +153,11 @@ impl Rank {
         self.place.as_ref().map_or(1, |place| place.world)
     }
 
+    /// How many there are on this machine.
+    pub fn on_this_machine(&self) -> usize {
+        self.place.as_ref().map_or(1, |place| place.local_world)
+    }
+
     /// Whether this one writes.
     pub fn is_first(&self) -> bool {
         self.place.as_ref().is_none_or(|place| place.rank == 0)

@@ -62,7 +62,7 @@ pub trait Vector: Copy {
     unsafe fn div(self, other: Self) -> Self;
     /// Square root.
     unsafe fn sqrt(self) -> Self;
-    /// To 16-bit integers, to the nearest, ties to even, and to the nearest of them; NaN to any.
+    /// To 16-bit integers, to the nearest, ties to even, and values up to 2³¹ to the nearest that there is; others, and NaN, to any.
     unsafe fn store_rounded(self, to: *mut i16);
     /// 16-bit integers as [`store_rounded`](Self::store_rounded) makes them, those of `even` in the lower halves of the lanes'
     /// bits, those of `odd` in the upper ones.

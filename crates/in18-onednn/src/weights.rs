@@ -16,7 +16,7 @@ use crate::safe::{Call, MemoryDesc, PrimitiveDesc};
 use crate::step::Context;
 use crate::sys;
 use crate::threads::{Shared, parallel, part};
-use crate::winograd::{Parts, TransformedWeights};
+use crate::winograd::{self, Parts, TransformedWeights};
 
 /// Names a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,14 +161,8 @@ impl Context {
 
     /// The copy of a (O, I, 3, 3) fp32 weight for Winograd's convolution in an evaluation, with a normalisation folded in, new
     /// or shared.
-    pub fn winograd_copy(
-        &mut self,
-        weight: &Tensor,
-        dtype: DType,
-        is_fixed: bool,
-        fold: Fold,
-    ) -> Result<CopyId, KernelError> {
-        let transformed = TransformedWeights::new(weight, dtype, is_fixed, self.layout.block);
+    pub fn winograd_copy(&mut self, weight: &Tensor, form: winograd::Form, fold: Fold) -> Result<CopyId, KernelError> {
+        let transformed = TransformedWeights::new(weight, form, self.layout.block);
         let is_known = |form: &Form| matches!(form, Form::Winograd(known) if *known == transformed);
         if let Some(known) = self.weights.find(weight.region, Some(fold), is_known) {
             return Ok(known);

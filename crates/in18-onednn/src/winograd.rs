@@ -30,7 +30,7 @@ use in18_tensor::{DType, Tensor};
 
 use self::convolution::Kernels;
 use self::tiles::Problem;
-pub use self::weights::{Parts, TransformedWeights};
+pub use self::weights::{Form, Parts, TransformedWeights};
 use crate::isa::{Isa, includes, library_isa};
 use crate::step::{Context, Step};
 use crate::sys;
@@ -83,10 +83,11 @@ fn training(
     turned: bool,
     context: &mut Context,
 ) -> Result<Option<Box<dyn Step>>, KernelError> {
-    let Some(problem) = problem(window, [src, dst], false, context)? else { return Ok(None) };
+    let Some(form) = form(src.dtype, false) else { return Ok(None) };
+    let Some(problem) = problem(window, [src, dst], form, context)? else { return Ok(None) };
     check_weights(weight)?;
     let kernels = Kernels::Fresh { weights: weight.region, turned };
-    Ok(Some(convolution::compile(problem, [src, dst], kernels, End::default(), false, context)?))
+    Ok(Some(convolution::compile(problem, [src, dst], kernels, End::default(), form, context)?))
 }
 
 /// The same for a convolution in an evaluation, with what is fused to it.
@@ -97,38 +98,47 @@ pub fn evaluation(
     end: End,
     context: &mut Context,
 ) -> Result<Option<Box<dyn Step>>, KernelError> {
-    let is_fixed = context.fixed_point && src.dtype == DType::Bf16 && context.isa == Isa::Avx512Bf16;
-    let least_tiles = if is_fixed { LEAST_TILES } else { LEAST_TILES_EVALUATION };
-    let problem = problem(window, [src, dst], is_fixed, context)?.filter(|problem| problem.tiles() >= least_tiles);
+    let Some(form) = form(src.dtype, context.fixed_point && context.isa == Isa::Avx512Bf16) else { return Ok(None) };
+    let least_tiles = if form == Form::Bf16Fixed { LEAST_TILES } else { LEAST_TILES_EVALUATION };
+    let problem = problem(window, [src, dst], form, context)?.filter(|problem| problem.tiles() >= least_tiles);
     let Some(problem) = problem else { return Ok(None) };
-    let kernels = Kernels::Kept(context.winograd_copy(weight, src.dtype, is_fixed, fold)?);
-    Ok(Some(convolution::compile(problem, [src, dst], kernels, end, is_fixed, context)?))
+    let kernels = Kernels::Kept(context.winograd_copy(weight, form, fold)?);
+    Ok(Some(convolution::compile(problem, [src, dst], kernels, end, form, context)?))
 }
 
 /// The step that computes the gradient of a convolution's weights, if this code is for it.
 pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result<Option<Box<dyn Step>>, KernelError> {
-    let Some(problem) = problem(op.window, [&op.src, &op.ddst], false, context)? else { return Ok(None) };
+    let Some(form) = form(op.src.dtype, false) else { return Ok(None) };
+    let Some(problem) = problem(op.window, [&op.src, &op.ddst], form, context)? else { return Ok(None) };
     check_weights(&op.dweight)?;
     Ok(Some(gradient::compile(problem, op, context)?))
 }
 
+/// The numbers for activations of a type, if this code computes with it.
+fn form(dtype: DType, in_fixed_point: bool) -> Option<Form> {
+    match dtype {
+        DType::F32 => Some(Form::F32),
+        DType::Bf16 if in_fixed_point => Some(Form::Bf16Fixed),
+        DType::Bf16 => Some(Form::Bf16),
+        DType::F16 | DType::U8 | DType::I32 => None,
+    }
+}
+
 /// The shapes of a convolution of activations of (N, I, H, W) and (N, O, H, W), if this code is for them; their regions are
-/// compared with them. `is_fixed`: with products of fixed-point numbers.
+/// compared with them.
 fn problem(
     window: Window,
     [src, dst]: [&Tensor; 2],
-    is_fixed: bool,
+    form: Form,
     context: &Context,
 ) -> Result<Option<Problem>, KernelError> {
     let lanes = context.layout.block;
-    let (is_fast, most_cover) = match src.dtype {
-        DType::F32 => (true, MOST_COVER_F32),
-        DType::Bf16 => {
-            let most_cover = if is_fixed { MOST_COVER_FIXED } else { MOST_COVER };
-            (!includes(library_isa(), sys::ISA_AVX512_CORE_AMX), most_cover)
-        }
-        DType::F16 | DType::U8 | DType::I32 => (false, 0.0),
+    let most_cover = match form {
+        Form::F32 => MOST_COVER_F32,
+        Form::Bf16 => MOST_COVER,
+        Form::Bf16Fixed => MOST_COVER_FIXED,
     };
+    let is_fast = form == Form::F32 || !includes(library_isa(), sys::ISA_AVX512_CORE_AMX);
     let problem = Problem::new(src, dst, lanes);
     let is_fit = is_fast
         && context.isa != Isa::Baseline

@@ -125,7 +125,7 @@ impl Model {
     /// Says how many processes of the same work share this machine's memory: checks leave each its part. A GPU's memory is not
     /// divided.
     pub fn share_memory(&mut self, processes: usize) {
-        self.sharers = processes;
+        self.sharers = processes.max(1);
     }
 
     /// What runs, in a few words.

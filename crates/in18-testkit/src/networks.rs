@@ -28,6 +28,7 @@ pub fn check(new: NewKernels<'_>, dtype: DType) -> Option<usize> {
         check_evaluation(new, &case, dtype, &mut findings);
     }
     let Findings { failures, checked, errors, evaluation_errors } = findings;
+    assert!(failures.is_empty(), "{} of {checked} values deviate:\n{}", failures.len(), failures.join("\n"));
     if dtype != DType::F32 {
         for (what, errors) in [("the gradients", errors), ("an evaluation's logits", evaluation_errors)] {
             let [ours, theirs] = [0, 1].map(|who| root_mean_square(errors.iter().map(|both| both[who])));
@@ -38,7 +39,6 @@ pub fn check(new: NewKernels<'_>, dtype: DType) -> Option<usize> {
             );
         }
     }
-    assert!(failures.is_empty(), "{} of {checked} values deviate:\n{}", failures.len(), failures.join("\n"));
     Some(checked)
 }
 

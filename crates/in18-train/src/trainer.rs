@@ -339,7 +339,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn shortened(&self, batches: BatchPlan) -> BatchPlan {
-        if self.options.short_epoch { batches.select(0..SHORT_EPOCH) } else { batches }
+        let steps = self.options.steps_of(batches.len());
+        if steps < batches.len() { batches.select(0..steps) } else { batches }
     }
 
     fn end(&self) -> RunEnd {

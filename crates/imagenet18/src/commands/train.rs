@@ -205,7 +205,7 @@ impl Run {
         if rank.world() > 1 {
             model.exchange_as(options.gradients)?;
         }
-        model.share_memory(rank.place.as_ref().map_or(1, |place| place.local_world));
+        model.share_memory(rank.on_this_machine());
         // Declared after the model, and so dropped before it: an exchange under way ends while its memory is there.
         let mut comm = comm;
         rank.lead(&mut **comm)?;

@@ -4,12 +4,13 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use in18_kernels::KernelError;
-use in18_tensor::{DType, Region, Tensor};
+use in18_tensor::{Region, Tensor};
 
-use super::numbers::{Fixed, Inputs, Numbers, Single, staging_point};
+use super::numbers::{Fixed, Inputs, Numbers, Single, scale, staging_point};
+use super::product::multiply;
 use super::tiles::{Problem, Square};
 use super::transform::{self, Finish};
-use super::weights::{TransformWeights, pair, pair_scales, square};
+use super::weights::{Form, TransformWeights, pair, pair_scales, square};
 use super::{End, POINTS, SIDE, TILE, even_parts};
 use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
 use crate::step::{Context, LoopStep, Step};
@@ -47,13 +48,13 @@ pub fn compile(
     [src, dst]: [&Tensor; 2],
     kernels: Kernels,
     end: End,
-    is_fixed: bool,
+    form: Form,
     context: &mut Context,
 ) -> Result<Box<dyn Step>, KernelError> {
-    match (src.dtype, is_fixed) {
-        (DType::Bf16, true) => compile_for::<Bf16, Fixed>(problem, [src, dst], kernels, end, context),
-        (DType::Bf16, false) => compile_for::<Bf16, Single>(problem, [src, dst], kernels, end, context),
-        _ => compile_for::<f32, Single>(problem, [src, dst], kernels, end, context),
+    match form {
+        Form::F32 => compile_for::<f32, Single>(problem, [src, dst], kernels, end, context),
+        Form::Bf16 => compile_for::<Bf16, Single>(problem, [src, dst], kernels, end, context),
+        Form::Bf16Fixed => compile_for::<Bf16, Fixed>(problem, [src, dst], kernels, end, context),
     }
 }
 
@@ -135,7 +136,9 @@ impl Room {
         let inputs_at = if is_kept { 0 } else { group * pair };
         let sums_at = inputs_at + POINTS * input_point;
         let scales_at = sums_at + POINTS * sum_point;
-        let staging_at = scales_at + if N::HAS_SCALES { N::parts(problem.input_blocks) * POINTS * chunk } else { 0 };
+        let scales = if N::HAS_SCALES { scale(N::parts(problem.input_blocks), 0) * chunk } else { 0 };
+        // At a multiple of a vector, as each thread's memory begins at one.
+        let staging_at = scales_at + scales.next_multiple_of(MOST_LANES);
         let staging = POINTS * staging_point(problem.input_blocks, problem.lanes);
         let elements = staging_at + if N::HAS_SCALES { staging } else { 0 };
         Room { grid, group, chunk, inputs_at, sums_at, scales_at, staging_at, elements, block, input_point, sum_point }
@@ -282,26 +285,22 @@ impl<E: Stored, N: Numbers> Convolution<'_, E, N> {
     unsafe fn multiply<V: Vector>(&self, kernels: *const f32, tiles: usize) {
         let Room { inputs_at, sums_at, scales_at, chunk, block, input_point, sum_point, .. } = *self.room;
         let input_blocks = self.problem.input_blocks;
-        let (parts, scales) = (N::parts(input_blocks), pair_scales::<N>(input_blocks, V::LANES));
+        let scales = pair_scales::<N>(input_blocks, V::LANES);
         for point in 0..POINTS {
-            for number in 0..parts {
-                let blocks = part(input_blocks / N::CHANNELS, 1, number, parts);
+            for number in 0..N::parts(input_blocks) {
+                let blocks = N::part(input_blocks, number);
                 // SAFETY: by the caller's promise.
                 unsafe {
                     let weights = kernels.add((blocks.start * POINTS + point) * square(V::LANES));
+                    let weights = (weights, POINTS * square(V::LANES));
                     let inputs = self.scratch.add(inputs_at + point * input_point + blocks.start * block).cast_const();
+                    let inputs = (inputs, block, blocks.len());
                     let sums = (self.scratch.add(sums_at + point * sum_point), block);
-                    let scale = number * POINTS + point;
-                    let of_tiles = self.scratch.wrapping_add(scales_at + scale * chunk).cast_const();
-                    let of_kernels = kernels.wrapping_add(scales + scale * 2 * V::LANES);
-                    N::multiply::<V>(
-                        tiles,
-                        (inputs, block, blocks.len()),
-                        (weights, POINTS * square(V::LANES)),
-                        sums,
-                        [of_tiles, of_kernels],
-                        number == 0,
-                    );
+                    // Where there are no scales, neither are their places.
+                    let of_tiles = self.scratch.wrapping_add(scales_at + scale(number, point) * chunk).cast_const();
+                    let of_kernels = kernels.wrapping_add(scales + scale(number, point) * 2 * V::LANES);
+                    let product = N::product::<V>([of_tiles, of_kernels], number == 0);
+                    multiply::<V, _>(tiles, inputs, weights, sums, product);
                 }
             }
         }

@@ -3,28 +3,34 @@
 //! [`Single`] is fp32. [`Fixed`] is 16-bit fixed point, for bf16 activations where the CPU multiplies pairs of such numbers at
 //! twice the rate of fp32 (`vpdpwssd`, which is as fast as the products of bf16 pairs). A scale for each point of a tile, and
 //! for each point of an output channel's kernels, is chosen by their norm over the input channels, 256 at most: what Cauchy and
-//! Schwarz say of a product then keeps every 32-bit sum from overflowing, whatever the values, and sums are exact. Compared over
+//! Schwarz say of a product then keeps every 32-bit sum from overflowing, and sums are exact. Squares of norms are fp32: past norms
+//! of 1.8e19, where bf16 activations have long diverged, results are NaN. Compared over
 //! kernels and tiles like those of a network, relative errors are 3e-4 (64 channels) to 6e-4; rounding the results to bf16
 //! makes 1.7e-3, and transformed values in bf16 would make 9e-3. Errors are shares of the norms: kernels that are large just
 //! where channels are small would lose more.
 
 use std::ops::Range;
 
-use super::product::{Product, multiply};
+use super::product::Product;
 use super::tiles::Square;
 use super::{POINTS, SIDE, transform};
 use crate::simd::{Lanes, MOST_LANES, Stored, Vector};
 use crate::threads::part;
 
 /// A way to keep transformed numbers. They lie in words of 32 bits, a vector of which is a row of a product's operand.
-pub trait Numbers: Copy + Default + Send + Sync + 'static {
+pub trait Numbers: Copy + Send + Sync + 'static {
     /// Input channels of a word.
     const CHANNELS: usize;
     /// Whether tiles, and kernels, have scales: one a point and part of the input channels.
     const HAS_SCALES: bool;
 
-    /// In how many parts of equal size, as far as may be, input channels are summed.
+    /// In how many parts of equal size, as far as may be, so many blocks of input channels are summed.
     fn parts(blocks: usize) -> usize;
+
+    /// The blocks of words of a part.
+    fn part(blocks: usize, number: usize) -> Range<usize> {
+        part(blocks / Self::CHANNELS, 1, number, Self::parts(blocks))
+    }
 
     /// Transforms all channels of a tile.
     ///
@@ -38,19 +44,17 @@ pub trait Numbers: Copy + Default + Send + Sync + 'static {
     /// As [`Vector`].
     unsafe fn word<V: Vector>(points: [V; 2], factor: V) -> V;
 
-    /// Sums the products of `rows` tiles with a pair's kernels at a point over a part of the input channels; `scales` are the
-    /// tiles' and the kernels'. All but the first part's are added to what there is.
+    /// The product of tiles and a pair's kernels at a point over a part of the input channels; `scales` are the tiles' and the
+    /// kernels'. All but the first part's sums are added to what there is.
     ///
     /// # Safety
-    /// As [`multiply`]; of scales there must be one a row, and two vectors.
-    unsafe fn multiply<V: Vector>(
-        rows: usize,
-        inputs: (*const f32, usize, usize),
-        weights: (*const f32, usize),
-        sums: (*mut f32, usize),
-        scales: [*const f32; 2],
-        is_first: bool,
-    );
+    /// If there are scales, those of the kernels must be two vectors; as [`Vector`].
+    unsafe fn product<V: Vector>(scales: [*const f32; 2], is_first: bool) -> impl Product<V>;
+}
+
+/// The number of a scale, of those of a part's point.
+pub const fn scale(part: usize, point: usize) -> usize {
+    part * POINTS + point
 }
 
 /// Where a tile's transformed input goes.
@@ -60,7 +64,7 @@ pub struct Inputs {
     pub words: *mut f32,
     pub block: usize,
     pub point: usize,
-    /// The scale of its first point and part, and the distance to the next point's; parts follow after all points.
+    /// The tile's first [`scale`], and the distance to the next.
     pub scales: *mut f32,
     pub scale: usize,
     /// [`staging_point`] times [`POINTS`] words to work in, if it has scales.
@@ -74,7 +78,7 @@ pub const fn staging_point(blocks: usize, lanes: usize) -> usize {
 }
 
 /// fp32.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Single;
 
 impl Numbers for Single {
@@ -100,16 +104,8 @@ impl Numbers for Single {
     }
 
     #[inline(always)]
-    unsafe fn multiply<V: Vector>(
-        rows: usize,
-        inputs: (*const f32, usize, usize),
-        weights: (*const f32, usize),
-        sums: (*mut f32, usize),
-        _: [*const f32; 2],
-        _: bool,
-    ) {
-        // SAFETY: by the caller's promise.
-        unsafe { multiply::<V, _>(rows, inputs, weights, sums, Plain) }
+    unsafe fn product<V: Vector>(_: [*const f32; 2], _: bool) -> impl Product<V> {
+        Plain
     }
 }
 
@@ -131,7 +127,7 @@ impl<V: Vector> Product<V> for Plain {
 }
 
 /// 16-bit fixed point.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Fixed;
 
 /// Input channels that are summed in 32 bits at most: errors grow with the root of their number.
@@ -144,7 +140,7 @@ const INPUT_NORM: f32 = 32_700.0;
 const KERNEL_NORM: f32 = 65_500.0;
 const LARGEST: f32 = 32_767.0;
 
-/// Added to norms, so that nothing is divided by zero: norms as small as this are of activations that are nothing.
+/// Added to norms, so that nothing is divided by zero. Activations and kernels of norms far below it count as nothing.
 const LEAST_NORM: f32 = 1e-15;
 
 /// The factors of a tile's points whose squares have these sums over the input channels, and what takes them back.
@@ -180,8 +176,7 @@ impl Numbers for Fixed {
     const HAS_SCALES: bool = true;
 
     fn parts(blocks: usize) -> usize {
-        // Blocks of 16 channels; narrower ones are for tests.
-        (blocks * MOST_LANES).div_ceil(MOST_SUMMED).min(blocks / 2)
+        (blocks * MOST_LANES).div_ceil(MOST_SUMMED)
     }
 
     #[inline(always)]
@@ -193,11 +188,10 @@ impl Numbers for Fixed {
                 square.prefetch::<V>(block + 1);
                 transform::input::<E, V>(square, block, to.staging.add(block * V::LANES), staging_point);
             }
-            let parts = Self::parts(blocks);
-            for number in 0..parts {
-                let of_part = part(blocks / 2, 1, number, parts);
-                let to = Inputs { scales: to.scales.add(number * POINTS * to.scale), ..to };
-                scale_part::<V>(2 * of_part.start..2 * of_part.end, staging_point, to);
+            for number in 0..Self::parts(blocks) {
+                let words = Self::part(blocks, number);
+                let to = Inputs { scales: to.scales.add(scale(number, 0) * to.scale), ..to };
+                scale_part::<V>(2 * words.start..2 * words.end, staging_point, to);
             }
         }
     }
@@ -209,19 +203,10 @@ impl Numbers for Fixed {
     }
 
     #[inline(always)]
-    unsafe fn multiply<V: Vector>(
-        rows: usize,
-        inputs: (*const f32, usize, usize),
-        weights: (*const f32, usize),
-        sums: (*mut f32, usize),
-        [of_tiles, of_kernels]: [*const f32; 2],
-        is_first: bool,
-    ) {
+    unsafe fn product<V: Vector>([of_tiles, of_kernels]: [*const f32; 2], is_first: bool) -> impl Product<V> {
         // SAFETY: by the caller's promise.
-        unsafe {
-            let of_kernels = [V::load(of_kernels), V::load(of_kernels.add(V::LANES))];
-            multiply::<V, _>(rows, inputs, weights, sums, Scaled { of_tiles, of_kernels, is_first })
-        }
+        let of_kernels = unsafe { [V::load(of_kernels), V::load(of_kernels.add(V::LANES))] };
+        Scaled { of_tiles, of_kernels, is_first }
     }
 }
 
@@ -311,5 +296,32 @@ impl<V: Vector> Product<V> for Scaled<V> {
             let before = [V::load(places[0]), V::load(places[1])];
             [lower.mul_add(self.of_kernels[0], before[0]), upper.mul_add(self.of_kernels[1], before[1])]
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_hold_every_block_once_and_few_enough() {
+        for blocks in (2..=130).step_by(2) {
+            let mut next = 0;
+            for number in 0..Fixed::parts(blocks) {
+                let words = Fixed::part(blocks, number);
+                assert!(words.start == next && !words.is_empty(), "{blocks} blocks, part {number}: {words:?}");
+                assert!(words.len() * Fixed::CHANNELS * MOST_LANES <= MOST_SUMMED, "{blocks} blocks: {words:?}");
+                next = words.end;
+            }
+            assert_eq!(next, blocks / Fixed::CHANNELS, "{blocks} blocks");
+        }
+    }
+
+    /// [`INPUT_NORM`]'s argument.
+    #[test]
+    fn no_sum_overflows() {
+        let longer = (MOST_SUMMED as f64).sqrt() / 2.0 + 1.0;
+        assert!((f64::from(INPUT_NORM) + longer) * (f64::from(KERNEL_NORM) + longer) < f64::from(i32::MAX));
+        assert!(f64::from(INPUT_NORM) + 1.0 < f64::from(i16::MAX));
     }
 }

@@ -12,7 +12,8 @@ pub trait Product<V>: Copy {
     /// A row's sums, of its totals and of what stands in the sums' places.
     ///
     /// # Safety
-    /// There must be such a row; as [`Vector`].
+    /// There must be such a row, counting one that was added to make their number even; the places must hold sums, unless the
+    /// product is known not to look at them; as [`Vector`].
     unsafe fn finish(&self, totals: [V; 2], row: usize, places: [*const f32; 2]) -> [V; 2];
 }
 

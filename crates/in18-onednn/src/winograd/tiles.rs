@@ -51,7 +51,7 @@ impl Problem {
         (self.tiles() * TILE * TILE) as f32 / (self.images * self.height * self.width) as f32
     }
 
-    /// Bytes of a tile, transformed to fp32, in so many blocks.
+    /// Bytes of a transformed tile, in so many blocks of words.
     pub fn tile_bytes(&self, blocks: usize) -> usize {
         POINTS * blocks * self.lanes * size_of::<f32>()
     }

@@ -3,9 +3,9 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use in18_tensor::{DType, Tensor};
+use in18_tensor::Tensor;
 
-use super::numbers::{Fixed, Numbers, Single, kernel_factors};
+use super::numbers::{Fixed, Numbers, Single, kernel_factors, scale};
 use super::{POINTS, transform};
 use crate::isa::Isa;
 use crate::simd::{Kernel, Lanes, MOST_LANES, Stored, Vector, run};
@@ -21,7 +21,7 @@ pub fn square(lanes: usize) -> usize {
 
 /// Words of a pair of blocks of outputs, its scales among them: two vectors a part and point.
 pub fn pair<N: Numbers>(input_blocks: usize, lanes: usize) -> usize {
-    let scales = if N::HAS_SCALES { N::parts(input_blocks) * POINTS * 2 * lanes } else { 0 };
+    let scales = if N::HAS_SCALES { scale(N::parts(input_blocks), 0) * 2 * lanes } else { 0 };
     pair_scales::<N>(input_blocks, lanes) + scales
 }
 
@@ -35,23 +35,34 @@ pub fn pair_scales<N: Numbers>(input_blocks: usize, lanes: usize) -> usize {
 pub struct TransformedWeights {
     outputs: usize,
     inputs: usize,
-    /// Of the activations.
-    dtype: DType,
-    /// Whether numbers are [`Fixed`].
-    is_fixed: bool,
+    form: Form,
     lanes: usize,
 }
 
+/// What activations are, and numbers of their transforms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// fp32, and [`Single`].
+    F32,
+    /// bf16, and [`Single`].
+    Bf16,
+    /// bf16, and [`Fixed`].
+    Bf16Fixed,
+}
+
 impl TransformedWeights {
-    /// Of (O, I, 3, 3) weights for activations of a type in blocks of `lanes` channels.
-    pub fn new(weight: &Tensor, dtype: DType, is_fixed: bool, lanes: usize) -> Self {
-        TransformedWeights { outputs: weight.shape[0], inputs: weight.shape[1], dtype, is_fixed, lanes }
+    /// Of (O, I, 3, 3) weights for blocks of `lanes` channels.
+    pub fn new(weight: &Tensor, form: Form, lanes: usize) -> Self {
+        TransformedWeights { outputs: weight.shape[0], inputs: weight.shape[1], form, lanes }
     }
 
     /// How many words of 32 bits they take.
     pub fn elements(&self) -> usize {
         let blocks = self.inputs / self.lanes;
-        let pair = if self.is_fixed { pair::<Fixed>(blocks, self.lanes) } else { pair::<Single>(blocks, self.lanes) };
+        let pair = match self.form {
+            Form::F32 | Form::Bf16 => pair::<Single>(blocks, self.lanes),
+            Form::Bf16Fixed => pair::<Fixed>(blocks, self.lanes),
+        };
         self.outputs / (2 * self.lanes) * pair
     }
 
@@ -63,10 +74,10 @@ impl TransformedWeights {
     pub unsafe fn transform(&self, isa: Isa, parts: Parts) {
         // SAFETY: by the caller's promise.
         unsafe {
-            match (self.dtype, self.is_fixed) {
-                (DType::Bf16, true) => self.transform_from::<Bf16, Fixed>(isa, parts),
-                (DType::Bf16, false) => self.transform_from::<Bf16, Single>(isa, parts),
-                _ => self.transform_from::<f32, Single>(isa, parts),
+            match self.form {
+                Form::F32 => self.transform_from::<f32, Single>(isa, parts),
+                Form::Bf16 => self.transform_from::<Bf16, Single>(isa, parts),
+                Form::Bf16Fixed => self.transform_from::<Bf16, Fixed>(isa, parts),
             }
         }
     }
@@ -172,13 +183,18 @@ impl<E: Stored, N: Numbers> TransformWeights<E, N> {
     /// # Safety
     /// As the kernel's.
     #[inline(always)]
-    unsafe fn points<V: Vector>(&self, kernels: &[Lanes; 9 * MOST_LANES], input: usize, scales: V) -> [V; POINTS] {
+    unsafe fn points<V: Vector>(
+        &self,
+        kernels: &[Lanes; 9 * MOST_LANES],
+        input: usize,
+        normalisation: V,
+    ) -> [V; POINTS] {
         // SAFETY: by the caller's promise.
         unsafe {
             let mut kernel = [V::splat(0.0); 9];
             for (tap, value) in kernel.iter_mut().enumerate() {
                 let tap = input * 9 + if self.turned { 8 - tap } else { tap };
-                let exact = V::load(kernels.as_ptr().cast::<f32>().add(tap * V::LANES)).mul(scales);
+                let exact = V::load(kernels.as_ptr().cast::<f32>().add(tap * V::LANES)).mul(normalisation);
                 let mut rounded = [E::default(); MOST_LANES];
                 E::store(exact, rounded.as_mut_ptr());
                 *value = E::load(rounded.as_ptr());
@@ -227,7 +243,7 @@ impl<E: Stored, N: Numbers> TransformWeights<E, N> {
         &self,
         output: usize,
         inputs: Range<usize>,
-        scales: V,
+        normalisation: V,
         kernels: &mut [Lanes; 9 * MOST_LANES],
     ) -> [[V; POINTS]; 2] {
         // SAFETY: by the caller's promise.
@@ -237,7 +253,7 @@ impl<E: Stored, N: Numbers> TransformWeights<E, N> {
             for first_input in inputs.step_by(V::LANES) {
                 self.kernels::<V>(output, first_input, kernels);
                 for i in 0..V::LANES {
-                    let points = self.points::<V>(kernels, i, scales);
+                    let points = self.points::<V>(kernels, i, normalisation);
                     for (point, (sum, largest)) in points.into_iter().zip(sums.iter_mut().zip(&mut largest)) {
                         let square = point.mul(point);
                         *sum = sum.add(square);
@@ -255,7 +271,6 @@ impl<E: Stored, N: Numbers> Kernel for TransformWeights<E, N> {
     unsafe fn run<V: Vector>(self) {
         let mut kernels = [[0f32; MOST_LANES]; 9 * MOST_LANES];
         let input_blocks = self.inputs / V::LANES;
-        let parts = N::parts(input_blocks);
         for (number, pair_of_outputs) in self.pairs.clone().enumerate() {
             for half in 0..2 {
                 let first = (2 * pair_of_outputs + half) * V::LANES;
@@ -264,13 +279,13 @@ impl<E: Stored, N: Numbers> Kernel for TransformWeights<E, N> {
                     let to = self.to.add(number * pair::<N>(input_blocks, V::LANES) + half * V::LANES);
                     let normalisation = self.fold(first..first + V::LANES);
                     let normalisation = V::load(normalisation.as_ptr());
-                    for of in 0..parts {
-                        let blocks = part(input_blocks / N::CHANNELS, 1, of, parts);
+                    for of in 0..N::parts(input_blocks) {
+                        let blocks = N::part(input_blocks, of);
                         let inputs = blocks.start * N::CHANNELS * V::LANES..blocks.end * N::CHANNELS * V::LANES;
                         let mut factors = [V::splat(1.0); POINTS];
                         if N::HAS_SCALES {
                             let [squares, largest] = self.squares(first, inputs.clone(), normalisation, &mut kernels);
-                            let to = to.add(pair_scales::<N>(input_blocks, V::LANES) + of * POINTS * 2 * V::LANES);
+                            let to = to.add(pair_scales::<N>(input_blocks, V::LANES) + scale(of, 0) * 2 * V::LANES);
                             for (point, factor) in factors.iter_mut().enumerate() {
                                 let [of_numbers, back] = kernel_factors(squares[point], largest[point]);
                                 *factor = of_numbers;

@@ -136,6 +136,7 @@ pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
     }
     let dtype = engine.dtype;
     let mut model = Model::new(engine.kernels, arguments.arch.network(CLASSES), dtype)?;
+    model.share_memory(rank.on_this_machine());
     Initialization { seed: 0, bn0: false }.apply(&mut model)?;
     let optimizer = optimizer(&model, 0.9, 1e-4, false);
     let side = arguments.size.get();

@@ -24,6 +24,8 @@ const GEOMETRIES: &[(Window, [usize; 4], usize)] = &[
     (SQUARE, [2, 64, 14, 14], 64),
     (SQUARE, [3, 24, 7, 9], 24),
     (SQUARE, [2, 512, 16, 13], 32),
+    // An odd number of tiles, several pairs of blocks of outputs, and channels that no halves are equal of.
+    (SQUARE, [5, 288, 9, 11], 64),
     (SQUARE, [2, 128, 1, 1], 128),
     (SQUARE_HALVING, [2, 64, 16, 16], 128),
     (SQUARE_HALVING, [1, 24, 15, 9], 48),
