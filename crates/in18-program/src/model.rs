@@ -1,5 +1,7 @@
 //! A network's state on a kernel provider, and its programs by size.
 
+mod memory;
+
 use std::collections::HashMap;
 
 use in18_kernels::op::METRICS;
@@ -122,12 +124,6 @@ impl Model {
         })
     }
 
-    /// Says how many processes of the same work share this machine's memory: checks leave each its part. A GPU's memory is not
-    /// divided.
-    pub fn share_memory(&mut self, processes: usize) {
-        self.sharers = processes.max(1);
-    }
-
     /// What runs, in a few words.
     pub fn describe(&self) -> String {
         self.kernels.describe()
@@ -246,51 +242,9 @@ impl Model {
         Ok(bytes)
     }
 
-    /// Bytes that a program would work in, beside the [state](Self::state_bytes). Prepares nothing.
-    pub fn work_bytes(&self, mode: Mode, size: Size) -> Result<usize, ProgramError> {
-        Ok(self.lower(mode, size)?.work_bytes)
-    }
-
-    /// Bytes of parameters, velocities, gradients and statistics, and of gradients on their way to other ranks.
-    pub fn state_bytes(&self) -> usize {
-        let exchanged = self.exchanged.map_or(0, |_| self.exchanged_bytes());
-        3 * self.parameters.bytes() + self.statistics.bytes() + exchanged
-    }
-
-    /// Whether there is memory for a program.
-    ///
-    /// # Errors
-    /// [`ProgramError::TooLarge`], with the largest batch for which there is.
-    pub fn check_fits(&self, mode: Mode, size: Size) -> Result<(), ProgramError> {
-        self.check_memory(mode, size, self.work_bytes(mode, size)?)
-    }
-
-    fn check_memory(&self, mode: Mode, size: Size, needed: usize) -> Result<(), ProgramError> {
-        let Some(free) = self.kernels.available_bytes() else { return Ok(()) };
-        // A larger arena takes the place of the one that there is, once that is really there: its pages come with its first use.
-        let sharers = if self.kernels.is_apart() { 1 } else { self.sharers };
-        let available = free / sharers + self.taken;
-        if needed <= available {
-            return Ok(());
-        }
-        let fits = self.largest_batch(mode, size, available);
-        Err(ProgramError::TooLarge { size, needed, available, fits })
-    }
-
     fn lower(&self, mode: Mode, size: Size) -> Result<Lowered, ProgramError> {
         let tables = (&self.parameters, &self.statistics);
         lower(&self.network, tables, (mode, size), self.dtype, &*self.kernels, self.arenas)
-    }
-
-    /// The largest batch whose program works in so many bytes; 0 if there is none.
-    fn largest_batch(&self, mode: Mode, size: Size, bytes: usize) -> usize {
-        let fits = |batch| self.work_bytes(mode, Size { batch, ..size }).is_ok_and(|needed| needed <= bytes);
-        let (mut least, mut most) = (0, size.batch);
-        while most - least > 1 {
-            let middle = least + (most - least) / 2;
-            if fits(middle) { least = middle } else { most = middle }
-        }
-        least
     }
 
     /// The operations of a prepared program, forward half and backward half, in the order in which they run.

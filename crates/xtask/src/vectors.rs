@@ -9,9 +9,10 @@ use anyhow::{Result, bail};
 use std::process::Command;
 
 /// What names of such functions have in them: the vectors' traits, and modules that have nothing but loops.
-const MARKS: [&str; 15] = [
+const MARKS: [&str; 16] = [
     " as in18_onednn::simd::",
     "in18_onednn::ops::batch_norm::loops::",
+    "in18_onednn::simd::avx",
     "in18_onednn::winograd::convolution::Convolution",
     "in18_onednn::winograd::numbers::Numbers>::product",
     "in18_onednn::winograd::numbers::Numbers>::transform",
