@@ -1,8 +1,10 @@
 //! Convolution and its gradients.
 //!
 //! A convolution is a sum of products `source · weight · destination's gradient` over one set of index triples.
-//! [`each_product`] is the only place that knows the set; the three halves differ in which of the three they sum
+//! [`each_row`] is the only place that knows the set; the three halves differ in which of the three they sum
 //! into, so that the gradients are right if the forward half is.
+
+use std::ops::Range;
 
 use in18_tensor::Shape;
 
@@ -21,8 +23,9 @@ impl Operation for Conv {
         let src = memory.load(&self.src)?;
         let weight = memory.load_weight(&self.weight, self.src.dtype)?;
         let mut dst = vec![0.0; self.dst.shape.elements()];
-        each_product(self.src.shape, self.dst.shape, self.window, |s, w, d| {
-            dst[d] += f64::from(src[s]) * f64::from(weight[w]);
+        each_row(self.src.shape, self.dst.shape, self.window, |row| {
+            let (sources, weight) = (row.sources(&src), f64::from(weight[row.weight]));
+            dst[row.destination].iter_mut().zip(sources).for_each(|(dst, &src)| *dst += f64::from(src) * weight);
         });
         memory.store(&self.dst, &to_f32(dst))
     }
@@ -37,8 +40,10 @@ impl Operation for ConvBackwardData {
         let weight = memory.load_weight(&self.weight, self.ddst.dtype)?;
         let ddst = memory.load(&self.ddst)?;
         let mut dsrc = vec![0.0; self.dsrc.shape.elements()];
-        each_product(self.dsrc.shape, self.ddst.shape, self.window, |s, w, d| {
-            dsrc[s] += f64::from(ddst[d]) * f64::from(weight[w]);
+        each_row(self.dsrc.shape, self.ddst.shape, self.window, |row| {
+            let (step, weight) = (row.step, f64::from(weight[row.weight]));
+            let sources = dsrc[row.source..].iter_mut().step_by(step);
+            sources.zip(&ddst[row.destination]).for_each(|(dsrc, &ddst)| *dsrc += f64::from(ddst) * weight);
         });
         memory.store(&self.dsrc, &to_f32(dsrc))
     }
@@ -53,16 +58,35 @@ impl Operation for ConvBackwardWeight {
         let src = memory.load(&self.src)?;
         let ddst = memory.load(&self.ddst)?;
         let mut dweight = vec![0.0; self.dweight.shape.elements()];
-        each_product(self.src.shape, self.ddst.shape, self.window, |s, w, d| {
-            dweight[w] += f64::from(src[s]) * f64::from(ddst[d]);
+        each_row(self.src.shape, self.ddst.shape, self.window, |row| {
+            let products = row.sources(&src).zip(&ddst[row.destination.clone()]);
+            let dweight = &mut dweight[row.weight];
+            products.for_each(|(&src, &ddst)| *dweight += f64::from(src) * f64::from(ddst));
         });
         memory.store(&self.dweight, &to_f32(dweight))
     }
 }
 
-/// Calls `product` with the flat indices (source, weight, destination) of every product of a convolution from
-/// (N, I, H, W) to (N, O, H', W') with weights (O, I, K, K). Zeros around the image contribute none.
-pub(super) fn each_product(src: Shape, dst: Shape, window: Window, mut product: impl FnMut(usize, usize, usize)) {
+/// Products of one weight with neighbours in a row of the destination, as flat indices.
+pub(super) struct Row {
+    /// The first one's source.
+    source: usize,
+    /// From one source to the next.
+    step: usize,
+    pub(super) weight: usize,
+    pub(super) destination: Range<usize>,
+}
+
+impl Row {
+    /// The sources, one for each place in the destination.
+    pub(super) fn sources<'a>(&self, src: &'a [f32]) -> impl Iterator<Item = &'a f32> + use<'a> {
+        src[self.source..].iter().step_by(self.step).take(self.destination.len())
+    }
+}
+
+/// Calls `row` with every row of products of a convolution from (N, I, H, W) to (N, O, H', W') with weights (O, I, K, K).
+/// Zeros around the image contribute none.
+pub(super) fn each_row(src: Shape, dst: Shape, window: Window, mut row: impl FnMut(Row)) {
     let [n, inputs, h, w] = [src[0], src[1], src[2], src[3]];
     let [_, outputs, out_h, out_w] = [dst[0], dst[1], dst[2], dst[3]];
     let k = window.kernel;
@@ -71,16 +95,19 @@ pub(super) fn each_product(src: Shape, dst: Shape, window: Window, mut product: 
             for i in 0..inputs {
                 for ky in 0..k {
                     for kx in 0..k {
+                        let mut columns = (0..out_w).filter(|&x| source(x, kx, w, window).is_some());
+                        let Some(first) = columns.next() else { continue };
+                        let last = columns.next_back().unwrap_or(first);
                         for y in 0..out_h {
                             let Some(sy) = source(y, ky, h, window) else { continue };
-                            for x in 0..out_w {
-                                let Some(sx) = source(x, kx, w, window) else { continue };
-                                product(
-                                    ((image * inputs + i) * h + sy) * w + sx,
-                                    ((o * inputs + i) * k + ky) * k + kx,
-                                    ((image * outputs + o) * out_h + y) * out_w + x,
-                                );
-                            }
+                            let place = ((image * outputs + o) * out_h + y) * out_w;
+                            row(Row {
+                                source: ((image * inputs + i) * h + sy) * w + first * window.stride + kx
+                                    - window.padding,
+                                step: window.stride,
+                                weight: ((o * inputs + i) * k + ky) * k + kx,
+                                destination: place + first..place + last + 1,
+                            });
                         }
                     }
                 }

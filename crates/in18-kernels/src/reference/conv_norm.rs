@@ -92,8 +92,9 @@ impl Folded<'_> {
             f64::from(beta[o] - mean[o] * scale(o))
         };
         let mut sums: Vec<f64> = (0..shape.elements()).map(shift).collect();
-        conv::each_product(self.src.shape, shape, self.window, |s, w, d| {
-            sums[d] += f64::from(src[s]) * f64::from(weight[w])
+        conv::each_row(self.src.shape, shape, self.window, |row| {
+            let (sources, weight) = (row.sources(&src), f64::from(weight[row.weight]));
+            sums[row.destination].iter_mut().zip(sources).for_each(|(sum, &src)| *sum += f64::from(src) * weight);
         });
         Ok(sums)
     }
