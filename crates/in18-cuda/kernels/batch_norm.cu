@@ -227,41 +227,33 @@ Grid grid_of(int rows, int channels, int width, int processors) {
 }
 
 template <typename T>
-struct Launch {
-  Grid grid;
-  dim3 blocks, threads;
-  cudaStream_t stream;
-
-  Launch(const Rows& rows, cudaStream_t on)
-      : grid(grid_of(rows.rows, rows.channels, kWidth<T>, rows.processors)),
-        blocks(grid.columns, grid.chunks),
-        threads(grid.across, grid.down),
-        stream(on) {}
-};
+Grid grid_of(const Rows& rows) {
+  return grid_of(rows.rows, rows.channels, kWidth<T>, rows.processors);
+}
 
 template <typename T>
 void forward(void* dst, const void* src, const void* addend, const Rows& rows, const Statistics& statistics_of,
              const Affine& by, bool relu, const Workspace& workspace, cudaStream_t stream) {
-  const Launch<T> launch(rows, stream);
+  const Grid grid = grid_of<T>(rows);
   const auto* const values = static_cast<const T*>(src);
-  statistics<T><<<launch.blocks, launch.threads, 0, stream>>>(values, rows.rows, rows.channels, statistics_of, workspace);
+  launch(statistics<T>, grid.blocks(), grid.threads(), stream, values, rows.rows, rows.channels, statistics_of, workspace);
   const auto kernel = addend != nullptr ? (relu ? normalize<T, true, true> : normalize<T, true, false>)
                                         : (relu ? normalize<T, false, true> : normalize<T, false, false>);
-  kernel<<<launch.blocks, launch.threads, 0, stream>>>(static_cast<T*>(dst), values, static_cast<const T*>(addend),
-                                                       rows.rows, rows.channels, by);
+  launch(kernel, grid.blocks(), grid.threads(), stream, static_cast<T*>(dst), values, static_cast<const T*>(addend),
+         rows.rows, rows.channels, by);
 }
 
 template <typename T>
 void backward(void* dsrc, const void* src, const void* dst, const void* ddst, const Rows& rows,
               const Gradients& gradients, const Workspace& workspace, cudaStream_t stream) {
-  const Launch<T> launch(rows, stream);
+  const Grid grid = grid_of<T>(rows);
   const auto *const x = static_cast<const T*>(src), *const y = static_cast<const T*>(dst);
   const auto* const dy = static_cast<const T*>(ddst);
   const auto sums = dst != nullptr ? gradient_sums<T, true> : gradient_sums<T, false>;
-  sums<<<launch.blocks, launch.threads, 0, stream>>>(x, y, dy, rows.rows, rows.channels, gradients, workspace);
+  launch(sums, grid.blocks(), grid.threads(), stream, x, y, dy, rows.rows, rows.channels, gradients, workspace);
   const auto rest = dst != nullptr ? gradient_of_source<T, true> : gradient_of_source<T, false>;
-  rest<<<launch.blocks, launch.threads, 0, stream>>>(static_cast<T*>(dsrc), x, y, dy, rows.rows, rows.channels,
-                                                     gradients);
+  launch(rest, grid.blocks(), grid.threads(), stream, static_cast<T*>(dsrc), x, y, dy, rows.rows, rows.channels,
+         gradients);
 }
 
 }  // namespace

@@ -64,16 +64,16 @@ template <typename T>
 void launch_normalize(void* dst, const unsigned char* pixels, const float* scale, const float* shift, size_t count,
                       int processors, cudaStream_t stream) {
   const size_t groups = count / kWidth<T>;
-  pixels_to_input<T><<<blocks_for(groups, processors), kThreads, 0, stream>>>(static_cast<T*>(dst), pixels, scale,
-                                                                              shift, groups);
+  launch(pixels_to_input<T>, blocks_for(groups, processors), kThreads, stream, static_cast<T*>(dst), pixels,
+         scale, shift, groups);
 }
 
 template <typename T>
 void launch_masked_sum(void* dsrc, const void* dst, const void* a, const void* b, size_t values, int processors,
                        cudaStream_t stream) {
   const size_t packs = values / kWidth<T>;
-  masked_sum<T><<<blocks_for(packs, processors), kThreads, 0, stream>>>(
-      static_cast<T*>(dsrc), static_cast<const T*>(dst), static_cast<const T*>(a), static_cast<const T*>(b), packs);
+  launch(masked_sum<T>, blocks_for(packs, processors), kThreads, stream, static_cast<T*>(dsrc),
+         static_cast<const T*>(dst), static_cast<const T*>(a), static_cast<const T*>(b), packs);
 }
 
 }  // namespace

@@ -102,16 +102,16 @@ template <typename T>
 void forward(void* dst, unsigned char* places, const void* src, const Pool& pool, cudaStream_t stream) {
   const int packs = pool.channels / kWidth<T>;
   const size_t count = static_cast<size_t>(pool.images) * pool.out_height * pool.out_width * packs;
-  largest<T><<<blocks_for(count, pool.processors), kThreads, 0, stream>>>(static_cast<T*>(dst), places,
-                                                                          static_cast<const T*>(src), pool, packs, count);
+  launch(largest<T>, blocks_for(count, pool.processors), kThreads, stream, static_cast<T*>(dst), places,
+         static_cast<const T*>(src), pool, packs, count);
 }
 
 template <typename T>
 void backward(void* dsrc, const void* ddst, const unsigned char* places, const Pool& pool, cudaStream_t stream) {
   const int packs = pool.channels / kWidth<T>;
   const size_t count = static_cast<size_t>(pool.images) * pool.height * pool.width * packs;
-  gathered<T><<<blocks_for(count, pool.processors), kThreads, 0, stream>>>(
-      static_cast<T*>(dsrc), static_cast<const T*>(ddst), places, pool, packs, count);
+  launch(gathered<T>, blocks_for(count, pool.processors), kThreads, stream, static_cast<T*>(dsrc),
+         static_cast<const T*>(ddst), places, pool, packs, count);
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 
 #include <cstdint>
 
+#include "launch.cuh"
+
 namespace in18 {
 
 constexpr int kThreads = 256;
@@ -69,6 +71,9 @@ struct Grid {
   int across, down;
   // Blocks.
   int columns, chunks;
+
+  dim3 blocks() const { return dim3(columns, chunks); }
+  dim3 threads() const { return dim3(across, down); }
 };
 
 // The channels and rows of a thread.

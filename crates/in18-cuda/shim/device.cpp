@@ -1,17 +1,12 @@
 #include "device.h"
 
-#include <ATen/Context.h>
 #include <c10/cuda/CUDAException.h>
-#include <c10/cuda/CUDAFunctions.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <memory>
-#include <tuple>
 
 #include "common.h"
-#include "placement.h"
 
 namespace in18 {
 
@@ -63,7 +58,7 @@ void* Buffer::reserve(size_t bytes) {
     if (allocated == cudaErrorMemoryAllocation && kind_ == Kind::kDevice) {
       // libtorch's allocator may hold in reserve what is missing.
       (void)cudaGetLastError();
-      caching_allocator().emptyCache({0, 0});
+      empty_cache();
       allocated = allocate();
     }
     C10_CUDA_CHECK(allocated);
@@ -74,11 +69,8 @@ void* Buffer::reserve(size_t bytes) {
 
 }  // namespace in18
 
-in18_cuda_device::in18_cuda_device(int number)
-    : index(number),
-      processors(in18::processors_of(number)),
-      compute(c10::cuda::getDefaultCUDAStream(static_cast<c10::DeviceIndex>(number))),
-      copy(c10::cuda::getStreamFromPool(false, static_cast<c10::DeviceIndex>(number))) {}
+in18_cuda_device::in18_cuda_device(int number, in18::Streams streams)
+    : index(number), processors(in18::processors_of(number)), compute(streams.compute), copy(streams.copy) {}
 
 IN18_EXPORT const char* in18_cuda_error() { return in18::last_error().c_str(); }
 
@@ -97,30 +89,20 @@ IN18_EXPORT int in18_cuda_count(int* count) {
 
 // Takes a device for this process. `tf32`: whether products of fp32 may be computed in TF32.
 IN18_EXPORT int in18_cuda_open(in18_cuda_device** out, int index, bool tf32, const in18_cuda_hooks* hooks) {
-  return in18::guarded([&] {
-    in18::install_placing(*hooks);
-    at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
-    c10::cuda::set_device(static_cast<c10::DeviceIndex>(index));
-    at::globalContext().setAllowTF32CuBLAS(tf32);
-    at::globalContext().setAllowTF32CuDNN(tf32);
-    // Of cuDNN's algorithms for a shape the fastest is chosen, by trial, among those that repeat themselves bit by bit.
-    at::globalContext().setBenchmarkCuDNN(true);
-    at::globalContext().setDeterministicCuDNN(true);
-    *out = new in18_cuda_device(index);
-  });
+  return in18::guarded([&] { *out = new in18_cuda_device(index, in18::start_libtorch(index, tf32, *hooks)); });
 }
 
 IN18_EXPORT void in18_cuda_close(in18_cuda_device* device) { delete device; }
 
-// Its name, its compute capability, and the version of cuDNN.
+// Its name, its compute capability, and what libtorch computes with.
 IN18_EXPORT int in18_cuda_describe(const in18_cuda_device* device, char* text, size_t capacity, int* major, int* minor) {
   return in18::guarded([&] {
     cudaDeviceProp properties{};
     C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, device->index));
     *major = properties.major;
     *minor = properties.minor;
-    std::snprintf(text, capacity, "%s, compute capability %d.%d, cuDNN %ld", properties.name, properties.major,
-                  properties.minor, at::detail::getCUDAHooks().versionRuntimeCuDNN());
+    std::snprintf(text, capacity, "%s, compute capability %d.%d, %s", properties.name, properties.major,
+                  properties.minor, in18::libraries().c_str());
   });
 }
 
@@ -128,16 +110,8 @@ IN18_EXPORT int in18_cuda_memory_of(const in18_cuda_device* device, in18_cuda_me
   return in18::guarded([&] {
     size_t free = 0, total = 0;
     C10_CUDA_CHECK(cudaMemGetInfo(&free, &total));
-    const auto stats = in18::caching_allocator().getDeviceStats(static_cast<c10::DeviceIndex>(device->index));
-    // Entry 0 of each is the sum over all kinds of pools.
-    const auto& [allocated, cached] = std::tie(stats.allocated_bytes[0], stats.reserved_bytes[0]);
-    const auto bytes = [](int64_t value) { return static_cast<uint64_t>(std::max<int64_t>(value, 0)); };
-    *memory = {free,
-               bytes(cached.current - allocated.current),
-               bytes(allocated.current),
-               bytes(allocated.peak),
-               bytes(cached.current),
-               bytes(cached.peak)};
+    const auto [allocated, max_allocated, cached, max_cached] = in18::cached_memory(device->index);
+    *memory = {free, cached - std::min(cached, allocated), allocated, max_allocated, cached, max_cached};
   });
 }
 

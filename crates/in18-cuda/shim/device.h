@@ -2,12 +2,11 @@
 
 #pragma once
 
-#include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 
 #include <array>
 
-#include "interface.h"
+#include "libtorch.h"
 
 namespace in18 {
 
@@ -72,13 +71,12 @@ struct Download {
 }  // namespace in18
 
 struct in18_cuda_device {
-  explicit in18_cuda_device(int index);
+  in18_cuda_device(int index, in18::Streams streams);
 
   int index;
   // Multiprocessors.
   int processors;
-  // Operations run on the first, batches arrive on the second.
-  c10::cuda::CUDAStream compute, copy;
+  cudaStream_t compute, copy;
   // Three of each: a step writes pixels, labels and a scale, and those of the next must not wait for this one's.
   std::array<in18::Upload, 6> uploads;
   size_t next_upload = 0;

@@ -1,10 +1,11 @@
 //! GPUs as owned values, and the library's codes as errors.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::path::Path;
 use std::ptr;
 
-use crate::library::functions;
-use crate::sys::{self, Functions, Hooks, RawDevice, RawMemory};
+use crate::library::{functions, load_from};
+use crate::sys::{self, Allocate, Functions, Hooks, RawDevice, RawMemory};
 
 /// What went wrong on a GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,29 @@ impl Gpu {
     /// # Safety
     /// The hooks must be those of `in18-torch`.
     pub unsafe fn open(index: u32, tf32: bool, hooks: &Hooks) -> Result<Self, CudaError> {
-        let functions = functions().map_err(CudaError::Failed)?;
+        // SAFETY: by the caller's promise.
+        unsafe { Gpu::open_by(functions().map_err(CudaError::Failed)?, index, tf32, hooks) }
+    }
+
+    /// The one that another library stands for: `in18-cuda-emulator`'s, whose memory is the CPU's.
+    ///
+    /// # Safety
+    /// It must be compiled of this crate's `shim/`, and call no hook.
+    pub unsafe fn of(library: &Path) -> Result<Self, CudaError> {
+        unsafe extern "C" fn place(_: usize, _: Option<Allocate>, _: *mut c_void) -> *mut c_void {
+            ptr::null_mut()
+        }
+        unsafe extern "C" fn is_planned(_: *const c_void) -> bool {
+            false
+        }
+        let functions = Box::leak(Box::new(load_from(library).map_err(CudaError::Failed)?));
+        // SAFETY: by the caller's promise.
+        unsafe { Gpu::open_by(functions, 0, false, &Hooks { place, is_planned }) }
+    }
+
+    /// # Safety
+    /// As for [`open`](Self::open).
+    unsafe fn open_by(functions: &'static Functions, index: u32, tf32: bool, hooks: &Hooks) -> Result<Self, CudaError> {
         let mut raw = ptr::null_mut();
         // SAFETY: the place is valid; the hooks are the caller's promise, and are copied.
         let code = unsafe { (functions.open)(&mut raw, index as c_int, tf32, hooks) };

@@ -4,6 +4,8 @@
 //! link it: `library` looks for it at run time, where an NVIDIA driver is, so that they start without one. Three layers: `sys`
 //! declares the interface, `library` finds and loads it, `device` owns a GPU and turns codes into errors.
 //!
+//! `in18-cuda-emulator` compiles kernels and shim for the CPU, too, for tests.
+//!
 //! Without feature `libtorch` this crate is empty.
 #![cfg(feature = "libtorch")]
 

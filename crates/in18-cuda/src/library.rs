@@ -56,8 +56,12 @@ pub(crate) fn functions() -> Result<&'static Functions, String> {
 
 fn load() -> Result<Functions, String> {
     open(Path::new(DRIVER)).map_err(|_| format!("no NVIDIA driver found ({DRIVER}): use --devices cpu"))?;
-    let file = check_built()?;
-    let library = open(&file).map_err(|why| format!("{} cannot be loaded ({why}): {SETUP}", file.display()))?;
+    load_from(&check_built()?)
+}
+
+/// The functions of another library of this kind.
+pub(crate) fn load_from(file: &Path) -> Result<Functions, String> {
+    let library = open(file).map_err(|why| format!("{} cannot be loaded ({why}): {SETUP}", file.display()))?;
     // SAFETY: a field each, of the type that `shim/` defines the function with.
     let functions = unsafe {
         Functions {

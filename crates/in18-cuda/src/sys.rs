@@ -19,15 +19,14 @@ pub const F32: c_int = 0;
 pub const BF16: c_int = 1;
 pub const F16: c_int = 2;
 
+/// An allocation of libtorch's own; the first argument is a hook's `context`.
+pub type Allocate = unsafe extern "C" fn(context: *mut c_void, bytes: usize) -> *mut c_void;
+
 /// How results of libtorch's operations come to lie in planned memory: two functions of `in18-torch`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Hooks {
-    pub place: unsafe extern "C" fn(
-        bytes: usize,
-        allocate: Option<unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void>,
-        context: *mut c_void,
-    ) -> *mut c_void,
+    pub place: unsafe extern "C" fn(bytes: usize, allocate: Option<Allocate>, context: *mut c_void) -> *mut c_void,
     pub is_planned: unsafe extern "C" fn(*const c_void) -> bool,
 }
 

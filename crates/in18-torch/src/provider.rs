@@ -57,6 +57,16 @@ impl Torch {
         if let Some(threads) = threads {
             safe::set_threads(threads)?;
         }
+        Torch::on(device, gpu)
+    }
+
+    /// A provider that computes by the kernels of an emulated GPU what it would on a GPU, and everything else on the CPU: for
+    /// tests.
+    pub fn emulated(gpu: Gpu) -> Result<Self, KernelError> {
+        Torch::on(Device::Cpu, Some(gpu))
+    }
+
+    fn on(device: Device, gpu: Option<Gpu>) -> Result<Self, KernelError> {
         let (programs, context, reads) = (Vec::new(), Context::new(device, gpu)?, HashMap::new());
         Ok(Torch { programs, context, reads, next_read: 0 })
     }
@@ -69,7 +79,8 @@ impl Kernels for Torch {
             Device::Cpu => {
                 let (capability, threads) = (safe::cpu_capability(), safe::threads());
                 let plural = if threads == 1 { "" } else { "s" };
-                format!("libtorch {version} on {device} ({capability}), {threads} thread{plural}")
+                let emulated = if self.context.gpu.is_some() { ", and an emulated GPU" } else { "" };
+                format!("libtorch {version} on {device} ({capability}), {threads} thread{plural}{emulated}")
             }
             Device::Cuda(_) => {
                 let gpu = self.context.gpu.as_ref().map_or("", Gpu::description);

@@ -13,6 +13,12 @@ fn check_on(device: Device, dtype: DType) {
     println!("{values} values agree in {dtype} on {device}");
 }
 
+fn check_emulated(dtype: DType) {
+    let Some(provider) = gpu::emulated() else { return };
+    let values = check(&|| Ok(Box::new(provider())), dtype).expect("libtorch has all types");
+    println!("{values} values agree in {dtype} on an emulated GPU");
+}
+
 #[test]
 fn fp32_computes_what_pytorch_computes() {
     check_on(Device::Cpu, DType::F32);
@@ -26,6 +32,16 @@ fn bf16_computes_what_bf16_allows() {
 #[test]
 fn fp16_computes_what_fp16_allows() {
     check_on(Device::Cpu, DType::F16);
+}
+
+#[test]
+fn fp32_by_the_kernels_for_gpus_computes_what_pytorch_computes() {
+    check_emulated(DType::F32);
+}
+
+#[test]
+fn bf16_by_the_kernels_for_gpus_computes_what_bf16_allows() {
+    check_emulated(DType::Bf16);
 }
 
 #[test]

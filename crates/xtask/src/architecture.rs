@@ -22,7 +22,7 @@ enum MayUse {
 
 use MayUse::{All, AllButProviders, These};
 
-const RULES: [Rule; 23] = [
+const RULES: [Rule; 24] = [
     Rule { name: "in18-recipe", may_use: These(&[]) },
     Rule { name: "in18-jpeg", may_use: These(&[]) },
     Rule { name: "in18-dataset", may_use: These(&["in18-jpeg", "in18-random"]) },
@@ -35,6 +35,7 @@ const RULES: [Rule; 23] = [
     Rule { name: "in18-onednn", may_use: These(&["in18-tensor", "in18-kernels"]) },
     // No provider: what two crates need of GPUs, and nothing of the project's own.
     Rule { name: "in18-cuda", may_use: These(&[]) },
+    Rule { name: "in18-cuda-emulator", may_use: These(&[]) },
     Rule { name: "in18-torch", may_use: These(&["in18-tensor", "in18-kernels", "in18-cuda"]) },
     Rule { name: "in18-comm", may_use: These(&["in18-tensor", "in18-cuda"]) },
     Rule { name: "in18-events", may_use: These(&[]) },
@@ -55,7 +56,7 @@ const RULES: [Rule; 23] = [
 const PROVIDERS: [&str; 2] = ["in18-onednn", "in18-torch"];
 
 /// Crates for programs and tests only: nothing that ships may use them.
-const TOOLS: [&str; 2] = ["in18-testkit", "xtask"];
+const TOOLS: [&str; 3] = ["in18-cuda-emulator", "in18-testkit", "xtask"];
 
 /// Crates that call foreign functions. Every other crate forbids `unsafe` in the root of its library and program.
 const MAY_BE_UNSAFE: [&str; 4] = ["in18-comm", "in18-cuda", "in18-onednn", "in18-torch"];

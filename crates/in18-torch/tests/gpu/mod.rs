@@ -1,6 +1,7 @@
-//! The GPU that tests run on, too, where there is one.
+//! The GPUs that tests run on, too: a real one where there is one, and an emulated one.
 
-use in18_torch::{Device, gpus};
+use in18_cuda::Gpu;
+use in18_torch::{Device, Torch, gpus};
 
 /// The first GPU; without one, says so.
 pub fn first() -> Option<Device> {
@@ -15,4 +16,17 @@ pub fn first() -> Option<Device> {
             None
         }
     }
+}
+
+/// libtorch on the CPU, but for what kernels of our own compute on a GPU: they run on the emulator, and their like in libtorch
+/// does not. Without the emulator, says so.
+#[allow(dead_code, reason = "not every test has a use for it")]
+pub fn emulated() -> Option<impl Fn() -> Torch> {
+    let Some(library) = in18_cuda_emulator::library() else {
+        println!("not checked: no CUDA headers to compile the emulator with");
+        return None;
+    };
+    // SAFETY: this is the emulator.
+    let gpu = || unsafe { Gpu::of(library) }.expect("the emulator loads");
+    Some(move || Torch::emulated(gpu()).expect("libtorch starts"))
 }
