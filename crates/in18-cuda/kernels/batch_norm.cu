@@ -73,7 +73,9 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
 #pragma unroll
   for (int k = 0; k < kN; ++k) {
     const int channel = place.channel + k;
-    scale[k] = by.gamma[channel] * by.inverse_deviation[channel];
+    const float deviation =
+        by.variance != nullptr ? rsqrtf(by.variance[channel] + by.epsilon) : by.inverse_deviation[channel];
+    scale[k] = by.gamma[channel] * deviation;
     shift[k] = fmaf(-by.mean[channel], scale[k], by.beta[channel]);
   }
   for (int row = place.row; row < rows; row += kRows * place.stride) {
@@ -232,15 +234,22 @@ Grid grid_of(const Rows& rows) {
 }
 
 template <typename T>
+void inference(void* dst, const void* src, const void* addend, const Rows& rows, const Affine& by, bool relu,
+               cudaStream_t stream) {
+  const Grid grid = grid_of<T>(rows);
+  const auto kernel = addend != nullptr ? (relu ? normalize<T, true, true> : normalize<T, true, false>)
+                                        : (relu ? normalize<T, false, true> : normalize<T, false, false>);
+  launch(kernel, grid.blocks(), grid.threads(), stream, static_cast<T*>(dst), static_cast<const T*>(src),
+         static_cast<const T*>(addend), rows.rows, rows.channels, by);
+}
+
+template <typename T>
 void forward(void* dst, const void* src, const void* addend, const Rows& rows, const Statistics& statistics_of,
              const Affine& by, bool relu, const Workspace& workspace, cudaStream_t stream) {
   const Grid grid = grid_of<T>(rows);
-  const auto* const values = static_cast<const T*>(src);
-  launch(statistics<T>, grid.blocks(), grid.threads(), stream, values, rows.rows, rows.channels, statistics_of, workspace);
-  const auto kernel = addend != nullptr ? (relu ? normalize<T, true, true> : normalize<T, true, false>)
-                                        : (relu ? normalize<T, false, true> : normalize<T, false, false>);
-  launch(kernel, grid.blocks(), grid.threads(), stream, static_cast<T*>(dst), values, static_cast<const T*>(addend),
-         rows.rows, rows.channels, by);
+  launch(statistics<T>, grid.blocks(), grid.threads(), stream, static_cast<const T*>(src), rows.rows, rows.channels,
+         statistics_of, workspace);
+  inference<T>(dst, src, addend, rows, by, relu, stream);
 }
 
 template <typename T>
@@ -279,6 +288,18 @@ void batch_norm(Type type, void* dst, const void* src, const void* addend, const
       return forward<__nv_bfloat16>(dst, src, addend, rows, statistics_of, by, relu, workspace, stream);
     case Type::kF16:
       return forward<__half>(dst, src, addend, rows, statistics_of, by, relu, workspace, stream);
+  }
+}
+
+void batch_norm_inference(Type type, void* dst, const void* src, const void* addend, const Rows& rows, const Affine& by,
+                          bool relu, cudaStream_t stream) {
+  switch (type) {
+    case Type::kF32:
+      return inference<float>(dst, src, addend, rows, by, relu, stream);
+    case Type::kBf16:
+      return inference<__nv_bfloat16>(dst, src, addend, rows, by, relu, stream);
+    case Type::kF16:
+      return inference<__half>(dst, src, addend, rows, by, relu, stream);
   }
 }
 

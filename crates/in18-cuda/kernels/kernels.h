@@ -27,7 +27,11 @@ struct Statistics {
 
 // What it normalises by; all (C) fp32.
 struct Affine {
-  const float *gamma, *beta, *mean, *inverse_deviation;
+  const float *gamma, *beta, *mean;
+  // One of them; the other is null.
+  const float *inverse_deviation, *variance;
+  // Added to the variance.
+  float epsilon;
 };
 
 // What its gradients need and give; all (C) fp32.
@@ -53,6 +57,10 @@ size_t workspace_tickets(const Rows& rows, Type type);
 void batch_norm(Type type, void* dst, const void* src, const void* addend, const Rows& rows,
                 const Statistics& statistics_of, const Affine& by, bool relu, const Workspace& workspace,
                 cudaStream_t stream);
+
+// The same by statistics that are given: an evaluation's.
+void batch_norm_inference(Type type, void* dst, const void* src, const void* addend, const Rows& rows, const Affine& by,
+                          bool relu, cudaStream_t stream);
 
 // dst: what the forward half gave after its ReLU; null if it had none.
 void batch_norm_backward(Type type, void* dsrc, const void* src, const void* dst, const void* ddst, const Rows& rows,

@@ -37,6 +37,15 @@ struct in18_cuda_batch_norm {
   float epsilon, momentum;
 };
 
+// By given statistics.
+struct in18_cuda_batch_norm_inference {
+  int type, relu, rows, channels;
+  void* dst;
+  const void *src, *addend;
+  const float *gamma, *beta, *mean, *variance;
+  float epsilon;
+};
+
 struct in18_cuda_batch_norm_backward {
   int type, rows, channels;
   void* dsrc;

@@ -32,9 +32,19 @@ IN18_EXPORT int in18_cuda_run_batch_norm(in18_cuda_device* device, const in18_cu
     const auto type = static_cast<in18::Type>(op->type);
     const in18::Statistics statistics{op->mean,    op->inverse_deviation, op->running_mean, op->running_variance,
                                       op->epsilon, op->momentum};
-    const in18::Affine affine{op->gamma, op->beta, op->mean, op->inverse_deviation};
+    const in18::Affine affine{op->gamma, op->beta, op->mean, op->inverse_deviation, nullptr, 0};
     in18::batch_norm(type, op->dst, op->src, op->addend, rows, statistics, affine, op->relu != 0,
                      workspace_of(device, rows, type), device->compute);
+    C10_CUDA_KERNEL_LAUNCH_CHECK();
+  });
+}
+
+IN18_EXPORT int in18_cuda_run_batch_norm_inference(in18_cuda_device* device, const in18_cuda_batch_norm_inference* op) {
+  return in18::guarded([&] {
+    const in18::Rows rows{op->rows, op->channels, device->processors};
+    const in18::Affine affine{op->gamma, op->beta, op->mean, nullptr, op->variance, op->epsilon};
+    in18::batch_norm_inference(static_cast<in18::Type>(op->type), op->dst, op->src, op->addend, rows, affine,
+                               op->relu != 0, device->compute);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
 }

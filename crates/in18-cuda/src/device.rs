@@ -197,7 +197,16 @@ impl Gpu {
         check(self.functions, unsafe { (self.functions.run_batch_norm)(self.raw, op) }, "BatchNorm")
     }
 
-    /// Its gradients.
+    /// The same by given statistics, in one pass.
+    ///
+    /// # Safety
+    /// As for [`batch_norm`](Self::batch_norm).
+    pub unsafe fn batch_norm_inference(&self, op: &sys::BatchNormInference) -> Result<(), CudaError> {
+        // SAFETY: by the caller's promise.
+        check(self.functions, unsafe { (self.functions.run_batch_norm_inference)(self.raw, op) }, "BatchNormInference")
+    }
+
+    /// Gradients of [`batch_norm`](Self::batch_norm).
     ///
     /// # Safety
     /// As for [`batch_norm`](Self::batch_norm).

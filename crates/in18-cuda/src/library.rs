@@ -77,6 +77,7 @@ pub(crate) fn load_from(file: &Path) -> Result<Functions, String> {
             is_read: get(&library, "in18_cuda_is_read")?,
             finish_read: get(&library, "in18_cuda_finish_read")?,
             run_batch_norm: get(&library, "in18_cuda_run_batch_norm")?,
+            run_batch_norm_inference: get(&library, "in18_cuda_run_batch_norm_inference")?,
             run_batch_norm_backward: get(&library, "in18_cuda_run_batch_norm_backward")?,
             run_sum_relu_backward: get(&library, "in18_cuda_run_sum_relu_backward")?,
             run_normalize: get(&library, "in18_cuda_run_normalize")?,

@@ -64,6 +64,25 @@ pub struct BatchNorm {
     pub momentum: f32,
 }
 
+/// `in18_cuda_batch_norm_inference`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNormInference {
+    pub dtype: c_int,
+    pub relu: c_int,
+    pub rows: c_int,
+    pub channels: c_int,
+    pub dst: *mut c_void,
+    pub src: *const c_void,
+    /// Or null.
+    pub addend: *const c_void,
+    pub gamma: *const f32,
+    pub beta: *const f32,
+    pub mean: *const f32,
+    pub variance: *const f32,
+    pub epsilon: f32,
+}
+
 /// `in18_cuda_batch_norm_backward`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +140,7 @@ pub struct Functions {
     pub is_read: unsafe extern "C" fn(device: *const RawDevice, slot: c_int, is_read: *mut bool) -> c_int,
     pub finish_read: unsafe extern "C" fn(device: *mut RawDevice, slot: c_int, dst: *mut c_void) -> c_int,
     pub run_batch_norm: unsafe extern "C" fn(device: *mut RawDevice, op: *const BatchNorm) -> c_int,
+    pub run_batch_norm_inference: unsafe extern "C" fn(device: *mut RawDevice, op: *const BatchNormInference) -> c_int,
     pub run_batch_norm_backward: unsafe extern "C" fn(device: *mut RawDevice, op: *const BatchNormBackward) -> c_int,
     pub run_sum_relu_backward: unsafe extern "C" fn(
         device: *mut RawDevice,

@@ -40,6 +40,7 @@ fn the_library_asks_for_cuda_and_has_every_function() {
         "is_read",
         "finish_read",
         "run_batch_norm",
+        "run_batch_norm_inference",
         "run_batch_norm_backward",
         "run_sum_relu_backward",
         "run_normalize",

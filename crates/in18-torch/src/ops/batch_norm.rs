@@ -10,6 +10,7 @@ use super::{Step, own, step, views};
 use crate::memory::Context;
 use crate::safe::{View, check};
 use crate::sys;
+use crate::weights::Norm;
 
 pub fn forward(op: &BatchNorm, context: &mut Context) -> Result<Step, KernelError> {
     let &BatchNorm { epsilon, momentum, relu, src, gamma, beta, running_mean, running_variance, .. } = op;
@@ -119,8 +120,13 @@ fn gradients(operands: [Tensor; 8], dst: Option<Tensor>, context: &mut Context) 
 }
 
 pub fn inference(op: &BatchNormInference, context: &mut Context) -> Result<Step, KernelError> {
-    let &BatchNormInference { epsilon, relu, ref src, ref gamma, ref beta, ref dst, .. } = op;
-    let operands = [dst, src, gamma, beta, &op.running_mean, &op.running_variance];
+    let &BatchNormInference { epsilon, relu, src, gamma, beta, running_mean, running_variance, dst } = op;
+    let norm = Norm { epsilon, gamma, beta, running_mean, running_variance };
+    let from = context.address(&src.region)?;
+    if let Some(step) = own::batch_norm_inference(&dst, from, None, &norm, relu, context)? {
+        return Ok(step);
+    }
+    let operands = [&dst, &src, &gamma, &beta, &running_mean, &running_variance];
     let [dst, src, gamma, beta, mean, variance] = views(context, operands)?;
     let label = format!("BatchNormInference {}", op.src.shape);
     Ok(step(label, move || {

@@ -6,7 +6,7 @@ use in18_kernels::KernelError;
 use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, ConvNorm, ConvNormAddRelu, Window};
 use in18_tensor::{DType, Format};
 
-use super::{Step, views};
+use super::{Step, own, views};
 use crate::memory::Context;
 use crate::safe::{View, check};
 use crate::sys;
@@ -106,8 +106,12 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
 
 pub fn norm(op: &ConvNorm, context: &mut Context) -> Result<Step, KernelError> {
     let &ConvNorm { window, epsilon, relu, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
-    let norm = Some(Norm { epsilon, gamma, beta, running_mean, running_variance });
-    let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm })?;
+    let norm = Norm { epsilon, gamma, beta, running_mean, running_variance };
+    let place = context.address(&dst.region)?;
+    if let Some(normalize) = own::batch_norm_inference(&dst, place, None, &norm, relu, context)? {
+        return Ok(followed_by(forward(&Conv { window, src, weight, dst }, context)?, normalize));
+    }
+    let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm: Some(norm) })?;
     let label = format!("ConvNorm {} to {}", src.shape, dst.shape);
     let [dst, src] = views(context, [&dst, &src])?;
     Ok(convolution(dst, src, weights, window, relu, label))
@@ -115,19 +119,31 @@ pub fn norm(op: &ConvNorm, context: &mut Context) -> Result<Step, KernelError> {
 
 pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Step, KernelError> {
     let &ConvNormAddRelu { window, epsilon, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
-    let norm = Some(Norm { epsilon, gamma, beta, running_mean, running_variance });
-    let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm })?;
+    let norm = Norm { epsilon, gamma, beta, running_mean, running_variance };
     let label = format!("ConvNormAddRelu {} to {}", src.shape, dst.shape);
     // The convolution's result, to be added.
     let apart = (dst.shape, dst.dtype, Format::Activation);
     let [convolved] = context.scratch([apart])?;
     let [addend] = context.scratch([apart])?;
-    let [dst, src] = views(context, [&dst, &src])?;
-    let convolve = convolution(convolved, src, weights, window, false, label);
+    let [to, from] = views(context, [&dst, &src])?;
+    if let Some(finish) = own::batch_norm_inference(&dst, convolved.address(), Some(&dst), &norm, true, context)? {
+        let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm: None })?;
+        return Ok(followed_by(convolution(convolved, from, weights, window, false, label), finish));
+    }
+    let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm: Some(norm) })?;
+    let convolve = convolution(convolved, from, weights, window, false, label);
     Ok(Box::new(move |context| {
         convolve(context)?;
         // SAFETY: see `step`.
-        let code = unsafe { sys::in18_torch_add(dst.raw(), dst.raw(), addend.raw(), true) };
+        let code = unsafe { sys::in18_torch_add(to.raw(), to.raw(), addend.raw(), true) };
         check(code, || "a residual sum".to_owned())
     }))
+}
+
+/// One step of two.
+fn followed_by(first: Step, second: Step) -> Step {
+    Box::new(move |context| {
+        first(context)?;
+        second(context)
+    })
 }

@@ -4,7 +4,7 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-use in18_cuda::sys::{self, BatchNorm, BatchNormBackward, Pool};
+use in18_cuda::sys::{self, BatchNorm, BatchNormBackward, BatchNormInference, Pool};
 use in18_cuda::{CudaError, Gpu};
 use in18_kernels::KernelError;
 use in18_kernels::op::{MaxPool, MaxPoolBackward, Normalize, SumReluBackward, Window};
@@ -14,6 +14,7 @@ use super::Step;
 use super::batch_norm::Settings;
 use crate::gpu::failed;
 use crate::memory::Context;
+use crate::weights::Norm;
 
 /// Bytes that a kernel loads at once: of channels, from an address that is a multiple of them.
 const PACK: usize = 16;
@@ -56,6 +57,38 @@ pub fn batch_norm(
         // Weights that a normalisation by these statistics is folded into are out of date.
         context.changed(statistics)
     })))
+}
+
+/// Normalisation by an evaluation's statistics, from one activation, or temporary memory of its shape and type, to another.
+pub fn batch_norm_inference(
+    dst: &Tensor,
+    src: *const u8,
+    addend: Option<&Tensor>,
+    norm: &Norm,
+    relu: bool,
+    context: &Context,
+) -> Result<Option<Step>, KernelError> {
+    let applicable = applies(dst, [Some(dst), addend], context)?;
+    let Some((dtype, rows, channels)) = applicable.filter(|_| (src as usize).is_multiple_of(PACK)) else {
+        return Ok(None);
+    };
+    let address = |tensor: &Tensor| context.address(&tensor.region);
+    let op = BatchNormInference {
+        dtype,
+        relu: c_int::from(relu),
+        rows,
+        channels,
+        dst: address(dst)?.cast(),
+        src: src.cast(),
+        addend: addend.map_or(Ok(ptr::null_mut()), address)?.cast(),
+        gamma: address(&norm.gamma)?.cast(),
+        beta: address(&norm.beta)?.cast(),
+        mean: address(&norm.running_mean)?.cast(),
+        variance: address(&norm.running_variance)?.cast(),
+        epsilon: norm.epsilon,
+    };
+    // SAFETY: see `applies`; programs are rebuilt when temporary memory has moved, too.
+    Ok(Some(Box::new(move |context| on(context, |gpu| unsafe { gpu.batch_norm_inference(&op) }))))
 }
 
 /// Operands as in `batch_norm::gradients`.
