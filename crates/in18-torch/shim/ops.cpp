@@ -59,6 +59,12 @@ std::tuple<Tensor, Tensor, Tensor> gradients(const Tensor& ddst, const Tensor& s
                                   false, {0, 0}, 1, wanted);
 }
 
+// Whether libtorch's convolutions are not to be had in a tensor's type: on the CPU those of fp16 take ten times as long as
+// fp32's. Operands go through fp32 then, and the result is rounded once.
+bool wants_fp32(const Tensor& tensor) { return tensor.is_cpu() && tensor.scalar_type() == at::kHalf; }
+
+Tensor in_fp32(const Tensor& tensor) { return tensor.to(at::kFloat); }
+
 }  // namespace
 
 extern "C" {
@@ -73,8 +79,13 @@ int in18_torch_normalize(const in18_tensor* dst, const in18_tensor* pixels, cons
 int in18_torch_conv(const in18_tensor* dst, const in18_tensor* src, const in18_tensor* weight, const in18_tensor* bias,
                     int64_t kernel, int64_t stride, int64_t padding, bool relu, int* ordinal) {
   return in18::guarded([&] {
+    const Window window(kernel, stride, padding);
     const auto shift = bias == nullptr ? std::optional<Tensor>() : std::optional<Tensor>(*bias);
-    in18::into(*dst, ordinal, [&] { return convolved(*src, *weight, shift, {kernel, stride, padding}); });
+    if (wants_fp32(*src)) {
+      dst->copy_(convolved(in_fp32(*src), in_fp32(*weight), shift ? std::optional(in_fp32(*shift)) : shift, window));
+    } else {
+      in18::into(*dst, ordinal, [&] { return convolved(*src, *weight, shift, window); });
+    }
     if (relu) {
       at::relu_(result(dst));
     }
@@ -85,9 +96,14 @@ int in18_torch_conv_backward_data(const in18_tensor* dsrc, const in18_tensor* we
                                   int64_t kernel, int64_t stride, int64_t padding, int* ordinal) {
   return in18::guarded([&] {
     // Of the source only shape and type matter: the result's will do.
-    in18::into(*dsrc, ordinal, [&] {
-      return std::get<0>(gradients(*ddst, *dsrc, *weight, {kernel, stride, padding}, {true, false, false}));
-    });
+    const auto gradient = [&](const Tensor& ddst, const Tensor& src, const Tensor& weight) {
+      return std::get<0>(gradients(ddst, src, weight, {kernel, stride, padding}, {true, false, false}));
+    };
+    if (wants_fp32(*ddst)) {
+      dsrc->copy_(gradient(in_fp32(*ddst), in_fp32(*dsrc), in_fp32(*weight)));
+    } else {
+      in18::into(*dsrc, ordinal, [&] { return gradient(*ddst, *dsrc, *weight); });
+    }
   });
 }
 
@@ -102,8 +118,8 @@ int in18_torch_conv_backward_weight(const in18_tensor* dweight, const in18_tenso
     // On images of one row or column the bf16 kernel of libtorch's oneDNN reads what nobody has written.
     const bool is_misread = src->is_cpu() && src->scalar_type() == at::kBFloat16 && stride > 1 &&
                             (src->size(2) == 1 || src->size(3) == 1);
-    if (is_misread) {
-      dweight->copy_(gradient(ddst->to(at::kFloat), src->to(at::kFloat), dweight->to(at::kFloat)));
+    if (is_misread || wants_fp32(*src)) {
+      dweight->copy_(gradient(in_fp32(*ddst), in_fp32(*src), in_fp32(*dweight)));
       return;
     }
     in18::into(*dweight, ordinal, [&] { return gradient(*ddst, *src, *dweight); });
