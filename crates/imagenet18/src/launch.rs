@@ -8,11 +8,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use in18_comm::end_at_once;
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
 
 use crate::exit::{Ended, RANKS, after_signal};
+use crate::output;
 use crate::ranks::LAUNCHED;
-use crate::{output, signals};
 
 /// How often the ranks are looked at.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -20,12 +23,15 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// How long the others may take to end by themselves once a rank has failed. They find out at their next exchange.
 const GRACE: Duration = Duration::from_secs(8);
 
+/// How long a rank may take to save itself and end once its launcher has gone.
+const ORPHAN_GRACE: Duration = Duration::from_secs(60);
+
 /// Runs this very command as `count` ranks, and returns when the last has ended.
 ///
 /// # Errors
 /// [`Ended`] with the code of the rank that failed first.
 pub fn launch(count: usize) -> Result<()> {
-    let signals = signals::watch()?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1]).context("cannot listen to signals")?;
     let port = free_port().context("cannot find a free port for the ranks")?;
     let program = env::current_exe().context("cannot find this program's own file")?;
     let mut ranks = Ranks(Vec::with_capacity(count));
@@ -48,7 +54,7 @@ pub fn launch(count: usize) -> Result<()> {
         let child = command.spawn();
         ranks.0.push((rank, child.with_context(|| format!("cannot start rank {rank}"))?));
     }
-    let (mut failed, mut told, mut killed): (Option<(i32, Instant)>, i32, bool) = (None, 0, false);
+    let (mut failed, mut stopped, mut killed): (Option<(i32, Instant)>, Option<i32>, bool) = (None, None, false);
     while !ranks.0.is_empty() {
         let mut ended = ranks.ended();
         // One that only lost another is not to blame.
@@ -57,7 +63,7 @@ pub fn launch(count: usize) -> Result<()> {
             if let Some(signal) = status.signal().filter(|_| !killed) {
                 output::complain(&format!("error: rank {rank} was ended by signal {signal}"));
             }
-            if !status.success() {
+            if !status.success() && !(killed && status.signal().is_some()) {
                 let (first, since) = failed.unwrap_or((i32::from(RANKS), Instant::now()));
                 // What is to blame may be seen after those that lost it.
                 failed = Some((if first == i32::from(RANKS) { code(status) } else { first }, since));
@@ -67,20 +73,24 @@ pub fn launch(count: usize) -> Result<()> {
             killed = true;
             ranks.signal(Signal::KILL);
         }
-        // All ranks hear of it; they agree on the step at which they stop.
-        let stop = signals.stop().load(std::sync::atomic::Ordering::Relaxed) as i32;
-        if stop != told {
-            told = stop;
-            ranks.signal(Signal::from_named_raw(stop).unwrap_or(Signal::TERM));
-        }
-        if signals.save().swap(false, std::sync::atomic::Ordering::Relaxed) {
-            ranks.signal(Signal::USR1);
+        for signal in signals.pending() {
+            if signal == SIGINT && stopped == Some(SIGINT) {
+                // Whoever asks twice does not want to wait for a checkpoint.
+                killed = true;
+                ranks.signal(Signal::KILL);
+            } else {
+                // All ranks hear of it; they agree on the step at which they stop.
+                stopped = Some(signal).filter(|&signal| signal != SIGUSR1).or(stopped);
+                ranks.signal(Signal::from_named_raw(signal).unwrap_or(Signal::TERM));
+            }
         }
         thread::sleep(INTERVAL);
     }
-    match failed {
-        None => Ok(()),
-        Some((code, _)) => Err(Ended(u8::try_from(code).unwrap_or(1)).into()),
+    match (failed, stopped) {
+        (Some((code, _)), _) => Err(Ended(u8::try_from(code).unwrap_or(1)).into()),
+        // Killed at the user's wish.
+        (None, Some(signal)) if killed => Err(Ended(u8::try_from(after_signal(signal)).unwrap_or(1)).into()),
+        (None, _) => Ok(()),
     }
 }
 
@@ -89,7 +99,7 @@ pub fn is_launched() -> bool {
     env::var_os(LAUNCHED).is_some()
 }
 
-/// If this process is a rank of [`launch`], it is asked to end when that has gone.
+/// If this process is a rank of [`launch`], it is asked to end when that has gone, and ended if it does not.
 pub fn follow_launcher() {
     let Some(launcher) = env::var(LAUNCHED).ok().and_then(|launcher| launcher.parse::<i32>().ok()) else { return };
     // Where the system cannot do that, a rank outlives a killed launcher until its next exchange.
@@ -98,6 +108,14 @@ pub fn follow_launcher() {
         // It has gone already.
         std::process::exit(after_signal(Signal::TERM.as_raw()));
     }
+    // A rank that hangs looks at no signal.
+    thread::spawn(move || {
+        while getppid().map(|parent| parent.as_raw_nonzero().get()) == Some(launcher) {
+            thread::sleep(Duration::from_secs(1));
+        }
+        thread::sleep(ORPHAN_GRACE);
+        end_at_once(after_signal(Signal::TERM.as_raw()) as u8);
+    });
 }
 
 /// The ranks that run. None is left behind, however this process goes on.

@@ -21,5 +21,6 @@ pub fn show(text: &str) {
 
 /// Writes a line to standard error. If that fails, there is no other place to say so.
 pub fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    // In one piece: other ranks write to the same terminal.
+    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
