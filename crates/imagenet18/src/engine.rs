@@ -1,5 +1,6 @@
 //! The kernel provider, the device and the precision that a run gets.
 
+use std::env;
 use std::num::NonZeroUsize;
 use std::sync::Once;
 
@@ -47,15 +48,28 @@ pub fn choose_rank(arguments: &EngineArgs) -> Result<Option<(Engine, Option<Plac
     };
     launch::follow_launcher();
     place.take_cores();
-    // A launcher that starts ranks by itself need not name their devices; one named for all is shared only on the CPU.
-    let device = match devices[..] {
-        [Device::Cpu] => Device::Cpu,
-        ref devices => *devices.get(place.local_rank).ok_or_else(|| {
-            let (expected, got) = (place.local_world, devices.len());
-            Usage(format!("--devices: expected one for each of this machine's {expected} ranks, got {got}"))
-        })?,
-    };
+    let shows_own_gpu = env::var_os("CUDA_VISIBLE_DEVICES").is_some_and(|gpus| !gpus.is_empty());
+    let device = device_of(&place, &devices, arguments.devices == Devices::Auto, shows_own_gpu)?;
     Ok(Some((on(device, arguments)?, Some(place))))
+}
+
+/// The device of a rank that a launcher has started. `any`: nobody has named devices; `shows_own_gpu`: the launcher may show each
+/// rank another GPU as the only one.
+fn device_of(place: &Place, devices: &[Device], any: bool, shows_own_gpu: bool) -> Result<Device, Usage> {
+    let &Place { local_rank, local_world, .. } = place;
+    match *devices {
+        // One that is named for all is shared only on the CPU.
+        [Device::Cpu] => Ok(Device::Cpu),
+        [only @ Device::Cuda(_)] if shows_own_gpu => Ok(only),
+        _ if devices.len() < local_world || (devices.len() > local_world && !any) => {
+            let got = devices.len();
+            Err(Usage(format!(
+                "--devices: expected one for each of the {local_world} ranks that the launcher started on this machine, got \
+                 {got}: start as many ranks as there are devices, or name fewer"
+            )))
+        }
+        _ => Ok(devices[local_rank]),
+    }
 }
 
 /// The provider for any one of the devices, to ask it what it would need.
@@ -68,6 +82,11 @@ pub fn choose(arguments: &EngineArgs) -> Result<Engine> {
     on(single(arguments)?, arguments)
 }
 
+/// How many devices a training run takes without a launcher.
+pub fn count(arguments: &EngineArgs) -> Result<usize> {
+    Ok(devices(arguments)?.len())
+}
+
 /// Whether GPUs would compute.
 pub fn takes_gpus(arguments: &EngineArgs) -> bool {
     devices(arguments).is_ok_and(|devices| matches!(devices[..], [Device::Cuda(_), ..]))
@@ -77,6 +96,8 @@ pub fn takes_gpus(arguments: &EngineArgs) -> bool {
 pub fn single(arguments: &EngineArgs) -> Result<Device> {
     match devices(arguments)?[..] {
         [device] => Ok(device),
+        // Nobody has asked for all of them.
+        [first, ..] if arguments.devices == Devices::Auto => Ok(first),
         ref several => {
             let got = several.len();
             Err(Usage(format!("--devices: expected one device, got {got}: only `train` and `bench step` take several"))
@@ -230,5 +251,37 @@ mod torch {
 
     pub fn gpus() -> Result<u32, String> {
         Err(format!("GPUs are libtorch's, and {NOT_BUILT}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rank_takes_its_own_device() {
+        let place = |local_rank, local_world| Place {
+            rank: local_rank,
+            world: 8,
+            local_rank,
+            local_world,
+            is_local_world_known: true,
+            master: String::new(),
+            port: 0,
+            agent: None,
+        };
+        let gpus = |count| (0..count).map(Device::Cuda).collect::<Vec<Device>>();
+        assert_eq!(device_of(&place(2, 4), &gpus(4), false, false).unwrap(), Device::Cuda(2));
+        // One of several that nobody has named; the only one that the launcher shows; the CPU for all.
+        assert_eq!(device_of(&place(1, 2), &gpus(4), true, false).unwrap(), Device::Cuda(1));
+        assert_eq!(device_of(&place(1, 2), &gpus(1), true, true).unwrap(), Device::Cuda(0));
+        assert_eq!(device_of(&place(1, 2), &[Device::Cpu], false, false).unwrap(), Device::Cpu);
+        for (devices, any) in [(gpus(1), true), (gpus(4), false), (vec![Device::Cpu; 3], false)] {
+            let message = device_of(&place(1, 2), &devices, any, false).expect_err("they do not fit").0;
+            assert!(
+                message.contains("each of the 2 ranks") && message.contains(&format!("got {}", devices.len())),
+                "{message}"
+            );
+        }
     }
 }

@@ -95,13 +95,22 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if launch::is_launched() && is_lost(error) && !is_first_rank() {
         end_at_once(RANKS);
     }
-    // Messages carry their causes themselves, so the outermost one says it all; a cause may still have several lines.
-    let line = error.to_string().replace('\n', " ");
-    output::complain(&format!("{}error: {line}", rank_prefix()));
-    match code(error) {
+    match tell(error) {
         RANKS => end_at_once(RANKS),
         code => ExitCode::from(code),
     }
+}
+
+/// Prints an error as one line on standard error, and returns its code.
+pub fn tell(error: &anyhow::Error) -> u8 {
+    output::complain(&format!("{}error: {}", rank_prefix(), line(error)));
+    code(error)
+}
+
+/// An error in one line. Messages carry their causes themselves, so the outermost one says it all; a cause may still have several
+/// lines.
+pub fn line(error: &anyhow::Error) -> String {
+    error.to_string().replace('\n', " ")
 }
 
 /// Prints what the argument parser has to say: help as it is, a mistake as one line.
@@ -150,6 +159,11 @@ pub fn is_everyones(error: &anyhow::Error) -> bool {
     })
 }
 
+/// Whether an error is about other ranks.
+pub fn is_of_ranks(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(TrainError::Comm(_))) || error.is::<CommError>()
+}
+
 /// The exit code of an error.
 pub fn code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(cause_code).unwrap_or(MACHINE)
@@ -167,7 +181,7 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | TrainError::Overflow { .. } => DIVERGED,
             TrainError::Interrupted { signal, .. } => u8::try_from(after_signal(*signal)).unwrap_or(MACHINE),
             TrainError::Checkpoint(_) => CHECKPOINT,
-            TrainError::Comm(_) => RANKS,
+            TrainError::Comm(error) => comm_code(error),
             TrainError::Memory { cause, .. } => program_code(cause),
             TrainError::Write { .. } => WRITE,
             TrainError::Program(error) => program_code(error),
@@ -177,8 +191,8 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<Usage>() || cause.is::<in18_recipe::PlanError>() {
         return Some(USAGE);
     }
-    if cause.is::<CommError>() {
-        return Some(RANKS);
+    if let Some(error) = cause.downcast_ref::<CommError>() {
+        return Some(comm_code(error));
     }
     if cause.is::<CheckpointError>() {
         return Some(CHECKPOINT);
@@ -206,6 +220,13 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return Some(program_code(error));
     }
     cause.downcast_ref::<KernelError>().map(kernel_code)
+}
+
+fn comm_code(error: &CommError) -> u8 {
+    match error {
+        CommError::Stopped { signal } => u8::try_from(after_signal(*signal)).unwrap_or(MACHINE),
+        _ => RANKS,
+    }
 }
 
 fn weights_code(error: &WeightsError) -> u8 {

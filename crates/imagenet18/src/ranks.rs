@@ -6,25 +6,33 @@
 
 use std::env;
 use std::mem;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use in18_comm::{Comm, Solo};
 use in18_program::Model;
-use in18_train::Progress;
 use in18_train::identity::differences;
+use in18_train::{Progress, Signals};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::{Value, json};
 
-use crate::exit::Usage;
+use crate::exit::{self, Ended, Usage};
+use crate::output;
 
 /// Set by this program's own launcher for the ranks that it starts.
 pub const LAUNCHED: &str = "IMAGENET18_LAUNCHED";
 
 /// How long ranks wait for each other at the start: machines of a cluster boot at different speeds.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long a rank that has failed waits for those that it has to tell.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// When a rank that waits for the others says so.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A rank's place among the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +45,8 @@ pub struct Place {
     pub local_rank: usize,
     /// How many there are on this machine.
     pub local_world: usize,
+    /// Whether the launcher said so; else all are taken to be here.
+    pub is_local_world_known: bool,
     /// The host where rank 0 listens.
     pub master: String,
     /// And its port.
@@ -48,11 +58,7 @@ pub struct Place {
 impl Place {
     /// As the launcher's variables say; none without a launcher, or with one that started a single process.
     pub fn of(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, Usage> {
-        let place = match variable("RANK").or_else(|| variable("WORLD_SIZE")) {
-            Some(_) => by_rank(variable)?,
-            None if is_slurm_step(variable) => by_slurm(variable)?,
-            None => return Ok(None),
-        };
+        let Some(place) = Self::as_written(variable)? else { return Ok(None) };
         let Place { rank, world, local_rank, local_world, .. } = place;
         if rank >= world || local_rank >= local_world || local_world > world {
             return Err(Usage(format!(
@@ -63,13 +69,30 @@ impl Place {
         Ok((world > 1).then_some(place))
     }
 
+    fn as_written(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, Usage> {
+        match variable("RANK").or_else(|| variable("WORLD_SIZE")) {
+            Some(_) => by_rank(variable).map(Some),
+            None if is_slurm_step(variable) => by_slurm(variable).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// As this process's environment says.
     pub fn of_this_process() -> Result<Option<Self>, Usage> {
-        Self::of(&|name| env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::of(&variable)
+    }
+
+    fn master_is_here(&self) -> bool {
+        self.master == "localhost" || self.master.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
     /// Leaves this process its share of the machine's cores, unless the launcher has done so.
     pub fn take_cores(&self) {
+        if !self.is_local_world_known && self.local_rank == 0 && !self.master_is_here() {
+            let what =
+                format!("all {} ranks are taken to be on this machine, and divide its cores and memory", self.world);
+            output::complain(&format!("warning: LOCAL_WORLD_SIZE is not set: {what}; set it if they are not"));
+        }
         if self.local_world == 1 || is_bound_by_slurm() {
             return;
         }
@@ -80,6 +103,27 @@ impl Place {
         share(cores.len(), self.local_rank, self.local_world).for_each(|index| own.set(cores[index]));
         let _ = sched_setaffinity(None, &own);
     }
+}
+
+/// A variable of this process's environment; one that is empty counts as unset.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Does what comes before a rank joins the others. If it fails, this says why, and joins them only to leave them again: they would
+/// wait for this rank otherwise.
+pub fn before_joining<T>(does: impl FnOnce() -> Result<T>) -> Result<T> {
+    does().map_err(|error| {
+        let place =
+            Place::as_written(&variable).ok().flatten().filter(|place| place.rank < place.world && place.world > 1);
+        // This program's own launcher looks after its ranks.
+        let Some(place) = place.filter(|_| !crate::launch::is_launched()) else { return error };
+        let code = exit::tell(&error);
+        if let Ok(mut comm) = c10d::join(&place, false, FAREWELL, FAREWELL, &mut |_| None) {
+            let _ = comm.note(&format!("at its start, and ended: {}", exit::line(&error)));
+        }
+        Ended(code).into()
+    })
 }
 
 /// Whether this process tells what all of a run's would.
@@ -163,12 +207,34 @@ impl Rank {
         self.place.as_ref().is_none_or(|place| place.rank == 0)
     }
 
-    /// Joins the others.
-    pub fn join(&self) -> Result<Box<dyn Comm>> {
-        match &self.place {
-            None => Ok(Box::new(Solo)),
-            Some(place) => c10d::join(place, self.gpus, self.step_timeout, JOIN_TIMEOUT),
+    /// Joins the others. A signal ends that.
+    pub fn join(&self, signals: &Signals) -> Result<Box<dyn Comm>> {
+        let Some(place) = &self.place else { return Ok(Box::new(Solo)) };
+        let mut has_told = false;
+        let mut meanwhile = |waited| {
+            if waited > PATIENCE && !has_told {
+                has_told = true;
+                let Place { rank, world, master, port, .. } = place;
+                let seconds = JOIN_TIMEOUT.as_secs();
+                let what =
+                    format!("waiting for all {world} ranks to come together at {master}:{port}, up to {seconds} s");
+                output::complain(&format!("rank {rank}: {what}"));
+            }
+            signals.stopped_by()
+        };
+        c10d::join(place, self.gpus, self.step_timeout, JOIN_TIMEOUT, &mut meanwhile)
+    }
+
+    /// Says what went wrong on this rank alone before the others notice that it is gone: they do once its exchange is dropped.
+    pub fn say_first<T, E: Into<anyhow::Error>>(&self, outcome: Result<T, E>) -> Result<T> {
+        let error = match outcome {
+            Ok(value) => return Ok(value),
+            Err(error) => error.into(),
+        };
+        if self.world() == 1 || exit::is_everyones(&error) || exit::is_of_ranks(&error) {
+            return Err(error);
         }
+        Err(Ended(exit::tell(&error)).into())
     }
 
     /// On all ranks but 0: waits for rank 0, so that a mistake that all would find is told once.
@@ -198,7 +264,7 @@ impl Rank {
             return Ok(());
         }
         comm.note("comparing its run with the others'")?;
-        let own = json!({ "version": version(), "run": run });
+        let own = json!({ "version": version()?, "device": if self.gpus { "a GPU" } else { "a CPU" }, "run": run });
         let all = comm.gather(own.to_string().as_bytes())?;
         let first: Value = serde_json::from_slice(&all[0])?;
         let differs = |what: &str, difference: String| {
@@ -206,6 +272,9 @@ impl Rank {
         };
         if first["version"] != own["version"] {
             return differs("the program", format!("{} there, {} here", first["version"], own["version"]));
+        }
+        if first["device"] != own["device"] {
+            return differs("the kind of device", format!("{} there, {} here", first["device"], own["device"]));
         }
         match differences(&first["run"], run) {
             Some(difference) => differs("the run", difference.replace("in the checkpoint", "there")),
@@ -229,10 +298,13 @@ impl Rank {
 }
 
 /// What must be the same file on all machines.
-fn version() -> String {
-    let bytes = env::current_exe().and_then(std::fs::read).unwrap_or_default();
-    format!("{} ({:08x})", env!("CARGO_PKG_VERSION"), crc32c::crc32c(&bytes))
+fn version() -> Result<String> {
+    let bytes = env::current_exe().and_then(std::fs::read).context("cannot read this program's own file")?;
+    Ok(format!("{} ({:08x})", env!("CARGO_PKG_VERSION"), crc32c::crc32c(&bytes)))
 }
+
+/// What launchers call the number of ranks on a machine: torchrun, Open MPI, other MPIs.
+const LOCAL_SIZES: [&str; 3] = ["LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"];
 
 fn number<T: std::str::FromStr>(variable: &dyn Fn(&str) -> Option<String>, name: &str) -> Result<T, Usage> {
     let value = variable(name);
@@ -255,11 +327,13 @@ fn by_rank(variable: &dyn Fn(&str) -> Option<String>) -> Result<Place, Usage> {
     let port = if needs_master { number(variable, "MASTER_PORT")? } else { 0 };
     // A launcher that does not say runs one machine.
     let local_rank = variable("LOCAL_RANK").map_or(Ok(rank), |_| number(variable, "LOCAL_RANK"))?;
-    let local_world = variable("LOCAL_WORLD_SIZE").map_or(Ok(world), |_| number(variable, "LOCAL_WORLD_SIZE"))?;
+    let local_size = LOCAL_SIZES.into_iter().find(|name| variable(name).is_some());
+    let local_world = local_size.map_or(Ok(world), |name| number(variable, name))?;
+    let is_local_world_known = local_size.is_some();
     let is_agent = variable("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let attempt = || variable("TORCHELASTIC_RESTART_COUNT").unwrap_or_else(|| "0".to_owned());
     let agent = is_agent.then(|| format!("imagenet18/attempt_{}", attempt()));
-    Ok(Place { rank, world, local_rank, local_world, master, port, agent })
+    Ok(Place { rank, world, local_rank, local_world, is_local_world_known, master, port, agent })
 }
 
 /// Whether `srun` started this process: a batch script has most of Slurm's variables, too, and no step.
@@ -274,15 +348,19 @@ fn by_slurm(variable: &dyn Fn(&str) -> Option<String>) -> Result<Place, Usage> {
     let local_rank = number(variable, "SLURM_LOCALID")?;
     let tasks = variable("SLURM_STEP_TASKS_PER_NODE").or_else(|| variable("SLURM_TASKS_PER_NODE"));
     let node = variable("SLURM_NODEID").and_then(|node| node.parse().ok()).unwrap_or(0);
-    let local_world = tasks.and_then(|tasks| tasks_on_node(&tasks, node)).unwrap_or(world);
+    let on_node = tasks.and_then(|tasks| tasks_on_node(&tasks, node));
+    let (local_world, is_local_world_known) = (on_node.unwrap_or(world), on_node.is_some());
     let nodes = variable("SLURM_STEP_NODELIST").or_else(|| variable("SLURM_NODELIST")).unwrap_or_default();
     let master = variable("MASTER_ADDR").unwrap_or_else(|| first_host(&nodes));
     let port = match variable("MASTER_PORT") {
         Some(_) => number(variable, "MASTER_PORT")?,
-        // The same on all ranks, and another for a job that runs beside.
-        None => 20_000 + (number::<u64>(variable, "SLURM_JOB_ID")? % 20_000) as u16,
+        // The same on all ranks, and another for a job, or a step of the same job, that runs beside.
+        None => {
+            let (job, step) = (number::<u64>(variable, "SLURM_JOB_ID")?, number::<u64>(variable, "SLURM_STEP_ID")?);
+            20_000 + ((job + 997 * step) % 20_000) as u16
+        }
     };
-    Ok(Place { rank, world, local_rank, local_world, master, port, agent: None })
+    Ok(Place { rank, world, local_rank, local_world, is_local_world_known, master, port, agent: None })
 }
 
 /// Slurm's `4(x2),3`: tasks of each node.
@@ -331,12 +409,18 @@ mod c10d {
 
     use super::Place;
 
-    pub fn join(place: &Place, gpus: bool, timeout: Duration, join_timeout: Duration) -> Result<Box<dyn Comm>> {
+    pub fn join(
+        place: &Place,
+        gpus: bool,
+        timeout: Duration,
+        join_timeout: Duration,
+        meanwhile: &mut dyn FnMut(Duration) -> Option<i32>,
+    ) -> Result<Box<dyn Comm>> {
         let &Place { rank, world, port, .. } = place;
         let network_is_set = env::var_os("GLOO_SOCKET_IFNAME").is_some();
         let (master, served) = (place.master.clone(), place.agent.clone());
         let joining = Joining { rank, world, master, port, served, network_is_set, join_timeout, timeout, gpus };
-        Ok(Box::new(C10d::join(joining)?))
+        Ok(Box::new(C10d::join(joining, meanwhile)?))
     }
 }
 
@@ -351,7 +435,13 @@ mod c10d {
     use crate::engine::NOT_BUILT;
     use crate::exit::Usage;
 
-    pub fn join(place: &Place, _: bool, _: Duration, _: Duration) -> Result<Box<dyn Comm>> {
+    pub fn join(
+        place: &Place,
+        _: bool,
+        _: Duration,
+        _: Duration,
+        _: &mut dyn FnMut(Duration) -> Option<i32>,
+    ) -> Result<Box<dyn Comm>> {
         let world = place.world;
         Err(Usage(format!("{world} ranks: they are joined by libtorch's engine, and {NOT_BUILT}")).into())
     }
@@ -380,6 +470,7 @@ mod tests {
             world: 8,
             local_rank: 1,
             local_world: 4,
+            is_local_world_known: true,
             master: "10.0.0.1".to_owned(),
             port: 29500,
             agent: None,
@@ -403,11 +494,19 @@ mod tests {
             world: 11,
             local_rank: 1,
             local_world: 3,
+            is_local_world_known: true,
             master: "gpu007".to_owned(),
             port: 23456,
             agent: None,
         };
         assert_eq!(place(&slurm).unwrap(), Some(expected));
+        // As the plainest of launchers; and by Open MPI's variable.
+        let plain =
+            [("RANK", "3"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "1"), ("MASTER_ADDR", "a"), ("MASTER_PORT", "1")];
+        let found = place(&plain).unwrap().unwrap();
+        assert_eq!((found.local_world, found.is_local_world_known), (4, false));
+        let found = place(&[&plain[..], &[("OMPI_COMM_WORLD_LOCAL_SIZE", "2")]].concat()).unwrap().unwrap();
+        assert_eq!((found.local_world, found.is_local_world_known), (2, true));
         // A batch script is no step; a world of one has nobody to join.
         assert_eq!(
             place(&[("SLURM_STEP_ID", "4294967291"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4")]).unwrap(),

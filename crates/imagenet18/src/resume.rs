@@ -95,12 +95,14 @@ fn same_place(step: usize, (their_ranks, their_steps): (usize, usize), (ranks, s
     if step == their_steps { steps } else { (step * their_ranks / ranks).min(steps) }
 }
 
+/// How many ranks the run of a checkpoint had, by its identity.
+pub fn ranks_of(identity: &Value) -> Option<usize> {
+    identity["plan"]["world"].as_u64().and_then(|world| usize::try_from(world).ok()).filter(|&world| world > 0)
+}
+
 /// The number of ranks that a checkpoint is of, and their plan, if that number is all that differs.
 fn other_ranks(theirs: &Value, plan: &Plan, by_ranks: ByRanks<'_>) -> Result<Option<(usize, Plan)>> {
-    let ranks = theirs["plan"]["world"].as_u64().map_or(0, |world| world as usize);
-    if ranks == 0 || ranks == plan.world {
-        return Ok(None);
-    }
+    let Some(ranks) = ranks_of(theirs).filter(|&ranks| ranks != plan.world) else { return Ok(None) };
     let (identity, their_plan) = by_ranks(ranks)?;
     Ok(differences(theirs, &identity).is_none().then_some((ranks, their_plan)))
 }

@@ -61,7 +61,7 @@ const CASES: &[Case] = &[
         phases: "[{'ep':0,'sz':60000,'bs':4},{'ep':(0,1),'lr':(0.02,0.05)}]",
         code: 6,
         says: &[
-            "epoch 0, training: 4 images of 60000x60000 pixels need",
+            "epoch 0, training in batches of 4: 4 images of 60000x60000 pixels need",
             "not even one fits",
             "lower 'bs' of its phase",
         ],

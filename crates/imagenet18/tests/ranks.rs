@@ -34,18 +34,10 @@ fn photos(folder: &Path) {
 fn train(data: &Path, logdir: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet18"));
     command.arg("train").arg(data).arg("--logdir").arg(logdir);
-    command.args([
-        "--arch",
-        "resnet18",
-        "--precision",
-        "fp32",
-        "--init-bn0",
-        "--no-bn-wd",
-        "-j",
-        "1",
-        "--threads",
-        "1",
-    ]);
+    command.args(["--arch", "resnet18", "--init-bn0", "--no-bn-wd", "-j", "1", "--threads", "1"]);
+    if !more.contains(&"--precision") {
+        command.args(["--precision", "fp32"]);
+    }
     if !more.contains(&"--phases") {
         command.args(["--phases", PHASES]);
     }
@@ -189,7 +181,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
                         timeout,
                         gpus: false,
                     };
-                    train(&mut C10d::join(joining).unwrap(), new(), exchanged)
+                    train(&mut C10d::join(joining, &mut |_| None).unwrap(), new(), exchanged)
                 })
             };
             [start(0), start(1)].map(|rank| rank.join().unwrap()).into()
@@ -244,6 +236,9 @@ fn a_run_goes_on_with_fewer_and_with_more_ranks() {
     let begins = 24 * resumed["epoch"].as_u64().unwrap() + resumed["step"].as_u64().unwrap();
     assert_eq!(begins, 2 * done as u64);
     assert_eq!(steps.len() - done, 4 * 24 - 2 * done);
+    let scalars = in18_events::read_scalars(&logdir).unwrap().all;
+    let worlds = scalars.iter().filter(|scalar| scalar.tag == "sizes/world").map(|scalar| scalar.value);
+    assert_eq!(worlds.collect::<Vec<f64>>(), [2.0, 1.0]);
 
     // And back: the finished run has nothing left to do for three ranks, but is theirs all the same.
     succeed(train(&data, &logdir, &["--resume", "auto", "--phases", four, "--devices", "cpu:3"]));
@@ -315,6 +310,99 @@ fn a_hanging_rank_is_named() {
 }
 
 #[test]
+fn of_three_ranks_the_one_that_hangs_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
+    photos(&data);
+    let long = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,500),'lr':(0.005,0.01)}]";
+    let more = ["--devices", "cpu:3", "--phases", long, "--step-timeout", "3"];
+    let mut child = train(&data, &logdir, &more).spawn().unwrap();
+    wait_for_steps(&logdir, 3);
+    let ranks = children(child.id());
+    kill_process(Pid::from_raw(ranks[2] as i32).unwrap(), Signal::STOP).unwrap();
+    let output = wait(&mut child, Duration::from_secs(20));
+    let said = stderr(&output);
+    // Not that of the signal by which the launcher ends the one that hangs.
+    assert_eq!(output.status.code(), Some(8), "{said}");
+    let line = said.lines().find(|line| line.starts_with("rank 0: error: ")).unwrap_or_else(|| panic!("{said}"));
+    let others: Vec<&str> = line.split("; ").filter(|part| part.contains(" was last ")).collect();
+    assert!(others.len() == 2 && others[0].starts_with("rank 1") && others[1].starts_with("rank 2"), "{line}");
+    let own = line.split("while ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
+    // Those that wait say for what. The one that hangs is behind them, or hangs in an exchange; it is silent in both cases.
+    assert!(own.ends_with("exchanging gradients") || own.ends_with("adding up results"), "{line}");
+    assert!(others[0].ends_with(own) && others[1].ends_with(", and is silent"), "{line}");
+    assert!(ranks.iter().all(|&rank| !is_running(rank)), "a rank is left behind");
+}
+
+#[test]
+fn who_interrupts_twice_leaves_no_rank_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
+    photos(&data);
+    let long = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,500),'lr':(0.005,0.01)}]";
+    let mut child = train(&data, &logdir, &["--devices", "cpu:2", "--phases", long]).spawn().unwrap();
+    wait_for_steps(&logdir, 3);
+    let ranks = children(child.id());
+    // It could not save itself, and the other waits for it.
+    kill_process(Pid::from_raw(ranks[1] as i32).unwrap(), Signal::STOP).unwrap();
+    signal(&child, Signal::INT);
+    sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none());
+    signal(&child, Signal::INT);
+    let output = wait(&mut child, Duration::from_secs(5));
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(ranks.iter().all(|&rank| !is_running(rank)), "a rank is left behind");
+}
+
+#[test]
+fn a_rank_that_fails_before_it_joins_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, port) = (folder.path().join("photos"), free_port());
+    photos(&data);
+    let logdir = folder.path().join("logs");
+    let mut first = rank(0, 2, port, train(&data, &logdir, &["--devices", "cpu"]));
+    let mut second = rank(1, 2, port, train(&data, &logdir, &["--devices", "cpu", "--phases", "[{'ep':0,'sz':32}]"]));
+    let [first, second] = [&mut first, &mut second].map(|rank| wait(rank, Duration::from_secs(20)));
+    let (said, own) = (stderr(&first), stderr(&second));
+    assert_eq!(second.status.code(), Some(2), "{own}");
+    assert!(own.lines().count() == 1 && own.starts_with("rank 1: error: "), "{own}");
+    assert_eq!(first.status.code(), Some(8), "{said}");
+    let why = own.trim_end().split("error: ").nth(1).unwrap();
+    assert!(said.contains(&format!("rank 1 was last at its start, and ended: {why}")), "{said}");
+}
+
+#[test]
+fn who_waits_for_others_listens_to_signals() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
+    photos(&data);
+    let mut alone = rank(1, 2, free_port(), train(&data, &logdir, &["--devices", "cpu"]));
+    sleep(Duration::from_secs(2));
+    signal(&alone, Signal::TERM);
+    let output = wait(&mut alone, Duration::from_secs(5));
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(143), "{said}");
+    assert!(said.contains("stopped by signal 15 while waiting for the other ranks"), "{said}");
+}
+
+#[test]
+fn a_plan_is_for_the_devices_that_will_train() {
+    let folder = tempfile::tempdir().unwrap();
+    photos(folder.path());
+    let plan = |more: &[&str]| -> (u64, u64) {
+        let output = succeed(train(folder.path(), folder.path(), &[&["--dry-run", "--json"], more].concat()));
+        let first: Value = serde_json::from_slice(output.stdout.split(|&byte| byte == b'\n').next().unwrap()).unwrap();
+        (first["steps"].as_u64().unwrap(), first["device_bytes"].as_u64().unwrap())
+    };
+    let ((alone, bytes), (two, same)) = (plan(&["--devices", "cpu"]), plan(&["--devices", "cpu:2"]));
+    assert!(alone == 12 && two == 6 && bytes == same, "{alone}, {two}, {bytes}, {same}");
+    // Gradients on their way in another type lie beside those in fp32: 11 million of 2 bytes.
+    let halves = ["--devices", "cpu:2", "--precision", "bf16"];
+    let more = plan(&[&halves[..], &["--gradients", "compute"]].concat()).1 - plan(&halves).1;
+    assert!((22_000_000..24_000_000).contains(&more), "{more}");
+}
+
+#[test]
 fn a_rank_that_fails_says_why_before_the_others_say_that_it_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let (data, other) = (folder.path().join("photos"), folder.path().join("other"));
@@ -322,17 +410,20 @@ fn a_rank_that_fails_says_why_before_the_others_say_that_it_is_gone() {
     photos(&data);
     photos(&other);
     fs::remove_file(other.join("train/class00/0000.jpg")).unwrap();
-    let mut ranks = [
-        rank(0, 2, port, train(&data, &folder.path().join("logs"), &["--devices", "cpu"])),
-        rank(1, 2, port, train(&other, &folder.path().join("logs"), &["--devices", "cpu"])),
-    ];
-    let [first, second] = ranks.each_mut().map(|rank| wait(rank, Duration::from_secs(20)));
-    let said = stderr(&second);
-    assert_eq!(second.status.code(), Some(2), "{said}");
-    assert!(said.contains("rank 1: error: expected the run of rank 0 on rank 1, got another"), "{said}");
-    assert!(said.contains("images.DATA/train"), "{said}");
-    assert_eq!(first.status.code(), Some(8), "{}", stderr(&first));
-    assert!(stderr(&first).contains("rank 0 lost another rank"), "{}", stderr(&first));
+    // Both write to one file: what comes first is said first.
+    let together = fs::File::create(folder.path().join("said")).unwrap();
+    let start = |number: usize, data: &Path| {
+        let mut command = train(data, &folder.path().join("logs"), &["--devices", "cpu"]);
+        command.stderr(together.try_clone().unwrap());
+        rank(number, 2, port, command)
+    };
+    let mut ranks = [start(0, &data), start(1, &other)];
+    let codes = ranks.each_mut().map(|rank| wait(rank, Duration::from_secs(20)).status.code());
+    let said = fs::read_to_string(folder.path().join("said")).unwrap();
+    assert_eq!(codes, [Some(8), Some(2)], "{said}");
+    let place = |what: &str| said.find(what).unwrap_or_else(|| panic!("no `{what}` in {said}"));
+    let own = place("rank 1: error: expected the run of rank 0 on rank 1, got another");
+    assert!(own < place("rank 0: error: rank 0 lost another rank") && said.contains("images.DATA/train"), "{said}");
 }
 
 #[test]
@@ -402,7 +493,9 @@ fn wait(child: &mut Child, time: Duration) -> Output {
         sleep(Duration::from_millis(20));
     };
     let mut output = Output { status, stdout: Vec::new(), stderr: Vec::new() };
-    std::io::Read::read_to_end(&mut child.stderr.take().unwrap(), &mut output.stderr).unwrap();
+    if let Some(mut stderr) = child.stderr.take() {
+        std::io::Read::read_to_end(&mut stderr, &mut output.stderr).unwrap();
+    }
     output
 }
 

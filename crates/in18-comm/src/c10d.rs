@@ -1,8 +1,8 @@
 //! Processes joined by c10d, PyTorch's distributed engine: a store of keys that rank 0 serves, Gloo's collectives for memory of
 //! this process, and NCCL's for that of GPUs.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -13,13 +13,15 @@ use in18_tensor::{DType, MemoryRange};
 
 use crate::comm::Comm;
 use crate::error::CommError;
-use crate::sys::{self, RawGroup, RawWork};
+use crate::group::{Failure, Group, call};
+use crate::notes::{self, Heartbeat, key};
+use crate::sys::{self, RawWork};
 
-/// Bytes of an error's text.
-const TEXT: usize = 1024;
+/// How often one looks whether the ranks have come together.
+const LOOK: Duration = Duration::from_millis(50);
 
-/// How long a rank that has lost another looks for who it was. The store may not answer, if rank 0 is the one.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How much longer than it may take the join is waited for: c10d may say itself what went wrong.
+const JOIN_MARGIN: Duration = Duration::from_secs(2);
 
 /// How often a GPU is asked whether it has done its sums.
 const POLL: Duration = Duration::from_micros(100);
@@ -52,6 +54,8 @@ pub struct Joining {
 
 /// One of several processes.
 pub struct C10d {
+    // Before the group, and so dropped before it: the group is left by the thread that drops this.
+    _heartbeat: Heartbeat,
     group: Arc<Group>,
     joining: Joining,
     /// Not waited for.
@@ -60,29 +64,6 @@ pub struct C10d {
     on_gpus: Vec<Work>,
     gpus_since: Instant,
     doing: String,
-}
-
-/// The ranks that are joined. Its functions may be called from several threads.
-struct Group {
-    raw: *mut RawGroup,
-    /// Whether it can still be left in order.
-    is_whole: AtomicBool,
-}
-
-// SAFETY: other threads than its owner's only read notes, and the store guards its connection with a lock.
-unsafe impl Send for Group {}
-// SAFETY: as above.
-unsafe impl Sync for Group {}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if !*self.is_whole.get_mut() {
-            // Leaving would wait for what never ends. The process has not long to live.
-            return;
-        }
-        // SAFETY: joined, and left once. What goes wrong now interests nobody.
-        unsafe { sys::in18_group_leave(self.raw, ptr::null_mut(), 0) };
-    }
 }
 
 /// A collective under way; the memory that it works on is in use until it is over.
@@ -102,33 +83,13 @@ impl Drop for Work {
     }
 }
 
-/// A code of the shim, with its text.
-struct Failure {
-    code: c_int,
-    text: String,
-}
-
-/// Calls the shim with a buffer for what goes wrong.
-fn call(function: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<(), Failure> {
-    let mut text = vec![0u8; TEXT];
-    match function(text.as_mut_ptr().cast(), text.len()) {
-        sys::DONE => Ok(()),
-        code => Err(Failure { code, text: until_zero(&text) }),
-    }
-}
-
-/// The first line of a text of C.
-fn until_zero(text: &[u8]) -> String {
-    let text = CStr::from_bytes_until_nul(text).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
-    text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
-}
-
 impl C10d {
-    /// Joins the other ranks; waits for them.
+    /// Joins the other ranks; waits for them. All the while `meanwhile` is told how long it takes, and may end it by the number of a
+    /// signal.
     ///
     /// # Errors
-    /// [`CommError::Join`].
-    pub fn join(joining: Joining) -> Result<Self, CommError> {
+    /// [`CommError::Join`], [`CommError::Stopped`].
+    pub fn join(joining: Joining, meanwhile: &mut dyn FnMut(Duration) -> Option<i32>) -> Result<Self, CommError> {
         let failed = |why: String, hint| {
             let Joining { rank, world, ref master, port, .. } = joining;
             CommError::Join { rank, world, master: format!("{master}:{port}"), why, hint }
@@ -141,25 +102,49 @@ impl C10d {
         };
         let prefix = text(joining.served.as_deref().unwrap_or("imagenet18"))?;
         let serves = joining.served.is_none() && joining.rank == 0;
-        let mut raw = ptr::null_mut();
-        let (rank, world) = (joining.rank as c_int, joining.world as c_int);
+        let (rank, world, port) = (joining.rank as c_int, joining.world as c_int, joining.port);
         let milliseconds = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let (join, timeout) = (milliseconds(joining.join_timeout), milliseconds(joining.timeout));
-        let joined = call(|text, length| {
-            let host = host.as_ref().map_or(ptr::null(), |host| host.as_ptr());
-            // SAFETY: texts end with zeros and live through the call.
-            unsafe {
-                let master = master.as_ptr();
-                let (port, prefix) = (joining.port, prefix.as_ptr());
-                sys::in18_group_join(
-                    &mut raw, rank, world, master, port, prefix, serves, host, join, timeout, text, length,
-                )
-            }
+        let (send, receive) = mpsc::channel();
+        // On a thread of its own, which is left behind if it takes too long: c10d waits twice for a store that cannot be reached, and
+        // for ever for one that does not answer.
+        thread::spawn(move || {
+            let mut raw = ptr::null_mut();
+            let joined = call(|text, length| {
+                let host = host.as_ref().map_or(ptr::null(), |host| host.as_ptr());
+                // SAFETY: texts end with zeros and live through the call.
+                unsafe {
+                    let (master, prefix) = (master.as_ptr(), prefix.as_ptr());
+                    sys::in18_group_join(
+                        &mut raw, rank, world, master, port, prefix, serves, host, join, timeout, text, length,
+                    )
+                }
+            });
+            // If nobody waits any more, the group is left again.
+            let _ = send.send(joined.map(|()| Group { raw, is_whole: AtomicBool::new(true) }));
         });
-        if let Err(Failure { text, .. }) = joined {
-            return Err(failed(text.clone(), hint(&text)));
-        }
-        let group = Arc::new(Group { raw, is_whole: AtomicBool::new(true) });
+        let start = Instant::now();
+        let joined = loop {
+            match receive.recv_timeout(LOOK) {
+                Ok(joined) => break joined,
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(failed("the thread that joins them has ended".to_owned(), CHECK_MASTER));
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(signal) = meanwhile(start.elapsed()) {
+                return Err(CommError::Stopped { signal });
+            }
+            if start.elapsed() > joining.join_timeout + JOIN_MARGIN {
+                let seconds = joining.join_timeout.as_secs();
+                let why = format!("not in {seconds} s: {}", whats_there(&joining.master, joining.port));
+                return Err(failed(why, CHECK_MASTER));
+            }
+        };
+        let group = match joined {
+            Ok(group) => Arc::new(group),
+            Err(Failure { text, .. }) => return Err(failed(text.clone(), hint(&text))),
+        };
         if joining.gpus {
             // SAFETY: the group lives, and these are the places that NCCL's engine and store are asked for.
             let joined = unsafe {
@@ -169,7 +154,8 @@ impl C10d {
             joined.map_err(|error| failed(error.to_string(), CHECK_GPUS))?;
         }
         let (works, on_gpus, doing) = (Vec::new(), Vec::new(), "starting".to_owned());
-        Ok(C10d { group, joining, works, on_gpus, gpus_since: Instant::now(), doing })
+        let heartbeat = Heartbeat::start(&group, joining.rank);
+        Ok(C10d { group, joining, works, on_gpus, gpus_since: Instant::now(), doing, _heartbeat: heartbeat })
     }
 
     /// Starts a collective.
@@ -251,43 +237,16 @@ impl C10d {
         match code {
             sys::TIMEOUT => {
                 let seconds = self.joining.timeout.as_secs();
-                CommError::Timeout { rank, doing, seconds, others: self.others() }
+                let others = notes::others(&self.group, self.joining.rank, self.joining.world, true);
+                CommError::Timeout { rank, doing, seconds, others }
             }
-            sys::LOST => CommError::Lost { rank, doing, status, others: self.others() },
+            sys::LOST => {
+                // Whoever is gone takes others along, which are silent, too.
+                let others = notes::others(&self.group, self.joining.rank, self.joining.world, false);
+                CommError::Lost { rank, doing, status, others }
+            }
             _ => CommError::Engine { rank, doing, status },
         }
-    }
-
-    /// Where the other ranks stand, as far as it can be found out: those that are behind all others are to blame.
-    fn others(&self) -> String {
-        let (send, receive) = mpsc::channel();
-        let (group, own, world) = (Arc::clone(&self.group), self.joining.rank, self.joining.world);
-        // On a thread of its own, which is left behind if the store does not answer.
-        thread::spawn(move || {
-            for rank in (0..world).filter(|&rank| rank != own) {
-                let mut note = vec![0u8; TEXT];
-                let Ok(key) = CString::new(key(rank)) else { return };
-                let read = call(|text, length| {
-                    // SAFETY: texts end with zeros or are as long as is said, and live through the call.
-                    unsafe {
-                        let place = note.as_mut_ptr().cast();
-                        sys::in18_group_read_note(group.raw, key.as_ptr(), place, note.len(), text, length)
-                    }
-                });
-                if read.is_err() || send.send((rank, until_zero(&note))).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut found = Vec::new();
-        while let Ok((rank, note)) = receive.recv_timeout(PATIENCE) {
-            let note = if note.is_empty() { "starting" } else { &note };
-            found.push(format!("rank {rank} was last {note}"));
-            if found.len() + 1 == world {
-                break;
-            }
-        }
-        if found.is_empty() { "rank 0 does not answer".to_owned() } else { found.join(", ") }
     }
 }
 
@@ -400,10 +359,7 @@ impl Comm for C10d {
 
     fn note(&mut self, doing: &str) -> Result<(), CommError> {
         self.doing = doing.to_owned();
-        let (Ok(key), Ok(note)) = (CString::new(key(self.joining.rank)), CString::new(doing)) else { return Ok(()) };
-        // SAFETY: texts end with zeros and live through the call.
-        call(|text, length| unsafe { sys::in18_group_note(self.group.raw, key.as_ptr(), note.as_ptr(), text, length) })
-            .map_err(|failure| self.failed(failure))
+        self.group.note(&key(self.joining.rank), doing).map_err(|failure| self.failed(failure))
     }
 }
 
@@ -412,11 +368,6 @@ impl Drop for C10d {
         let works: Vec<Work> = self.works.drain(..).chain(self.on_gpus.drain(..)).collect();
         self.end(&works);
     }
-}
-
-/// The key of a rank's note.
-fn key(rank: usize) -> String {
-    format!("doing/{rank}")
 }
 
 /// A type, as the shim numbers it.
@@ -454,6 +405,22 @@ fn address_towards(host: &str, port: u16) -> Option<IpAddr> {
         socket.connect((host, port)).ok()?;
         Some(socket.local_addr().ok()?.ip())
     })
+}
+
+/// What is found where rank 0 should listen.
+fn whats_there(master: &str, port: u16) -> String {
+    let addresses = match (master, port).to_socket_addrs() {
+        Ok(addresses) => addresses,
+        Err(error) => return format!("no address of that name ({error})"),
+    };
+    let mut found = "no address of that name".to_owned();
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
+            Ok(_) => return "who listens there does not answer as rank 0 would, or misses other ranks".to_owned(),
+            Err(error) => found = format!("nobody listens there ({error})"),
+        }
+    }
+    found
 }
 
 const CHECK_MASTER: &str = "check MASTER_ADDR and MASTER_PORT, that all ranks were started, and with several networks set \

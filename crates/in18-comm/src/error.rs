@@ -19,6 +19,12 @@ pub enum CommError {
         /// What to change.
         hint: &'static str,
     },
+    /// A signal came while the ranks were waited for.
+    #[error("stopped by signal {signal} while waiting for the other ranks")]
+    Stopped {
+        /// Its number.
+        signal: i32,
+    },
     /// Another rank is gone.
     #[error("rank {rank} lost another rank while {doing} ({status}); {others}")]
     Lost {

@@ -10,6 +10,10 @@ mod c10d;
 mod comm;
 mod end;
 mod error;
+#[cfg(feature = "c10d")]
+mod group;
+#[cfg(feature = "c10d")]
+mod notes;
 mod solo;
 #[cfg(feature = "c10d")]
 mod sys;

@@ -26,12 +26,16 @@ fn joining(rank: usize, world: usize, port: u16) -> Joining {
     }
 }
 
+fn join(joining: Joining) -> Result<C10d, CommError> {
+    C10d::join(joining, &mut |_| None)
+}
+
 /// Runs a function on every rank and returns what each of them said, in the order of ranks.
 fn on_ranks<T: Send>(world: usize, rank_main: impl Fn(C10d) -> T + Sync) -> Vec<T> {
     let port = free_port();
     let main = &rank_main;
     thread::scope(|scope| {
-        let ranks = (0..world).map(|rank| scope.spawn(move || main(C10d::join(joining(rank, world, port)).unwrap())));
+        let ranks = (0..world).map(|rank| scope.spawn(move || main(join(joining(rank, world, port)).unwrap())));
         let ranks: Vec<_> = ranks.collect();
         ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
     })
@@ -119,7 +123,7 @@ fn a_rank_that_does_not_come_is_waited_for_so_long() {
         let ranks = [0, 1].map(|rank| {
             scope.spawn(move || {
                 let timeout = Duration::from_secs(2);
-                let mut comm = C10d::join(Joining { timeout, ..joining(rank, 2, port) }).unwrap();
+                let mut comm = join(Joining { timeout, ..joining(rank, 2, port) }).unwrap();
                 comm.note(&format!("at step {}", 7 - rank)).unwrap();
                 if rank == 1 {
                     thread::sleep(Duration::from_secs(6));
@@ -151,6 +155,11 @@ fn ranks_that_cannot_join_say_why() {
     let taken = listener.local_addr().unwrap().port();
     let cases = [
         Case { name: "nobody listens", joining: |_| one(1, 2, free_port()), says: "check MASTER_ADDR and MASTER_PORT" },
+        Case {
+            name: "who listens is silent",
+            joining: |taken| one(1, 2, taken),
+            says: "does not answer as rank 0 would",
+        },
         Case { name: "the port is taken", joining: |taken| one(0, 2, taken), says: "set MASTER_PORT to another" },
         Case {
             name: "the other never comes",
@@ -159,7 +168,7 @@ fn ranks_that_cannot_join_say_why() {
         },
     ];
     for case in cases {
-        let error = C10d::join((case.joining)(taken)).err().expect(case.name);
+        let error = join((case.joining)(taken)).err().expect(case.name);
         assert!(
             matches!(error, CommError::Join { .. }) && error.to_string().contains(case.says),
             "{}: {error}",
@@ -169,12 +178,24 @@ fn ranks_that_cannot_join_say_why() {
 }
 
 #[test]
+fn whoever_waits_can_be_stopped() {
+    let start = Instant::now();
+    let mut told = Vec::new();
+    let error = C10d::join(joining(1, 2, free_port()), &mut |waited| {
+        told.push(waited);
+        (told.len() == 3).then_some(15)
+    });
+    assert!(matches!(error, Err(CommError::Stopped { signal: 15 })));
+    assert!(told.is_sorted() && start.elapsed() < Duration::from_secs(2), "{told:?}");
+}
+
+#[test]
 fn ranks_of_other_worlds_are_told_so() {
     let port = free_port();
     thread::scope(|scope| {
-        let first = scope
-            .spawn(move || C10d::join(Joining { join_timeout: Duration::from_secs(3), ..joining(0, 2, port) }).err());
-        let other = scope.spawn(move || C10d::join(joining(1, 3, port)).err());
+        let first =
+            scope.spawn(move || join(Joining { join_timeout: Duration::from_secs(3), ..joining(0, 2, port) }).err());
+        let other = scope.spawn(move || join(joining(1, 3, port)).err());
         let error = other.join().unwrap().expect("it does not fit").to_string();
         assert!(error.contains("rank 0 has a world of 2, rank 1 one of 3"), "{error}");
         assert!(error.contains("check RANK and WORLD_SIZE"), "{error}");

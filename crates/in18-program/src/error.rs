@@ -54,3 +54,11 @@ pub enum ProgramError {
         got: usize,
     },
 }
+
+impl ProgramError {
+    /// Whether there was not enough memory.
+    pub fn is_about_memory(&self) -> bool {
+        use KernelError::{Full, OutOfMemory};
+        matches!(self, ProgramError::TooLarge { .. } | ProgramError::Kernel(Full { .. } | OutOfMemory { .. }))
+    }
+}

@@ -78,6 +78,9 @@ pub enum Event {
         images_seen: u64,
         /// The checkpoint's file.
         from: String,
+        /// How many devices go on, if not as many as before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        world: Option<usize>,
     },
     /// A checkpoint is on disk, whole.
     Checkpoint {

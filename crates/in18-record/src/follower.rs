@@ -154,7 +154,10 @@ mod tests {
     fn reads_what_was_written() {
         let mut events = samples::run();
         let (epoch, step, path) = (1, 2, "a/b".to_owned());
-        events.push((samples::stamp(1.0), Event::Resumed { epoch, step, images_seen: 96, from: path.clone() }));
+        events.push((
+            samples::stamp(1.0),
+            Event::Resumed { epoch, step, images_seen: 96, from: path.clone(), world: None },
+        ));
         events.push((samples::stamp(1.0), Event::Checkpoint { epoch, step, path }));
         events.push((samples::stamp(1.0), Event::Stopped { reason: "by SIGTERM".to_owned() }));
         let news = read(log(events.clone()).as_bytes()).unwrap();

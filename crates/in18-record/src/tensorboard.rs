@@ -167,9 +167,10 @@ impl Sink for TensorBoard {
             Event::RunStart(run) => {
                 self.scalars(stamp, seen, &[("first", stamp.unix), ("sizes/world", run.world as f64)])
             }
-            Event::Resumed { images_seen, .. } => {
+            Event::Resumed { images_seen, world, .. } => {
                 self.images_seen = *images_seen;
-                Ok(())
+                let world = world.map(|world| ("sizes/world", world as f64));
+                self.scalars(stamp, *images_seen, world.as_slice())
             }
             Event::DataChange(data) => {
                 self.scalars(stamp, seen, &[("sizes/batch", data.batch as f64), ("sizes/image", data.size as f64)])
@@ -295,7 +296,7 @@ mod tests {
         let uninterrupted = lines(folder.path());
         for _ in 0..2 {
             let mut sink = TensorBoard::open(folder.path(), Opening::Continue(&marks), "host", every()).unwrap();
-            let resumed = Event::Resumed { epoch: 1, step: 0, images_seen: 96, from: "x".into() };
+            let resumed = Event::Resumed { epoch: 1, step: 0, images_seen: 96, from: "x".into(), world: None };
             sink.record(samples::stamp(4.6), &resumed).unwrap();
             after.iter().for_each(|(stamp, event)| sink.record(*stamp, event).unwrap());
             Box::new(sink).close().unwrap();

@@ -198,7 +198,7 @@ fn runs_without_an_end_say_how_they_stand() {
     let begun = || vec![start(2), data(0, 128, "train"), step(0, 1, 2, 3.0)];
     let with = |more: Vec<Event>| begun().into_iter().chain(more).collect();
     let gave_up = || Event::Stopped { reason: "the training loss became NaN".into() };
-    let resumed = || Event::Resumed { epoch: 0, step: 1, images_seen: 32, from: "c".into() };
+    let resumed = || Event::Resumed { epoch: 0, step: 1, images_seen: 32, from: "c".into(), world: None };
     for Case { name, events, now, want } in [
         Case { name: "empty", events: vec![], now: STAMP, want: State::Interrupted },
         Case { name: "only begun", events: vec![start(2)], now: STAMP + 5.0, want: State::Running },

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use in18_program::ProgramError;
 use in18_weights::plain;
 use thiserror::Error;
 
@@ -38,7 +39,7 @@ pub enum TrainError {
     Plan(#[from] in18_recipe::PlanError),
     /// The network could not be compiled or run.
     #[error(transparent)]
-    Program(#[from] in18_program::ProgramError),
+    Program(#[from] ProgramError),
     /// The loss is not a number any more, or far beyond that of guessing.
     #[error(
         "the training loss became {loss} at epoch {epoch}, step {step} of {steps}, at learning rate {rate}: lower \
@@ -100,14 +101,16 @@ pub enum TrainError {
         kept: String,
     },
     /// A phase needs more memory than there is.
-    #[error("epoch {epoch}, {half}: {cause}: lower 'bs' of its phase, or its size")]
+    #[error("epoch {epoch}, {half} in batches of {batch}: {cause}: lower {}", half.remedy())]
     Memory {
         /// Counted from 0.
         epoch: usize,
-        /// Training or validation.
-        half: &'static str,
-        /// How much, and what would fit.
-        cause: in18_program::ProgramError,
+        /// Which half of the epoch.
+        half: Half,
+        /// Images.
+        batch: usize,
+        /// How much, and where that can be said, what would fit.
+        cause: ProgramError,
     },
     /// The exchange with other ranks failed.
     #[error(transparent)]
@@ -225,5 +228,45 @@ fn signal_name(signal: i32) -> String {
         2 => "SIGINT".to_owned(),
         15 => "SIGTERM".to_owned(),
         other => format!("signal {other}"),
+    }
+}
+
+/// Half of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// Training.
+    Training,
+    /// Validation.
+    Validation,
+}
+
+impl Half {
+    /// What to lower where there is not the memory for it.
+    fn remedy(self) -> &'static str {
+        match self {
+            Half::Training => "'bs' of its phase, or its size",
+            Half::Validation => {
+                "'sz' of its phase, or 'bs' where that is more than the 128, 256 or 512 images that a validation takes at once"
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Half {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Half::Training => "training",
+            Half::Validation => "validation",
+        })
+    }
+}
+
+impl TrainError {
+    /// An error of memory that came in half of an epoch says so.
+    pub(crate) fn in_half(self, epoch: usize, half: Half, batch: usize) -> Self {
+        match self {
+            TrainError::Program(cause) if cause.is_about_memory() => TrainError::Memory { epoch, half, batch, cause },
+            other => other,
+        }
     }
 }

@@ -27,7 +27,7 @@ mod tally;
 mod trainer;
 
 pub use data::Data;
-pub use error::{CheckpointError, TrainError};
+pub use error::{CheckpointError, Half, TrainError};
 pub use exchange::{BUCKET_BYTES, start_step_and_sum};
 pub use loss_scale::{FIRST_DYNAMIC, LossScale, LossScaling};
 pub use memory::peak_rss_bytes;
@@ -35,4 +35,4 @@ pub use progress::{Best, Progress};
 pub use signals::Signals;
 pub use skipped::Skipped;
 pub use tally::Tally;
-pub use trainer::{Outcome, Parts, RunOptions, Saving, Trainer, optimizer};
+pub use trainer::{Continued, Outcome, Parts, RunOptions, Saving, Trainer, optimizer};

@@ -22,7 +22,7 @@ impl Signals {
     }
 
     /// The signal that ends the run, if one came.
-    pub(crate) fn stopped_by(&self) -> Option<i32> {
+    pub fn stopped_by(&self) -> Option<i32> {
         let number = self.stop.load(Ordering::Relaxed);
         i32::try_from(number).ok().filter(|&number| number != 0)
     }

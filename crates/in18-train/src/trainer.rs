@@ -1,5 +1,6 @@
 //! The loop over a plan's epochs.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use in18_comm::Comm;
 use in18_dataset::ImageSet;
 use in18_loader::{BadImage, Batch, BatchPlan, Loader, OnBadImage, Share, Shuffle, StageTimes};
 use in18_optim::{Parameter, Sgd};
-use in18_program::{Metrics, Mode, Model, ProgramError, Size};
+use in18_program::{Metrics, Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
 use in18_record::{EpochRecord, Event, LoaderRecord, Recorder, RunEnd, RunStart};
 use in18_tensor::DType;
@@ -19,7 +20,7 @@ use crate::attribution;
 use crate::checkpoint::{Store, Tables};
 use crate::clock::{Clock, Laps};
 use crate::data::Data;
-use crate::error::TrainError;
+use crate::error::{Half, TrainError};
 use crate::exchange::BUCKET_BYTES;
 use crate::loss_scale::LossScaling;
 use crate::memory::peak_rss_bytes;
@@ -31,7 +32,7 @@ mod saving;
 mod training;
 mod validation;
 
-use ranks::{Asked, Own};
+use ranks::{Asked, Own, Place};
 pub use saving::Saving;
 
 /// What comes of no images.
@@ -115,6 +116,14 @@ pub struct Trainer<'a> {
     saved_at: f64,
 }
 
+/// What a run goes on from.
+pub struct Continued {
+    /// The checkpoint's file.
+    pub checkpoint: String,
+    /// How many devices its run had.
+    pub world: usize,
+}
+
 /// What is in use from one change of data to the next.
 struct Loaders {
     train: Loader,
@@ -163,22 +172,24 @@ impl<'a> Trainer<'a> {
     }
 
     /// Runs all epochs that are left and saves the parameters. `start` says what is trained, unless the logs go on and
-    /// have it; `from` is the checkpoint whose state the model has.
+    /// have it; `from` is where the model's state comes from.
     ///
     /// # Errors
     /// [`TrainError`], which is also recorded; what was recorded until then stays.
     pub fn run(
         mut self,
         start: Option<RunStart>,
-        from: Option<String>,
+        from: Option<Continued>,
         parameters: &Path,
     ) -> Result<Outcome, TrainError> {
         if let Some(start) = start {
             self.record(Event::RunStart(start));
         }
-        if let Some(from) = from {
+        if let Some(Continued { checkpoint: from, world }) = from {
             let Progress { epoch, step, images_seen, .. } = self.progress;
-            self.record(Event::Resumed { epoch, step, images_seen, from });
+            let now = self.comm.world();
+            let world = (now != world).then_some(now);
+            self.record(Event::Resumed { epoch, step, images_seen, from, world });
         }
         let outcome = self.epochs().and_then(|()| self.finish(parameters));
         if let Err(error) = &outcome {
@@ -200,6 +211,7 @@ impl<'a> Trainer<'a> {
             }
             if epoch.keep_dl {
                 self.model.forget_programs();
+                self.prepare_training(epoch)?;
                 if begins {
                     self.record(Event::BatchChange { epoch: epoch.epoch, batch: epoch.batch });
                 }
@@ -218,7 +230,7 @@ impl<'a> Trainer<'a> {
             save_parameters(parameters, self.model, arch, self.data.classes(), self.progress.steps)?;
         }
         // No rank ends while another could still fail.
-        self.note(|| "saving the network".to_owned())?;
+        self.note(&Place::RunEnd, "saving the network")?;
         self.meet()?;
         let (what, path) = ("parameters".to_owned(), parameters.display().to_string());
         self.record(Event::Saved { what, path });
@@ -240,17 +252,9 @@ impl<'a> Trainer<'a> {
             self.record(Event::DataChange(self.data.change(epoch)));
         }
         // What can fail fails now and not after an epoch of training: memory, image headers, sizes.
-        let square = |batch| Size { batch, height: epoch.size, width: epoch.size };
-        let too_large = |half, cause| match cause {
-            ProgramError::TooLarge { .. } => TrainError::Memory { epoch: epoch.epoch, half, cause },
-            cause => cause.into(),
-        };
-        let prepared = self.model.prepare(Mode::Training, square(epoch.batch));
-        prepared.map_err(|cause| too_large("training", cause))?;
-        // Rectangular batches are about as large.
-        let fits = self.model.check_fits(Mode::Evaluation, square(epoch.val_batch.min(validation.len())));
-        fits.map_err(|cause| too_large("validation", cause))?;
+        self.prepare_training(epoch)?;
         let validation_batches = self.validation_batches(epoch, validation.len())?;
+        self.check_validation(epoch, &validation_batches)?;
         Ok(Loaders {
             train: Loader::new(train, workers, self.options.on_bad_image)?,
             validation: Loader::new(validation, workers, self.options.on_bad_image)?,
@@ -258,11 +262,36 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    /// Prepares an epoch's training, if there is the memory for it.
+    fn prepare_training(&mut self, epoch: &EpochPlan) -> Result<(), TrainError> {
+        let size = Size { batch: epoch.batch, height: epoch.size, width: epoch.size };
+        let prepared = self.model.prepare(Mode::Training, size).map_err(TrainError::from);
+        prepared.map_err(|error| error.in_half(epoch.epoch, Half::Training, size.batch))?;
+        Ok(())
+    }
+
+    /// Looks whether there will be the memory for an epoch's validation, whose batches may be rectangles of several shapes.
+    fn check_validation(&self, epoch: &EpochPlan, batches: &BatchPlan) -> Result<(), TrainError> {
+        let mut largest: BTreeMap<[u32; 2], usize> = BTreeMap::new();
+        for at in 0..batches.len() {
+            let (size, images) = (batches.size(at), batches.images(at).len());
+            largest.entry([size.height, size.width]).and_modify(|most| *most = images.max(*most)).or_insert(images);
+        }
+        for ([height, width], batch) in largest {
+            let size = Size { batch, height: height as usize, width: width as usize };
+            let fits = self.model.check_fits(Mode::Evaluation, size).map_err(TrainError::from);
+            fits.map_err(|error| error.in_half(epoch.epoch, Half::Validation, batch))?;
+        }
+        Ok(())
+    }
+
     fn epoch(&mut self, epoch: &EpochPlan, loaders: &mut Loaders) -> Result<(), TrainError> {
-        let times = self.train(epoch, &mut loaders.train)?;
+        let times = self.train(epoch, &mut loaders.train);
+        let times = times.map_err(|error| error.in_half(epoch.epoch, Half::Training, epoch.batch))?;
         let trained = self.point();
         let mut laps = Laps::start(self.clock);
-        let validation = self.validate(epoch, loaders, &trained)?;
+        let validation = self.validate(epoch, loaders, &trained);
+        let validation = validation.map_err(|error| error.in_half(epoch.epoch, Half::Validation, epoch.val_batch))?;
         let eval_seconds = laps.lap();
         let Progress { images_seen, ref training, train_seconds, data_seconds, .. } = self.progress;
         let record = EpochRecord {
@@ -290,7 +319,8 @@ impl<'a> Trainer<'a> {
         self.save(&point, is_best)?;
         // Whatever was asked for until now has been done with it.
         self.saving.signals.saving();
-        self.join(Own { metrics: NOTHING, bad: Vec::new(), left: 0 }, "validation", &epoch.val_dir)?;
+        let nothing = Own { metrics: NOTHING, bad: Vec::new(), left: 0 };
+        self.join(nothing, "validation", &epoch.val_dir, &Place::End { epoch: epoch.epoch })?;
         self.stop_if_asked(&point)
     }
 

@@ -116,9 +116,9 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", requires = "dry_run")]
     pub images: Option<NonZeroUsize>,
 
-    /// With --dry-run: plan for this many devices.
-    #[arg(long, value_name = "W", requires = "dry_run", default_value = "1")]
-    pub world: NonZeroUsize,
+    /// With --dry-run: plan for this many devices [default: as many as --devices or the launcher says].
+    #[arg(long, value_name = "W", requires = "dry_run")]
+    pub world: Option<NonZeroUsize>,
 
     /// With several ranks: seconds that one may keep the others waiting, in a step or while images are listed at the start,
     /// before the run ends.

@@ -8,13 +8,21 @@ use in18_program::{Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan, PlanInput};
 use in18_train::Data;
 
-use crate::cli::TrainArgs;
-use crate::{engine, output, schedule};
+use crate::cli::{GradientType, TrainArgs};
+use crate::ranks::Place;
+use crate::{engine, output, ranks, schedule};
 
 /// Prints the plan. With `--images` it needs no folder; without, it lists the training folders but opens no image.
 pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
+    if !ranks::speaks() {
+        return Ok(());
+    }
     let phases = schedule::phases(arguments.phases.as_deref(), arguments.recipe.as_deref())?;
-    let world = arguments.world.get();
+    let world = match (arguments.world, Place::of_this_process()?) {
+        (Some(world), _) => world.get(),
+        (None, Some(place)) => place.world,
+        (None, None) => engine::count(&arguments.engine)?,
+    };
     let (input, classes) = match arguments.images.map(NonZeroUsize::get) {
         Some(images) => (PlanInput::uniform(world, images), IMAGENET_CLASSES),
         None => {
@@ -49,7 +57,10 @@ struct Needs {
 impl Needs {
     fn of(plan: &Plan, arguments: &TrainArgs, classes: usize) -> Result<Self> {
         let engine = engine::choose_any(&arguments.engine)?;
-        let model = Model::new(engine.kernels, arguments.arch.network(classes), engine.dtype)?;
+        let mut model = Model::new(engine.kernels, arguments.arch.network(classes), engine.dtype)?;
+        if plan.world > 1 && arguments.gradients == GradientType::Compute {
+            model.exchange_as(engine.dtype)?;
+        }
         let mut known: BTreeMap<[usize; 3], usize> = BTreeMap::new();
         let mut epochs = Vec::with_capacity(plan.epochs.len());
         for epoch in &plan.epochs {

@@ -13,7 +13,9 @@ use in18_record::{Opening, Recorder, RunStart, epoch_table};
 use in18_tensor::DType;
 use in18_train::checkpoint::{CheckpointOptions, Tables};
 use in18_train::identity::{NetworkIdentity, identity};
-use in18_train::{Data, LossScale, LossScaling, Outcome, Parts, Progress, RunOptions, Saving, Signals, Trainer};
+use in18_train::{
+    Continued, Data, LossScale, LossScaling, Outcome, Parts, Progress, RunOptions, Saving, Signals, Trainer,
+};
 use in18_weights::{Head, WeightFile};
 
 use crate::cli::{
@@ -24,8 +26,8 @@ use crate::commands::eval;
 use crate::engine::Engine;
 use crate::exit::{self, Ended, Usage};
 use crate::logdir::{self, Logdir};
-use crate::ranks::{Held, Rank};
-use crate::{engine, output, resume, schedule, signals};
+use crate::ranks::{Held, Place, Rank};
+use crate::{engine, output, ranks, resume, schedule, signals};
 
 /// What a run needs, resolved.
 pub struct Run {
@@ -68,7 +70,12 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
     if arguments.checkpoints.evaluate {
         return evaluate(arguments);
     }
-    let run = Run {
+    ranks::before_joining(|| run(arguments))?.train().map(|_| ())
+}
+
+/// What the arguments mean.
+fn run(arguments: &TrainArgs) -> Result<Run> {
+    Ok(Run {
         data: arguments.data.clone().context("expected DATA")?,
         opening: arguments.reading.options(),
         drop_last: arguments.drop_last,
@@ -96,8 +103,7 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
         print_freq: arguments.print_freq,
         logdir: folder(arguments)?,
         checkpoints: arguments.checkpoints.clone(),
-    };
-    run.train().map(|_| ())
+    })
 }
 
 /// What fp16's loss is multiplied with if nobody says otherwise: the original's default.
@@ -114,6 +120,10 @@ fn engine_of(arguments: &TrainArgs) -> EngineArgs {
 
 /// `--evaluate`: what `eval` does, with size and folder of the plan's epoch.
 fn evaluate(arguments: &TrainArgs) -> Result<()> {
+    if let Some(place) = Place::of_this_process()? {
+        let got = format!("got {} that a launcher started", place.world);
+        return Err(Usage(format!("--evaluate: expected one process, {got}: it is not divided among ranks")).into());
+    }
     let phases = schedule::phases(arguments.phases.as_deref(), arguments.recipe.as_deref())?;
     let path = arguments.data.clone().context("expected DATA")?;
     let data = Data::open(&path, &phases, &arguments.reading.options())?;
@@ -163,7 +173,8 @@ impl Run {
     /// Trains the network, saves it, and prints the epoch table and where everything is. None where this process only started
     /// the ranks, which did it.
     pub fn train(&self) -> Result<Option<Outcome>> {
-        let Some((engine, place)) = engine::choose_rank(&self.engine)? else { return Ok(None) };
+        let chosen = ranks::before_joining(|| engine::choose_rank(&self.engine))?;
+        let Some((engine, place)) = chosen else { return Ok(None) };
         let signals = signals::watch()?;
         let rank = Rank { place, gpus: engine.kernels.is_apart(), step_timeout: self.step_timeout };
         let outcome = self.train_as(&rank, engine, signals);
@@ -176,10 +187,10 @@ impl Run {
 
     fn train_as(&self, rank: &Rank, engine: Engine, signals: Signals) -> Result<Outcome> {
         // First of all, so that the others notice at once if this rank finds something wrong.
-        let mut comm = Held::new(rank.join()?, rank);
+        let mut comm = Held::new(rank.join(&signals)?, rank);
         rank.follow(&mut **comm)?;
-        let mut data = Data::open(&self.data, &self.phases, &self.opening)?;
-        let plan = self.plan(&data, rank.world())?;
+        let mut data = rank.say_first(Data::open(&self.data, &self.phases, &self.opening))?;
+        let plan = rank.say_first(self.plan(&data, rank.world()))?;
         let network = NetworkIdentity {
             arch: self.arch.to_string(),
             classes: data.classes().to_vec(),
@@ -209,7 +220,7 @@ impl Run {
         // Declared after the model, and so dropped before it: an exchange under way ends while its memory is there.
         let mut comm = comm;
         rank.lead(&mut **comm)?;
-        rank.agree(&mut **comm, &this_run)?;
+        rank.say_first(rank.agree(&mut **comm, &this_run))?;
         let mut resumed = None;
         let mut progress = Progress::default();
         if let Some(logdir) = &logdir {
@@ -227,7 +238,10 @@ impl Run {
             };
         }
         let progress = rank.share(&mut **comm, &mut model, progress)?;
-        let from = resumed.as_ref().map(|checkpoint| checkpoint.path.display().to_string());
+        let from = resumed.as_ref().map(|checkpoint| Continued {
+            checkpoint: checkpoint.path.display().to_string(),
+            world: resume::ranks_of(&checkpoint.about.identity).unwrap_or(rank.world()),
+        });
         let (mut recorder, start) = match &logdir {
             Some(logdir) => {
                 // The logs of the checkpoint's own run go on; another folder's begin.
@@ -257,7 +271,7 @@ impl Run {
         for failure in recorder.close() {
             output::complain(&format!("warning: {failure}"));
         }
-        let outcome = outcome?;
+        let outcome = rank.say_first(outcome)?;
         comm.done();
         model.done();
         if let Some(logdir) = &logdir {

@@ -43,11 +43,36 @@ const STOPS: [i32; 2] = [2, 15];
 /// How often a device is asked whether it is done: a step takes a hundred times as long.
 const POLL: Duration = Duration::from_micros(100);
 
+/// A place in a run.
+pub(super) enum Place {
+    /// A step of an epoch's training, from 1.
+    Step { step: usize, epoch: usize },
+    /// A step of its validation.
+    ValidationStep { step: usize, epoch: usize },
+    /// The end of an epoch.
+    End { epoch: usize },
+    /// That of the run.
+    RunEnd,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Step { step, epoch } => write!(f, "at step {step} of epoch {epoch}"),
+            Place::ValidationStep { step, epoch } => write!(f, "at step {step} of epoch {epoch}'s validation"),
+            Place::End { epoch } => write!(f, "at the end of epoch {epoch}"),
+            Place::RunEnd => f.write_str("at the end of the run"),
+        }
+    }
+}
+
 impl Trainer<'_> {
-    /// Starts forward and backward over this rank's batch; gradients become sums over all ranks'.
-    pub(super) fn start_train_step(&mut self, batch: &Batch<'_>) -> Result<PendingMetrics, TrainError> {
+    /// Starts forward and backward over this rank's batch; gradients become sums over all ranks'. `place` names the step.
+    pub(super) fn start_train_step(&mut self, batch: &Batch<'_>, place: &Place) -> Result<PendingMetrics, TrainError> {
         let (size, pixels, labels) = (size(batch), batch.pixels(), batch.labels());
+        self.note(place, "computing")?;
         let metrics = start_step_and_sum(self.model, self.comm, &self.cuts, size, pixels, labels)?;
+        self.note(place, "exchanging gradients")?;
         self.comm.finish()?;
         if self.comm.world() > 1 {
             self.model.take_exchanged()?;
@@ -66,8 +91,9 @@ impl Trainer<'_> {
         Ok(self.model.metrics(pending)?)
     }
 
-    /// Joins the results of a batch. Bad images of all ranks are noted on each, under the set that `split` and `suffix` name.
-    pub(super) fn join(&mut self, own: Own, split: &str, suffix: &str) -> Result<Joint, TrainError> {
+    /// Joins the results of a batch, that of `place`. Bad images of all ranks are noted on each, under the set that `split` and `suffix` name.
+    pub(super) fn join(&mut self, own: Own, split: &str, suffix: &str, place: &Place) -> Result<Joint, TrainError> {
+        self.note(place, "adding up results")?;
         let Own { metrics, bad, left } = own;
         let local = self.asked_here();
         let count = |condition: bool| f64::from(u8::from(condition));
@@ -113,10 +139,10 @@ impl Trainer<'_> {
         Asked { save, stop: signals.stopped_by() }
     }
 
-    /// Tells the other ranks what this one is about to do.
-    pub(super) fn note(&mut self, doing: impl FnOnce() -> String) -> Result<(), TrainError> {
+    /// Tells the other ranks where this one is and what it is about to do there. One that hangs is the one whose note is behind.
+    pub(super) fn note(&mut self, place: &Place, doing: &str) -> Result<(), TrainError> {
         if self.comm.world() > 1 {
-            self.comm.note(&doing())?;
+            self.comm.note(&format!("{place}, {doing}"))?;
         }
         Ok(())
     }

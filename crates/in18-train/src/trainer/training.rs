@@ -11,7 +11,7 @@ use crate::clock::Laps;
 use crate::error::TrainError;
 use crate::loss_scale::LossScaling;
 use crate::tally::Tally;
-use crate::trainer::ranks::{Joint, Own};
+use crate::trainer::ranks::{Joint, Own, Place};
 use crate::trainer::{Trainer, named};
 
 /// A loss so many times that of guessing has exploded: no training comes back from there.
@@ -42,6 +42,8 @@ impl Trainer<'_> {
         let mut running = VecDeque::new();
         loop {
             let asked = self.clock.seconds();
+            let step = self.progress.step + running.len() + 1;
+            self.note(&Place::Step { step, epoch: epoch.epoch }, "waiting for its images")?;
             let Some(batch) = stream.next()? else { break };
             let data_seconds = self.clock.seconds() - asked;
             running.push_back(self.start_step(epoch, running.len(), &batch, data_seconds)?);
@@ -75,8 +77,7 @@ impl Trainer<'_> {
         let rate = epoch.lr(step);
         let scale = self.progress.loss_scale.get(self.options.loss_scaling);
         self.model.set_loss_scale(scale);
-        self.note(|| format!("at step {step} of epoch {}", epoch.epoch))?;
-        let metrics = self.start_train_step(batch)?;
+        let metrics = self.start_train_step(batch, &Place::Step { step, epoch: epoch.epoch })?;
         if !self.overflows(epoch.epoch, step)? {
             // Gradients are sums over the ranks.
             let gradient_scale = (scale * self.comm.world() as f32).recip();
@@ -117,7 +118,8 @@ impl Trainer<'_> {
         let metrics = self.metrics(metrics)?;
         let images = metrics.images as u64;
         let own = Own { metrics, bad, left: steps - step };
-        let Joint { metrics, .. } = self.join(own, "train", &epoch.train_dir)?;
+        let place = Place::Step { step, epoch: epoch.epoch };
+        let Joint { metrics, .. } = self.join(own, "train", &epoch.train_dir, &place)?;
         let tally = Tally::from(metrics);
         if !self.is_sane(tally.loss()) {
             let (epoch, loss, kept) = (epoch.epoch, tally.loss(), self.kept_by_all()?);

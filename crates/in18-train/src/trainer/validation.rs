@@ -10,7 +10,7 @@ use in18_record::{EvalRecord, Event};
 use crate::clock::Laps;
 use crate::error::TrainError;
 use crate::tally::Tally;
-use crate::trainer::ranks::{Joint, Own};
+use crate::trainer::ranks::{Joint, Own, Place};
 use crate::trainer::saving::Point;
 use crate::trainer::{Loaders, NOTHING, Trainer, named, size};
 
@@ -65,7 +65,7 @@ impl Trainer<'_> {
             while running.len() <= self.steps_ahead() {
                 started += 1;
                 if started <= step {
-                    self.note(|| format!("at step {started} of epoch {}'s validation", epoch.epoch))?;
+                    self.note(&Place::ValidationStep { step: started, epoch: epoch.epoch }, "computing")?;
                 }
                 running.push_back(match stream.next()? {
                     Some(batch) if !batch.is_empty() => {
@@ -81,7 +81,8 @@ impl Trainer<'_> {
             // A rank's share may be shorter than another's, or empty: it goes on taking part in the exchange.
             let metrics = metrics.map_or(Ok(NOTHING), |pending| self.metrics(pending))?;
             let own = Own { metrics, bad, left: steps.saturating_sub(step) };
-            let Joint { metrics, left } = self.join(own, "validation", &epoch.val_dir)?;
+            let place = Place::ValidationStep { step, epoch: epoch.epoch };
+            let Joint { metrics, left } = self.join(own, "validation", &epoch.val_dir, &place)?;
             total.add(&metrics);
             let tally = Tally::from(metrics);
             let step_seconds = laps.lap();

@@ -10,13 +10,14 @@ use in18_optim::Sgd;
 use in18_program::initial::Initialization;
 use in18_program::{Metrics, Mode, Model, PendingMetrics, Size};
 use in18_random::{Draws, Purpose};
-use in18_train::{BUCKET_BYTES, optimizer, peak_rss_bytes, start_step_and_sum};
+use in18_train::{BUCKET_BYTES, Signals, optimizer, peak_rss_bytes, start_step_and_sum};
+use serde_json::json;
 
 use super::profile::Profile;
 use crate::cli::{BenchStepArgs, GradientType};
 use crate::exit::Usage;
 use crate::ranks::{Held, Rank};
-use crate::{engine, output};
+use crate::{engine, output, ranks};
 
 /// Classes of the measured network: ImageNet's.
 const CLASSES: usize = 1000;
@@ -128,7 +129,8 @@ fn check(metrics: &Metrics) -> Result<()> {
 
 /// Measures the median step, and with `--profile` where its time goes.
 pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
-    let Some((engine, place)) = engine::choose_rank(&arguments.engine)? else { return Ok(()) };
+    let chosen = ranks::before_joining(|| engine::choose_rank(&arguments.engine))?;
+    let Some((engine, place)) = chosen else { return Ok(()) };
     let gpus = engine.kernels.is_apart();
     let rank = Rank { place, gpus, step_timeout: Duration::from_secs(600) };
     if rank.world() > 1 && arguments.eval {
@@ -154,7 +156,16 @@ pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
     if arguments.gradients == GradientType::Compute {
         model.exchange_as(dtype)?;
     }
-    let comm = rank.join()?;
+    let mut comm = rank.join(&Signals::default())?;
+    let run = json!({
+        "arch": arguments.arch.to_string(),
+        "size": [size.batch, size.height, size.width],
+        "precision": dtype.to_string(),
+        "parts": cuts,
+        "exchanged_bytes": model.exchanged_bytes(),
+        "steps": arguments.steps,
+    });
+    rank.agree(&mut *comm, &run)?;
     let bench = Bench { model, optimizer, comm, cuts, waited: 0.0, mode, size, pixels, labels };
     let mut bench = Held::new(bench, &rank);
 

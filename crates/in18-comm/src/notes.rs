@@ -1,0 +1,96 @@
+//! What ranks tell each other beside their work: where they are, and that they are alive. It is how a message names the rank that
+//! the others wait for.
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use crate::group::Group;
+
+/// How often a rank shows that it is alive.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// How long others look whether it does: some beats.
+const LISTENING: Duration = Duration::from_millis(2_000);
+
+/// How long the end of a heartbeat is waited for: the store may not answer any more.
+const PATIENCE_AT_END: Duration = Duration::from_secs(1);
+
+/// How long a rank that has lost another looks for who it was. The store may not answer, if rank 0 is the one.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The key of a rank's note.
+pub fn key(rank: usize) -> String {
+    format!("doing/{rank}")
+}
+
+/// That of its heart's beats.
+fn beat_key(rank: usize) -> String {
+    format!("alive/{rank}")
+}
+
+/// Shows that this process is alive, whatever its main thread waits for, until it is dropped.
+pub struct Heartbeat {
+    /// Taken for the end.
+    stop: Option<mpsc::Sender<()>>,
+    stopped: mpsc::Receiver<()>,
+}
+
+impl Heartbeat {
+    /// On a thread of its own.
+    pub fn start(group: &Arc<Group>, rank: usize) -> Self {
+        let ((stop, asked), (tell, stopped)) = (mpsc::channel::<()>(), mpsc::channel());
+        let group = Arc::clone(group);
+        thread::spawn(move || {
+            let mut beats = 0u64;
+            while asked.recv_timeout(BEAT) == Err(mpsc::RecvTimeoutError::Timeout) {
+                beats += 1;
+                if group.note(&beat_key(rank), &beats.to_string()).is_err() {
+                    break;
+                }
+            }
+            drop(group);
+            let _ = tell.send(());
+        });
+        Heartbeat { stop: Some(stop), stopped }
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.stop = None;
+        let _ = self.stopped.recv_timeout(PATIENCE_AT_END);
+    }
+}
+
+/// Where the other ranks stand, as far as it can be found out: those that are behind all others are to blame. With `listens`, it is
+/// looked which of them are alive, too: one that hangs within an exchange stands where those stand that wait for it.
+pub fn others(group: &Arc<Group>, own: usize, world: usize, listens: bool) -> String {
+    let (send, receive) = mpsc::channel();
+    let group = Arc::clone(group);
+    // On a thread of its own, which is left behind if the store does not answer.
+    thread::spawn(move || {
+        let ranks = || (0..world).filter(|&rank| rank != own);
+        let beats = || ranks().map(|rank| group.read(&beat_key(rank)).ok()).collect::<Option<Vec<String>>>();
+        let Some(before) = beats().filter(|_| listens) else {
+            return ranks().for_each(|rank| drop(group.read(&key(rank)).map(|note| send.send((rank, note, true)))));
+        };
+        thread::sleep(LISTENING);
+        let Some(after) = beats() else { return };
+        for (rank, (before, after)) in ranks().zip(before.iter().zip(&after)) {
+            let Ok(note) = group.read(&key(rank)) else { return };
+            if send.send((rank, note, before != after)).is_err() {
+                return;
+            }
+        }
+    });
+    let mut found = Vec::new();
+    while let Ok((rank, note, is_alive)) = receive.recv_timeout(PATIENCE + LISTENING) {
+        let note = if note.is_empty() { "starting" } else { &note };
+        found.push(format!("rank {rank} was last {note}{}", if is_alive { "" } else { ", and is silent" }));
+        if found.len() + 1 == world {
+            break;
+        }
+    }
+    if found.is_empty() { "rank 0 does not answer".to_owned() } else { found.join("; ") }
+}
