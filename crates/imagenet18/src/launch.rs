@@ -63,7 +63,9 @@ pub fn launch(count: usize) -> Result<()> {
             if let Some(signal) = status.signal().filter(|_| !killed) {
                 output::complain(&format!("error: rank {rank} was ended by signal {signal}"));
             }
-            if !status.success() && !(killed && status.signal().is_some()) {
+            // One that was killed here is not to blame.
+            let is_our_doing = killed && status.signal().is_some();
+            if !status.success() && !is_our_doing {
                 let (first, since) = failed.unwrap_or((i32::from(RANKS), Instant::now()));
                 // What is to blame may be seen after those that lost it.
                 failed = Some((if first == i32::from(RANKS) { code(status) } else { first }, since));
