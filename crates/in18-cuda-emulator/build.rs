@@ -18,12 +18,12 @@ mod library {
     /// The library's file; none without CUDA's toolkit, whose headers it needs.
     pub fn make() -> Result<Option<PathBuf>, String> {
         println!("cargo::rerun-if-changed=emulator");
-        println!("cargo::rerun-if-changed=../in18-cuda/shim");
         let Some(Toolkit { libtorch, headers, .. }) = Toolkit::find()? else { return Ok(None) };
         // The emulator's headers come before those that they stand for.
         let includes = ["emulator", "../in18-cuda/shim", "../in18-cuda/kernels", "../in18-torch/shim"];
         let includes: Vec<PathBuf> = includes.into_iter().map(PathBuf::from).chain([headers]).collect();
-        let flags = ["-fvisibility=hidden", "-Wno-attributes", "-Wno-unknown-pragmas"];
+        // A fortified `longjmp` takes a jump from one fiber's stack to another's for an error.
+        let flags = ["-fvisibility=hidden", "-Wno-attributes", "-Wno-unknown-pragmas", "-U_FORTIFY_SOURCE"];
 
         let mut files = SHARED.map(|name| format!("../in18-cuda/shim/{name}.cpp")).to_vec();
         files.extend(["libtorch", "runtime", "threads"].map(|name| format!("emulator/{name}.cpp")));

@@ -32,6 +32,15 @@ pub enum Device {
     Cuda(u32),
 }
 
+impl From<Device> for Devices {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Cpu => Devices::Cpu(NonZeroUsize::MIN),
+            Device::Cuda(number) => Devices::Cuda(vec![number]),
+        }
+    }
+}
+
 /// What computes in this process of a training run, and its place among the ranks if there are several; none where this process
 /// only started them, and they have ended.
 pub fn choose_rank(arguments: &EngineArgs) -> Result<Option<(Engine, Option<Place>)>> {
@@ -47,27 +56,31 @@ pub fn choose_rank(arguments: &EngineArgs) -> Result<Option<(Engine, Option<Plac
         };
     };
     launch::follow_launcher();
+    place.warn();
     place.take_cores();
-    let shows_own_gpu = env::var_os("CUDA_VISIBLE_DEVICES").is_some_and(|gpus| !gpus.is_empty());
-    let device = device_of(&place, &devices, arguments.devices == Devices::Auto, shows_own_gpu)?;
+    let is_chosen = env::var_os("CUDA_VISIBLE_DEVICES").is_some_and(|gpus| !gpus.is_empty());
+    let sees_one_gpu = is_chosen && torch::gpus() == Ok(1);
+    let device = device_of(&place, &devices, arguments.devices == Devices::Auto, sees_one_gpu)?;
     Ok(Some((on(device, arguments)?, Some(place))))
 }
 
-/// The device of a rank that a launcher has started. `any`: nobody has named devices; `shows_own_gpu`: the launcher may show each
-/// rank another GPU as the only one.
-fn device_of(place: &Place, devices: &[Device], any: bool, shows_own_gpu: bool) -> Result<Device, Usage> {
-    let &Place { local_rank, local_world, .. } = place;
+/// The device of a rank that a launcher has started. `is_auto`: nobody has named devices; `sees_one_gpu`: the launcher shows this rank
+/// a single GPU, which may be another than the next rank's.
+fn device_of(place: &Place, devices: &[Device], is_auto: bool, sees_one_gpu: bool) -> Result<Device, Usage> {
+    let &Place { local_rank, local_world, is_local_world_known, .. } = place;
+    let got = devices.len();
     match *devices {
         // One that is named for all is shared only on the CPU.
         [Device::Cpu] => Ok(Device::Cpu),
-        [only @ Device::Cuda(_)] if shows_own_gpu => Ok(only),
-        _ if devices.len() < local_world || (devices.len() > local_world && !any) => {
-            let got = devices.len();
-            Err(Usage(format!(
-                "--devices: expected one for each of the {local_world} ranks that the launcher started on this machine, got \
-                 {got}: start as many ranks as there are devices, or name fewer"
-            )))
-        }
+        [only @ Device::Cuda(_)] if sees_one_gpu => Ok(only),
+        _ if local_rank >= got || (is_local_world_known && local_world > got) => Err(Usage(format!(
+            "--devices: expected one for each of the {local_world} ranks that the launcher started on this machine, got {got}: name \
+             more, or start fewer ranks"
+        ))),
+        _ if is_local_world_known && local_world < got && !is_auto => Err(Usage(format!(
+            "--devices: expected as many as the launcher started ranks on this machine, {local_world}, got {got}: name fewer, or \
+             start a rank for each"
+        ))),
         _ => Ok(devices[local_rank]),
     }
 }
@@ -271,17 +284,24 @@ mod tests {
             agent: None,
         };
         let gpus = |count| (0..count).map(Device::Cuda).collect::<Vec<Device>>();
-        assert_eq!(device_of(&place(2, 4), &gpus(4), false, false).unwrap(), Device::Cuda(2));
+        let device = |place: &Place, devices: &[Device], is_auto, sees_one_gpu| {
+            device_of(place, devices, is_auto, sees_one_gpu).map_err(|Usage(text)| text)
+        };
+        assert_eq!(device(&place(2, 4), &gpus(4), false, false), Ok(Device::Cuda(2)));
         // One of several that nobody has named; the only one that the launcher shows; the CPU for all.
-        assert_eq!(device_of(&place(1, 2), &gpus(4), true, false).unwrap(), Device::Cuda(1));
-        assert_eq!(device_of(&place(1, 2), &gpus(1), true, true).unwrap(), Device::Cuda(0));
-        assert_eq!(device_of(&place(1, 2), &[Device::Cpu], false, false).unwrap(), Device::Cpu);
-        for (devices, any) in [(gpus(1), true), (gpus(4), false), (vec![Device::Cpu; 3], false)] {
-            let message = device_of(&place(1, 2), &devices, any, false).expect_err("they do not fit").0;
-            assert!(
-                message.contains("each of the 2 ranks") && message.contains(&format!("got {}", devices.len())),
-                "{message}"
-            );
+        assert_eq!(device(&place(1, 2), &gpus(4), true, false), Ok(Device::Cuda(1)));
+        assert_eq!(device(&place(1, 2), &gpus(1), true, true), Ok(Device::Cuda(0)));
+        assert_eq!(device(&place(1, 2), &[Device::Cpu], false, false), Ok(Device::Cpu));
+        // Two machines of four GPUs, whose launcher does not say how many ranks each has.
+        let vague = Place { is_local_world_known: false, ..place(3, 8) };
+        assert_eq!(device(&vague, &gpus(4), false, false), Ok(Device::Cuda(3)));
+        for (devices, is_auto, says) in [
+            (gpus(1), true, "expected one for each of the 2 ranks that the launcher started on this machine, got 1"),
+            (gpus(4), false, "expected as many as the launcher started ranks on this machine, 2, got 4"),
+            (vec![Device::Cpu; 3], false, "2, got 3"),
+        ] {
+            let message = device(&place(1, 2), &devices, is_auto, false).expect_err(says);
+            assert!(message.contains(says), "{message}");
         }
     }
 }

@@ -26,7 +26,7 @@ pub const HELP: &str = "Exit codes:
   6  not enough memory, or something this CPU cannot do
   7  a network's file or checkpoint is damaged, or of another run
   8  the ranks did not come together, or one of them was lost or hung
-  130, 143  stopped by SIGINT or SIGTERM, after a checkpoint was saved";
+  130, 143  stopped by SIGINT or SIGTERM, after a checkpoint was saved; at once if training had not begun, or at a second SIGINT";
 
 const MACHINE: u8 = 1;
 const USAGE: u8 = 2;
@@ -54,7 +54,7 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// The end of a process that has nothing more to say: another has said it.
+/// The end of a process that has nothing more to say: it, or another, has said it.
 #[derive(Debug)]
 pub struct Ended(pub u8);
 
@@ -95,10 +95,12 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if launch::is_launched() && is_lost(error) && !is_first_rank() {
         end_at_once(RANKS);
     }
-    match tell(error) {
-        RANKS => end_at_once(RANKS),
-        code => ExitCode::from(code),
+    let code = tell(error);
+    if is_of_ranks(error) {
+        // A thread may still be in c10d, or a GPU wait.
+        end_at_once(code);
     }
+    ExitCode::from(code)
 }
 
 /// Prints an error as one line on standard error, and returns its code.

@@ -104,7 +104,7 @@ pub fn is_launched() -> bool {
 /// If this process is a rank of [`launch`], it is asked to end when that has gone, and ended if it does not.
 pub fn follow_launcher() {
     let Some(launcher) = env::var(LAUNCHED).ok().and_then(|launcher| launcher.parse::<i32>().ok()) else { return };
-    // Where the system cannot do that, a rank outlives a killed launcher until its next exchange.
+    // Where the system cannot do that, the thread below is left.
     let _ = set_parent_process_death_signal(Some(Signal::TERM));
     if getppid().map(|parent| parent.as_raw_nonzero().get()) != Some(launcher) {
         // It has gone already.

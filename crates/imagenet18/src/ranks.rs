@@ -1,7 +1,7 @@
 //! This process as one of several ranks: how it joins the others, what they agree on, and what it tells them if it fails.
 //!
 //! Where it stands among them is a launcher's to say ([`Place`]). Without one, `--devices` of several starts the ranks of this machine
-//! ([`launch`](crate::launch)), which then find the same variables.
+//! ([`launch`]), which then find the same variables.
 
 use std::env;
 use std::mem;
@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use in18_comm::{Comm, Solo};
+use in18_comm::{Comm, Solo, end_at_once};
 use in18_program::Model;
 use in18_train::identity::differences;
 use in18_train::{Progress, Signals};
@@ -27,7 +27,7 @@ pub const LAUNCHED: &str = "IMAGENET18_LAUNCHED";
 /// How long ranks wait for each other at the start: machines of a cluster boot at different speeds.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How long a rank that has failed waits for those that it has to tell.
+/// How long a rank that has failed waits for those that it has to tell; joining may take some seconds more.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// When a rank that waits for the others says so.
@@ -40,8 +40,12 @@ pub fn before_joining<T>(does: impl FnOnce() -> Result<T>) -> Result<T> {
         // This program's own launcher looks after its ranks.
         let Some(place) = Place::to_meet_others().filter(|_| !launch::is_launched()) else { return error };
         let code = exit::tell(&error);
-        if let Ok(mut comm) = c10d::join(&place, false, FAREWELL, FAREWELL, &mut |_| None) {
-            let _ = comm.note(&format!("at its start, and ended: {}", exit::line(&error)));
+        match c10d::join(&place, false, FAREWELL, FAREWELL, &mut |_| None) {
+            Ok(mut comm) => {
+                let _ = comm.note(&format!("at its start, and ended: {}", exit::line(&error)));
+            }
+            // A thread may still be at it.
+            Err(_) => end_at_once(code),
         }
         Ended(code).into()
     })

@@ -16,7 +16,7 @@ pub struct Group {
     pub is_whole: AtomicBool,
 }
 
-// SAFETY: other threads than its owner's only read notes, and the store guards its connection with a lock.
+// SAFETY: other threads than its owner's only write and read notes, and the store takes a lock for each call.
 unsafe impl Send for Group {}
 // SAFETY: as above.
 unsafe impl Sync for Group {}
@@ -66,15 +66,32 @@ pub fn call(function: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<(), Fa
     let mut text = vec![0u8; TEXT];
     match function(text.as_mut_ptr().cast(), text.len()) {
         sys::DONE => Ok(()),
-        code => Err(Failure { code, text: until_zero(&text) }),
+        code => Err(Failure { code, text: what_counts(&until_zero(&text)).to_owned() }),
     }
 }
 
-/// What counts of a text of C: of its first line, without the place in Gloo's source before it and the advice after it.
+/// The first line of a text of C.
 fn until_zero(text: &[u8]) -> String {
     let text = CStr::from_bytes_until_nul(text).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
-    let line = text.lines().next().unwrap_or_default();
-    let said = line.strip_prefix("[/").and_then(|rest| rest.split_once("] ")).map_or(line, |(_, said)| said);
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// What counts of an error's text: not the place in Gloo's source before it, nor the advice after it.
+fn what_counts(text: &str) -> &str {
+    let said = text.strip_prefix("[/").and_then(|rest| rest.split_once("] ")).map_or(text, |(_, said)| said);
     let end = ["This may indicate", "Check the logs"].iter().filter_map(|advice| said.find(advice)).min();
-    said[..end.unwrap_or(said.len())].trim_end().trim_end_matches('.').to_owned()
+    said[..end.unwrap_or(said.len())].trim_end().trim_end_matches('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errors_text_is_what_counts_of_it() {
+        let gloo = "[/__w/gloo/transport/tcp/pair.cc:553] Connection closed by peer [::1]:4. This may indicate a failure. Check the logs.";
+        assert_eq!(what_counts(gloo), "Connection closed by peer [::1]:4");
+        assert_eq!(what_counts("Timed out."), "Timed out");
+        assert_eq!(until_zero(b"one\ntwo\0three"), "one");
+    }
 }

@@ -72,22 +72,26 @@ pub fn others(group: &Arc<Group>, own: usize, world: usize, listens: bool) -> St
     thread::spawn(move || {
         let ranks = || (0..world).filter(|&rank| rank != own);
         let beats = || ranks().map(|rank| group.read(&beat_key(rank)).ok()).collect::<Option<Vec<String>>>();
-        let Some(before) = beats().filter(|_| listens) else {
-            return ranks().for_each(|rank| drop(group.read(&key(rank)).map(|note| send.send((rank, note, true)))));
-        };
-        thread::sleep(LISTENING);
-        let Some(after) = beats() else { return };
-        for (rank, (before, after)) in ranks().zip(before.iter().zip(&after)) {
+        // Whether a rank's heart has not beaten meanwhile.
+        let mut silent = vec![false; world];
+        if listens {
+            let Some(before) = beats() else { return };
+            thread::sleep(LISTENING);
+            let Some(after) = beats() else { return };
+            ranks().zip(before.iter().zip(&after)).for_each(|(rank, (before, after))| silent[rank] = before == after);
+        }
+        for rank in ranks() {
             let Ok(note) = group.read(&key(rank)) else { return };
-            if send.send((rank, note, before != after)).is_err() {
+            if send.send((rank, note, silent[rank])).is_err() {
                 return;
             }
         }
     });
     let mut found = Vec::new();
-    while let Ok((rank, note, is_alive)) = receive.recv_timeout(PATIENCE + LISTENING) {
+    let patience = if listens { PATIENCE + LISTENING } else { PATIENCE };
+    while let Ok((rank, note, is_silent)) = receive.recv_timeout(patience) {
         let note = if note.is_empty() { "starting" } else { &note };
-        found.push(format!("rank {rank} was last {note}{}", if is_alive { "" } else { ", and is silent" }));
+        found.push(format!("rank {rank} was last {note}{}", if is_silent { ", and is silent" } else { "" }));
         if found.len() + 1 == world {
             break;
         }

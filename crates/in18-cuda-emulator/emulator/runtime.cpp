@@ -10,7 +10,6 @@
 #include <cstring>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <vector>
 
 #include "runtime.h"

@@ -50,6 +50,8 @@ class Block {
       if (waiting_.size() != all) {
         // On a GPU it may go on or wait for ever.
         waiting_.clear();
+        // They stand in the middle of this kernel.
+        fibers_.clear();
         throw std::logic_error("not all threads of a block came to a barrier");
       }
       std::vector<Fiber*> passed;

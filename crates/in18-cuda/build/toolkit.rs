@@ -28,6 +28,7 @@ impl Toolkit {
         println!("cargo::rerun-if-changed={}", nvcc.display());
         println!("cargo::rerun-if-changed=../in18-cuda/build");
         println!("cargo::rerun-if-changed=../in18-cuda/kernels");
+        println!("cargo::rerun-if-changed=../in18-cuda/shim");
         println!("cargo::rerun-if-changed=../in18-torch/shim");
         Ok(nvcc.exists().then_some(Toolkit { libtorch, nvcc, headers }))
     }

@@ -1,5 +1,5 @@
 // Batch normalisation with the sum and the ReLU that follow it, and its gradients: what libtorch does in four passes over memory
-// takes two here.
+// takes two here; and by given statistics, in one.
 
 #include "kernels.h"
 #include "sums.cuh"
@@ -73,9 +73,9 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
 #pragma unroll
   for (int k = 0; k < kN; ++k) {
     const int channel = place.channel + k;
-    const float deviation =
+    const float inverse_deviation =
         by.variance != nullptr ? rsqrtf(by.variance[channel] + by.epsilon) : by.inverse_deviation[channel];
-    scale[k] = by.gamma[channel] * deviation;
+    scale[k] = by.gamma[channel] * inverse_deviation;
     shift[k] = fmaf(-by.mean[channel], scale[k], by.beta[channel]);
   }
   for (int row = place.row; row < rows; row += kRows * place.stride) {
@@ -234,7 +234,7 @@ Grid grid_of(const Rows& rows) {
 }
 
 template <typename T>
-void inference(void* dst, const void* src, const void* addend, const Rows& rows, const Affine& by, bool relu,
+void normalized(void* dst, const void* src, const void* addend, const Rows& rows, const Affine& by, bool relu,
                cudaStream_t stream) {
   const Grid grid = grid_of<T>(rows);
   const auto kernel = addend != nullptr ? (relu ? normalize<T, true, true> : normalize<T, true, false>)
@@ -249,7 +249,7 @@ void forward(void* dst, const void* src, const void* addend, const Rows& rows, c
   const Grid grid = grid_of<T>(rows);
   launch(statistics<T>, grid.blocks(), grid.threads(), stream, static_cast<const T*>(src), rows.rows, rows.channels,
          statistics_of, workspace);
-  inference<T>(dst, src, addend, rows, by, relu, stream);
+  normalized<T>(dst, src, addend, rows, by, relu, stream);
 }
 
 template <typename T>
@@ -295,11 +295,11 @@ void batch_norm_inference(Type type, void* dst, const void* src, const void* add
                           bool relu, cudaStream_t stream) {
   switch (type) {
     case Type::kF32:
-      return inference<float>(dst, src, addend, rows, by, relu, stream);
+      return normalized<float>(dst, src, addend, rows, by, relu, stream);
     case Type::kBf16:
-      return inference<__nv_bfloat16>(dst, src, addend, rows, by, relu, stream);
+      return normalized<__nv_bfloat16>(dst, src, addend, rows, by, relu, stream);
     case Type::kF16:
-      return inference<__half>(dst, src, addend, rows, by, relu, stream);
+      return normalized<__half>(dst, src, addend, rows, by, relu, stream);
   }
 }
 

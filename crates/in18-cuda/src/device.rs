@@ -80,11 +80,11 @@ impl Gpu {
         unsafe { Gpu::open_by(functions().map_err(CudaError::Failed)?, index, tf32, hooks) }
     }
 
-    /// The one that another library stands for: `in18-cuda-emulator`'s, whose memory is the CPU's.
+    /// An emulated one, whose memory is the CPU's: that of `in18-cuda-emulator`'s library. For tests, as each keeps the library.
     ///
     /// # Safety
     /// It must be compiled of this crate's `shim/`, and call no hook.
-    pub unsafe fn of(library: &Path) -> Result<Self, CudaError> {
+    pub unsafe fn emulated(library: &Path) -> Result<Self, CudaError> {
         unsafe extern "C" fn place(_: usize, _: Option<Allocate>, _: *mut c_void) -> *mut c_void {
             ptr::null_mut()
         }

@@ -55,7 +55,7 @@ pub fn lasting_line(event: &Event) -> Option<String> {
         Event::BatchChange { epoch, batch } => format!("From epoch {epoch}: batch {batch}"),
         Event::Loader(loader) => return loader.advice.clone(),
         Event::EpochEnd(epoch) => text::epoch_summary(epoch),
-        Event::Resumed { epoch, step, from, .. } => text::resumed(*epoch, *step, from),
+        Event::Resumed { epoch, step, from, world, .. } => text::resumed(*epoch, *step, from, *world),
         Event::Saved { what, path } => format!("Saved {what}: {path}"),
         Event::Note { text } => text.clone(),
         Event::Warning { text } => format!("Warning: {text}"),

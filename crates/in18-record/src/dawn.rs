@@ -95,13 +95,16 @@ pub fn tsv(scalars: &[Scalar], ignore_eval: bool) -> Result<String, DawnError> {
 /// # Errors
 /// [`DawnError::NoTag`].
 pub fn curve(scalars: &[Scalar], curve: Curve) -> Result<String, DawnError> {
-    let world = match curve {
-        Curve::Batch => find(scalars, "sizes/world").map_or(1.0, |found| found[0].value),
-        Curve::Lr | Curve::Size => 1.0,
+    let worlds = match curve {
+        Curve::Batch => find(scalars, "sizes/world").unwrap_or_default(),
+        Curve::Lr | Curve::Size => Vec::new(),
     };
+    // As of the point: a run may go on with other devices.
+    let world =
+        |step| worlds.iter().rfind(|world| world.step <= step).or(worlds.first()).map_or(1.0, |world| world.value);
     let lines = find(scalars, curve.tag())?.into_iter().map(|scalar| {
         // An event file holds 32 bits.
-        let value = (scalar.value * world) as f32;
+        let value = (scalar.value * world(scalar.step)) as f32;
         format!("{{\"{}\": {value}, \"example\": {}}},\n", curve.key(), scalar.step)
     });
     Ok(lines.collect())

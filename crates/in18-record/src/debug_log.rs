@@ -57,7 +57,7 @@ impl DebugLog {
             Event::LossScale { epoch, step, scale, overflow, overflows } => {
                 text::loss_scale(*epoch, *step, *scale, *overflow, *overflows)
             }
-            Event::Resumed { epoch, step, from, .. } => text::resumed(*epoch, *step, from),
+            Event::Resumed { epoch, step, from, world, .. } => text::resumed(*epoch, *step, from, *world),
             Event::Checkpoint { epoch, step, path } => format!("Checkpoint at epoch {epoch}, step {step}: {path}"),
             Event::Saved { what, path } => format!("Saved {what}: {path}"),
             Event::Note { text } => text.clone(),

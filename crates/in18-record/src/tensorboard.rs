@@ -169,8 +169,8 @@ impl Sink for TensorBoard {
             }
             Event::Resumed { images_seen, world, .. } => {
                 self.images_seen = *images_seen;
-                let world = world.map(|world| ("sizes/world", world as f64));
-                self.scalars(stamp, *images_seen, world.as_slice())
+                let Some(world) = world else { return Ok(()) };
+                self.scalars(stamp, *images_seen, &[("sizes/world", *world as f64)])
             }
             Event::DataChange(data) => {
                 self.scalars(stamp, seen, &[("sizes/batch", data.batch as f64), ("sizes/image", data.size as f64)])

@@ -97,8 +97,9 @@ pub(crate) fn epoch_summary(epoch: &EpochRecord) -> String {
 }
 
 /// Where a continued run goes on, in a line.
-pub(crate) fn resumed(epoch: usize, step: usize, from: &str) -> String {
-    format!("Continued at epoch {epoch} after step {step} from {from}")
+pub(crate) fn resumed(epoch: usize, step: usize, from: &str, world: Option<usize>) -> String {
+    let devices = world.map_or_else(String::new, |world| format!(", on {world} devices now"));
+    format!("Continued at epoch {epoch} after step {step} from {from}{devices}")
 }
 
 /// A run's totals in a line.

@@ -118,7 +118,12 @@ impl Run {
                 wait: crate::text::percent(step.data_seconds, step.step_seconds),
             }),
             Event::EpochEnd(epoch) => self.epochs.push(epoch.clone()),
-            Event::Resumed { epoch, step, .. } => self.resumed.push((*epoch, *step)),
+            Event::Resumed { epoch, step, world, .. } => {
+                self.resumed.push((*epoch, *step));
+                if let (Some(start), Some(world)) = (&mut self.start, world) {
+                    start.world = *world;
+                }
+            }
             Event::Warning { text } => self.warnings.push(text.clone()),
             Event::Loader(loader) => self.warnings.extend(loader.advice.clone()),
             Event::Stopped { reason } => self.stopped = Some(reason.clone()),

@@ -13,6 +13,7 @@ use location::LIBTORCH;
 /// Links libtorch, as `LIBTORCH` names it or as `cargo xtask setup --torch` has fetched it, and returns the folder of its
 /// libraries.
 pub fn link(library: &str, names: &[&str], includes: &[&str]) -> Result<PathBuf, String> {
+    println!("cargo::rerun-if-changed=shim");
     let home = find()?;
     let files: Vec<String> = names.iter().map(|name| format!("shim/{name}.cpp")).collect();
     let includes: Vec<PathBuf> = includes.iter().map(PathBuf::from).collect();
@@ -28,7 +29,6 @@ pub fn link(library: &str, names: &[&str], includes: &[&str]) -> Result<PathBuf,
 
 /// A compiler of files over libtorch's headers and those in other folders.
 pub fn compiler(home: &Path, files: &[String], includes: &[PathBuf]) -> cc::Build {
-    println!("cargo::rerun-if-changed=shim");
     let mut build = cc::Build::new();
     build.cpp(true).std("c++20").opt_level(2).files(files);
     let include = home.join("include");

@@ -10,6 +10,7 @@
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/gather.h>
 #include <ATen/ops/linalg_vector_norm.h>
@@ -59,11 +60,13 @@ std::tuple<Tensor, Tensor, Tensor> gradients(const Tensor& ddst, const Tensor& s
                                   false, {0, 0}, 1, wanted);
 }
 
-// Whether libtorch's convolutions are not to be had in a tensor's type: on the CPU those of fp16 take ten times as long as
-// fp32's. Operands go through fp32 then, and the result is rounded once.
+// Whether libtorch's convolutions are too slow in a tensor's type: on the CPU those of fp16 take ten times as long as fp32's. Operands go through fp32 then, and the result is rounded once.
 bool wants_fp32(const Tensor& tensor) { return tensor.is_cpu() && tensor.scalar_type() == at::kHalf; }
 
 Tensor in_fp32(const Tensor& tensor) { return tensor.to(at::kFloat); }
+
+// Its like in fp32, where the content does not matter.
+Tensor like_in_fp32(const Tensor& tensor) { return at::empty_like(tensor, tensor.options().dtype(at::kFloat)); }
 
 }  // namespace
 
@@ -100,7 +103,7 @@ int in18_torch_conv_backward_data(const in18_tensor* dsrc, const in18_tensor* we
       return std::get<0>(gradients(ddst, src, weight, {kernel, stride, padding}, {true, false, false}));
     };
     if (wants_fp32(*ddst)) {
-      dsrc->copy_(gradient(in_fp32(*ddst), in_fp32(*dsrc), in_fp32(*weight)));
+      dsrc->copy_(gradient(in_fp32(*ddst), like_in_fp32(*dsrc), in_fp32(*weight)));
     } else {
       in18::into(*dsrc, ordinal, [&] { return gradient(*ddst, *dsrc, *weight); });
     }
@@ -119,7 +122,7 @@ int in18_torch_conv_backward_weight(const in18_tensor* dweight, const in18_tenso
     const bool is_misread = src->is_cpu() && src->scalar_type() == at::kBFloat16 && stride > 1 &&
                             (src->size(2) == 1 || src->size(3) == 1);
     if (is_misread || wants_fp32(*src)) {
-      dweight->copy_(gradient(in_fp32(*ddst), in_fp32(*src), in_fp32(*dweight)));
+      dweight->copy_(gradient(in_fp32(*ddst), in_fp32(*src), like_in_fp32(*dweight)));
       return;
     }
     in18::into(*dweight, ordinal, [&] { return gradient(*ddst, *src, *dweight); });

@@ -204,14 +204,17 @@ impl<'a> Trainer<'a> {
         for epoch in &plan.epochs[self.progress.epoch.min(plan.epochs.len())..] {
             // What an epoch that is taken up in its middle changed is on record already.
             let begins = self.progress.step == 0;
-            if epoch.new_data || loaders.is_none() {
+            let changes = epoch.new_data || loaders.is_none();
+            if changes {
                 // The worker threads of sets that are not needed any more end first.
                 drop(loaders.take());
                 loaders = Some(self.change_data(epoch, begins && epoch.new_data)?);
             }
             if epoch.keep_dl {
-                self.model.forget_programs();
-                self.prepare_training(epoch)?;
+                if !changes {
+                    self.model.forget_programs();
+                    self.prepare_training(epoch)?;
+                }
                 if begins {
                     self.record(Event::BatchChange { epoch: epoch.epoch, batch: epoch.batch });
                 }
@@ -224,13 +227,14 @@ impl<'a> Trainer<'a> {
     }
 
     fn finish(&mut self, parameters: &Path) -> Result<Outcome, TrainError> {
+        self.note(&Place::RunEnd, "saving the network")?;
         self.finish_saving()?;
         if self.comm.rank() == 0 {
             let arch = &self.saving.network.arch;
             save_parameters(parameters, self.model, arch, self.data.classes(), self.progress.steps)?;
         }
         // No rank ends while another could still fail.
-        self.note(&Place::RunEnd, "saving the network")?;
+        self.note(&Place::RunEnd, "waiting for the others")?;
         self.meet()?;
         let (what, path) = ("parameters".to_owned(), parameters.display().to_string());
         self.record(Event::Saved { what, path });

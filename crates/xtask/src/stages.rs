@@ -108,9 +108,11 @@ pub fn run(stages: &[Stage]) -> Result<()> {
 }
 
 /// What feature `torch` changes, with it.
-const TORCH: [&str; 10] = [
+const TORCH: [&str; 12] = [
     "--package",
     "in18-cuda",
+    "--package",
+    "in18-cuda-emulator",
     "--package",
     "in18-torch",
     "--package",

@@ -14,7 +14,7 @@ pub struct EngineArgs {
     pub engine: EngineChoice,
 
     /// Devices: cpu, cpu:N (N processes that share the cores), cuda (the first GPU), cuda:0,2 (those), N or `all` (so many
-    /// GPUs, or all) [default: all GPUs that the program can use, else cpu].
+    /// GPUs, or all) [default: all GPUs that the program can use where it trains, the first for all else, or cpu].
     #[arg(long, value_name = "DEVICES", default_value_t = Devices::Auto, hide_default_value = true)]
     pub devices: Devices,
 

@@ -28,7 +28,8 @@ const PROMISED_TOP1: f64 = 90.0;
 
 /// Generates the photos (once), trains, and shows what came of it.
 pub fn demo(arguments: &DemoArgs) -> Result<()> {
-    engine::single(&arguments.engine)?;
+    let mut engine = arguments.engine.clone();
+    engine.devices = engine::single(&engine)?.into();
     let photos = arguments.dir.join("photos");
     let summary = in18_demo::generate(&photos, &DemoSpec::default(), engine::cores().get())?;
     output::print(&format!(
@@ -57,7 +58,7 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
             loss_scaling: LossScaling::Fixed(1.0),
             gradients: in18_tensor::DType::F32,
         },
-        engine: arguments.engine.clone(),
+        engine,
         workers: arguments.workers,
         step_timeout: std::time::Duration::from_secs(600),
         loss_scale: FP16_LOSS_SCALE,

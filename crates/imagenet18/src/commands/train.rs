@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use in18_comm::Comm;
 use in18_dataset::OpenOptions;
 use in18_program::initial::Initialization;
 use in18_program::{Arch, Model};
@@ -63,6 +64,13 @@ pub struct Run {
     pub logdir: PathBuf,
     /// How it is saved and continued.
     pub checkpoints: CheckpointArgs,
+}
+
+/// What an exchange under way uses. It ends, and so is dropped, while the network's memory is there; and both once it has been said
+/// what went wrong, if anything did.
+struct Joined {
+    comm: Held<Box<dyn Comm>>,
+    model: Option<Held<Model>>,
 }
 
 /// Trains, and prints the epoch table; with `--evaluate`, validates alone.
@@ -187,10 +195,19 @@ impl Run {
 
     fn train_as(&self, rank: &Rank, engine: Engine, signals: Signals) -> Result<Outcome> {
         // First of all, so that the others notice at once if this rank finds something wrong.
-        let mut comm = Held::new(rank.join(&signals)?, rank);
-        rank.follow(&mut **comm)?;
-        let mut data = rank.say_first(Data::open(&self.data, &self.phases, &self.opening))?;
-        let plan = rank.say_first(self.plan(&data, rank.world()))?;
+        let mut joined = Joined { comm: Held::new(rank.join(&signals)?, rank), model: None };
+        let outcome = rank.say_first(self.train_joined(rank, engine, signals, &mut joined))?;
+        let Joined { comm, model } = &mut joined;
+        comm.done();
+        model.iter_mut().for_each(Held::done);
+        Ok(outcome)
+    }
+
+    fn train_joined(&self, rank: &Rank, engine: Engine, signals: Signals, joined: &mut Joined) -> Result<Outcome> {
+        let Joined { comm, model } = joined;
+        rank.follow(&mut ***comm)?;
+        let mut data = Data::open(&self.data, &self.phases, &self.opening)?;
+        let plan = self.plan(&data, rank.world())?;
         let network = NetworkIdentity {
             arch: self.arch.to_string(),
             classes: data.classes().to_vec(),
@@ -211,20 +228,18 @@ impl Run {
         let this_run = identity(&network, &options, &plan, &data);
         // Rank 0 alone has the run's folder.
         let logdir = rank.is_first().then(|| Logdir::open(&self.logdir)).transpose()?;
-        let model = Model::new(engine.kernels, self.arch.network(data.classes().len()), engine.dtype)?;
-        let mut model = Held::new(model, rank);
+        let network_of = self.arch.network(data.classes().len());
+        let model = model.insert(Held::new(Model::new(engine.kernels, network_of, engine.dtype)?, rank));
         if rank.world() > 1 {
             model.exchange_as(options.gradients)?;
         }
         model.share_memory(rank.on_this_machine());
-        // Declared after the model, and so dropped before it: an exchange under way ends while its memory is there.
-        let mut comm = comm;
-        rank.lead(&mut **comm)?;
-        rank.say_first(rank.agree(&mut **comm, &this_run))?;
+        rank.lead(&mut ***comm)?;
+        rank.agree(&mut ***comm, &this_run)?;
         let mut resumed = None;
         let mut progress = Progress::default();
         if let Some(logdir) = &logdir {
-            resumed = resume::find(&self.checkpoints, logdir.path(), &Tables::of(&model))?;
+            resumed = resume::find(&self.checkpoints, logdir.path(), &Tables::of(model))?;
             progress = match &resumed {
                 Some(checkpoint) => {
                     model.load_state(&checkpoint.state)?;
@@ -234,10 +249,10 @@ impl Run {
                     };
                     resume::progress(checkpoint, (&this_run, &plan, &options), &by_ranks, &self.checkpoints)?
                 }
-                None => self.begin(&mut model, &plan)?,
+                None => self.begin(model, &plan)?,
             };
         }
-        let progress = rank.share(&mut **comm, &mut model, progress)?;
+        let progress = rank.share(&mut ***comm, model, progress)?;
         let from = resumed.as_ref().map(|checkpoint| Continued {
             checkpoint: checkpoint.path.display().to_string(),
             world: resume::ranks_of(&checkpoint.about.identity).unwrap_or(rank.world()),
@@ -248,7 +263,7 @@ impl Run {
                 let marks = resumed.filter(|own| logdir.holds(&own.path)).map(|own| own.about.marks);
                 self.refuse_taken(logdir, marks.is_some())?;
                 let (first, world) = (progress.epoch, rank.world());
-                let start = marks.is_none().then(|| self.start(&model, &data, &plan, engine.dtype, (first, world)));
+                let start = marks.is_none().then(|| self.start(model, &data, &plan, engine.dtype, (first, world)));
                 let opening = marks.as_ref().map_or(Opening::New, Opening::Continue);
                 (logdir.recorder(opening, self.print_freq)?, start)
             }
@@ -264,16 +279,14 @@ impl Run {
         };
         let saving = Saving { checkpoints, signals, network, identity: this_run };
         let saved = folder(Logdir::parameters);
-        let parts = Parts { comm: &mut **comm, model: &mut model, data: &mut data, recorder: &mut recorder };
+        let parts = Parts { comm: &mut ***comm, model, data: &mut data, recorder: &mut recorder };
         let trainer = Trainer::new(parts, &plan, options, saving, progress)?;
         let outcome = trainer.run(start, from, &saved);
         // A log that failed does not end a run, but its user wants to know.
         for failure in recorder.close() {
             output::complain(&format!("warning: {failure}"));
         }
-        let outcome = rank.say_first(outcome)?;
-        comm.done();
-        model.done();
+        let outcome = outcome?;
         if let Some(logdir) = &logdir {
             let table = epoch_table(&outcome.epochs);
             output::print(&format!("{table}network {}, logs in {}\n", saved.display(), logdir.path().display()))?;

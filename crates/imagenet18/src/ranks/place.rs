@@ -68,6 +68,15 @@ impl Place {
         self.master == "localhost" || self.master.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
+    /// Tells whoever started several machines' ranks what the launcher left out.
+    pub fn warn(&self) {
+        if !self.is_local_world_known && self.local_rank == 0 && !self.master_is_here() {
+            let what =
+                format!("all {} ranks are taken to be on this machine, and divide its cores and memory", self.world);
+            output::complain(&format!("warning: LOCAL_WORLD_SIZE is not set: {what}; set it if they are not"));
+        }
+    }
+
     /// Leaves this process its share of the machine's cores, unless the launcher has done so.
     pub fn take_cores(&self) {
         if !self.is_local_world_known && self.local_rank == 0 && !self.master_is_here() {

@@ -124,13 +124,15 @@ pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Step
     // The convolution's result, to be added.
     let apart = (dst.shape, dst.dtype, Format::Activation);
     let [convolved] = context.scratch([apart])?;
-    let [addend] = context.scratch([apart])?;
-    let [to, from] = views(context, [&dst, &src])?;
+    let [from] = views(context, [&src])?;
     if let Some(finish) = own::batch_norm_inference(&dst, convolved.address(), Some(&dst), &norm, true, context)? {
         let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm: None })?;
         return Ok(followed_by(convolution(convolved, from, weights, window, false, label), finish));
     }
     let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm: Some(norm) })?;
+    // The same memory, as the sum reads it.
+    let [addend] = context.scratch([apart])?;
+    let [to] = views(context, [&dst])?;
     let convolve = convolution(convolved, from, weights, window, false, label);
     Ok(Box::new(move |context| {
         convolve(context)?;

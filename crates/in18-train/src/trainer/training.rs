@@ -96,7 +96,7 @@ impl Trainer<'_> {
         laps: &mut Laps,
     ) -> Result<(), TrainError> {
         if let Some(step) = running.pop_front() {
-            self.finish_step(epoch, steps, step, laps)?;
+            self.finish_step(epoch, (steps, running.len()), step, laps)?;
         }
         if !running.is_empty() {
             return self.take_in_written();
@@ -106,11 +106,11 @@ impl Trainer<'_> {
         self.attend_here()
     }
 
-    /// Waits for a step's results, and tells of them.
+    /// Waits for a step's results, and tells of them; so many others run.
     fn finish_step(
         &mut self,
         epoch: &EpochPlan,
-        steps: usize,
+        (steps, others): (usize, usize),
         running: RunningStep,
         laps: &mut Laps,
     ) -> Result<(), TrainError> {
@@ -118,7 +118,8 @@ impl Trainer<'_> {
         let metrics = self.metrics(metrics)?;
         let images = metrics.images as u64;
         let own = Own { metrics, bad, left: steps - step };
-        let place = Place::Step { step, epoch: epoch.epoch };
+        // Where this rank is: its notes never go back.
+        let place = Place::Step { step: step + others, epoch: epoch.epoch };
         let Joint { metrics, .. } = self.join(own, "train", &epoch.train_dir, &place)?;
         let tally = Tally::from(metrics);
         if !self.is_sane(tally.loss()) {

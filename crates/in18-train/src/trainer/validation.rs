@@ -64,11 +64,11 @@ impl Trainer<'_> {
             step += 1;
             while running.len() <= self.steps_ahead() {
                 started += 1;
-                if started <= step {
-                    self.note(&Place::ValidationStep { step: started, epoch: epoch.epoch }, "computing")?;
-                }
+                let place = Place::ValidationStep { step: started, epoch: epoch.epoch };
+                self.note(&place, "waiting for its images")?;
                 running.push_back(match stream.next()? {
                     Some(batch) if !batch.is_empty() => {
+                        self.note(&place, "computing")?;
                         let metrics = self.model.start_evaluation(size(&batch), batch.pixels(), batch.labels())?;
                         RunningBatch { metrics: Some(metrics), bad: named(batch.bad()) }
                     }
@@ -81,7 +81,7 @@ impl Trainer<'_> {
             // A rank's share may be shorter than another's, or empty: it goes on taking part in the exchange.
             let metrics = metrics.map_or(Ok(NOTHING), |pending| self.metrics(pending))?;
             let own = Own { metrics, bad, left: steps.saturating_sub(step) };
-            let place = Place::ValidationStep { step, epoch: epoch.epoch };
+            let place = Place::ValidationStep { step: started, epoch: epoch.epoch };
             let Joint { metrics, left } = self.join(own, "validation", &epoch.val_dir, &place)?;
             total.add(&metrics);
             let tally = Tally::from(metrics);

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use in18_comm::Comm;
+use in18_comm::{Comm, Solo};
 use in18_optim::Sgd;
 use in18_program::initial::Initialization;
 use in18_program::{Metrics, Mode, Model, PendingMetrics, Size};
@@ -14,9 +14,10 @@ use in18_train::{BUCKET_BYTES, Signals, optimizer, peak_rss_bytes, start_step_an
 use serde_json::json;
 
 use super::profile::Profile;
-use crate::cli::{BenchStepArgs, GradientType};
+use crate::cli::{BenchStepArgs, Devices, GradientType};
+use crate::engine::Engine;
 use crate::exit::Usage;
-use crate::ranks::{Held, Rank};
+use crate::ranks::{Held, Place, Rank};
 use crate::{engine, output, ranks};
 
 /// Classes of the measured network: ImageNet's.
@@ -45,6 +46,19 @@ pub(super) struct Bench {
 }
 
 impl Bench {
+    /// Compares what the ranks are about to measure.
+    fn agree(&mut self, arguments: &BenchStepArgs, rank: &Rank) -> Result<()> {
+        let Size { batch, height, width } = self.size;
+        let run = json!({
+            "arch": arguments.arch.to_string(),
+            "size": [batch, height, width],
+            "parts": self.cuts,
+            "exchanged_bytes": self.model.exchanged_bytes(),
+            "steps": arguments.steps,
+        });
+        rank.agree(&mut *self.comm, &run)
+    }
+
     /// Starts a forward step; in training with the backward half and the update. With several ranks, gradients are summed
     /// meanwhile.
     fn start_step(&mut self) -> Result<PendingMetrics> {
@@ -122,20 +136,17 @@ impl Bench {
     }
 }
 
-fn check(metrics: &Metrics) -> Result<()> {
-    ensure!(metrics.loss_sum.is_finite(), "the loss is {}: the step computes nonsense", metrics.loss_sum);
-    Ok(())
-}
-
-/// Measures the median step, and with `--profile` where its time goes.
-pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
-    let chosen = ranks::before_joining(|| engine::choose_rank(&arguments.engine))?;
-    let Some((engine, place)) = chosen else { return Ok(()) };
-    let gpus = engine.kernels.is_apart();
-    let rank = Rank { place, gpus, step_timeout: Duration::from_secs(600) };
-    if rank.world() > 1 && arguments.eval {
+/// The device of an evaluation, which exchanges nothing.
+fn alone(arguments: &BenchStepArgs) -> Result<Option<(Engine, Option<Place>)>> {
+    let are_several = arguments.engine.devices != Devices::Auto && engine::count(&arguments.engine)? > 1;
+    if are_several || Place::of_this_process()?.is_some() {
         return Err(Usage("--eval: expected one device, since an evaluation exchanges nothing".to_owned()).into());
     }
+    Ok(Some((engine::choose(&arguments.engine)?, None)))
+}
+
+/// What is measured, as one that has nobody to exchange with yet; and the seconds that compiling took.
+fn prepare(arguments: &BenchStepArgs, engine: Engine, rank: &Rank) -> Result<(Bench, f64)> {
     let dtype = engine.dtype;
     let mut model = Model::new(engine.kernels, arguments.arch.network(CLASSES), dtype)?;
     model.share_memory(rank.on_this_machine());
@@ -156,18 +167,29 @@ pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
     if arguments.gradients == GradientType::Compute {
         model.exchange_as(dtype)?;
     }
-    let mut comm = rank.join(&Signals::default())?;
-    let run = json!({
-        "arch": arguments.arch.to_string(),
-        "size": [size.batch, size.height, size.width],
-        "precision": dtype.to_string(),
-        "parts": cuts,
-        "exchanged_bytes": model.exchanged_bytes(),
-        "steps": arguments.steps,
-    });
-    rank.agree(&mut *comm, &run)?;
-    let bench = Bench { model, optimizer, comm, cuts, waited: 0.0, mode, size, pixels, labels };
-    let mut bench = Held::new(bench, &rank);
+    let comm = Box::new(Solo);
+    Ok((Bench { comm, model, optimizer, cuts, waited: 0.0, mode, size, pixels, labels }, compile_seconds))
+}
+
+fn check(metrics: &Metrics) -> Result<()> {
+    ensure!(metrics.loss_sum.is_finite(), "the loss is {}: the step computes nonsense", metrics.loss_sum);
+    Ok(())
+}
+
+/// Measures the median step, and with `--profile` where its time goes.
+pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
+    let chosen =
+        ranks::before_joining(
+            || if arguments.eval { alone(arguments) } else { engine::choose_rank(&arguments.engine) },
+        )?;
+    let Some((engine, place)) = chosen else { return Ok(()) };
+    let rank = Rank { place, gpus: engine.kernels.is_apart(), step_timeout: Duration::from_secs(600) };
+    let dtype = engine.dtype;
+    let (mut prepared, compile_seconds) = ranks::before_joining(|| prepare(arguments, engine, &rank))?;
+    prepared.comm = rank.join(&Signals::default())?;
+    let mut bench = Held::new(prepared, &rank);
+    let agreed = bench.agree(arguments, &rank);
+    rank.say_first(agreed)?;
 
     // As in training: a device that goes on by itself computes a step while the one before is looked at.
     let ahead = usize::from(bench.model.is_apart());

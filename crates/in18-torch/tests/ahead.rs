@@ -1,0 +1,47 @@
+//! Steps that are started before anyone has looked at the results of those before them, as on a GPU.
+#![cfg(feature = "libtorch")]
+
+mod gpu;
+
+use in18_program::initial::Initialization;
+use in18_program::{Arch, Metrics, Model, Size};
+use in18_tensor::DType;
+use in18_torch::Torch;
+
+const SIZE: Size = Size { batch: 4, height: 32, width: 32 };
+
+/// Losses of four steps on four batches, and what the last leaves as gradients; `ahead` steps run while one is looked at.
+fn steps(kernels: Torch, ahead: usize) -> (Vec<f64>, Vec<f32>) {
+    let mut model = Model::new(Box::new(kernels), Arch::Resnet18.network(10), DType::F32).unwrap();
+    Initialization { seed: 0, bn0: false }.apply(&mut model).unwrap();
+    let (mut running, mut losses) = (Vec::new(), Vec::new());
+    let mut finish = |model: &mut Model, pending| {
+        let Metrics { loss_sum, .. } = model.metrics(pending).unwrap();
+        losses.push(loss_sum);
+    };
+    for step in 0..4 {
+        // The batch's memory is another's as soon as the step is started.
+        let mut pixels: Vec<u8> = (0..SIZE.batch * 32 * 32 * 3).map(|i| (i * (7 + step) % 253) as u8).collect();
+        let mut labels: Vec<i32> = (0..4).map(|image| (image * 3 + step as i32) % 10).collect();
+        running.push(model.start_train_step(SIZE, &pixels, &labels).unwrap());
+        pixels.fill(0);
+        labels.fill(0);
+        if running.len() > ahead {
+            finish(&mut model, running.remove(0));
+        }
+    }
+    running.into_iter().for_each(|pending| finish(&mut model, pending));
+    (losses, model.gradient("conv1.weight").unwrap())
+}
+
+#[test]
+fn batches_that_arrive_late_are_those_that_were_sent() {
+    let Some(provider) = gpu::emulated() else { return };
+    let (one_by_one, gradient) = steps(provider(), 0);
+    for ahead in [1, 2] {
+        let (losses, last) = steps(provider(), ahead);
+        assert_eq!(losses, one_by_one, "{ahead} ahead");
+        assert!(last == gradient, "{ahead} ahead: other gradients");
+    }
+    assert!(one_by_one.windows(2).all(|pair| pair[0] != pair[1]), "{one_by_one:?}");
+}
