@@ -50,6 +50,10 @@ pub fn choose_rank(arguments: &EngineArgs) -> Result<Option<(Engine, Option<Plac
             [device] => Ok(Some((on(device, arguments)?, None))),
             ref several => {
                 torch::check_ranks()?;
+                if several[0] == Device::Cpu {
+                    // What every rank would refuse is refused once.
+                    on(Device::Cpu, arguments)?;
+                }
                 launch::launch(several.len())?;
                 Ok(None)
             }

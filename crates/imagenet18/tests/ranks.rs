@@ -1,13 +1,9 @@
-//! Several ranks: what they compute together, that they repeat themselves, how they go on with other numbers, and how a run ends
-//! when one of them does.
+//! Several ranks: what they compute together, that they repeat themselves, and how they go on with other numbers.
 #![cfg(feature = "torch")]
 
-use std::fs;
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+mod several;
+
+use std::time::Duration;
 
 use in18_comm::{C10d, Comm, Joining, Solo};
 use in18_kernels::Kernels;
@@ -16,74 +12,11 @@ use in18_onednn::OneDnn;
 use in18_program::initial::Initialization;
 use in18_program::{LayerKind, Model, Network, Size};
 use in18_tensor::DType;
-use in18_testkit::images::write_class_folders;
 use in18_torch::Torch;
 use in18_train::{optimizer, start_step_and_sum};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
-
-/// 48 images, two ranks of 4: six steps an epoch.
-const PHASES: &str = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,2),'lr':(0.005,0.01)},{'ep':1,'sz':48,'bs':4,'rect_val':True}]";
-
-fn photos(folder: &Path) {
-    let sizes = [(40, 56), (64, 48), (50, 50)];
-    write_class_folders(&folder.join("train"), 4, 12, &sizes).unwrap();
-    write_class_folders(&folder.join("val"), 4, 3, &sizes).unwrap();
-}
-
-fn train(data: &Path, logdir: &Path, more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet18"));
-    command.arg("train").arg(data).arg("--logdir").arg(logdir);
-    command.args(["--arch", "resnet18", "--init-bn0", "--no-bn-wd", "-j", "1", "--threads", "1"]);
-    if !more.contains(&"--precision") {
-        command.args(["--precision", "fp32"]);
-    }
-    if !more.contains(&"--phases") {
-        command.args(["--phases", PHASES]);
-    }
-    command.args(more).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn succeed(mut command: Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{:?}: {}", output.status, stderr(&output));
-    output
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn network(logdir: &Path) -> Vec<u8> {
-    fs::read(logdir.join("model.safetensors")).unwrap()
-}
-
-fn events(logdir: &Path, kind: &str) -> Vec<Value> {
-    let metrics = fs::read_to_string(logdir.join("metrics.jsonl")).unwrap_or_default();
-    let events = metrics.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    events.filter(|event| event["event"] == kind).collect()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// Starts a process as a launcher would.
-fn rank(rank: usize, world: usize, port: u16, mut command: Command) -> Child {
-    let variables = [("RANK", rank), ("WORLD_SIZE", world), ("LOCAL_RANK", rank), ("LOCAL_WORLD_SIZE", world)];
-    command.envs(variables.map(|(name, value)| (name, value.to_string())));
-    command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string()).spawn().unwrap()
-}
-
-/// Waits until a run has done so many steps.
-fn wait_for_steps(logdir: &Path, steps: usize) {
-    let start = Instant::now();
-    while events(logdir, "step").len() < steps {
-        assert!(start.elapsed() < Duration::from_secs(60), "no {steps} steps in a minute");
-        sleep(Duration::from_millis(20));
-    }
-}
+use several::{events, free_port, network, photos, signal, stderr, succeed, train, wait, wait_for_steps};
 
 #[test]
 fn two_ranks_count_every_image_once_and_repeat_themselves() {
@@ -245,147 +178,6 @@ fn a_run_goes_on_with_fewer_and_with_more_ranks() {
 }
 
 #[test]
-fn a_killed_rank_ends_the_run_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
-    photos(&data);
-    let long = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,500),'lr':(0.005,0.01)}]";
-    let mut child = train(&data, &logdir, &["--devices", "cpu:2", "--phases", long]).spawn().unwrap();
-    wait_for_steps(&logdir, 3);
-    let ranks = children(child.id());
-    assert_eq!(ranks.len(), 2);
-    kill_process(Pid::from_raw(ranks[1] as i32).unwrap(), Signal::KILL).unwrap();
-    let start = Instant::now();
-    let output = wait(&mut child, Duration::from_secs(10));
-    assert!(start.elapsed() < Duration::from_secs(10));
-    let said = stderr(&output);
-    assert!(!output.status.success(), "{said}");
-    assert_eq!(output.status.code(), Some(137), "{said}");
-    assert!(said.contains("error: rank 1 was ended by signal 9"), "{said}");
-    assert!(said.contains("rank 0: error: rank 0 lost another rank while at "), "{said}");
-    assert!(ranks.iter().all(|&rank| !is_running(rank)), "a rank is left behind");
-}
-
-#[test]
-fn a_killed_launcher_leaves_no_rank_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
-    photos(&data);
-    let long = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,500),'lr':(0.005,0.01)}]";
-    let mut child = train(&data, &logdir, &["--devices", "cpu:2", "--phases", long]).spawn().unwrap();
-    wait_for_steps(&logdir, 3);
-    let ranks = children(child.id());
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let start = Instant::now();
-    while ranks.iter().any(|&rank| is_running(rank)) {
-        assert!(start.elapsed() < Duration::from_secs(15), "a rank is left behind");
-        sleep(Duration::from_millis(50));
-    }
-    // They saved themselves first.
-    assert!(!events(&logdir, "checkpoint").is_empty());
-}
-
-#[test]
-fn a_hanging_rank_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, port) = (folder.path().join("photos"), free_port());
-    photos(&data);
-    let long = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,500),'lr':(0.005,0.01)}]";
-    let logdir = folder.path().join("logs");
-    let start = |number| {
-        let more = ["--devices", "cpu", "--phases", long, "--step-timeout", "3"];
-        rank(number, 2, port, train(&data, &logdir, &more))
-    };
-    let (mut first, second) = (start(0), start(1));
-    wait_for_steps(&logdir, 3);
-    signal(&second, Signal::STOP);
-    let output = wait(&mut first, Duration::from_secs(15));
-    signal(&second, Signal::KILL);
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(8), "{said}");
-    let expected = ["rank 0: error: rank 0 waited 3 s for another rank while at ", "rank 1 was last at "];
-    assert!(expected.iter().all(|part| said.contains(part)) && said.contains("--step-timeout"), "{said}");
-    let _ = { second }.wait();
-}
-
-#[test]
-fn of_three_ranks_the_one_that_hangs_is_told_apart() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
-    photos(&data);
-    let long = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,500),'lr':(0.005,0.01)}]";
-    let more = ["--devices", "cpu:3", "--phases", long, "--step-timeout", "3"];
-    let mut child = train(&data, &logdir, &more).spawn().unwrap();
-    wait_for_steps(&logdir, 3);
-    let ranks = children(child.id());
-    kill_process(Pid::from_raw(ranks[2] as i32).unwrap(), Signal::STOP).unwrap();
-    let output = wait(&mut child, Duration::from_secs(20));
-    let said = stderr(&output);
-    // Not that of the signal by which the launcher ends the one that hangs.
-    assert_eq!(output.status.code(), Some(8), "{said}");
-    let line = said.lines().find(|line| line.starts_with("rank 0: error: ")).unwrap_or_else(|| panic!("{said}"));
-    let others: Vec<&str> = line.split("; ").filter(|part| part.contains(" was last ")).collect();
-    assert!(others.len() == 2 && others[0].starts_with("rank 1") && others[1].starts_with("rank 2"), "{line}");
-    let own = line.split("while ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
-    // Those that wait say for what. The one that hangs is behind them, or hangs in an exchange; it is silent in both cases.
-    assert!(own.ends_with("exchanging gradients") || own.ends_with("adding up results"), "{line}");
-    assert!(others[0].ends_with(own) && others[1].ends_with(", and is silent"), "{line}");
-    assert!(ranks.iter().all(|&rank| !is_running(rank)), "a rank is left behind");
-}
-
-#[test]
-fn who_interrupts_twice_leaves_no_rank_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
-    photos(&data);
-    let long = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,500),'lr':(0.005,0.01)}]";
-    let mut child = train(&data, &logdir, &["--devices", "cpu:2", "--phases", long]).spawn().unwrap();
-    wait_for_steps(&logdir, 3);
-    let ranks = children(child.id());
-    // It could not save itself, and the other waits for it.
-    kill_process(Pid::from_raw(ranks[1] as i32).unwrap(), Signal::STOP).unwrap();
-    signal(&child, Signal::INT);
-    sleep(Duration::from_millis(500));
-    assert!(child.try_wait().unwrap().is_none());
-    signal(&child, Signal::INT);
-    let output = wait(&mut child, Duration::from_secs(5));
-    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-    assert!(ranks.iter().all(|&rank| !is_running(rank)), "a rank is left behind");
-}
-
-#[test]
-fn a_rank_that_fails_before_it_joins_keeps_nobody_waiting() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, port) = (folder.path().join("photos"), free_port());
-    photos(&data);
-    let logdir = folder.path().join("logs");
-    let mut first = rank(0, 2, port, train(&data, &logdir, &["--devices", "cpu"]));
-    let mut second = rank(1, 2, port, train(&data, &logdir, &["--devices", "cpu", "--phases", "[{'ep':0,'sz':32}]"]));
-    let [first, second] = [&mut first, &mut second].map(|rank| wait(rank, Duration::from_secs(20)));
-    let (said, own) = (stderr(&first), stderr(&second));
-    assert_eq!(second.status.code(), Some(2), "{own}");
-    assert!(own.lines().count() == 1 && own.starts_with("rank 1: error: "), "{own}");
-    assert_eq!(first.status.code(), Some(8), "{said}");
-    let why = own.trim_end().split("error: ").nth(1).unwrap();
-    assert!(said.contains(&format!("rank 1 was last at its start, and ended: {why}")), "{said}");
-}
-
-#[test]
-fn who_waits_for_others_listens_to_signals() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
-    photos(&data);
-    let mut alone = rank(1, 2, free_port(), train(&data, &logdir, &["--devices", "cpu"]));
-    sleep(Duration::from_secs(2));
-    signal(&alone, Signal::TERM);
-    let output = wait(&mut alone, Duration::from_secs(5));
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(143), "{said}");
-    assert!(said.contains("stopped by signal 15 while waiting for the other ranks"), "{said}");
-}
-
-#[test]
 fn a_plan_is_for_the_devices_that_will_train() {
     let folder = tempfile::tempdir().unwrap();
     photos(folder.path());
@@ -400,40 +192,6 @@ fn a_plan_is_for_the_devices_that_will_train() {
     let halves = ["--devices", "cpu:2", "--precision", "bf16"];
     let more = plan(&[&halves[..], &["--gradients", "compute"]].concat()).1 - plan(&halves).1;
     assert!((22_000_000..24_000_000).contains(&more), "{more}");
-}
-
-#[test]
-fn a_rank_that_fails_says_why_before_the_others_say_that_it_is_gone() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, other) = (folder.path().join("photos"), folder.path().join("other"));
-    let port = free_port();
-    photos(&data);
-    photos(&other);
-    fs::remove_file(other.join("train/class00/0000.jpg")).unwrap();
-    // Both write to one file: what comes first is said first.
-    let together = fs::File::create(folder.path().join("said")).unwrap();
-    let start = |number: usize, data: &Path| {
-        let mut command = train(data, &folder.path().join("logs"), &["--devices", "cpu"]);
-        command.stderr(together.try_clone().unwrap());
-        rank(number, 2, port, command)
-    };
-    let mut ranks = [start(0, &data), start(1, &other)];
-    let codes = ranks.each_mut().map(|rank| wait(rank, Duration::from_secs(20)).status.code());
-    let said = fs::read_to_string(folder.path().join("said")).unwrap();
-    assert_eq!(codes, [Some(8), Some(2)], "{said}");
-    let place = |what: &str| said.find(what).unwrap_or_else(|| panic!("no `{what}` in {said}"));
-    let own = place("rank 1: error: expected the run of rank 0 on rank 1, got another");
-    assert!(own < place("rank 0: error: rank 0 lost another rank") && said.contains("images.DATA/train"), "{said}");
-}
-
-#[test]
-fn a_mistake_of_all_ranks_is_told_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
-    let output = train(&data, &logdir, &["--devices", "cpu:3"]).output().unwrap();
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.lines().count() == 1 && said.starts_with("rank 0: error: ") && said.contains("photos"), "{said}");
 }
 
 #[test]
@@ -453,59 +211,4 @@ fn ranks_of_a_machine_share_its_memory() {
     let ratio = at_most("cpu") / at_most("cpu:2");
     // Other programs take and give back memory meanwhile.
     assert!((1.6..2.5).contains(&ratio), "one process may have {ratio} times as much as each of two");
-}
-
-#[test]
-fn mistakes_of_launchers_are_one_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
-    photos(&data);
-    let taken = TcpListener::bind(("0.0.0.0", 0)).unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
-    let all = [("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", port.as_str())];
-    for (variables, code, says) in [
-        (&all[..2], 2, "MASTER_ADDR: expected the host of rank 0 from the launcher, got nothing"),
-        (&all[..], 8, "the port is in use: set MASTER_PORT to another"),
-    ] {
-        let mut command = train(&data, &logdir, &["--devices", "cpu"]);
-        let output = command.envs(variables.iter().copied()).output().unwrap();
-        let said = stderr(&output);
-        assert!(output.status.code() == Some(code) && said.contains(says), "{:?}: {said}", output.status);
-        assert_eq!(said.lines().count(), 1, "{said}");
-    }
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_raw(child.id() as i32).unwrap(), signal).unwrap();
-}
-
-/// What a process came to, which must end in time.
-fn wait(child: &mut Child, time: Duration) -> Output {
-    let start = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if start.elapsed() > time {
-            child.kill().unwrap();
-            panic!("still running after {time:?}");
-        }
-        sleep(Duration::from_millis(20));
-    };
-    let mut output = Output { status, stdout: Vec::new(), stderr: Vec::new() };
-    if let Some(mut stderr) = child.stderr.take() {
-        std::io::Read::read_to_end(&mut stderr, &mut output.stderr).unwrap();
-    }
-    output
-}
-
-/// Processes that a process has started, by age.
-fn children(parent: u32) -> Vec<u32> {
-    let listed = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
-    listed.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
-}
-
-/// Whether a process is there, and no zombie.
-fn is_running(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }

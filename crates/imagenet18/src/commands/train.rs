@@ -228,8 +228,8 @@ impl Run {
         let this_run = identity(&network, &options, &plan, &data);
         // Rank 0 alone has the run's folder.
         let logdir = rank.is_first().then(|| Logdir::open(&self.logdir)).transpose()?;
-        let network_of = self.arch.network(data.classes().len());
-        let model = model.insert(Held::new(Model::new(engine.kernels, network_of, engine.dtype)?, rank));
+        let built = Model::new(engine.kernels, self.arch.network(data.classes().len()), engine.dtype)?;
+        let model = model.insert(Held::new(built, rank));
         if rank.world() > 1 {
             model.exchange_as(options.gradients)?;
         }

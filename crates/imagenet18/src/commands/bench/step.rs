@@ -10,6 +10,7 @@ use in18_optim::Sgd;
 use in18_program::initial::Initialization;
 use in18_program::{Metrics, Mode, Model, PendingMetrics, Size};
 use in18_random::{Draws, Purpose};
+use in18_tensor::DType;
 use in18_train::{BUCKET_BYTES, Signals, optimizer, peak_rss_bytes, start_step_and_sum};
 use serde_json::json;
 
@@ -47,11 +48,12 @@ pub(super) struct Bench {
 
 impl Bench {
     /// Compares what the ranks are about to measure.
-    fn agree(&mut self, arguments: &BenchStepArgs, rank: &Rank) -> Result<()> {
+    fn agree(&mut self, arguments: &BenchStepArgs, dtype: DType, rank: &Rank) -> Result<()> {
         let Size { batch, height, width } = self.size;
         let run = json!({
             "arch": arguments.arch.to_string(),
             "size": [batch, height, width],
+            "precision": dtype.to_string(),
             "parts": self.cuts,
             "exchanged_bytes": self.model.exchanged_bytes(),
             "steps": arguments.steps,
@@ -178,17 +180,17 @@ fn check(metrics: &Metrics) -> Result<()> {
 
 /// Measures the median step, and with `--profile` where its time goes.
 pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
-    let chosen =
-        ranks::before_joining(
-            || if arguments.eval { alone(arguments) } else { engine::choose_rank(&arguments.engine) },
-        )?;
-    let Some((engine, place)) = chosen else { return Ok(()) };
+    let choose = || match arguments.eval {
+        true => alone(arguments),
+        false => engine::choose_rank(&arguments.engine),
+    };
+    let Some((engine, place)) = ranks::before_joining(choose)? else { return Ok(()) };
     let rank = Rank { place, gpus: engine.kernels.is_apart(), step_timeout: Duration::from_secs(600) };
     let dtype = engine.dtype;
     let (mut prepared, compile_seconds) = ranks::before_joining(|| prepare(arguments, engine, &rank))?;
     prepared.comm = rank.join(&Signals::default())?;
     let mut bench = Held::new(prepared, &rank);
-    let agreed = bench.agree(arguments, &rank);
+    let agreed = bench.agree(arguments, dtype, &rank);
     rank.say_first(agreed)?;
 
     // As in training: a device that goes on by itself computes a step while the one before is looked at.
