@@ -291,15 +291,15 @@ void batch_norm(Type type, void* dst, const void* src, const void* addend, const
   }
 }
 
-void batch_norm_inference(Type type, void* dst, const void* src, const void* addend, const Rows& rows, const Affine& by,
-                          bool relu, cudaStream_t stream) {
+void batch_norm_inference(Type type, void* dst, const void* src, const Rows& rows, const Affine& by, bool relu,
+                          cudaStream_t stream) {
   switch (type) {
     case Type::kF32:
-      return normalized<float>(dst, src, addend, rows, by, relu, stream);
+      return normalized<float>(dst, src, nullptr, rows, by, relu, stream);
     case Type::kBf16:
-      return normalized<__nv_bfloat16>(dst, src, addend, rows, by, relu, stream);
+      return normalized<__nv_bfloat16>(dst, src, nullptr, rows, by, relu, stream);
     case Type::kF16:
-      return normalized<__half>(dst, src, addend, rows, by, relu, stream);
+      return normalized<__half>(dst, src, nullptr, rows, by, relu, stream);
   }
 }
 

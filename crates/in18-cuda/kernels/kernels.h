@@ -59,8 +59,8 @@ void batch_norm(Type type, void* dst, const void* src, const void* addend, const
                 cudaStream_t stream);
 
 // The same by statistics that are given: an evaluation's.
-void batch_norm_inference(Type type, void* dst, const void* src, const void* addend, const Rows& rows, const Affine& by,
-                          bool relu, cudaStream_t stream);
+void batch_norm_inference(Type type, void* dst, const void* src, const Rows& rows, const Affine& by, bool relu,
+                          cudaStream_t stream);
 
 // dst: what the forward half gave after its ReLU; null if it had none.
 void batch_norm_backward(Type type, void* dsrc, const void* src, const void* dst, const void* ddst, const Rows& rows,

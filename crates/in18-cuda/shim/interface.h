@@ -41,7 +41,7 @@ struct in18_cuda_batch_norm {
 struct in18_cuda_batch_norm_inference {
   int type, relu, rows, channels;
   void* dst;
-  const void *src, *addend;
+  const void* src;
   const float *gamma, *beta, *mean, *variance;
   float epsilon;
 };

@@ -43,8 +43,8 @@ IN18_EXPORT int in18_cuda_run_batch_norm_inference(in18_cuda_device* device, con
   return in18::guarded([&] {
     const in18::Rows rows{op->rows, op->channels, device->processors};
     const in18::Affine affine{op->gamma, op->beta, op->mean, nullptr, op->variance, op->epsilon};
-    in18::batch_norm_inference(static_cast<in18::Type>(op->type), op->dst, op->src, op->addend, rows, affine,
-                               op->relu != 0, device->compute);
+    in18::batch_norm_inference(static_cast<in18::Type>(op->type), op->dst, op->src, rows, affine, op->relu != 0,
+                               device->compute);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
 }

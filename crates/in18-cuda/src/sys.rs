@@ -74,8 +74,6 @@ pub struct BatchNormInference {
     pub channels: c_int,
     pub dst: *mut c_void,
     pub src: *const c_void,
-    /// Or null.
-    pub addend: *const c_void,
     pub gamma: *const f32,
     pub beta: *const f32,
     pub mean: *const f32,

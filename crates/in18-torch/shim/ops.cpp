@@ -9,6 +9,8 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/convolution_backward.h>
+#include <ATen/ops/cudnn_convolution_add_relu.h>
+#include <ATen/ops/cudnn_convolution_relu.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
@@ -68,6 +70,9 @@ Tensor in_fp32(const Tensor& tensor) { return tensor.to(at::kFloat); }
 // Its like in fp32, where the content does not matter.
 Tensor like_in_fp32(const Tensor& tensor) { return at::empty_like(tensor, tensor.options().dtype(at::kFloat)); }
 
+// How a convolution with what follows it is computed.
+enum Way { kUntried = 0, kFused = 1, kApart = 2 };
+
 }  // namespace
 
 extern "C" {
@@ -92,6 +97,45 @@ int in18_torch_conv(const in18_tensor* dst, const in18_tensor* src, const in18_t
     if (relu) {
       at::relu_(result(dst));
     }
+  });
+}
+
+// On GPUs: ReLU(src * weight + bias), or, where it adds, ReLU(src * weight + bias + dst): by one kernel of cuDNN's, or where it
+// has none by several. `way`: as the last run left it, at first kUntried.
+int in18_torch_conv_relu(const in18_tensor* dst, const in18_tensor* src, const in18_tensor* weight,
+                         const in18_tensor* bias, int64_t kernel, int64_t stride, int64_t padding, bool adds, int* way,
+                         int* ordinal) {
+  return in18::guarded([&] {
+    const Window window(kernel, stride, padding);
+    const auto shift = std::optional<Tensor>(*bias);
+    const auto fused = [&] {
+      return adds ? at::cudnn_convolution_add_relu(*src, *weight, *dst, 1, shift, window.stride, window.padding,
+                                                   window.dilation, 1)
+                  : at::cudnn_convolution_relu(*src, *weight, shift, window.stride, window.padding, window.dilation, 1);
+    };
+    if (*way == kUntried) {
+      try {
+        // Trying kernels out writes the result several times, which an addend in its place would not survive.
+        dst->copy_(fused());
+        *way = kFused;
+        return;
+      } catch (const c10::OutOfMemoryError&) {
+        throw;
+      } catch (const std::exception&) {
+        *way = kApart;
+      }
+    }
+    if (*way == kFused) {
+      in18::into(*dst, ordinal, fused);
+      return;
+    }
+    const Tensor sum = convolved(*src, *weight, shift, window);
+    if (adds) {
+      at::add_out(result(dst), *dst, sum);
+    } else {
+      dst->copy_(sum);
+    }
+    at::relu_(result(dst));
   });
 }
 

@@ -148,12 +148,6 @@ impl View {
         self.raw
     }
 
-    /// Where its first element is, on its device.
-    pub fn address(&self) -> *mut u8 {
-        // SAFETY: the view lives.
-        unsafe { sys::in18_torch_data(self.raw) }.cast()
-    }
-
     /// Copies the elements of a view of the same extents, whose type and strides may be others.
     pub fn copy_from(&self, source: &View) -> Result<(), KernelError> {
         // SAFETY: both live.

@@ -66,6 +66,18 @@ unsafe extern "C" {
         relu: bool,
         ordinal: *mut c_int,
     ) -> c_int;
+    pub fn in18_torch_conv_relu(
+        dst: Out,
+        src: In,
+        weight: In,
+        bias: In,
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+        adds: bool,
+        way: *mut c_int,
+        ordinal: *mut c_int,
+    ) -> c_int;
     pub fn in18_torch_conv_backward_data(
         dsrc: Out,
         weight: In,

@@ -4,11 +4,11 @@ use std::cell::Cell;
 
 use in18_kernels::KernelError;
 use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, ConvNorm, ConvNormAddRelu, Window};
-use in18_tensor::{DType, Format};
+use in18_tensor::{DType, Format, Tensor};
 
 use super::{Step, own, views};
 use crate::memory::Context;
-use crate::safe::{View, check};
+use crate::safe::{Device, View, check};
 use crate::sys;
 use crate::weights::{CopyId, Ingredients, Norm};
 
@@ -107,12 +107,19 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
 pub fn norm(op: &ConvNorm, context: &mut Context) -> Result<Step, KernelError> {
     let &ConvNorm { window, epsilon, relu, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
     let norm = Norm { epsilon, gamma, beta, running_mean, running_variance };
+    let label = format!("ConvNorm {} to {}", src.shape, dst.shape);
+    if relu && matches!(context.device, Device::Cuda(_)) {
+        return fused([dst, src], (weight, norm), window, false, label, context);
+    }
     let place = context.address(&dst.region)?;
-    if let Some(normalize) = own::batch_norm_inference(&dst, place, None, &norm, relu, context)? {
-        return Ok(followed_by(forward(&Conv { window, src, weight, dst }, context)?, normalize));
+    if let Some(normalize) = own::batch_norm_inference(&dst, place, &norm, relu, context)? {
+        let convolve = forward(&Conv { window, src, weight, dst }, context)?;
+        return Ok(Box::new(move |context| {
+            convolve(context)?;
+            normalize(context)
+        }));
     }
     let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm: Some(norm) })?;
-    let label = format!("ConvNorm {} to {}", src.shape, dst.shape);
     let [dst, src] = views(context, [&dst, &src])?;
     Ok(convolution(dst, src, weights, window, relu, label))
 }
@@ -121,18 +128,14 @@ pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Step
     let &ConvNormAddRelu { window, epsilon, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
     let norm = Norm { epsilon, gamma, beta, running_mean, running_variance };
     let label = format!("ConvNormAddRelu {} to {}", src.shape, dst.shape);
-    // The convolution's result, to be added.
-    let apart = (dst.shape, dst.dtype, Format::Activation);
-    let [convolved] = context.scratch([apart])?;
-    let [from] = views(context, [&src])?;
-    if let Some(finish) = own::batch_norm_inference(&dst, convolved.address(), Some(&dst), &norm, true, context)? {
-        let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm: None })?;
-        return Ok(followed_by(convolution(convolved, from, weights, window, false, label), finish));
+    if matches!(context.device, Device::Cuda(_)) {
+        return fused([dst, src], (weight, norm), window, true, label, context);
     }
     let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm: Some(norm) })?;
-    // The same memory, as the sum reads it.
-    let [addend] = context.scratch([apart])?;
-    let [to] = views(context, [&dst])?;
+    // The convolution's result, and the same memory as the sum reads it.
+    let apart = (dst.shape, dst.dtype, Format::Activation);
+    let ([convolved], [addend]) = (context.scratch([apart])?, context.scratch([apart])?);
+    let [to, from] = views(context, [&dst, &src])?;
     let convolve = convolution(convolved, from, weights, window, false, label);
     Ok(Box::new(move |context| {
         convolve(context)?;
@@ -142,10 +145,36 @@ pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Step
     }))
 }
 
-/// One step of two.
-fn followed_by(first: Step, second: Step) -> Step {
-    Box::new(move |context| {
-        first(context)?;
-        second(context)
-    })
+/// On a GPU: convolution, normalisation, sum with what lies in the result's place (where it `adds`) and ReLU in one kernel.
+fn fused(
+    [dst, src]: [Tensor; 2],
+    (weight, norm): (Tensor, Norm),
+    window: Window,
+    adds: bool,
+    label: String,
+    context: &mut Context,
+) -> Result<Step, KernelError> {
+    let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm: Some(norm) })?;
+    let [dst, src] = views(context, [&dst, &src])?;
+    let ([kernel, stride, padding], way, ordinal) = (numbers(window), Cell::new(0), Cell::new(0));
+    Ok(Box::new(move |context| {
+        let (weight, bias) = context.fresh_weights(weights)?;
+        let bias = bias.map_or(std::ptr::null(), View::raw);
+        // SAFETY: see `convolution`.
+        let code = unsafe {
+            sys::in18_torch_conv_relu(
+                dst.raw(),
+                src.raw(),
+                weight.raw(),
+                bias,
+                kernel,
+                stride,
+                padding,
+                adds,
+                way.as_ptr(),
+                ordinal.as_ptr(),
+            )
+        };
+        check(code, || label.clone())
+    }))
 }

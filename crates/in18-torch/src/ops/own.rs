@@ -59,16 +59,15 @@ pub fn batch_norm(
     })))
 }
 
-/// Normalisation by an evaluation's statistics, from one activation, or temporary memory of its shape and type, to another.
+/// Normalisation by an evaluation's statistics, from one activation to another of its shape and type.
 pub fn batch_norm_inference(
     dst: &Tensor,
     src: *const u8,
-    addend: Option<&Tensor>,
     norm: &Norm,
     relu: bool,
     context: &Context,
 ) -> Result<Option<Step>, KernelError> {
-    let applicable = applies(dst, [Some(dst), addend], context)?;
+    let applicable = applies(dst, [Some(dst)], context)?;
     let Some((dtype, rows, channels)) = applicable.filter(|_| (src as usize).is_multiple_of(PACK)) else {
         return Ok(None);
     };
@@ -80,14 +79,13 @@ pub fn batch_norm_inference(
         channels,
         dst: address(dst)?.cast(),
         src: src.cast(),
-        addend: addend.map_or(Ok(ptr::null_mut()), address)?.cast(),
         gamma: address(&norm.gamma)?.cast(),
         beta: address(&norm.beta)?.cast(),
         mean: address(&norm.running_mean)?.cast(),
         variance: address(&norm.running_variance)?.cast(),
         epsilon: norm.epsilon,
     };
-    // SAFETY: see `applies`; programs are rebuilt when temporary memory has moved, too.
+    // SAFETY: see `applies`.
     Ok(Some(Box::new(move |context| on(context, |gpu| unsafe { gpu.batch_norm_inference(&op) }))))
 }
 
