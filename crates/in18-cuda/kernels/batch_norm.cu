@@ -281,38 +281,21 @@ size_t workspace_tickets(const Rows& rows, Type type) {
 void batch_norm(Type type, void* dst, const void* src, const void* addend, const Rows& rows,
                 const Statistics& statistics_of, const Affine& by, bool relu, const Workspace& workspace,
                 cudaStream_t stream) {
-  switch (type) {
-    case Type::kF32:
-      return forward<float>(dst, src, addend, rows, statistics_of, by, relu, workspace, stream);
-    case Type::kBf16:
-      return forward<__nv_bfloat16>(dst, src, addend, rows, statistics_of, by, relu, workspace, stream);
-    case Type::kF16:
-      return forward<__half>(dst, src, addend, rows, statistics_of, by, relu, workspace, stream);
-  }
+  with_type(type, [&](auto value) {
+    forward<decltype(value)>(dst, src, addend, rows, statistics_of, by, relu, workspace, stream);
+  });
 }
 
 void batch_norm_inference(Type type, void* dst, const void* src, const Rows& rows, const Affine& by, bool relu,
                           cudaStream_t stream) {
-  switch (type) {
-    case Type::kF32:
-      return normalized<float>(dst, src, nullptr, rows, by, relu, stream);
-    case Type::kBf16:
-      return normalized<__nv_bfloat16>(dst, src, nullptr, rows, by, relu, stream);
-    case Type::kF16:
-      return normalized<__half>(dst, src, nullptr, rows, by, relu, stream);
-  }
+  with_type(type, [&](auto value) { normalized<decltype(value)>(dst, src, nullptr, rows, by, relu, stream); });
 }
 
 void batch_norm_backward(Type type, void* dsrc, const void* src, const void* dst, const void* ddst, const Rows& rows,
                          const Gradients& gradients, const Workspace& workspace, cudaStream_t stream) {
-  switch (type) {
-    case Type::kF32:
-      return backward<float>(dsrc, src, dst, ddst, rows, gradients, workspace, stream);
-    case Type::kBf16:
-      return backward<__nv_bfloat16>(dsrc, src, dst, ddst, rows, gradients, workspace, stream);
-    case Type::kF16:
-      return backward<__half>(dsrc, src, dst, ddst, rows, gradients, workspace, stream);
-  }
+  with_type(type, [&](auto value) {
+    backward<decltype(value)>(dsrc, src, dst, ddst, rows, gradients, workspace, stream);
+  });
 }
 
 }  // namespace in18

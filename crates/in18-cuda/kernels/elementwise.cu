@@ -80,26 +80,14 @@ void launch_masked_sum(void* dsrc, const void* dst, const void* a, const void* b
 
 void normalize(Type type, void* dst, const unsigned char* pixels, const float* scale, const float* shift, size_t count,
                int processors, cudaStream_t stream) {
-  switch (type) {
-    case Type::kF32:
-      return launch_normalize<float>(dst, pixels, scale, shift, count, processors, stream);
-    case Type::kBf16:
-      return launch_normalize<__nv_bfloat16>(dst, pixels, scale, shift, count, processors, stream);
-    case Type::kF16:
-      return launch_normalize<__half>(dst, pixels, scale, shift, count, processors, stream);
-  }
+  with_type(type, [&](auto value) {
+    launch_normalize<decltype(value)>(dst, pixels, scale, shift, count, processors, stream);
+  });
 }
 
 void sum_relu_backward(Type type, void* dsrc, const void* dst, const void* a, const void* b, size_t values,
                        int processors, cudaStream_t stream) {
-  switch (type) {
-    case Type::kF32:
-      return launch_masked_sum<float>(dsrc, dst, a, b, values, processors, stream);
-    case Type::kBf16:
-      return launch_masked_sum<__nv_bfloat16>(dsrc, dst, a, b, values, processors, stream);
-    case Type::kF16:
-      return launch_masked_sum<__half>(dsrc, dst, a, b, values, processors, stream);
-  }
+  with_type(type, [&](auto value) { launch_masked_sum<decltype(value)>(dsrc, dst, a, b, values, processors, stream); });
 }
 
 }  // namespace in18

@@ -117,26 +117,12 @@ void backward(void* dsrc, const void* ddst, const unsigned char* places, const P
 }  // namespace
 
 void max_pool(Type type, void* dst, unsigned char* places, const void* src, const Pool& pool, cudaStream_t stream) {
-  switch (type) {
-    case Type::kF32:
-      return forward<float>(dst, places, src, pool, stream);
-    case Type::kBf16:
-      return forward<__nv_bfloat16>(dst, places, src, pool, stream);
-    case Type::kF16:
-      return forward<__half>(dst, places, src, pool, stream);
-  }
+  with_type(type, [&](auto value) { forward<decltype(value)>(dst, places, src, pool, stream); });
 }
 
 void max_pool_backward(Type type, void* dsrc, const void* ddst, const unsigned char* places, const Pool& pool,
                        cudaStream_t stream) {
-  switch (type) {
-    case Type::kF32:
-      return backward<float>(dsrc, ddst, places, pool, stream);
-    case Type::kBf16:
-      return backward<__nv_bfloat16>(dsrc, ddst, places, pool, stream);
-    case Type::kF16:
-      return backward<__half>(dsrc, ddst, places, pool, stream);
-  }
+  with_type(type, [&](auto value) { backward<decltype(value)>(dsrc, ddst, places, pool, stream); });
 }
 
 }  // namespace in18

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "kernels.h"
 #include "launch.cuh"
 
 namespace in18 {
@@ -40,6 +41,19 @@ __device__ inline __nv_bfloat16 rounded<__nv_bfloat16>(float value) {
 template <>
 __device__ inline __half rounded<__half>(float value) {
   return __float2half_rn(value);
+}
+
+// Calls what is generic over a type with a value of that type.
+template <typename Generic>
+void with_type(Type type, Generic&& generic) {
+  switch (type) {
+    case Type::kF32:
+      return generic(float{});
+    case Type::kBf16:
+      return generic(__nv_bfloat16{});
+    case Type::kF16:
+      return generic(__half{});
+  }
 }
 
 // 16 bytes of values.

@@ -108,10 +108,17 @@ IN18_EXPORT int in18_cuda_describe(const in18_cuda_device* device, char* text, s
 
 IN18_EXPORT int in18_cuda_memory_of(const in18_cuda_device* device, in18_cuda_memory* memory) {
   return in18::guarded([&] {
+    const auto [allocated, max_allocated, cached, max_cached] = in18::cached_memory(device->index);
+    *memory = {allocated, max_allocated, cached, max_cached};
+  });
+}
+
+// Bytes of the device that no process holds.
+IN18_EXPORT int in18_cuda_free_memory(const in18_cuda_device*, uint64_t* bytes) {
+  return in18::guarded([&] {
     size_t free = 0, total = 0;
     C10_CUDA_CHECK(cudaMemGetInfo(&free, &total));
-    const auto [allocated, max_allocated, cached, max_cached] = in18::cached_memory(device->index);
-    *memory = {free, cached - std::min(cached, allocated), allocated, max_allocated, cached, max_cached};
+    *bytes = free;
   });
 }
 

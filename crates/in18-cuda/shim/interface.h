@@ -18,12 +18,8 @@ struct in18_cuda_hooks {
   bool (*is_planned)(const void* pointer);
 };
 
-// Bytes of a device.
+// Bytes of a device that this process holds: in tensors, and taken from the device; now and at most.
 struct in18_cuda_memory {
-  // What no process holds, and what of it this process holds for operations to come.
-  uint64_t free;
-  uint64_t cached_free;
-  // Of this process: in tensors, and taken from the device; now and at most.
   uint64_t allocated, max_allocated, cached, max_cached;
 };
 

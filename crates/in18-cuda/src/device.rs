@@ -51,8 +51,6 @@ pub struct Gpu {
 /// Bytes of a GPU's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// That this process could still take: what nobody holds, and what it holds in reserve.
-    pub available: u64,
     /// In use by this process.
     pub allocated: u64,
     /// The most that was.
@@ -131,9 +129,19 @@ impl Gpu {
     pub fn memory(&self) -> Result<Memory, CudaError> {
         let mut raw = RawMemory::default();
         // SAFETY: the device lives, and the place is valid.
-        check(self.functions, unsafe { (self.functions.memory_of)(self.raw, &mut raw) }, "asking for free memory")?;
-        let RawMemory { free, cached_free, allocated, max_allocated, cached, max_cached } = raw;
-        Ok(Memory { available: free + cached_free, allocated, max_allocated, cached, max_cached })
+        check(self.functions, unsafe { (self.functions.memory_of)(self.raw, &mut raw) }, "asking for memory in use")?;
+        let RawMemory { allocated, max_allocated, cached, max_cached } = raw;
+        Ok(Memory { allocated, max_allocated, cached, max_cached })
+    }
+
+    /// Bytes that this process could still take: what nobody holds, and what it holds in reserve. Asks the driver, which takes
+    /// its time.
+    pub fn available_bytes(&self) -> Result<u64, CudaError> {
+        let mut free = 0;
+        // SAFETY: the device lives, and the place is valid.
+        check(self.functions, unsafe { (self.functions.free_memory)(self.raw, &mut free) }, "asking for free memory")?;
+        let Memory { allocated, cached, .. } = self.memory()?;
+        Ok(free + cached.saturating_sub(allocated))
     }
 
     /// Waits for all operations that were started.

@@ -71,6 +71,7 @@ pub(crate) fn load_from(file: &Path) -> Result<Functions, String> {
             close: get(&library, "in18_cuda_close")?,
             describe: get(&library, "in18_cuda_describe")?,
             memory_of: get(&library, "in18_cuda_memory_of")?,
+            free_memory: get(&library, "in18_cuda_free_memory")?,
             synchronize: get(&library, "in18_cuda_synchronize")?,
             write: get(&library, "in18_cuda_write")?,
             start_read: get(&library, "in18_cuda_start_read")?,

@@ -34,8 +34,6 @@ pub struct Hooks {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RawMemory {
-    pub free: u64,
-    pub cached_free: u64,
     pub allocated: u64,
     pub max_allocated: u64,
     pub cached: u64,
@@ -130,6 +128,7 @@ pub struct Functions {
         minor: *mut c_int,
     ) -> c_int,
     pub memory_of: unsafe extern "C" fn(device: *const RawDevice, memory: *mut RawMemory) -> c_int,
+    pub free_memory: unsafe extern "C" fn(device: *const RawDevice, bytes: *mut u64) -> c_int,
     pub synchronize: unsafe extern "C" fn(device: *const RawDevice) -> c_int,
     pub write:
         unsafe extern "C" fn(device: *mut RawDevice, dst: *mut c_void, src: *const c_void, bytes: usize) -> c_int,

@@ -34,6 +34,7 @@ fn the_library_asks_for_cuda_and_has_every_function() {
         "close",
         "describe",
         "memory_of",
+        "free_memory",
         "synchronize",
         "write",
         "start_read",

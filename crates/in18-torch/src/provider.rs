@@ -116,7 +116,7 @@ impl Kernels for Torch {
         match self.context.device {
             Device::Cpu => host::available_bytes(),
             Device::Cuda(_) => {
-                Some(usize::try_from(self.context.gpu.as_ref()?.memory().ok()?.available).unwrap_or(usize::MAX))
+                Some(usize::try_from(self.context.gpu.as_ref()?.available_bytes().ok()?).unwrap_or(usize::MAX))
             }
         }
     }
