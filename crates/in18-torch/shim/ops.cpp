@@ -52,20 +52,25 @@ struct Window {
   Window(int64_t k, int64_t s, int64_t p) : kernel{k, k}, stride{s, s}, padding{p, p} {}
 };
 
-Tensor convolved(const Tensor& src, const Tensor& weight, const std::optional<Tensor>& bias, const Window& window) {
-  return at::convolution(src, weight, bias, window.stride, window.padding, window.dilation, false, {0, 0}, 1);
-}
-
 std::tuple<Tensor, Tensor, Tensor> gradients(const Tensor& ddst, const Tensor& src, const Tensor& weight,
                                              const Window& window, std::array<bool, 3> wanted) {
   return at::convolution_backward(ddst, src, weight, std::nullopt, window.stride, window.padding, window.dilation,
                                   false, {0, 0}, 1, wanted);
 }
 
-// Whether libtorch's convolutions are too slow in a tensor's type: on the CPU those of fp16 take ten times as long as fp32's. Operands go through fp32 then, and the result is rounded once.
+// Whether libtorch's convolutions are too slow in a tensor's type: on the CPU those of fp16 take ten times as long as fp32's.
+// Operands go through fp32 then, and the result is rounded once.
 bool wants_fp32(const Tensor& tensor) { return tensor.is_cpu() && tensor.scalar_type() == at::kHalf; }
 
 Tensor in_fp32(const Tensor& tensor) { return tensor.to(at::kFloat); }
+
+// Of the operands' type, or of fp32.
+Tensor convolved(const Tensor& src, const Tensor& weight, const std::optional<Tensor>& bias, const Window& window) {
+  if (wants_fp32(src)) {
+    return convolved(in_fp32(src), in_fp32(weight), bias ? std::optional(in_fp32(*bias)) : bias, window);
+  }
+  return at::convolution(src, weight, bias, window.stride, window.padding, window.dilation, false, {0, 0}, 1);
+}
 
 // Its like in fp32, where the content does not matter.
 Tensor like_in_fp32(const Tensor& tensor) { return at::empty_like(tensor, tensor.options().dtype(at::kFloat)); }
@@ -90,7 +95,7 @@ int in18_torch_conv(const in18_tensor* dst, const in18_tensor* src, const in18_t
     const Window window(kernel, stride, padding);
     const auto shift = bias == nullptr ? std::optional<Tensor>() : std::optional<Tensor>(*bias);
     if (wants_fp32(*src)) {
-      dst->copy_(convolved(in_fp32(*src), in_fp32(*weight), shift ? std::optional(in_fp32(*shift)) : shift, window));
+      dst->copy_(convolved(*src, *weight, shift, window));
     } else {
       in18::into(*dst, ordinal, [&] { return convolved(*src, *weight, shift, window); });
     }

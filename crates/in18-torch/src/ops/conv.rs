@@ -8,7 +8,7 @@ use in18_tensor::{DType, Format, Tensor};
 
 use super::{Step, own, views};
 use crate::memory::Context;
-use crate::safe::{Device, View, check};
+use crate::safe::{View, check};
 use crate::sys;
 use crate::weights::{CopyId, Ingredients, Norm};
 
@@ -108,7 +108,7 @@ pub fn norm(op: &ConvNorm, context: &mut Context) -> Result<Step, KernelError> {
     let &ConvNorm { window, epsilon, relu, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
     let norm = Norm { epsilon, gamma, beta, running_mean, running_variance };
     let label = format!("ConvNorm {} to {}", src.shape, dst.shape);
-    if relu && matches!(context.device, Device::Cuda(_)) {
+    if relu && context.gpu.is_some() {
         return fused([dst, src], (weight, norm), window, false, label, context);
     }
     let place = context.address(&dst.region)?;
@@ -128,7 +128,7 @@ pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Step
     let &ConvNormAddRelu { window, epsilon, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
     let norm = Norm { epsilon, gamma, beta, running_mean, running_variance };
     let label = format!("ConvNormAddRelu {} to {}", src.shape, dst.shape);
-    if matches!(context.device, Device::Cuda(_)) {
+    if context.gpu.is_some() {
         return fused([dst, src], (weight, norm), window, true, label, context);
     }
     let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm: Some(norm) })?;
@@ -145,7 +145,8 @@ pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Step
     }))
 }
 
-/// On a GPU: convolution, normalisation, sum with what lies in the result's place (where it `adds`) and ReLU in one kernel.
+/// On a GPU: convolution, normalisation, sum with what lies in the result's place (where it `adds`) and ReLU in one kernel. An
+/// emulated GPU has none for it, so that its tests see what happens then.
 fn fused(
     [dst, src]: [Tensor; 2],
     (weight, norm): (Tensor, Norm),
