@@ -77,10 +77,10 @@ pub fn check_case(expected: &mut Bench<'_>, got: &mut Bench<'_>, case: &Case) ->
     let outcomes = expected.run(case, Stepping::Whole).map_err(|error| failure("the reference", error.to_string()));
     let outcomes = outcomes.and_then(|expected| {
         let whole = got.run(case, Stepping::Whole).map_err(|error| failure("the provider", error.to_string()))?;
-        let stepped = got.run(case, Stepping::OneByOne).map_err(|error| failure("the provider", error.to_string()))?;
-        Ok((expected, whole, stepped))
+        let again = got.run(case, Stepping::Again).map_err(|error| failure("the provider", error.to_string()))?;
+        Ok((expected, whole, again))
     });
-    let (expected, whole, stepped) = match outcomes {
+    let (expected, whole, again) = match outcomes {
         Ok(outcomes) => outcomes,
         Err(failure) => return vec![failure],
     };
@@ -88,13 +88,13 @@ pub fn check_case(expected: &mut Bench<'_>, got: &mut Bench<'_>, case: &Case) ->
     let mut failures: Vec<Failure> =
         whole.damage.iter().map(|(operand, what)| failure(operand, what.clone())).collect();
     for (id, operand, tolerance) in case.results() {
-        let (expected, whole, stepped) = (expected.get(id), whole.get(id), stepped.get(id));
+        let (expected, whole, again) = (expected.get(id), whole.get(id), again.get(id));
         if let Some(what) = tolerance.violation(expected, whole) {
             failures.push(failure(operand, what));
         }
-        let differing = whole.iter().zip(stepped).position(|(a, b)| a.to_bits() != b.to_bits());
+        let differing = whole.iter().zip(again).position(|(a, b)| a.to_bits() != b.to_bits());
         if let Some(at) = differing {
-            let what = format!("two runs differ at element {at}: {} and {}", whole[at], stepped[at]);
+            let what = format!("two runs differ at element {at}: {} and {}", whole[at], again[at]);
             failures.push(failure(operand, what));
         }
     }

@@ -75,8 +75,9 @@ Tensor convolved(const Tensor& src, const Tensor& weight, const std::optional<Te
 // Its like in fp32, where the content does not matter.
 Tensor like_in_fp32(const Tensor& tensor) { return at::empty_like(tensor, tensor.options().dtype(at::kFloat)); }
 
-// How a convolution with what follows it is computed.
-enum Way { kUntried = 0, kFused = 1, kApart = 2 };
+// How a convolution with what follows it is computed: by one kernel that writes the result's place, or memory of its own, or by
+// several operations.
+enum Way { kUntried = 0, kInPlace = 1, kBeside = 2, kApart = 3 };
 
 }  // namespace
 
@@ -121,8 +122,19 @@ int in18_torch_conv_relu(const in18_tensor* dst, const in18_tensor* src, const i
     if (*way == kUntried) {
       try {
         // Trying kernels out writes the result several times, which an addend in its place would not survive.
-        dst->copy_(fused());
-        *way = kFused;
+        const Tensor beside = fused();
+        const int64_t copied = in18::copied();
+        const int number = *ordinal;
+        if (adds) {
+          in18::into(*dst, ordinal, fused);
+        }
+        if (in18::copied() == copied) {
+          // cuDNN does not promise that a result may lie over its addend: it may where it is the same to the bit.
+          *way = !adds || dst->equal(beside) ? kInPlace : kBeside;
+        } else if (*ordinal == number) {
+          *way = kBeside;
+        }  // Else it came to lie elsewhere, and the next run knows how to place it.
+        dst->copy_(beside);
         return;
       } catch (const c10::OutOfMemoryError&) {
         throw;
@@ -130,17 +142,21 @@ int in18_torch_conv_relu(const in18_tensor* dst, const in18_tensor* src, const i
         *way = kApart;
       }
     }
-    if (*way == kFused) {
-      in18::into(*dst, ordinal, fused);
-      return;
+    switch (*way) {
+      case kInPlace:
+        return in18::into(*dst, ordinal, fused);
+      case kBeside:
+        dst->copy_(fused());
+        return;
+      default:
+        const Tensor sum = convolved(*src, *weight, shift, window);
+        if (adds) {
+          at::add_out(result(dst), *dst, sum);
+        } else {
+          dst->copy_(sum);
+        }
+        at::relu_(result(dst));
     }
-    const Tensor sum = convolved(*src, *weight, shift, window);
-    if (adds) {
-      at::add_out(result(dst), *dst, sum);
-    } else {
-      dst->copy_(sum);
-    }
-    at::relu_(result(dst));
   });
 }
 

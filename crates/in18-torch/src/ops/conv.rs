@@ -145,8 +145,8 @@ pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Step
     }))
 }
 
-/// On a GPU: convolution, normalisation, sum with what lies in the result's place (where it `adds`) and ReLU in one kernel. An
-/// emulated GPU has none for it, so that its tests see what happens then.
+/// On a GPU: convolution, normalisation, sum with what lies in the result's place (where it `adds`) and ReLU in one kernel. The
+/// first run finds out how. An emulated GPU has no such kernel, so that its tests see what happens then.
 fn fused(
     [dst, src]: [Tensor; 2],
     (weight, norm): (Tensor, Norm),
