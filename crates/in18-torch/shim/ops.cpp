@@ -79,6 +79,35 @@ Tensor like_in_fp32(const Tensor& tensor) { return at::empty_like(tensor, tensor
 // several operations.
 enum Way { kUntried = 0, kInPlace = 1, kBeside = 2, kApart = 3 };
 
+// Runs one kernel for the first time, and finds out whether its result may be written to its place: `dst`, which holds an addend
+// where it `adds`. The result is there then, unless there is no such kernel. kUntried: the next run finds out.
+template <typename Fused>
+Way tried(const Tensor& dst, bool adds, int* ordinal, Fused&& fused) {
+  try {
+    // Trying kernels out writes the result several times, which an addend in its place would not survive.
+    const Tensor beside = fused();
+    Way way = kInPlace;
+    if (adds) {
+      const int64_t copied = in18::copied();
+      const int number = *ordinal;
+      in18::into(dst, ordinal, fused);
+      if (in18::copied() == copied) {
+        // cuDNN does not promise that a result may lie over its addend: it may where it is the same to the bit.
+        way = dst.equal(beside) ? kInPlace : kBeside;
+      } else {
+        // It came to lie elsewhere. If that is known now, the next run will place it.
+        way = *ordinal == number ? kBeside : kUntried;
+      }
+    }
+    dst.copy_(beside);
+    return way;
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
+  } catch (const std::exception&) {
+    return kApart;
+  }
+}
+
 }  // namespace
 
 extern "C" {
@@ -120,26 +149,9 @@ int in18_torch_conv_relu(const in18_tensor* dst, const in18_tensor* src, const i
                   : at::cudnn_convolution_relu(*src, *weight, shift, window.stride, window.padding, window.dilation, 1);
     };
     if (*way == kUntried) {
-      try {
-        // Trying kernels out writes the result several times, which an addend in its place would not survive.
-        const Tensor beside = fused();
-        const int64_t copied = in18::copied();
-        const int number = *ordinal;
-        if (adds) {
-          in18::into(*dst, ordinal, fused);
-        }
-        if (in18::copied() == copied) {
-          // cuDNN does not promise that a result may lie over its addend: it may where it is the same to the bit.
-          *way = !adds || dst->equal(beside) ? kInPlace : kBeside;
-        } else if (*ordinal == number) {
-          *way = kBeside;
-        }  // Else it came to lie elsewhere, and the next run knows how to place it.
-        dst->copy_(beside);
+      *way = tried(*dst, adds, ordinal, fused);
+      if (*way != kApart) {
         return;
-      } catch (const c10::OutOfMemoryError&) {
-        throw;
-      } catch (const std::exception&) {
-        *way = kApart;
       }
     }
     switch (*way) {

@@ -122,8 +122,7 @@ fn gradients(operands: [Tensor; 8], dst: Option<Tensor>, context: &mut Context) 
 pub fn inference(op: &BatchNormInference, context: &mut Context) -> Result<Step, KernelError> {
     let &BatchNormInference { epsilon, relu, src, gamma, beta, running_mean, running_variance, dst } = op;
     let norm = Norm { epsilon, gamma, beta, running_mean, running_variance };
-    let from = context.address(&src.region)?;
-    if let Some(step) = own::batch_norm_inference(&dst, from, &norm, relu, context)? {
+    if let Some(step) = own::batch_norm_inference(&dst, &src, &norm, relu, context)? {
         return Ok(step);
     }
     let operands = [&dst, &src, &gamma, &beta, &running_mean, &running_variance];

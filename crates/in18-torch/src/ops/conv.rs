@@ -111,8 +111,7 @@ pub fn norm(op: &ConvNorm, context: &mut Context) -> Result<Step, KernelError> {
     if relu && context.gpu.is_some() {
         return fused([dst, src], (weight, norm), window, false, label, context);
     }
-    let place = context.address(&dst.region)?;
-    if let Some(normalize) = own::batch_norm_inference(&dst, place, &norm, relu, context)? {
+    if let Some(normalize) = own::batch_norm_inference(&dst, &dst, &norm, relu, context)? {
         let convolve = forward(&Conv { window, src, weight, dst }, context)?;
         return Ok(Box::new(move |context| {
             convolve(context)?;

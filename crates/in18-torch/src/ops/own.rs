@@ -62,15 +62,12 @@ pub fn batch_norm(
 /// Normalisation by an evaluation's statistics, from one activation to another of its shape and type.
 pub fn batch_norm_inference(
     dst: &Tensor,
-    src: *const u8,
+    src: &Tensor,
     norm: &Norm,
     relu: bool,
     context: &Context,
 ) -> Result<Option<Step>, KernelError> {
-    let applicable = applies(dst, [Some(dst)], context)?;
-    let Some((dtype, rows, channels)) = applicable.filter(|_| (src as usize).is_multiple_of(PACK)) else {
-        return Ok(None);
-    };
+    let Some((dtype, rows, channels)) = applies(src, [Some(dst), Some(src)], context)? else { return Ok(None) };
     let address = |tensor: &Tensor| context.address(&tensor.region);
     let op = BatchNormInference {
         dtype,
@@ -78,7 +75,7 @@ pub fn batch_norm_inference(
         rows,
         channels,
         dst: address(dst)?.cast(),
-        src: src.cast(),
+        src: address(src)?.cast(),
         gamma: address(&norm.gamma)?.cast(),
         beta: address(&norm.beta)?.cast(),
         mean: address(&norm.running_mean)?.cast(),
