@@ -151,6 +151,13 @@ pub trait Kernels {
     /// Forgets a program.
     fn release(&mut self, program: ProgramId);
 
+    /// What computes an operation of a program, for people: the provider's own name of the code that it chose, such as
+    /// `jit:avx2`. None if the provider does not tell.
+    fn implementation(&self, program: ProgramId, op: usize) -> Option<String> {
+        let _ = (program, op);
+        None
+    }
+
     /// Runs a range of a program's operations.
     fn run(&mut self, program: ProgramId, ops: Range<usize>) -> Result<(), KernelError>;
 

@@ -9,10 +9,13 @@
 //! row-major; the copies that convolutions want are made when the parameters have changed.
 
 mod arena;
+mod finish;
 mod integers;
 mod isa;
 mod layout;
 mod ops;
+mod packed;
+mod product;
 mod provider;
 pub mod safe;
 mod simd;

@@ -16,7 +16,7 @@ use in18_kernels::{KernelError, Op};
 use in18_tensor::{DType, Region, Tensor};
 
 use crate::safe::{Call, MemoryDesc, PROVIDER, PrimitiveDesc};
-use crate::step::{Context, Place, PrimitiveStep, Step};
+use crate::step::{Context, Described, Place, PrimitiveStep, Step};
 use crate::sys;
 
 /// Prepares an operation.
@@ -95,6 +95,9 @@ impl<'a> Binding<'a> {
 
     /// The step, with scratch memory that leaves the first `offset` bytes to others.
     fn finish_with_scratch_at(self, offset: usize) -> Result<Box<dyn Step>, KernelError> {
+        if self.context.describes_only {
+            return Ok(Box::new(Described(self.desc.implementation())));
+        }
         let scratchpad = self.desc.operand(sys::QUERY_SCRATCHPAD)?;
         self.context.reserve_scratch(offset + scratchpad.bytes())?;
         let this = self.place(sys::ARG_SCRATCHPAD, scratchpad, Place::Scratch(offset));

@@ -42,6 +42,8 @@ impl OneDnn {
             attributes: Attributes::user_scratchpad()?,
             isa: Isa::detect(),
             fixed_point: true,
+            only_packed: false,
+            describes_only: false,
             layout: Layout::detect(),
             arenas: Vec::new(),
             scratch: Arena::new(0)?,
@@ -55,6 +57,26 @@ impl OneDnn {
     pub fn without_fixed_point(mut self) -> Self {
         self.context.fixed_point = false;
         self
+    }
+
+    /// The same with all convolutions as products of packed matrices, which otherwise compute only what nothing faster covers:
+    /// so that tests reach this way with every shape.
+    pub fn with_packed_convolutions(mut self) -> Self {
+        self.context.only_packed = true;
+        self
+    }
+
+    /// What would compute each operation: the names of its steps' implementations, as [`Kernels::implementation`] joins them.
+    /// Nothing is prepared, and the operations' memory need not exist.
+    pub fn implementations(&mut self, ops: &[Op]) -> Result<Vec<Vec<String>>, KernelError> {
+        self.context.describes_only = true;
+        let describe = |op: &Op| {
+            op.check()?;
+            Ok(names(&ops::compile(op, &mut self.context)?))
+        };
+        let described = ops.iter().map(describe).collect();
+        self.context.describes_only = false;
+        described
     }
 
     /// Copies between a tensor's own layout and row-major fp32, in the direction that `from` and `to` say.
@@ -202,6 +224,11 @@ impl Kernels for OneDnn {
         Ok(ProgramId(self.programs.len() as u32 - 1))
     }
 
+    fn implementation(&self, program: ProgramId, op: usize) -> Option<String> {
+        let steps = self.programs.get(program.0 as usize)?.as_ref()?.get(op)?;
+        Some(names(steps).join(" + "))
+    }
+
     fn release(&mut self, program: ProgramId) {
         if let Some(place) = self.programs.get_mut(program.0 as usize) {
             *place = None;
@@ -255,6 +282,11 @@ impl Kernels for OneDnn {
         }
         Ok(())
     }
+}
+
+/// The names of steps' implementations.
+fn names(steps: &[Box<dyn Step>]) -> Vec<String> {
+    steps.iter().map(|step| step.implementation().to_owned()).collect()
 }
 
 fn check_length(what: &'static str, expected: usize, got: usize) -> Result<(), KernelError> {

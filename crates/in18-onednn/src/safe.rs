@@ -13,6 +13,9 @@ use crate::sys;
 /// The provider's name in error messages.
 pub const PROVIDER: &str = "oneDNN";
 
+/// How the names of implementations begin whose code is generated for the CPU's vector instructions.
+const VECTORISED: [&str; 5] = ["jit", "brg", "x64:jit", "x64:gemm:jit", "gemm:jit"];
+
 /// A status as a `Result`; `operation` is rendered only on failure.
 fn check(status: sys::status, operation: impl FnOnce() -> String) -> Result<(), KernelError> {
     let status = match status {
@@ -263,6 +266,30 @@ impl PrimitiveDesc {
         Ok(PrimitiveDesc(raw))
     }
 
+    /// Wraps as [`create`](Self::create) the first implementation that computes with vector instructions. None if the library has
+    /// none: its plain loops (`ref:any`, `simple:any`, `gemm:ref`, …) take a hundred times as long and more.
+    ///
+    /// # Safety
+    /// As [`create`](Self::create).
+    pub unsafe fn vectorised(
+        operation: impl FnOnce() -> String,
+        create: impl FnOnce(*mut *mut sys::primitive_desc) -> sys::status,
+    ) -> Result<Option<Self>, KernelError> {
+        let mut raw = ptr::null_mut();
+        let status = create(&mut raw);
+        if status == sys::UNIMPLEMENTED {
+            return Ok(None);
+        }
+        check(status, operation)?;
+        let mut desc = PrimitiveDesc(raw);
+        while !desc.is_vectorised() {
+            if !desc.next_implementation() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(desc))
+    }
+
     /// A copy between layouts or types.
     pub fn reorder(
         from: &MemoryDesc,
@@ -314,6 +341,12 @@ impl PrimitiveDesc {
         }
     }
 
+    /// Whether the implementation computes with vector instructions. What is not known to is taken for one that does not.
+    pub fn is_vectorised(&self) -> bool {
+        let name = self.implementation();
+        VECTORISED.iter().any(|prefix| name.starts_with(prefix))
+    }
+
     pub(crate) fn raw(&self) -> *const sys::primitive_desc {
         self.0
     }
@@ -338,6 +371,7 @@ pub struct Call {
     memories: Vec<Memory>,
     arguments: Vec<sys::exec_arg>,
     operation: String,
+    implementation: String,
 }
 
 impl Call {
@@ -353,7 +387,13 @@ impl Call {
             operands.iter().map(|(_, desc)| Memory::new(desc, engine)).collect::<Result<Vec<_>, KernelError>>()?;
         let arguments =
             operands.iter().zip(&memories).map(|(&(arg, _), memory)| sys::exec_arg { arg, memory: memory.0 }).collect();
-        Ok(Call { primitive, memories, arguments, operation: operation.into() })
+        let implementation = desc.implementation();
+        Ok(Call { primitive, memories, arguments, operation: operation.into(), implementation })
+    }
+
+    /// [`PrimitiveDesc::implementation`].
+    pub fn implementation(&self) -> &str {
+        &self.implementation
     }
 
     /// Runs the primitive to its end with one address an operand, in the order of [`Call::new`].

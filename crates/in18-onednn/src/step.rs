@@ -13,6 +13,9 @@ use crate::weights::{CopyId, WeightCopies};
 pub trait Step {
     /// Does it.
     fn run(&self, context: &mut Context) -> Result<(), KernelError>;
+
+    /// What does it, for people: oneDNN's own name of its implementation, such as `jit:avx2`, or `own:` and a name of ours.
+    fn implementation(&self) -> &str;
 }
 
 /// The memory and the library's objects that steps share.
@@ -31,6 +34,11 @@ pub struct Context {
     pub isa: Isa,
     /// Whether evaluations may compute with 16-bit fixed-point numbers.
     pub fixed_point: bool,
+    /// Whether all convolutions are products of packed matrices.
+    pub only_packed: bool,
+    /// Whether steps are only asked for their implementations: no memory is looked up or reserved, no code generated, and what
+    /// is compiled cannot run.
+    pub describes_only: bool,
     /// The layout of activations.
     pub layout: Layout,
     /// The caller's arenas, by id.
@@ -60,6 +68,9 @@ impl Context {
 
     /// Where a region lies now.
     pub fn address(&self, region: &Region) -> Result<*mut u8, KernelError> {
+        if self.describes_only {
+            return Ok(std::ptr::null_mut());
+        }
         self.block(region.arena)?.arena.address(region)
     }
 
@@ -77,7 +88,7 @@ impl Context {
 
     /// Makes sure that steps find `bytes` of scratch memory.
     pub fn reserve_scratch(&mut self, bytes: usize) -> Result<(), KernelError> {
-        if self.scratch.bytes() < bytes {
+        if !self.describes_only && self.scratch.bytes() < bytes {
             self.scratch = Arena::new(bytes)?;
         }
         Ok(())
@@ -122,13 +133,38 @@ impl Step for PrimitiveStep {
         // operand's description; `&mut Context` keeps everybody else away from the memory.
         unsafe { self.call.run(&context.stream, &addresses[..self.places.len()]) }
     }
+
+    fn implementation(&self) -> &str {
+        self.call.implementation()
+    }
 }
 
-/// A step of our own: a function of the context.
-pub struct LoopStep<F>(pub F);
+/// A step that was not prepared: its implementation's name alone.
+pub struct Described(pub String);
+
+impl Step for Described {
+    fn run(&self, _: &mut Context) -> Result<(), KernelError> {
+        Err(KernelError::Unsupported {
+            provider: PROVIDER,
+            what: "a run of what was only described".to_owned(),
+            remedy: "this is an error of the caller",
+        })
+    }
+
+    fn implementation(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A step of our own: its implementation's name, and a function of the context.
+pub struct LoopStep<F>(pub &'static str, pub F);
 
 impl<F: Fn(&mut Context) -> Result<(), KernelError>> Step for LoopStep<F> {
     fn run(&self, context: &mut Context) -> Result<(), KernelError> {
-        (self.0)(context)
+        (self.1)(context)
+    }
+
+    fn implementation(&self) -> &str {
+        self.0
     }
 }

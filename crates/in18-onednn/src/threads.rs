@@ -49,6 +49,15 @@ pub fn part(length: usize, grain: usize, thread: usize, threads: usize) -> Range
     bound(thread)..bound(thread + 1)
 }
 
+/// As few parts as there can be of at most `most`, as equal as may be.
+pub fn even_parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let parts = range.len().div_ceil(most);
+    (0..parts).map(move |number| {
+        let part = part(range.len(), 1, number, parts);
+        range.start + part.start..range.start + part.end
+    })
+}
+
 /// A thread's part of a grid: at most `many` threads side by side share its long side, and as many as are left behind each of
 /// them its short one. Parts do not overlap and cover everything; threads that are too many get nothing.
 pub fn grid_part(many: usize, few: usize, thread: usize, threads: usize) -> (Range<usize>, Range<usize>) {

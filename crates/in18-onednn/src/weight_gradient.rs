@@ -59,7 +59,7 @@ pub fn compile(op: &ConvBackwardWeight, context: &mut Context) -> Result<Option<
     let room = Room::new(&problem, &walk, threads);
     context.reserve_scratch(room.bytes)?;
     let op = *op;
-    Ok(Some(Box::new(LoopStep(move |context: &mut Context| {
+    Ok(Some(Box::new(LoopStep("own:tiles", move |context: &mut Context| {
         check_threads(threads)?;
         let work = Work {
             problem: &problem,

@@ -12,6 +12,7 @@ use in18_tensor::{DType, Region, Tensor, align_up};
 use self::pairs::Pairs;
 use crate::arena::Arena;
 use crate::layout;
+use crate::packed::{self, PackedWeights};
 use crate::safe::{Call, MemoryDesc, PrimitiveDesc};
 use crate::step::Context;
 use crate::sys;
@@ -21,6 +22,11 @@ use crate::winograd::{self, Parts, TransformedWeights};
 /// Names a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopyId(usize);
+
+impl CopyId {
+    /// Stands for a copy where steps are only described: there is none.
+    const NONE: CopyId = CopyId(usize::MAX);
+}
 
 /// A normalisation with fixed statistics that follows a convolution; each region holds an fp32 an output channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +85,8 @@ enum Form {
     Layout(Layout),
     /// What products of Winograd's convolution read; always with a normalisation.
     Winograd(TransformedWeights),
+    /// What products of packed matrices read.
+    Packed(PackedWeights),
 }
 
 struct Layout {
@@ -131,6 +139,9 @@ impl Context {
     }
 
     fn copy_of(&mut self, weight: &Tensor, desc: &MemoryDesc, fold: Option<Fold>) -> Result<CopyId, KernelError> {
+        if self.describes_only {
+            return Ok(CopyId::NONE);
+        }
         let is_known = |form: &Form| matches!(form, Form::Layout(layout) if layout.desc == *desc);
         if let Some(known) = self.weights.find(weight.region, fold, is_known) {
             return Ok(known);
@@ -162,6 +173,9 @@ impl Context {
     /// The copy of a (O, I, 3, 3) fp32 weight for Winograd's convolution in an evaluation, with a normalisation folded in, new
     /// or shared.
     pub fn winograd_copy(&mut self, weight: &Tensor, form: winograd::Form, fold: Fold) -> Result<CopyId, KernelError> {
+        if self.describes_only {
+            return Ok(CopyId::NONE);
+        }
         let transformed = TransformedWeights::new(weight, form, self.layout.block);
         let is_known = |form: &Form| matches!(form, Form::Winograd(known) if *known == transformed);
         if let Some(known) = self.weights.find(weight.region, Some(fold), is_known) {
@@ -172,6 +186,28 @@ impl Context {
         let bias = Arena::new(weight.shape[0] * size_of::<f32>())?;
         let form = Form::Winograd(transformed);
         Ok(self.weights.add(WeightCopy { source: weight.region, fold: Some(fold), form, memory, bias, made_of: None }))
+    }
+
+    /// The copy of a (O, I, K, K) fp32 weight for products of packed matrices, perhaps with a normalisation folded in, new or
+    /// shared. It always has a bias.
+    pub fn packed_copy(
+        &mut self,
+        weight: &Tensor,
+        packed: PackedWeights,
+        fold: Option<Fold>,
+    ) -> Result<CopyId, KernelError> {
+        if self.describes_only {
+            return Ok(CopyId::NONE);
+        }
+        let is_known = |form: &Form| matches!(form, Form::Packed(known) if *known == packed);
+        if let Some(known) = self.weights.find(weight.region, fold, is_known) {
+            return Ok(known);
+        }
+        check_length(weight)?;
+        let memory = Arena::new(packed.words() * size_of::<f32>())?;
+        let bias = Arena::new(packed.bias_words() * size_of::<f32>())?;
+        let form = Form::Packed(packed);
+        Ok(self.weights.add(WeightCopy { source: weight.region, fold, form, memory, bias, made_of: None }))
     }
 
     /// The address of a copy, brought up to date first.
@@ -207,6 +243,11 @@ impl Context {
                 unsafe { transformed.transform(self.isa, Parts { weights, statistics, to, bias }) }
             }
             (Form::Winograd(_), None) => unreachable!("made with a normalisation"),
+            (Form::Packed(packed), statistics) => {
+                let (weights, to, bias) = (Shared::new(from), Shared::new(to), Shared::new(copy.bias.start()));
+                // SAFETY: as above.
+                unsafe { packed.pack(self.isa, packed::Parts { weights, statistics, to, bias }) }
+            }
         }
         self.weights.copies[id.0].made_of = Some(generations);
         Ok(to)

@@ -17,12 +17,9 @@
 mod convolution;
 mod gradient;
 mod numbers;
-mod product;
 mod tiles;
 mod transform;
 mod weights;
-
-use std::ops::Range;
 
 use in18_kernels::KernelError;
 use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
@@ -31,10 +28,10 @@ use in18_tensor::{DType, Tensor};
 use self::convolution::Kernels;
 use self::tiles::Problem;
 pub use self::weights::{Form, Parts, TransformedWeights};
+use crate::finish::End;
 use crate::isa::{Isa, includes, library_isa};
 use crate::step::{Context, Step};
 use crate::sys;
-use crate::threads::part;
 use crate::weights::Fold;
 
 /// Output pixels of a tile, in each direction.
@@ -57,15 +54,6 @@ const LEAST_TILES_EVALUATION: usize = 64;
 const MOST_COVER: f32 = 1.5;
 const MOST_COVER_FIXED: f32 = 2.5;
 const MOST_COVER_F32: f32 = 3.0;
-
-/// What happens to the results of a convolution before they are stored.
-#[derive(Clone, Copy, Default)]
-pub struct End {
-    /// Whether results are added to what lies in their place.
-    pub adds: bool,
-    /// Whether negative ones become 0.
-    pub relu: bool,
-}
 
 /// The step that computes a convolution, if this code is for it.
 pub fn forward(op: &Conv, context: &mut Context) -> Result<Option<Box<dyn Step>>, KernelError> {
@@ -160,15 +148,6 @@ fn problem(
         }
     }
     Ok(Some(problem))
-}
-
-/// As few parts as there can be of at most `most`, as equal as may be.
-fn even_parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let parts = range.len().div_ceil(most);
-    (0..parts).map(move |number| {
-        let part = part(range.len(), 1, number, parts);
-        range.start + part.start..range.start + part.end
-    })
 }
 
 /// Compares the region of weights, or of their gradient, with their shape.

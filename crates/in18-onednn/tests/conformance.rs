@@ -37,3 +37,13 @@ fn bf16_agrees_with_the_reference() {
 fn bf16_without_fixed_point_agrees_with_the_reference() {
     check(onednn().without_fixed_point(), DType::Bf16, Rounding::Once);
 }
+
+#[test]
+fn packed_products_agree_with_the_reference() {
+    check(onednn().with_packed_convolutions(), DType::F32, Rounding::Once);
+}
+
+#[test]
+fn packed_products_of_bf16_agree_with_the_reference() {
+    check(onednn().with_packed_convolutions(), DType::Bf16, Rounding::Once);
+}

@@ -297,7 +297,7 @@ fn training<E: Stored>(
     check(context, &[&gamma, &beta, &running_mean, &running_variance, &mean, &inverse_deviation].map(fp32))?;
     let affines_at = align_up(blocks.parts() * size_of::<Moments>());
     context.reserve_scratch(affines_at + blocks.blocks * size_of::<Affine>())?;
-    Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
+    Ok(vec![Box::new(LoopStep("own:batch norm", move |context: &mut Context| {
         let Blocks { images, pixels, lanes, is_large, .. } = blocks;
         let isa = context.isa;
         let source = Shared::<E>::new(context.address(&src.region)?);
@@ -386,7 +386,7 @@ fn gradients<E: Stored>(
     let affines_at = align_up(blocks.parts() * size_of::<[Lanes; 2]>());
     let centrings_at = affines_at + align_up(blocks.blocks * size_of::<Affine>());
     context.reserve_scratch(centrings_at + blocks.blocks * size_of::<Centring>())?;
-    Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
+    Ok(vec![Box::new(LoopStep("own:batch norm", move |context: &mut Context| {
         let Blocks { images, pixels, lanes, is_large, .. } = blocks;
         let (isa, relu) = (context.isa, op.beta.is_some());
         let [gamma, mean, inverse] = values(context, [&op.gamma, &op.mean, &op.inverse_deviation])?;
@@ -463,7 +463,7 @@ fn inference_step<E: Stored>(
     let parameters = [op.gamma, op.beta, op.running_mean, op.running_variance];
     check(context, &parameters.each_ref().map(fp32))?;
     context.reserve_scratch(blocks.blocks * size_of::<Affine>())?;
-    Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
+    Ok(vec![Box::new(LoopStep("own:batch norm", move |context: &mut Context| {
         let Blocks { pixels, lanes, is_large, .. } = blocks;
         let isa = context.isa;
         let [gamma, beta, mean, variance] = values(context, parameters.each_ref())?;

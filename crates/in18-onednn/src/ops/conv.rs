@@ -1,4 +1,5 @@
-//! Convolutions: oneDNN's, with weights in whatever layout it likes best for the shapes at hand.
+//! Convolutions: our own for the shapes that they are for; else oneDNN's, with weights in whatever layout it likes best for the
+//! shapes at hand; where it has plain loops only, our products of packed matrices.
 
 use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 use in18_kernels::{KernelError, Op};
@@ -7,16 +8,21 @@ use in18_tensor::{DType, Tensor, align_up};
 use super::Binding;
 use super::geometry::Geometry;
 use crate::layout::{data_type, plain};
-use crate::safe::{MemoryDesc, PROVIDER, PrimitiveDesc};
+use crate::safe::{MemoryDesc, PrimitiveDesc};
 use crate::step::{Context, Place, Step};
-use crate::{sys, weight_gradient, winograd};
+use crate::{packed, sys, weight_gradient, winograd};
 
 pub fn forward(op: &Conv, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    if context.only_packed {
+        return Ok(vec![packed::forward(op, context)?]);
+    }
     if let Some(step) = winograd::forward(op, context)? {
         return Ok(vec![step]);
     }
     let name = name(&Op::Conv(*op), &op.src, &op.weight, &op.dst, op.window);
-    let desc = forward_desc(context, &op.src, &op.weight, &op.dst, op.window, &name)?;
+    let Some(desc) = forward_desc(context, [&op.src, &op.weight, &op.dst], op.window, &name)? else {
+        return Ok(vec![packed::forward(op, context)?]);
+    };
     let weights = desc.operand(sys::QUERY_WEIGHTS)?;
     let copy = context.weight_copy(&op.weight, &weights)?;
     let step = Binding::new(context, &desc, name)
@@ -28,36 +34,15 @@ pub fn forward(op: &Conv, context: &mut Context) -> Result<Vec<Box<dyn Step>>, K
 }
 
 pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    if context.only_packed {
+        return Ok(vec![packed::backward_data(op, context)?]);
+    }
     if let Some(step) = winograd::backward_data(op, context)? {
         return Ok(vec![step]);
     }
     let name = name(&Op::ConvBackwardData(*op), &op.dsrc, &op.weight, &op.ddst, op.window);
-    let hint = forward_desc(context, &op.dsrc, &op.weight, &op.ddst, op.window, &name)?;
-    let dsrc = context.layout.describe(&op.dsrc)?;
-    let ddst = context.layout.describe(&op.ddst)?;
-    let any = any_weights(&op.weight, data_type(op.dsrc.dtype)?)?;
-    let geometry = Geometry::new(op.window, &op.dsrc, &op.ddst);
-    // SAFETY: all handles are alive; the arrays hold two extents each, as two spatial axes need.
-    let desc = unsafe {
-        PrimitiveDesc::create(
-            || name.clone(),
-            |pd| {
-                sys::dnnl_convolution_backward_data_primitive_desc_create(
-                    pd,
-                    context.engine.raw(),
-                    sys::CONVOLUTION_DIRECT,
-                    dsrc.raw(),
-                    any.raw(),
-                    ddst.raw(),
-                    geometry.strides.as_ptr(),
-                    geometry.dilation.as_ptr(),
-                    geometry.padding.as_ptr(),
-                    geometry.padding_end.as_ptr(),
-                    hint.raw(),
-                    context.attributes.raw(),
-                )
-            },
-        )?
+    let Some(desc) = backward_data_desc(op, context, &name)? else {
+        return Ok(vec![packed::backward_data(op, context)?]);
     };
     let weights = desc.operand(sys::QUERY_WEIGHTS)?;
     let copy = context.weight_copy(&op.weight, &weights)?;
@@ -72,6 +57,9 @@ pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Vec
 /// The gradient comes out fp32, whatever the activations are: by our own code, or by oneDNN in the primitive's own
 /// layout, and then a second step puts it in row-major order.
 pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    if context.only_packed {
+        return Ok(vec![packed::backward_weight(op, context)?]);
+    }
     if let Some(step) = winograd::backward_weight(op, context)? {
         return Ok(vec![step]);
     }
@@ -79,45 +67,8 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
         return Ok(vec![step]);
     }
     let name = name(&Op::ConvBackwardWeight(*op), &op.src, &op.dweight, &op.ddst, op.window);
-    let hint = forward_desc(context, &op.src, &op.dweight, &op.ddst, op.window, &name)?;
-    let src = context.layout.describe(&op.src)?;
-    let ddst = context.layout.describe(&op.ddst)?;
-    let any = any_weights(&op.dweight, sys::F32)?;
-    let geometry = Geometry::new(op.window, &op.src, &op.ddst);
-    // SAFETY: all handles are alive (no bias); the arrays hold two extents each, as two spatial axes need.
-    let mut desc = unsafe {
-        PrimitiveDesc::create(
-            || name.clone(),
-            |pd| {
-                sys::dnnl_convolution_backward_weights_primitive_desc_create(
-                    pd,
-                    context.engine.raw(),
-                    sys::CONVOLUTION_DIRECT,
-                    src.raw(),
-                    any.raw(),
-                    std::ptr::null(),
-                    ddst.raw(),
-                    geometry.strides.as_ptr(),
-                    geometry.dilation.as_ptr(),
-                    geometry.padding.as_ptr(),
-                    geometry.padding_end.as_ptr(),
-                    hint.raw(),
-                    context.attributes.raw(),
-                )
-            },
-        )?
-    };
-    if is_miscomputed(op) {
-        while desc.implementation().starts_with("jit") {
-            if !desc.next_implementation() {
-                return Err(KernelError::Unsupported {
-                    provider: PROVIDER,
-                    what: name,
-                    remedy: "use larger images or --precision fp32",
-                });
-            }
-        }
-    }
+    let desc = if is_miscomputed(op) { None } else { backward_weight_desc(op, context, &name)? };
+    let Some(desc) = desc else { return Ok(vec![packed::backward_weight(op, context)?]) };
     let own = desc.operand(sys::QUERY_DIFF_WEIGHTS)?;
     let rows = plain(op.dweight.shape.extents(), DType::F32)?;
     let binding = Binding::new(context, &desc, name.clone())
@@ -141,27 +92,24 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
 }
 
 /// oneDNN 3.2's generated bf16 code for the weight gradient adds a wrong term to one tap of a strided 3×3 kernel if the
-/// image is one pixel high or wide (images of 16 pixels or less reach that in a ResNet's last stage). Its plain code is
-/// right.
+/// image is one pixel high or wide (images of 16 pixels or less reach that in a ResNet's last stage).
 fn is_miscomputed(op: &ConvBackwardWeight) -> bool {
     op.src.dtype == DType::Bf16 && op.window.stride > 1 && (op.src.shape[2] == 1 || op.src.shape[3] == 1)
 }
 
-/// The forward implementation that oneDNN chooses; backward ones take it as a hint.
+/// The forward implementation that oneDNN chooses, if it has a vectorised one; backward ones take it as a hint.
 fn forward_desc(
     context: &Context,
-    src: &Tensor,
-    weight: &Tensor,
-    dst: &Tensor,
+    [src, weight, dst]: [&Tensor; 3],
     window: Window,
     name: &str,
-) -> Result<PrimitiveDesc, KernelError> {
+) -> Result<Option<PrimitiveDesc>, KernelError> {
     let any = any_weights(weight, data_type(src.dtype)?)?;
     let (src_desc, dst_desc) = (context.layout.describe(src)?, context.layout.describe(dst)?);
     let geometry = Geometry::new(window, src, dst);
     // SAFETY: all handles are alive (no bias); the arrays hold two extents each, as two spatial axes need.
     unsafe {
-        PrimitiveDesc::create(
+        PrimitiveDesc::vectorised(
             || name.to_owned(),
             |pd| {
                 sys::dnnl_convolution_forward_primitive_desc_create(
@@ -177,6 +125,77 @@ fn forward_desc(
                     geometry.dilation.as_ptr(),
                     geometry.padding.as_ptr(),
                     geometry.padding_end.as_ptr(),
+                    context.attributes.raw(),
+                )
+            },
+        )
+    }
+}
+
+/// The same for the gradient of the input.
+fn backward_data_desc(
+    op: &ConvBackwardData,
+    context: &Context,
+    name: &str,
+) -> Result<Option<PrimitiveDesc>, KernelError> {
+    let hint = forward_desc(context, [&op.dsrc, &op.weight, &op.ddst], op.window, name)?;
+    let Some(hint) = hint else { return Ok(None) };
+    let (dsrc, ddst) = (context.layout.describe(&op.dsrc)?, context.layout.describe(&op.ddst)?);
+    let any = any_weights(&op.weight, data_type(op.dsrc.dtype)?)?;
+    let geometry = Geometry::new(op.window, &op.dsrc, &op.ddst);
+    // SAFETY: all handles are alive; the arrays hold two extents each, as two spatial axes need.
+    unsafe {
+        PrimitiveDesc::vectorised(
+            || name.to_owned(),
+            |pd| {
+                sys::dnnl_convolution_backward_data_primitive_desc_create(
+                    pd,
+                    context.engine.raw(),
+                    sys::CONVOLUTION_DIRECT,
+                    dsrc.raw(),
+                    any.raw(),
+                    ddst.raw(),
+                    geometry.strides.as_ptr(),
+                    geometry.dilation.as_ptr(),
+                    geometry.padding.as_ptr(),
+                    geometry.padding_end.as_ptr(),
+                    hint.raw(),
+                    context.attributes.raw(),
+                )
+            },
+        )
+    }
+}
+
+/// The same for the gradient of the weights.
+fn backward_weight_desc(
+    op: &ConvBackwardWeight,
+    context: &Context,
+    name: &str,
+) -> Result<Option<PrimitiveDesc>, KernelError> {
+    let hint = forward_desc(context, [&op.src, &op.dweight, &op.ddst], op.window, name)?;
+    let Some(hint) = hint else { return Ok(None) };
+    let (src, ddst) = (context.layout.describe(&op.src)?, context.layout.describe(&op.ddst)?);
+    let any = any_weights(&op.dweight, sys::F32)?;
+    let geometry = Geometry::new(op.window, &op.src, &op.ddst);
+    // SAFETY: all handles are alive (no bias); the arrays hold two extents each, as two spatial axes need.
+    unsafe {
+        PrimitiveDesc::vectorised(
+            || name.to_owned(),
+            |pd| {
+                sys::dnnl_convolution_backward_weights_primitive_desc_create(
+                    pd,
+                    context.engine.raw(),
+                    sys::CONVOLUTION_DIRECT,
+                    src.raw(),
+                    any.raw(),
+                    std::ptr::null(),
+                    ddst.raw(),
+                    geometry.strides.as_ptr(),
+                    geometry.dilation.as_ptr(),
+                    geometry.padding.as_ptr(),
+                    geometry.padding_end.as_ptr(),
+                    hint.raw(),
                     context.attributes.raw(),
                 )
             },

@@ -7,12 +7,12 @@ use in18_tensor::{DType, Tensor};
 use super::conv::{any_weights, name};
 use super::geometry::Geometry;
 use super::{Binding, check};
+use crate::finish::End;
 use crate::layout::{data_type, plain};
 use crate::safe::{Attributes, PostOp, PrimitiveDesc};
 use crate::step::{Context, Place, Step};
 use crate::weights::Fold;
-use crate::winograd::End;
-use crate::{sys, winograd};
+use crate::{packed, sys, winograd};
 
 pub fn norm(op: &ConvNorm, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
     let &ConvNorm { window, epsilon, relu, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
@@ -43,6 +43,9 @@ fn compile(
     fold: Fold,
     end: End,
 ) -> Result<Vec<Box<dyn Step>>, KernelError> {
+    if context.only_packed {
+        return Ok(vec![packed::evaluation(window, [src, weight, dst], fold, end, context)?]);
+    }
     if let Some(step) = winograd::evaluation(window, [src, weight, dst], fold, end, context)? {
         return Ok(vec![step]);
     }
@@ -55,7 +58,7 @@ fn compile(
     let geometry = Geometry::new(window, src, dst);
     // SAFETY: all handles are alive; the arrays hold two extents each, as two spatial axes need.
     let desc = unsafe {
-        PrimitiveDesc::create(
+        PrimitiveDesc::vectorised(
             || name.clone(),
             |pd| {
                 sys::dnnl_convolution_forward_primitive_desc_create(
@@ -75,6 +78,9 @@ fn compile(
                 )
             },
         )?
+    };
+    let Some(desc) = desc else {
+        return Ok(vec![packed::evaluation(window, [src, weight, dst], fold, end, context)?]);
     };
     let weights = desc.operand(sys::QUERY_WEIGHTS)?;
     let copy = context.folded_weight_copy(weight, &weights, fold)?;

@@ -11,7 +11,7 @@ use crate::step::{Context, LoopStep, Step};
 pub fn forward(op: &CrossEntropy, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
     check(context, &[(&op.logits, DType::F32), (&op.labels, DType::I32), (&op.metrics, DType::F32)])?;
     let op = *op;
-    Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
+    Ok(vec![Box::new(LoopStep("own:cross entropy", move |context: &mut Context| {
         let (mut loss, mut top1, mut top_k) = (0f64, 0f32, 0f32);
         for (logits, label) in rows(context, &op.logits, &op.labels)? {
             let (max, sum) = softmax_terms(logits);
@@ -32,7 +32,7 @@ pub fn backward(op: &CrossEntropyBackward, context: &mut Context) -> Result<Vec<
     check(context, &[(&op.scale, DType::F32), (&op.dlogits, DType::F32)])?;
     let op = *op;
     let (images, classes) = (op.logits.shape[0], op.logits.shape[1]);
-    Ok(vec![Box::new(LoopStep(move |context: &mut Context| {
+    Ok(vec![Box::new(LoopStep("own:cross entropy", move |context: &mut Context| {
         let dlogits = context.address(&op.dlogits.region)?.cast::<f32>();
         // SAFETY: the region was checked to hold a single, and regions are aligned.
         let scale = f64::from(unsafe { context.address(&op.scale.region)?.cast::<f32>().read() });

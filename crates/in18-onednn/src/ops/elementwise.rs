@@ -140,7 +140,7 @@ fn typed_step<F: Function<K>, E: Stored, const K: usize>(
     bytes: usize,
 ) -> Box<dyn Step> {
     let (length, is_large) = (bytes / size_of::<E>(), is_large(bytes));
-    Box::new(LoopStep(move |context: &mut Context| {
+    Box::new(LoopStep("own:elementwise", move |context: &mut Context| {
         let mut sources = [Shared::<E>::new(std::ptr::null_mut()); K];
         for (source, input) in sources.iter_mut().zip(&inputs) {
             *source = Shared::new(context.address(&input.region)?);

@@ -48,7 +48,7 @@ pub fn backward_weight(op: &LinearBackwardWeight, context: &mut Context) -> Resu
     )?;
     check(context, &[(&op.ddst, DType::F32), (&op.dbias, DType::F32)])?;
     let (ddst, dbias) = (op.ddst, op.dbias);
-    let sum = LoopStep(move |context: &mut Context| {
+    let sum = LoopStep("own:sum", move |context: &mut Context| {
         let from = context.address(&ddst.region)?.cast::<f32>();
         let to = context.address(&dbias.region)?.cast::<f32>();
         let (images, classes) = (ddst.shape[0], ddst.shape[1]);

@@ -28,7 +28,7 @@ pub fn compile(op: &Normalize, context: &mut Context) -> Result<Vec<Box<dyn Step
 fn step<E: Element>(op: Normalize) -> Box<dyn Step> {
     let images = op.dst.shape[0];
     let plane = op.dst.shape[2] * op.dst.shape[3];
-    Box::new(LoopStep(move |context: &mut Context| {
+    Box::new(LoopStep("own:normalize", move |context: &mut Context| {
         let pixels = Shared::<u8>::new(context.address(&op.pixels.region)?);
         let dst = Shared::<E>::new(context.address(&op.dst.region)?);
         let isa = context.isa;

@@ -157,7 +157,7 @@ impl Blocks {
 const MOST_LANES: usize = 16;
 
 fn average<E: Element>(op: GlobalAvgPool, blocks: Blocks) -> Box<dyn Step> {
-    Box::new(LoopStep(move |context: &mut Context| {
+    Box::new(LoopStep("own:mean", move |context: &mut Context| {
         let src = Shared::<E>::new(context.address(&op.src.region)?);
         let dst = Shared::<f32>::new(context.address(&op.dst.region)?);
         let isa = context.isa;
@@ -188,7 +188,7 @@ fn average<E: Element>(op: GlobalAvgPool, blocks: Blocks) -> Box<dyn Step> {
 }
 
 fn spread<E: Element>(op: GlobalAvgPoolBackward, blocks: Blocks) -> Box<dyn Step> {
-    Box::new(LoopStep(move |context: &mut Context| {
+    Box::new(LoopStep("own:mean", move |context: &mut Context| {
         let ddst = Shared::<f32>::new(context.address(&op.ddst.region)?);
         let dsrc = Shared::<E>::new(context.address(&op.dsrc.region)?);
         let Blocks { pixels, lanes, .. } = blocks;

@@ -7,14 +7,15 @@ use in18_kernels::KernelError;
 use in18_tensor::{Region, Tensor};
 
 use super::numbers::{Fixed, Inputs, Numbers, Single, scale, staging_point};
-use super::product::multiply;
 use super::tiles::{Problem, Square};
-use super::transform::{self, Finish};
+use super::transform;
 use super::weights::{Form, TransformWeights, pair, pair_scales, square};
-use super::{End, POINTS, SIDE, TILE, even_parts};
+use super::{POINTS, SIDE, TILE};
+use crate::finish::{End, Finish};
+use crate::product::multiply;
 use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
 use crate::step::{Context, LoopStep, Step};
-use crate::threads::{Shared, check_threads, max_threads, parallel, part};
+use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, part};
 use crate::vector::Bf16;
 use crate::weights::CopyId;
 
@@ -70,7 +71,7 @@ fn compile_for<E: Stored, N: Numbers>(
     let room = Room::new::<N>(&problem, Grid::new(&problem, is_kept, threads), is_kept);
     context.reserve_scratch(threads.min(room.grid.shares()) * room.elements * size_of::<f32>())?;
     let (src, dst) = (src.region, dst.region);
-    Ok(Box::new(LoopStep(move |context: &mut Context| {
+    Ok(Box::new(LoopStep("own:winograd", move |context: &mut Context| {
         check_threads(threads)?;
         Work { problem: &problem, room: &room, end }.run::<E, N>(&src, kernels, &dst, context)
     })))

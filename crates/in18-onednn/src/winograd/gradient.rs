@@ -6,12 +6,12 @@ use in18_kernels::KernelError;
 use in18_kernels::op::ConvBackwardWeight;
 use in18_tensor::{DType, Region};
 
-use super::product::{add_outer, outer_outputs};
 use super::tiles::{Problem, Square};
-use super::{POINTS, SIDE, TILE, even_parts, transform};
+use super::{POINTS, SIDE, TILE, transform};
+use crate::product::{add_outer, outer_outputs};
 use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
 use crate::step::{Context, LoopStep, Step};
-use crate::threads::{Shared, check_threads, max_threads, parallel, part};
+use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, part};
 use crate::vector::Bf16;
 
 /// Bytes of transformed inputs and gradients that a thread works on at a time: half a second-level cache.
@@ -30,7 +30,7 @@ pub fn compile(problem: Problem, op: &ConvBackwardWeight, context: &mut Context)
     let room = Room::new(&problem, Grid::new(&problem, threads));
     context.reserve_scratch(threads.min(room.grid.shares()) * room.elements * size_of::<f32>())?;
     let (src, ddst, dweight, dtype) = (op.src.region, op.ddst.region, op.dweight.region, op.src.dtype);
-    Ok(Box::new(LoopStep(move |context: &mut Context| {
+    Ok(Box::new(LoopStep("own:winograd", move |context: &mut Context| {
         check_threads(threads)?;
         match dtype {
             DType::Bf16 => work::<Bf16>(&problem, &room, [&src, &ddst, &dweight], context),

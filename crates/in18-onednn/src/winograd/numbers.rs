@@ -11,9 +11,9 @@
 
 use std::ops::Range;
 
-use super::product::Product;
 use super::tiles::Square;
 use super::{POINTS, SIDE, transform};
+use crate::product::{Plain, Product};
 use crate::simd::{Lanes, MOST_LANES, Stored, Vector};
 use crate::threads::part;
 
@@ -106,23 +106,6 @@ impl Numbers for Single {
     #[inline(always)]
     unsafe fn product<V: Vector>(_: [*const f32; 2], _: bool) -> impl Product<V> {
         Plain
-    }
-}
-
-/// Products of fp32.
-#[derive(Clone, Copy)]
-struct Plain;
-
-impl<V: Vector> Product<V> for Plain {
-    #[inline(always)]
-    unsafe fn add(total: V, input: V, weights: V) -> V {
-        // SAFETY: by the caller's promise.
-        unsafe { input.mul_add(weights, total) }
-    }
-
-    #[inline(always)]
-    unsafe fn finish(&self, totals: [V; 2], _: usize, _: [*const f32; 2]) -> [V; 2] {
-        totals
     }
 }
 

@@ -13,7 +13,8 @@
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use super::tiles::Square;
-use super::{End, POINTS, SIDE, TILE};
+use super::{POINTS, SIDE, TILE};
+use crate::finish::Finish;
 use crate::simd::{Stored, Vector};
 
 /// The points: a² = ½, b² = 2, ab = 1.
@@ -154,30 +155,6 @@ pub unsafe fn input<E: Stored, V: Vector>(tile: &Square<E, SIDE>, block: usize, 
             for (j, value) in row.into_iter().enumerate() {
                 value.store(to.add((i * SIDE + j) * stride));
             }
-        }
-    }
-}
-
-/// What happens to results before they are stored.
-#[derive(Clone, Copy)]
-pub struct Finish<V> {
-    /// Added, a value a channel.
-    pub bias: V,
-    pub end: End,
-}
-
-impl<V: Vector> Finish<V> {
-    /// What to store in the place of a result.
-    ///
-    /// # Safety
-    /// `at` must be valid; as [`Vector`].
-    #[inline(always)]
-    unsafe fn apply<E: Stored>(&self, value: V, at: *const E) -> V {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            let value = value.add(self.bias);
-            let value = if self.end.adds { value.add(E::load(at)) } else { value };
-            if self.end.relu { value.relu() } else { value }
         }
     }
 }

@@ -17,6 +17,23 @@ pub trait Product<V>: Copy {
     unsafe fn finish(&self, totals: [V; 2], row: usize, places: [*const f32; 2]) -> [V; 2];
 }
 
+/// Products of fp32.
+#[derive(Clone, Copy)]
+pub struct Plain;
+
+impl<V: Vector> Product<V> for Plain {
+    #[inline(always)]
+    unsafe fn add(total: V, input: V, weights: V) -> V {
+        // SAFETY: by the caller's promise.
+        unsafe { input.mul_add(weights, total) }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(&self, totals: [V; 2], _: usize, _: [*const f32; 2]) -> [V; 2] {
+        totals
+    }
+}
+
 /// Rows of tiles whose sums, two vectors each, fill the registers beside two vectors of weights and one of inputs: an even
 /// number.
 pub const fn most_rows<V: Vector>() -> usize {

@@ -1,0 +1,295 @@
+//! Forward convolutions, and the gradients of their inputs.
+
+use std::ops::Range;
+
+use in18_kernels::KernelError;
+use in18_tensor::{DType, Tensor};
+
+use super::gather::{Gather, Phase, Plane, collect, scatter};
+use super::weights::{Direction, PackedWeights};
+use super::{NAME, Shapes, plane, unsupported};
+use crate::finish::{End, Finish};
+use crate::product::{Plain, multiply};
+use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
+use crate::step::{Context, LoopStep, Step};
+use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, part};
+use crate::vector::Bf16;
+use crate::weights::{CopyId, Fold};
+
+/// Bytes of gathered rows that a thread works on at a time: half a second-level cache.
+const CHUNK_BYTES: usize = 512 << 10;
+
+/// Rows that a thread works on at a time, at least: two products of the most rows.
+const LEAST_CHUNK: usize = 28;
+
+/// The step that computes `dst` of `src`, or of a result's gradient that of the source.
+pub fn compile(
+    shapes: Shapes,
+    [src, weight, dst]: [&Tensor; 3],
+    fold: Option<Fold>,
+    end: End,
+    context: &mut Context,
+) -> Result<Box<dyn Step>, KernelError> {
+    let problem = Problem::new(shapes, plane(src, context)?, plane(dst, context)?);
+    let packed = PackedWeights::new(weight, shapes.window, shapes.direction, context.layout, src.dtype);
+    let copy = context.packed_copy(weight, packed.clone(), fold)?;
+    match src.dtype {
+        DType::F32 => step::<f32>(problem, [src, dst], (packed, copy), end, context),
+        DType::Bf16 => step::<Bf16>(problem, [src, dst], (packed, copy), end, context),
+        DType::F16 | DType::U8 | DType::I32 => Err(unsupported(src.dtype)),
+    }
+}
+
+fn step<E: Stored>(
+    problem: Problem,
+    [src, dst]: [&Tensor; 2],
+    (packed, copy): (PackedWeights, CopyId),
+    end: End,
+    context: &mut Context,
+) -> Result<Box<dyn Step>, KernelError> {
+    let threads = max_threads();
+    let grid = Grid::new(&problem, threads);
+    let room = Room::new(&problem, grid);
+    context.reserve_scratch(threads.min(grid.shares()) * room.elements * size_of::<f32>())?;
+    let (src, dst) = (src.region, dst.region);
+    Ok(Box::new(LoopStep(NAME, move |context: &mut Context| {
+        check_threads(threads)?;
+        // What refreshing a copy needs of the scratch memory lies at its start, and is free again afterwards.
+        let weights = Shared::<f32>::new(context.refreshed_weights(copy)?);
+        let bias = Shared::<f32>::new(context.refreshed_bias(copy)?);
+        let (src, dst) = (Shared::<E>::new(context.address(&src)?), Shared::<E>::new(context.address(&dst)?));
+        let scratch = Shared::<f32>::new(context.scratch.start());
+        let isa = context.isa;
+        parallel(|thread, threads| {
+            for share in (thread..grid.shares()).step_by(threads) {
+                // SAFETY: `plane` compared the regions with the shapes, the copies were made for them, and scratch memory was
+                // reserved for as many threads as have a share, the first ones; no two shares have the same results.
+                unsafe {
+                    let convolution = Convolution {
+                        problem: &problem,
+                        packed: &packed,
+                        room: &room,
+                        src: src.at(0).cast_const(),
+                        weights: weights.at(0).cast_const(),
+                        bias: bias.at(0).cast_const(),
+                        end,
+                        dst: dst.at(0),
+                        scratch: scratch.at(thread * room.elements),
+                        part: (share % grid.pixels, grid.pixels),
+                        pairs: part(problem.pairs(), 1, share / grid.pixels, grid.pairs),
+                    };
+                    run(isa, problem.src.lanes, convolution);
+                }
+            }
+        });
+        Ok(())
+    })))
+}
+
+/// The shapes of a convolution.
+struct Problem {
+    src: Plane,
+    dst: Plane,
+    phases: Vec<Phase>,
+}
+
+impl Problem {
+    fn new(shapes: Shapes, src: Plane, dst: Plane) -> Self {
+        let phases = match shapes.direction {
+            Direction::Forward => vec![Phase::forward(shapes.window, &dst)],
+            Direction::BackwardData => Phase::backward_data(shapes.window, &dst),
+        };
+        Problem { src, dst, phases }
+    }
+
+    /// Pairs of blocks of result channels; the last may be half.
+    fn pairs(&self) -> usize {
+        self.dst.blocks().div_ceil(2)
+    }
+
+    /// Blocks of the longest rows.
+    fn row_blocks(&self) -> usize {
+        self.phases.iter().map(|phase| self.src.row_blocks(phase.taps.len())).max().unwrap_or(0)
+    }
+
+    fn pixels(&self) -> usize {
+        self.dst.images * self.dst.pixels()
+    }
+}
+
+/// How threads share a convolution: parts of the result pixels, times parts of the pairs of output blocks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Grid {
+    pixels: usize,
+    pairs: usize,
+}
+
+impl Grid {
+    /// The grid of least traffic, for at most so many threads: each part of the pixels reads its pairs' weights, and each part
+    /// of the pairs gathers its pixels' rows.
+    fn new(problem: &Problem, threads: usize) -> Self {
+        let (pixels, pairs, lanes) = (problem.pixels().max(1), problem.pairs().max(1), problem.src.lanes);
+        let traffic = |grid: &Grid| {
+            let (pixels, pairs) = (pixels.div_ceil(grid.pixels), pairs.div_ceil(grid.pairs));
+            (pixels * pairs * 2, pixels + 2 * pairs * lanes)
+        };
+        let grids = (1..=threads.min(pairs)).map(|pairs| Grid { pixels: (threads / pairs).min(pixels), pairs });
+        let work = |grid: &Grid| {
+            let (products, moved) = traffic(grid);
+            products + moved
+        };
+        grids.min_by_key(work).unwrap_or(Grid { pixels: 1, pairs: 1 })
+    }
+
+    fn shares(&self) -> usize {
+        self.pixels * self.pairs
+    }
+}
+
+/// What a thread works on at a time, and where its scratch memory lies, in fp32: gathered rows, then sums of two blocks.
+struct Room {
+    /// Rows at most, an even number.
+    chunk: usize,
+    /// Between blocks. A row's vectors lie side by side.
+    block: usize,
+    sums_at: usize,
+    elements: usize,
+}
+
+impl Room {
+    fn new(problem: &Problem, grid: Grid) -> Self {
+        let (lanes, row_blocks) = (problem.src.lanes, problem.row_blocks());
+        let row_bytes = row_blocks.max(1) * lanes * size_of::<f32>();
+        let most = problem.pixels().div_ceil(grid.pixels).max(1);
+        let chunk = (CHUNK_BYTES / row_bytes).max(LEAST_CHUNK).min(most).next_multiple_of(2);
+        // A vector further apart than needed, lest the blocks of a row share a cache set.
+        let block = chunk * lanes + MOST_LANES;
+        let sums_at = row_blocks * block;
+        Room { chunk, block, sums_at, elements: sums_at + 2 * block }
+    }
+}
+
+/// A share of a convolution.
+struct Convolution<'a, E> {
+    problem: &'a Problem,
+    packed: &'a PackedWeights,
+    room: &'a Room,
+    src: *const E,
+    weights: *const f32,
+    bias: *const f32,
+    end: End,
+    dst: *mut E,
+    /// As many fp32 as the room says.
+    scratch: *mut f32,
+    /// Which part of each phase's pixels, of how many.
+    part: (usize, usize),
+    pairs: Range<usize>,
+}
+
+impl<E: Stored> Convolution<'_, E> {
+    /// Stores the sums of a pair of blocks as result pixels.
+    ///
+    /// # Safety
+    /// As the kernel's.
+    #[inline(always)]
+    unsafe fn store<V: Vector>(&self, phase: &Phase, pair: usize, pixels: Range<usize>) {
+        let Convolution { problem, room, end, .. } = self;
+        let dst = &problem.dst;
+        for half in 0..2 {
+            let block = 2 * pair + half;
+            if block >= dst.blocks() {
+                return;
+            }
+            // SAFETY: by the caller's promise, here and below; a bias is as long as two whole blocks of each pair.
+            let finish = unsafe { Finish { bias: V::load(self.bias.add(block * V::LANES)), end: *end } };
+            let sums = self.scratch.wrapping_add(room.sums_at + half * room.block);
+            let mut slot = 0;
+            while slot < pixels.len() {
+                let place = phase.place(pixels.start + slot, dst.width);
+                let length = place.left.min(pixels.len() - slot);
+                let plane = self.dst.wrapping_add(dst.start(place.image, block));
+                for pixel in 0..length {
+                    let at = place.at + pixel * phase.step;
+                    // SAFETY: as above.
+                    unsafe {
+                        let sum = V::load(sums.add((slot + pixel) * V::LANES));
+                        if dst.is_blocked {
+                            let to = plane.add(at * V::LANES);
+                            E::store(finish.apply(sum, to), to);
+                        } else {
+                            self.store_scattered(sum, finish, plane.add(at));
+                        }
+                    }
+                }
+                slot += length;
+            }
+        }
+    }
+
+    /// Stores a result pixel of row-major channels.
+    ///
+    /// # Safety
+    /// As the kernel's.
+    #[inline(always)]
+    unsafe fn store_scattered<V: Vector>(&self, sum: V, finish: Finish<V>, to: *mut E) {
+        let (plane, channels) = (self.problem.dst.pixels(), self.problem.dst.channels);
+        let mut before = [E::default(); MOST_LANES];
+        // SAFETY: by the caller's promise.
+        unsafe {
+            E::store(collect::<E, V>(to, plane, channels), before.as_mut_ptr());
+            scatter(finish.apply(sum, before.as_ptr()), to, plane, channels);
+        }
+    }
+}
+
+impl<E: Stored> Kernel for Convolution<'_, E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Convolution { problem, room, .. } = &self;
+        for (number, phase) in problem.phases.iter().enumerate() {
+            let row_blocks = problem.src.row_blocks(phase.taps.len());
+            let all = part(problem.dst.images * phase.pixels(), 1, self.part.0, self.part.1);
+            for pixels in even_parts(all, room.chunk) {
+                let rows = Gather {
+                    src: self.src,
+                    plane: &problem.src,
+                    phase,
+                    blocks: 0..problem.src.blocks(),
+                    to: self.scratch,
+                    stride: room.block,
+                };
+                // SAFETY: by the caller's promise.
+                unsafe {
+                    rows.rows::<V>(pixels.clone());
+                    for pair in self.pairs.clone() {
+                        let weights = self.weights.add(self.packed.start(number, pair));
+                        let inputs = (self.scratch.cast_const(), room.block, row_blocks);
+                        let sums = (self.scratch.add(room.sums_at), room.block);
+                        let square = 2 * V::LANES * V::LANES;
+                        multiply::<V, _>(pixels.len(), inputs, (weights, square), sums, Plain);
+                        self.store::<V>(phase, pair, pixels.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use in18_kernels::op::Window;
+
+    use super::*;
+
+    #[test]
+    fn threads_share_what_there_is_more_of() {
+        let problem = |channels: usize, side: usize| {
+            let plane = Plane { images: 32, channels, height: side, width: side, lanes: 8, is_blocked: true };
+            let window = Window { kernel: 3, stride: 1, padding: 1 };
+            Problem::new(Shapes { window, direction: Direction::Forward }, plane, plane)
+        };
+        assert_eq!(Grid::new(&problem(64, 16), 2), Grid { pixels: 2, pairs: 1 });
+        assert_eq!(Grid::new(&problem(512, 2), 2), Grid { pixels: 1, pairs: 2 });
+        assert_eq!(Grid::new(&problem(512, 2), 64).shares(), 64);
+    }
+}

@@ -1,0 +1,358 @@
+//! Which pixels meet which taps, and the rows of a matrix that they are gathered into.
+
+use std::ops::Range;
+
+use in18_kernels::op::Window;
+use in18_tensor::Tensor;
+
+use crate::layout::Layout;
+use crate::simd::{MOST_LANES, Stored, Vector};
+
+/// How an (N, C, H, W) activation lies in memory: in blocks of `lanes` channels, or row-major if they fill no block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plane {
+    pub images: usize,
+    pub channels: usize,
+    pub height: usize,
+    pub width: usize,
+    pub lanes: usize,
+    pub is_blocked: bool,
+}
+
+impl Plane {
+    pub fn new(tensor: &Tensor, layout: Layout) -> Self {
+        let [images, channels, height, width] = std::array::from_fn(|axis| tensor.shape[axis]);
+        Plane { images, channels, height, width, lanes: layout.block, is_blocked: layout.is_blocked(channels) }
+    }
+
+    /// Blocks of channels; row-major channels are one.
+    pub fn blocks(&self) -> usize {
+        self.channels.div_ceil(self.lanes)
+    }
+
+    /// Pixels of a channel of an image.
+    pub fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// The element at which an image's block of channels begins; where they are row-major, its first channel.
+    pub fn start(&self, image: usize, block: usize) -> usize {
+        match self.is_blocked {
+            true => (image * self.blocks() + block) * self.pixels() * self.lanes,
+            false => image * self.channels * self.pixels(),
+        }
+    }
+
+    /// Blocks of a gathered row: one a tap and block of channels, or as many as the channels of all taps fill.
+    pub fn row_blocks(&self, taps: usize) -> usize {
+        match self.is_blocked {
+            true => taps * self.blocks(),
+            false => (taps * self.channels).div_ceil(self.lanes),
+        }
+    }
+}
+
+/// A tap of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tap {
+    /// Its number, row by row.
+    pub index: usize,
+    /// Row and column of the source pixel that it meets at a phase's first result pixel; outside of the image for padding.
+    pub offset: [isize; 2],
+}
+
+/// Result pixels that meet the same taps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phase {
+    /// Row and column of the first one.
+    pub first: [usize; 2],
+    pub rows: usize,
+    pub columns: usize,
+    /// From one row or column to the next.
+    pub step: usize,
+    /// The same of the source pixels that they meet.
+    pub stride: usize,
+    pub taps: Vec<Tap>,
+}
+
+impl Phase {
+    /// That of a convolution: all results are alike.
+    pub fn forward(window: Window, dst: &Plane) -> Phase {
+        let &Plane { height, width, .. } = dst;
+        let padding = window.padding as isize;
+        let tap = |index: usize| {
+            let offset = [index / window.kernel, index % window.kernel].map(|place| place as isize - padding);
+            Tap { index, offset }
+        };
+        let taps = (0..window.kernel * window.kernel).map(tap).collect();
+        Phase { first: [0; 2], rows: height, columns: width, step: 1, stride: window.stride, taps }
+    }
+
+    /// Those of the gradient of a convolution's input: a pixel meets the taps whose distance from it is a multiple of the
+    /// stride, so pixels are alike whose rows and columns leave the same remainders. A phase may have no taps, or no pixels.
+    pub fn backward_data(window: Window, dsrc: &Plane) -> Vec<Phase> {
+        let Window { kernel, stride, padding } = window;
+        let remainders = (0..stride * stride).map(|phase| [phase / stride, phase % stride]);
+        let phase = |first: [usize; 2]| {
+            let taps = (0..kernel * kernel).filter_map(|index| {
+                let place = [index / kernel, index % kernel];
+                let reach = [0, 1].map(|axis| (first[axis] + padding) as isize - place[axis] as isize);
+                let meets = reach.iter().all(|distance| distance.rem_euclid(stride as isize) == 0);
+                meets.then(|| Tap { index, offset: reach.map(|distance| distance.div_euclid(stride as isize)) })
+            });
+            let count = |extent: usize, first: usize| extent.saturating_sub(first).div_ceil(stride);
+            Phase {
+                first,
+                rows: count(dsrc.height, first[0]),
+                columns: count(dsrc.width, first[1]),
+                step: stride,
+                stride: 1,
+                taps: taps.collect(),
+            }
+        };
+        remainders.map(phase).collect()
+    }
+
+    /// Result pixels of an image.
+    pub fn pixels(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// The number of a result pixel within a channel of the results, and how many follow in the same row: of all images'
+    /// pixels, counted row by row; and its image.
+    #[inline(always)]
+    pub fn place(&self, pixel: usize, width: usize) -> Place {
+        let (image, row, column) =
+            (pixel / self.pixels(), pixel % self.pixels() / self.columns, pixel % self.columns);
+        let (y, x) = (self.first[0] + row * self.step, self.first[1] + column * self.step);
+        Place { image, row, column, at: y * width + x, left: self.columns - column }
+    }
+}
+
+/// Where a result pixel lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    pub image: usize,
+    /// Row and column of the phase.
+    pub row: usize,
+    pub column: usize,
+    /// The pixel's number within a channel.
+    pub at: usize,
+    /// Pixels of the phase from here to the end of the row.
+    pub left: usize,
+}
+
+/// The source pixels of some result pixels.
+pub struct Gather<'a, E> {
+    pub src: *const E,
+    pub plane: &'a Plane,
+    pub phase: &'a Phase,
+    /// The blocks of channels that are gathered; of row-major channels, all.
+    pub blocks: Range<usize>,
+    /// fp32: `to[block of the row][pixel][lane]`, blocks `stride` apart; those of a tap follow each other.
+    pub to: *mut f32,
+    pub stride: usize,
+}
+
+impl<E: Stored> Gather<'_, E> {
+    /// Gathers the rows of some of the phase's pixels, counted over all images.
+    ///
+    /// # Safety
+    /// `src` must hold the plane, `to` the rows; as [`Vector`], whose lanes must be the plane's.
+    #[inline(always)]
+    pub unsafe fn rows<V: Vector>(&self, pixels: Range<usize>) {
+        let mut slot = 0;
+        while slot < pixels.len() {
+            let place = self.phase.place(pixels.start + slot, 0);
+            let length = place.left.min(pixels.len() - slot);
+            for (number, tap) in self.phase.taps.iter().enumerate() {
+                // SAFETY: by the caller's promise; the pixels of a stretch lie in one row of an image.
+                unsafe {
+                    match self.plane.is_blocked {
+                        true => self.stretch::<V>(number, tap, &place, slot, length),
+                        false => self.scattered::<V>(number, tap, &place, slot, length),
+                    }
+                }
+            }
+            slot += length;
+        }
+        if !self.plane.is_blocked {
+            // SAFETY: as above.
+            unsafe { self.clear_rest::<V>(pixels.len()) };
+        }
+    }
+
+    /// Those of a stretch's pixels that a tap meets in the image, and the source pixel that the first of all would meet.
+    #[inline(always)]
+    fn met(&self, tap: &Tap, place: &Place, length: usize) -> (Range<usize>, isize) {
+        let (stride, width) = (self.phase.stride as isize, self.plane.width as isize);
+        let row = place.row as isize * stride + tap.offset[0];
+        let column = place.column as isize * stride + tap.offset[1];
+        let before = (-column).max(0).unsigned_abs().div_ceil(stride as usize).min(length);
+        let until = (width - column).max(0).unsigned_abs().div_ceil(stride as usize).min(length);
+        let is_inside = 0 <= row && row < self.plane.height as isize && before < until;
+        (if is_inside { before..until } else { 0..0 }, row * width + column)
+    }
+
+    /// # Safety
+    /// As [`rows`](Self::rows).
+    #[inline(always)]
+    unsafe fn stretch<V: Vector>(&self, number: usize, tap: &Tap, place: &Place, slot: usize, length: usize) {
+        let (met, from) = self.met(tap, place, length);
+        let step = self.phase.stride * V::LANES;
+        for (at, block) in self.blocks.clone().enumerate() {
+            let to = self.to.wrapping_add((number * self.blocks.len() + at) * self.stride + slot * V::LANES);
+            let source = self.src.wrapping_add(self.plane.start(place.image, block));
+            let source = source.wrapping_offset(from * V::LANES as isize);
+            // SAFETY: by the caller's promise; pixels that are met lie in the image.
+            unsafe {
+                for pixel in 0..met.start {
+                    V::splat(0.0).store(to.add(pixel * V::LANES));
+                }
+                for pixel in met.clone() {
+                    E::load::<V>(source.wrapping_add(pixel * step)).store(to.add(pixel * V::LANES));
+                }
+                for pixel in met.end..length {
+                    V::splat(0.0).store(to.add(pixel * V::LANES));
+                }
+            }
+        }
+    }
+
+    /// The same of row-major channels.
+    ///
+    /// # Safety
+    /// As [`rows`](Self::rows).
+    #[inline(always)]
+    unsafe fn scattered<V: Vector>(&self, number: usize, tap: &Tap, place: &Place, slot: usize, length: usize) {
+        let (met, from) = self.met(tap, place, length);
+        let channels = self.plane.channels;
+        for channel in 0..channels {
+            let word = number * channels + channel;
+            let to = self.to.wrapping_add(word / V::LANES * self.stride + slot * V::LANES + word % V::LANES);
+            let source = self.src.wrapping_add(self.plane.start(place.image, 0) + channel * self.plane.pixels());
+            let source = source.wrapping_offset(from);
+            for pixel in 0..length {
+                // SAFETY: by the caller's promise; pixels that are met lie in the image.
+                unsafe {
+                    let value = match met.contains(&pixel) {
+                        true => source.wrapping_add(pixel * self.phase.stride).read().to_f32(),
+                        false => 0.0,
+                    };
+                    to.add(pixel * V::LANES).write(value);
+                }
+            }
+        }
+    }
+
+    /// Zeros in the lanes that no channel of a tap fills.
+    ///
+    /// # Safety
+    /// As [`rows`](Self::rows).
+    #[inline(always)]
+    unsafe fn clear_rest<V: Vector>(&self, rows: usize) {
+        let words = self.phase.taps.len() * self.plane.channels;
+        for word in words..words.next_multiple_of(V::LANES) {
+            for row in 0..rows {
+                let at = word / V::LANES * self.stride + row * V::LANES + word % V::LANES;
+                // SAFETY: by the caller's promise.
+                unsafe { self.to.add(at).write(0.0) };
+            }
+        }
+    }
+}
+
+/// Stores a vector's first lanes as pixels of as many row-major channels.
+///
+/// # Safety
+/// `to` must be valid for `channels` elements, `plane` apart; as [`Vector`].
+#[inline(always)]
+pub unsafe fn scatter<E: Stored, V: Vector>(value: V, to: *mut E, plane: usize, channels: usize) {
+    let mut lanes = [0f32; MOST_LANES];
+    // SAFETY: by the caller's promise.
+    unsafe {
+        value.store(lanes.as_mut_ptr());
+        for (channel, lane) in lanes.into_iter().enumerate().take(channels) {
+            to.add(channel * plane).write(E::from_f32(lane));
+        }
+    }
+}
+
+/// Loads what [`scatter`] stores; the other lanes are 0.
+///
+/// # Safety
+/// As [`scatter`].
+#[inline(always)]
+pub unsafe fn collect<E: Stored, V: Vector>(from: *const E, plane: usize, channels: usize) -> V {
+    let mut lanes = [0f32; MOST_LANES];
+    // SAFETY: by the caller's promise.
+    unsafe {
+        for (channel, lane) in lanes.iter_mut().enumerate().take(channels) {
+            *lane = from.add(channel * plane).read().to_f32();
+        }
+        V::load(lanes.as_ptr())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plane(height: usize, width: usize) -> Plane {
+        Plane { images: 2, channels: 16, height, width, lanes: 8, is_blocked: true }
+    }
+
+    /// Every tap of every result pixel, as (result row, column, tap, source row, column), padding left out.
+    fn meetings(phases: &[Phase], source: &Plane) -> Vec<[usize; 5]> {
+        let mut all = Vec::new();
+        for phase in phases {
+            for (row, column) in (0..phase.rows).flat_map(|row| (0..phase.columns).map(move |column| (row, column))) {
+                for tap in &phase.taps {
+                    let y = (row * phase.stride) as isize + tap.offset[0];
+                    let x = (column * phase.stride) as isize + tap.offset[1];
+                    if (0..source.height as isize).contains(&y) && (0..source.width as isize).contains(&x) {
+                        let (result_y, result_x) = (phase.first[0] + row * phase.step, phase.first[1] + column * phase.step);
+                        all.push([result_y, result_x, tap.index, y as usize, x as usize]);
+                    }
+                }
+            }
+        }
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn backward_meets_what_forward_met() {
+        for window in [
+            Window { kernel: 3, stride: 1, padding: 1 },
+            Window { kernel: 3, stride: 2, padding: 1 },
+            Window { kernel: 1, stride: 2, padding: 0 },
+            Window { kernel: 7, stride: 2, padding: 3 },
+            Window { kernel: 2, stride: 3, padding: 0 },
+        ] {
+            for (height, width) in [(7, 9), (8, 3), (2, 2)] {
+                let src = plane(height, width);
+                let dst = plane(window.output(height), window.output(width));
+                if dst.pixels() == 0 {
+                    continue;
+                }
+                let forward = meetings(&[Phase::forward(window, &dst)], &src);
+                let backward = meetings(&Phase::backward_data(window, &src), &dst);
+                let mut turned: Vec<_> = backward.into_iter().map(|[y, x, tap, v, u]| [v, u, tap, y, x]).collect();
+                turned.sort_unstable();
+                assert_eq!(turned, forward, "{window:?} {height} x {width}");
+            }
+        }
+    }
+
+    #[test]
+    fn phases_cover_every_pixel_once() {
+        let dsrc = plane(7, 5);
+        let phases = Phase::backward_data(Window { kernel: 3, stride: 2, padding: 1 }, &dsrc);
+        let mut seen = vec![0; dsrc.pixels()];
+        for phase in &phases {
+            (0..phase.pixels()).for_each(|pixel| seen[phase.place(pixel, dsrc.width).at] += 1);
+        }
+        assert!(seen.iter().all(|&times| times == 1), "{seen:?}");
+    }
+}
