@@ -15,7 +15,7 @@ mod watch;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub use bench::{BenchArgs, BenchCommand, BenchLoaderArgs, BenchStepArgs};
+pub use bench::{BenchArgs, BenchCommand, BenchLoaderArgs, BenchStepArgs, BenchSweepArgs};
 pub use data::{DataArgs, DataCommand, DataInfoArgs, DataPrepareArgs, DataSetArgs, SetFormat};
 pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;

@@ -1,7 +1,14 @@
-//! How much memory this machine has to give.
+//! What this machine is, and how much memory it has to give.
 
 use std::fs;
 use std::path::Path;
+
+/// The name of this machine's CPU, as Linux tells it.
+pub fn cpu_model() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;
+    Some(line.trim_start_matches([' ', '\t', ':']).trim().to_owned())
+}
 
 /// Bytes that a process could still use, as Linux tells it: of the machine, and of this process's control group where that has a
 /// limit. None where neither can be read.

@@ -158,6 +158,13 @@ pub trait Kernels {
         None
     }
 
+    /// A program of one operation, the product of two square matrices of random numbers of a type, by the fastest code that the
+    /// provider has for it: its rate is what others are compared with. None if the provider has no such thing.
+    fn compile_product(&mut self, side: usize, dtype: DType) -> Result<Option<ProgramId>, KernelError> {
+        let _ = (side, dtype);
+        Ok(None)
+    }
+
     /// Runs a range of a program's operations.
     fn run(&mut self, program: ProgramId, ops: Range<usize>) -> Result<(), KernelError>;
 

@@ -15,6 +15,7 @@ use std::ffi::c_int;
 use in18_kernels::{KernelError, Op};
 use in18_tensor::{DType, Region, Tensor};
 
+use crate::layout::data_type;
 use crate::safe::{Call, MemoryDesc, PROVIDER, PrimitiveDesc};
 use crate::step::{Context, Described, Place, PrimitiveStep, Step};
 use crate::sys;
@@ -47,6 +48,16 @@ pub fn compile(op: &Op, context: &mut Context) -> Result<Vec<Box<dyn Step>>, Ker
         Op::CrossEntropy(op) => cross_entropy::forward(op, context),
         Op::CrossEntropyBackward(op) => cross_entropy::backward(op, context),
     }
+}
+
+/// The step of [`Kernels::compile_product`](in18_kernels::Kernels::compile_product).
+pub fn square_product(
+    side: usize,
+    dtype: DType,
+    context: &mut Context,
+    region: impl FnMut(&mut Context, usize) -> Result<Region, KernelError>,
+) -> Result<Box<dyn Step>, KernelError> {
+    linear::square_product(side, data_type(dtype)?, context, region)
 }
 
 /// Binds a primitive's operands to places, one by one.

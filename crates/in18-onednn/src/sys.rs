@@ -65,6 +65,7 @@ pub const QUERY_IMPL_INFO: c_int = 8;
 pub const QUERY_SRC: c_int = 129;
 pub const QUERY_WEIGHTS: c_int = 131;
 pub const QUERY_DIFF_WEIGHTS: c_int = 132;
+pub const QUERY_DST: c_int = 133;
 pub const QUERY_WORKSPACE: c_int = 135;
 pub const QUERY_SCRATCHPAD: c_int = 136;
 

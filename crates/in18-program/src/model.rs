@@ -253,6 +253,12 @@ impl Model {
         Ok(&program.lowered.ops)
     }
 
+    /// What computes each operation of a prepared program, where the provider tells ([`Kernels::implementation`]).
+    pub fn implementations(&self, mode: Mode, size: Size) -> Result<Vec<Option<String>>, ProgramError> {
+        let program = self.programs.get(&(mode, size)).ok_or(ProgramError::NotPrepared)?;
+        Ok((0..program.lowered.ops.len()).map(|op| self.kernels.implementation(program.id, op)).collect())
+    }
+
     /// Releases every program, since other sizes follow.
     pub fn forget_programs(&mut self) {
         for (_, program) in self.programs.drain() {

@@ -21,6 +21,8 @@ pub struct BenchArgs {
 pub enum BenchCommand {
     /// A training step (forward, backward, update) or an evaluation step, on random pixels.
     Step(BenchStepArgs),
+    /// Every operation's rate over networks, image sizes and batches, beside the machine's own peak: where are cliffs?
+    Sweep(BenchSweepArgs),
     /// Training batches out of a folder of photos, without a network: read, decode, random resized crop, flip.
     Loader(BenchLoaderArgs),
 }
@@ -71,6 +73,56 @@ pub struct BenchStepArgs {
     /// One JSON object on one line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `imagenet18 bench sweep`.
+#[derive(Debug, Args)]
+pub struct BenchSweepArgs {
+    /// The networks.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "resnet18,resnet50")]
+    pub arch: Vec<Arch>,
+
+    /// Sides of the images, in pixels; HEIGHTxWIDTH for those that are not square.
+    #[arg(long, value_name = "PIXELS", value_delimiter = ',', default_value = "32,48,64,96,128,160,224,288,128x168")]
+    pub sizes: Vec<Extents>,
+
+    /// Images a step.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "2,32")]
+    pub batch: Vec<NonZeroUsize>,
+
+    /// Steps whose operations are timed; each operation's median counts.
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub steps: NonZeroUsize,
+
+    /// What computes.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+
+    /// One JSON object a line: the machine, then every operation of every step.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Height and width of images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extents {
+    /// Pixels of a column.
+    pub height: NonZeroUsize,
+    /// Pixels of a row.
+    pub width: NonZeroUsize,
+}
+
+impl std::str::FromStr for Extents {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (height, width) = text.split_once('x').unwrap_or((text, text));
+        let side = |text: &str| text.parse().ok();
+        match (side(height), side(width)) {
+            (Some(height), Some(width)) => Ok(Extents { height, width }),
+            _ => Err(format!("expected a side in pixels such as 128, or HEIGHTxWIDTH such as 128x168, got {text:?}")),
+        }
+    }
 }
 
 /// `imagenet18 bench loader`.

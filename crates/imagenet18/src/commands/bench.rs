@@ -3,6 +3,7 @@
 mod loader;
 mod profile;
 mod step;
+mod sweep;
 
 use anyhow::Result;
 
@@ -12,6 +13,7 @@ use crate::cli::{BenchArgs, BenchCommand};
 pub fn bench(arguments: &BenchArgs) -> Result<()> {
     match &arguments.what {
         BenchCommand::Step(arguments) => step::step(arguments),
+        BenchCommand::Sweep(arguments) => sweep::sweep(arguments),
         BenchCommand::Loader(arguments) => loader::loader(arguments),
     }
 }

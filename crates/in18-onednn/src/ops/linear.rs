@@ -2,7 +2,7 @@
 
 use in18_kernels::KernelError;
 use in18_kernels::op::{Linear, LinearBackwardData, LinearBackwardWeight};
-use in18_tensor::{DType, Tensor};
+use in18_tensor::{DType, Region, Tensor};
 
 use super::{Binding, check};
 use crate::safe::{MemoryDesc, PrimitiveDesc};
@@ -52,12 +52,13 @@ pub fn backward_weight(op: &LinearBackwardWeight, context: &mut Context) -> Resu
         let from = context.address(&ddst.region)?.cast::<f32>();
         let to = context.address(&dbias.region)?.cast::<f32>();
         let (images, classes) = (ddst.shape[0], ddst.shape[1]);
-        for class in 0..classes {
-            // SAFETY: both regions were checked to hold their shapes' elements.
-            unsafe {
-                let sum: f32 = (0..images).map(|image| from.add(image * classes + class).read()).sum();
-                to.add(class).write(sum);
-            }
+        // SAFETY: both regions were checked to hold their shapes' elements, and do not overlap.
+        let (rows, sums) = unsafe {
+            (std::slice::from_raw_parts(from, images * classes), std::slice::from_raw_parts_mut(to, classes))
+        };
+        sums.fill(0.0);
+        for row in rows.chunks_exact(classes) {
+            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
         }
         Ok(())
     });
@@ -76,29 +77,67 @@ fn product(
 ) -> Result<Box<dyn Step>, KernelError> {
     let result = rows(operands[2].0)?;
     let operation = format!("{name} {} by {}", operands[0].0.shape, operands[1].0.shape);
-    // SAFETY: all handles are alive; a null bias is none.
-    let desc = unsafe {
-        PrimitiveDesc::create(
-            || operation.clone(),
-            |pd| {
-                sys::dnnl_matmul_primitive_desc_create(
-                    pd,
-                    context.engine.raw(),
-                    first.raw(),
-                    second.raw(),
-                    bias_desc.as_ref().map_or(std::ptr::null(), |desc| desc.raw()),
-                    result.raw(),
-                    context.attributes.raw(),
-                )
-            },
-        )?
-    };
+    let desc = product_desc(context, [&first, &second, &result], bias_desc.as_ref(), &operation)?;
     let mut binding = Binding::new(context, &desc, operation)
         .region(operands[0].1, first, operands[0].0.region)?
         .region(operands[1].1, second, operands[1].0.region)?
         .region(operands[2].1, result, operands[2].0.region)?;
     if let (Some(desc), Some(bias)) = (bias_desc, bias) {
         binding = binding.region(sys::ARG_BIAS, desc, bias.region)?;
+    }
+    binding.finish()
+}
+
+/// oneDNN's implementation of a product of matrices (first, second, result).
+fn product_desc(
+    context: &Context,
+    [first, second, result]: [&MemoryDesc; 3],
+    bias: Option<&MemoryDesc>,
+    operation: &str,
+) -> Result<PrimitiveDesc, KernelError> {
+    // SAFETY: all handles are alive; a null bias is none.
+    unsafe {
+        PrimitiveDesc::create(
+            || operation.to_owned(),
+            |pd| {
+                sys::dnnl_matmul_primitive_desc_create(
+                    pd,
+                    context.engine.raw(),
+                    first.raw(),
+                    second.raw(),
+                    bias.map_or(std::ptr::null(), |desc| desc.raw()),
+                    result.raw(),
+                    context.attributes.raw(),
+                )
+            },
+        )
+    }
+}
+
+/// A product of two square matrices in the layouts that oneDNN likes best, in three regions of which `region` makes one of so many
+/// bytes and an operand's number.
+pub fn square_product(
+    side: usize,
+    data_type: sys::data_type,
+    context: &mut Context,
+    mut region: impl FnMut(&mut Context, usize) -> Result<Region, KernelError>,
+) -> Result<Box<dyn Step>, KernelError> {
+    let operation = format!("product of {side}x{side} by {side}x{side}");
+    let any = MemoryDesc::new(&[side, side], data_type, sys::ANY)?;
+    let desc = product_desc(context, [&any, &any, &any], None, &operation)?;
+    let mut operands = Vec::new();
+    for (query, argument) in [
+        (sys::QUERY_SRC, sys::ARG_SRC),
+        (sys::QUERY_WEIGHTS, sys::ARG_WEIGHTS),
+        (sys::QUERY_DST, sys::ARG_DST),
+    ] {
+        let operand = desc.operand(query)?;
+        let bytes = operand.bytes();
+        operands.push((argument, operand, region(context, bytes)?));
+    }
+    let mut binding = Binding::new(context, &desc, operation);
+    for (argument, operand, region) in operands {
+        binding = binding.region(argument, operand, region)?;
     }
     binding.finish()
 }

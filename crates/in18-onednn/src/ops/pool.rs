@@ -172,6 +172,10 @@ fn average<E: Element>(op: GlobalAvgPool, blocks: Blocks) -> Box<dyn Step> {
                     let from = src.at(row * pixels * lanes);
                     if lanes == MOST_LANES {
                         vector::sum_rows::<E, MOST_LANES>(isa, from, pixels, &mut sums);
+                    } else if lanes == 8 {
+                        let mut eight = [0f32; 8];
+                        vector::sum_rows::<E, 8>(isa, from, pixels, &mut eight);
+                        sums[..8].copy_from_slice(&eight);
                     } else {
                         for (lane, sum) in sums.iter_mut().enumerate().take(lanes) {
                             *sum = (0..pixels).map(|pixel| from.add(pixel * lanes + lane).read().to_f32()).sum();

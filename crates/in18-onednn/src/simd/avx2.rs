@@ -3,8 +3,9 @@
 use std::arch::x86_64::{
     __m256, _CMP_GT_OQ, _CMP_LE_OQ, _mm_loadu_si128, _mm256_add_ps, _mm256_and_ps, _mm256_andnot_ps,
     _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtepu16_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_storeu_ps,
-    _mm256_stream_ps, _mm256_sub_ps,
+    _mm256_loadu_si256, _mm256_maskload_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_set1_ps, _mm256_setzero_ps,
+    _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_storeu_ps, _mm256_stream_ps, _mm256_sub_ps,
+    _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 
 use super::Vector;
@@ -95,9 +96,43 @@ impl Vector for __m256 {
     }
     #[inline(always)]
     unsafe fn transpose(from: *const f32, stride: usize, columns: usize, to: *mut f32) {
-        unsafe { <[f32; 8]>::transpose(from, stride, columns, to) }
+        unsafe {
+            // A row that is not whole is read by a mask: what follows it may lie outside of the memory.
+            let mask = _mm256_loadu_si256(MASKS.as_ptr().add(8 - columns).cast());
+            let mut rows = [_mm256_setzero_ps(); 8];
+            for (row, value) in rows.iter_mut().enumerate() {
+                *value = match columns {
+                    8 => _mm256_loadu_ps(from.add(row * stride)),
+                    _ => _mm256_maskload_ps(from.add(row * stride), mask),
+                };
+            }
+            // Pairs of rows, then fours, then all eight: each round puts twice as many values of a column together.
+            let mut pairs = [_mm256_setzero_ps(); 8];
+            for i in (0..8).step_by(2) {
+                pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+                pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+            }
+            let mut fours = [_mm256_setzero_ps(); 8];
+            for i in (0..8).step_by(4) {
+                fours[i] = _mm256_shuffle_ps::<0x44>(pairs[i], pairs[i + 2]);
+                fours[i + 1] = _mm256_shuffle_ps::<0xee>(pairs[i], pairs[i + 2]);
+                fours[i + 2] = _mm256_shuffle_ps::<0x44>(pairs[i + 1], pairs[i + 3]);
+                fours[i + 3] = _mm256_shuffle_ps::<0xee>(pairs[i + 1], pairs[i + 3]);
+            }
+            for i in 0..4 {
+                if i < columns {
+                    _mm256_storeu_ps(to.add(8 * i), _mm256_permute2f128_ps::<0x20>(fours[i], fours[i + 4]));
+                }
+                if i + 4 < columns {
+                    _mm256_storeu_ps(to.add(8 * (i + 4)), _mm256_permute2f128_ps::<0x31>(fours[i], fours[i + 4]));
+                }
+            }
+        }
     }
 }
+
+/// All bits set eight times, then none: from `8 - n` on, a mask of the first `n` lanes.
+static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// The lanes of a vector.
 ///

@@ -11,15 +11,17 @@ use super::step::{Bench, median};
 
 /// Operations of one label.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Row {
-    kind: String,
-    label: String,
-    count: usize,
+pub(super) struct Row {
+    pub kind: String,
+    pub label: String,
+    pub count: usize,
     /// Of all of them, a step.
-    seconds: f64,
-    flops: u64,
+    pub seconds: f64,
+    pub flops: u64,
     /// Bytes of operands.
-    traffic: u64,
+    pub traffic: u64,
+    /// What computes them, if the provider tells.
+    pub implementation: Option<String>,
 }
 
 impl Row {
@@ -51,15 +53,18 @@ impl Profile {
     /// Runs `steps` steps operation by operation.
     pub fn measure(bench: &mut Bench, steps: usize) -> Result<Self> {
         let ops = bench.model.operations(bench.mode, bench.size)?;
+        let implementations = bench.model.implementations(bench.mode, bench.size)?;
         let mut rows: Vec<Row> = ops
             .iter()
-            .map(|op| Row {
+            .zip(implementations)
+            .map(|(op, implementation)| Row {
                 kind: op.name().to_owned(),
                 label: op.label(),
                 count: 1,
                 seconds: 0.0,
                 flops: op.flops(),
                 traffic: op.traffic(),
+                implementation,
             })
             .collect();
         if bench.mode == Mode::Training {
@@ -88,6 +93,11 @@ impl Profile {
         Ok(Self { rows })
     }
 
+    /// Operations that read alike, those that take longest first.
+    pub fn by_label(&self) -> Vec<Row> {
+        grouped(&self.rows, |row| &row.label)
+    }
+
     /// Kinds, then labels, by time; `step_seconds` is a whole step's, measured without looking on.
     pub fn table(&self, step_seconds: f64) -> String {
         let total: f64 = self.rows.iter().map(|row| row.seconds).sum();
@@ -97,7 +107,7 @@ impl Profile {
             text += &row.line(&row.kind, total);
         }
         text += &format!("\n{head}");
-        for row in grouped(&self.rows, |row| &row.label) {
+        for row in self.by_label() {
             text += &row.line(&row.label, total);
         }
         let _ = writeln!(
@@ -115,7 +125,12 @@ impl Profile {
 fn grouped(rows: &[Row], key: fn(&Row) -> &String) -> Vec<Row> {
     let mut groups: BTreeMap<&str, Row> = BTreeMap::new();
     for row in rows {
-        let first = || Row { kind: row.kind.clone(), label: row.label.clone(), ..Row::default() };
+        let first = || Row {
+            kind: row.kind.clone(),
+            label: row.label.clone(),
+            implementation: row.implementation.clone(),
+            ..Row::default()
+        };
         groups.entry(key(row)).or_insert_with(first).add(row);
     }
     let mut groups: Vec<Row> = groups.into_values().collect();
@@ -136,6 +151,7 @@ mod tests {
             seconds,
             flops: 2_000_000_000,
             traffic: 0,
+            implementation: None,
         };
         let profile = Profile {
             rows: vec![row("a", "a 1", 0.25), row("b", "b 1", 0.5), row("a", "a 2", 0.5), row("a", "a 1", 0.75)],

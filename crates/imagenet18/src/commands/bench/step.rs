@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use in18_comm::{Comm, Solo};
 use in18_optim::Sgd;
 use in18_program::initial::Initialization;
-use in18_program::{Metrics, Mode, Model, PendingMetrics, Size};
+use in18_program::{Arch, Metrics, Mode, Model, PendingMetrics, Size};
 use in18_random::{Draws, Purpose};
 use in18_tensor::DType;
 use in18_train::{BUCKET_BYTES, Signals, optimizer, peak_rss_bytes, start_step_and_sum};
@@ -150,14 +150,32 @@ fn alone(arguments: &BenchStepArgs) -> Result<Option<(Engine, Option<Place>)>> {
 /// What is measured, as one that has nobody to exchange with yet; and the seconds that compiling took.
 fn prepare(arguments: &BenchStepArgs, engine: Engine, rank: &Rank) -> Result<(Bench, f64)> {
     let dtype = engine.dtype;
-    let mut model = Model::new(engine.kernels, arguments.arch.network(CLASSES), dtype)?;
-    model.share_memory(rank.on_this_machine());
-    Initialization { seed: 0, bn0: false }.apply(&mut model)?;
-    let optimizer = optimizer(&model, 0.9, 1e-4, false);
     let side = arguments.size.get();
     let size =
         Size { batch: arguments.batch.get(), height: side, width: arguments.width.unwrap_or(arguments.size).get() };
     let mode = if arguments.eval { Mode::Evaluation } else { Mode::Training };
+    let (mut bench, compile_seconds) = alone_on(engine, arguments.arch, (mode, size), rank.on_this_machine())?;
+    if arguments.no_overlap {
+        bench.cuts = bench.model.gradient_cuts(usize::MAX);
+    }
+    if arguments.gradients == GradientType::Compute {
+        bench.model.exchange_as(dtype)?;
+    }
+    Ok((bench, compile_seconds))
+}
+
+/// A network on random pixels, of a process that exchanges nothing and shares the machine's memory with the others of
+/// `processes`; and the seconds that compiling took.
+pub(super) fn alone_on(
+    engine: Engine,
+    arch: Arch,
+    (mode, size): (Mode, Size),
+    processes: usize,
+) -> Result<(Bench, f64)> {
+    let mut model = Model::new(engine.kernels, arch.network(CLASSES), engine.dtype)?;
+    model.share_memory(processes);
+    Initialization { seed: 0, bn0: false }.apply(&mut model)?;
+    let optimizer = optimizer(&model, 0.9, 1e-4, false);
     let start = Instant::now();
     // Before the pixels are made: a size that no memory holds ends here, with a message.
     model.prepare(mode, size)?;
@@ -165,10 +183,7 @@ fn prepare(arguments: &BenchStepArgs, engine: Engine, rank: &Rank) -> Result<(Be
     let mut draws = Draws::new(0, Purpose::Augmentation, (0, 0));
     let pixels = (0..size.batch * size.height * size.width * 3).map(|_| draws.below(256) as u8).collect();
     let labels = (0..size.batch).map(|_| draws.below(CLASSES as u64) as i32).collect();
-    let cuts = model.gradient_cuts(if arguments.no_overlap { usize::MAX } else { BUCKET_BYTES });
-    if arguments.gradients == GradientType::Compute {
-        model.exchange_as(dtype)?;
-    }
+    let cuts = model.gradient_cuts(BUCKET_BYTES);
     let comm = Box::new(Solo);
     Ok((Bench { comm, model, optimizer, cuts, waited: 0.0, mode, size, pixels, labels }, compile_seconds))
 }
