@@ -30,6 +30,7 @@ const PROMISED_TOP1: f64 = 90.0;
 pub fn demo(arguments: &DemoArgs) -> Result<()> {
     let mut engine = arguments.engine.clone();
     engine.devices = engine::single(&engine)?.into();
+    engine::check(&engine)?;
     let photos = arguments.dir.join("photos");
     let summary = in18_demo::generate(&photos, &DemoSpec::default(), engine::cores().get())?;
     output::print(&format!(

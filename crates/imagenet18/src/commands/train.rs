@@ -132,6 +132,7 @@ fn evaluate(arguments: &TrainArgs) -> Result<()> {
         let got = format!("got {} that a launcher started", place.world);
         return Err(Usage(format!("--evaluate: expected one process, {got}: it is not divided among ranks")).into());
     }
+    engine::check(&engine_of(arguments))?;
     let phases = schedule::phases(arguments.phases.as_deref(), arguments.recipe.as_deref())?;
     let path = arguments.data.clone().context("expected DATA")?;
     let data = Data::open(&path, &phases, &arguments.reading.options())?;
