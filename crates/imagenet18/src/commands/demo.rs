@@ -6,7 +6,7 @@ use in18_demo::DemoSpec;
 use in18_loader::{OnBadImage, Shuffle};
 use in18_program::Arch;
 use in18_recipe::Phases;
-use in18_train::{LossScaling, RunOptions};
+use in18_train::{LossScaling, PATIENCE, RunOptions};
 
 use crate::cli::{CheckpointArgs, DemoArgs, GradientType};
 use crate::commands::train::{FP16_LOSS_SCALE, Run};
@@ -58,6 +58,7 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
             shuffle: Shuffle::Full,
             loss_scaling: LossScaling::Fixed(1.0),
             gradients: in18_tensor::DType::F32,
+            patience: PATIENCE,
         },
         engine,
         workers: arguments.workers,

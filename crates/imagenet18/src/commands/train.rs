@@ -15,7 +15,7 @@ use in18_tensor::DType;
 use in18_train::checkpoint::{CheckpointOptions, Tables};
 use in18_train::identity::{NetworkIdentity, identity};
 use in18_train::{
-    Continued, Data, LossScale, LossScaling, Outcome, Parts, Progress, RunOptions, Saving, Signals, Trainer,
+    Continued, Data, LossScale, LossScaling, Outcome, PATIENCE, Parts, Progress, RunOptions, Saving, Signals, Trainer,
 };
 use in18_weights::{Head, WeightFile};
 
@@ -102,6 +102,7 @@ fn run(arguments: &TrainArgs) -> Result<Run> {
             shuffle: arguments.shuffle.into(),
             loss_scaling: LossScaling::Fixed(1.0),
             gradients: DType::F32,
+            patience: PATIENCE,
         },
         engine: engine_of(arguments),
         workers: arguments.workers,
