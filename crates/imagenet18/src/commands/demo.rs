@@ -47,6 +47,7 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
         arch: Arch::Resnet18,
         phases: Phases::from_python(PHASES).map_err(|error| Usage(error.to_string()))?,
         init_bn0: true,
+        brought: None,
         options: RunOptions {
             momentum: 0.9,
             weight_decay: 1e-4,
