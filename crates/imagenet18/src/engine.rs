@@ -99,6 +99,14 @@ pub fn choose(arguments: &EngineArgs) -> Result<Engine> {
     on(single(arguments)?, arguments)
 }
 
+/// Refuses a CPU that cannot compute: for commands that do other work before they choose a provider.
+pub fn check(arguments: &EngineArgs) -> Result<()> {
+    if arguments.engine != EngineChoice::Torch && !takes_gpus(arguments) {
+        OneDnn::check_cpu()?;
+    }
+    Ok(())
+}
+
 /// How many devices a training run takes without a launcher.
 pub fn count(arguments: &EngineArgs) -> Result<usize> {
     Ok(devices(arguments)?.len())

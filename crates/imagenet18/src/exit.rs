@@ -23,7 +23,7 @@ pub const HELP: &str = "Exit codes:
   3  the images or their folders are wrong, or the files that a command reads
   4  training failed: the loss is not a number any more
   5  a file could not be written
-  6  not enough memory, or something this CPU cannot do
+  6  not enough memory, or something this CPU or GPU cannot do
   7  a network's file or checkpoint is damaged, or of another run
   8  the ranks did not come together, or one of them was lost or hung
   130, 143  stopped by SIGINT or SIGTERM, after a checkpoint was saved; at once if training had not begun, or at a second SIGINT";
@@ -250,7 +250,10 @@ fn program_code(error: &ProgramError) -> u8 {
 
 fn kernel_code(error: &KernelError) -> u8 {
     match error {
-        KernelError::OutOfMemory { .. } | KernelError::Full { .. } | KernelError::Unsupported { .. } => HARDWARE,
+        KernelError::OutOfMemory { .. }
+        | KernelError::Full { .. }
+        | KernelError::Machine { .. }
+        | KernelError::Unsupported { .. } => HARDWARE,
         _ => MACHINE,
     }
 }

@@ -17,6 +17,21 @@ fn photos(folder: &Path, images_per_class: usize) {
 }
 
 #[test]
+fn a_launcher_that_leaves_out_how_many_ranks_a_machine_has_is_told_once() {
+    // It ends before it looks for others, since its precision is none of oneDNN's.
+    let output = Command::cargo_bin("imagenet18")
+        .unwrap()
+        .envs([("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "192.0.2.1"), ("MASTER_PORT", "29513")])
+        .env_remove("LOCAL_WORLD_SIZE")
+        .args(["bench", "step", "--engine", "onednn", "--precision", "fp16"])
+        .assert()
+        .failure();
+    let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    assert_eq!(stderr.matches("warning: LOCAL_WORLD_SIZE is not set").count(), 1, "{stderr}");
+    assert!(stderr.contains("use --engine torch, or --precision bf16"), "{stderr}");
+}
+
+#[test]
 fn devices_that_are_not_there_are_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     if Path::new("/proc/driver/nvidia/version").exists() {

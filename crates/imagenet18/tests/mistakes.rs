@@ -210,7 +210,8 @@ fn a_dry_run_reads_no_image() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("imagenet18"));
-    command.args(["train", "--dry-run", "--images", "1281167", "--recipe", "1-machine", "--json"]);
+    command.args(["train", "--dry-run", "--images", "1281167", "--recipe", "1-machine", "--world", "8", "--json"]);
+    command.args(["--arch", "resnet50", "--init-bn0", "--no-bn-wd"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();

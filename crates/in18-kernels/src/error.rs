@@ -26,6 +26,18 @@ pub enum KernelError {
         /// What to do instead.
         remedy: &'static str,
     },
+    /// The provider computes nothing on this machine.
+    #[error("{provider}: expected {expected}, got {got}: {remedy}")]
+    Machine {
+        /// The provider.
+        provider: &'static str,
+        /// What it needs.
+        expected: &'static str,
+        /// What the machine is.
+        got: String,
+        /// What to do instead.
+        remedy: &'static str,
+    },
     /// Memory could not be had.
     #[error("{provider} could not get {bytes} bytes of memory; use a smaller batch or image size")]
     OutOfMemory {

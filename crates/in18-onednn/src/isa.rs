@@ -1,5 +1,10 @@
 //! Which vector instructions this CPU has, as a value: holding one proves support.
 
+use std::fs;
+
+use in18_kernels::KernelError;
+
+use crate::safe::PROVIDER;
 use crate::sys;
 
 /// The vector instructions that this crate's own loops are compiled for.
@@ -36,6 +41,36 @@ impl Isa {
     }
 }
 
+/// Refuses a CPU without AVX2 and FMA, and a library that may not use them: what is left is too slow to be of use, a step
+/// takes minutes there.
+pub fn check_cpu() -> Result<(), KernelError> {
+    let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    match refusal(has_avx2, includes(library_isa(), sys::ISA_AVX2), &cpu_name()) {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
+    }
+}
+
+/// Why a CPU is refused, if it is. `has_avx2`: with FMA; `is_allowed`: oneDNN uses it.
+fn refusal(has_avx2: bool, is_allowed: bool, cpu: &str) -> Option<KernelError> {
+    let (got, remedy) = match (has_avx2, is_allowed) {
+        (true, true) => return None,
+        (false, _) => (format!("{cpu} without them"), "use another machine, or a GPU (--engine torch --devices cuda)"),
+        (true, false) => (
+            format!("{cpu}, of which oneDNN is told to use less (ONEDNN_MAX_CPU_ISA or DNNL_MAX_CPU_ISA)"),
+            "unset that variable, or set it to AVX2 or more",
+        ),
+    };
+    Some(KernelError::Machine { provider: PROVIDER, expected: "a CPU with AVX2 and FMA", got, remedy })
+}
+
+/// What Linux calls this CPU.
+fn cpu_name() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map_or_else(|| "a CPU".to_owned(), |(_, name)| name.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
 /// The instruction set that oneDNN generates code for.
 pub fn library_isa() -> sys::cpu_isa {
     // SAFETY: returns a number.
@@ -53,4 +88,23 @@ pub fn name(isa: sys::cpu_isa) -> &'static str {
         .into_iter()
         .find(|&(part, _)| includes(isa, part))
         .map_or("sse4.1", |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpu_below_avx2_is_refused_by_name() {
+        assert!(refusal(true, true, "Zen 4").is_none());
+        for (has_avx2, is_allowed, says) in [
+            (false, false, "expected a CPU with AVX2 and FMA, got Xeon E5 without them: use another machine"),
+            (true, false, "got Xeon E5, of which oneDNN is told to use less (ONEDNN_MAX_CPU_ISA"),
+        ] {
+            let message = refusal(has_avx2, is_allowed, "Xeon E5").expect("refused").to_string();
+            assert!(message.contains(says), "{message}");
+        }
+        let name = cpu_name();
+        assert!(!name.is_empty() && !name.contains(['\n', ':']), "{name}");
+    }
 }

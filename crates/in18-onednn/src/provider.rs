@@ -31,7 +31,11 @@ type Compiled = Vec<Vec<Box<dyn Step>>>;
 impl OneDnn {
     /// A provider on `threads` threads; without a number, on as many as OpenMP takes by itself. The number holds for the
     /// whole process: there is one OpenMP runtime.
+    ///
+    /// # Errors
+    /// As [`check_cpu`](Self::check_cpu); if oneDNN does not start.
     pub fn new(threads: Option<usize>) -> Result<Self, KernelError> {
+        isa::check_cpu()?;
         if let Some(threads) = threads {
             threads::set_threads(threads);
         }
@@ -50,6 +54,14 @@ impl OneDnn {
             weights: WeightCopies::default(),
         };
         Ok(OneDnn { context, programs: Vec::new() })
+    }
+
+    /// Whether this machine's CPU is one to compute on.
+    ///
+    /// # Errors
+    /// [`KernelError::Machine`] on a CPU without AVX2 and FMA, or if oneDNN is told not to use them.
+    pub fn check_cpu() -> Result<(), KernelError> {
+        isa::check_cpu()
     }
 
     /// The same without 16-bit fixed point in evaluations: all that is not activations or their weights is fp32 then. Slower,

@@ -1,17 +1,20 @@
 //! A network's state on a kernel provider, and its programs by size.
 
 mod memory;
+mod step;
 
 use std::collections::HashMap;
 
-use in18_kernels::op::METRICS;
-use in18_kernels::{DeviceMemory, Kernels, Op, PendingRead, ProgramId, SgdUpdate};
+use in18_kernels::{DeviceMemory, Kernels, Op, ProgramId, SgdUpdate};
 use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Tensor};
 
 use crate::error::ProgramError;
 use crate::lower::{Arenas, Lowered, lower};
 use crate::network::Network;
 use crate::table::{Entry, ParameterTable};
+
+pub use step::PendingMetrics;
+use step::Watcher;
 
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,13 +47,6 @@ pub struct Metrics {
     pub top1: usize,
     /// Images with the right class among the best five.
     pub top5: usize,
-}
-
-/// Metrics of a step that may still go on.
-#[derive(Debug)]
-pub struct PendingMetrics {
-    images: usize,
-    values: PendingRead,
 }
 
 /// Copies of a model's arenas: all that a step builds on beside the batch and the rate. fp32, each entry at its offset
@@ -93,6 +89,8 @@ pub struct Model {
     taken: usize,
     /// Processes that share this machine's memory, this one among them.
     sharers: usize,
+    /// Whoever wants to know which operation runs.
+    watcher: Option<Watcher>,
 }
 
 impl Model {
@@ -121,6 +119,7 @@ impl Model {
             exchanged,
             taken,
             sharers: 1,
+            watcher: None,
         })
     }
 
@@ -266,78 +265,6 @@ impl Model {
         }
     }
 
-    /// Forward and backward over a batch: (N, H, W, 3) pixels and N labels. Leaves gradients of the mean loss.
-    pub fn train_step(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
-        let pending = self.start_train_step(size, pixels, labels)?;
-        self.metrics(pending)
-    }
-
-    /// The same without waiting for its end. Pixels and labels may change as soon as it returns.
-    pub fn start_train_step(
-        &mut self,
-        size: Size,
-        pixels: &[u8],
-        labels: &[i32],
-    ) -> Result<PendingMetrics, ProgramError> {
-        self.step((Mode::Training, size), pixels, labels, Stops::None)
-    }
-
-    /// A training step, as [`start_train_step`](Self::start_train_step), that hands gradients out while it goes on: whenever all of a part are final, `ready` gets its place. The
-    /// parts lie between one of `cuts` and the next (see [`gradient_cuts`](Self::gradient_cuts)) and come in that order.
-    pub fn start_train_step_in_parts(
-        &mut self,
-        size: Size,
-        pixels: &[u8],
-        labels: &[i32],
-        cuts: &[usize],
-        ready: &mut dyn FnMut(MemoryRange, DType),
-    ) -> Result<PendingMetrics, ProgramError> {
-        self.step((Mode::Training, size), pixels, labels, Stops::Cuts(cuts, ready))
-    }
-
-    /// Forward over a batch with the running statistics: (N, H, W, 3) pixels and N labels.
-    pub fn evaluate(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
-        let pending = self.start_evaluation(size, pixels, labels)?;
-        self.metrics(pending)
-    }
-
-    /// The same without waiting for its end. Pixels and labels may change as soon as it returns.
-    pub fn start_evaluation(
-        &mut self,
-        size: Size,
-        pixels: &[u8],
-        labels: &[i32],
-    ) -> Result<PendingMetrics, ProgramError> {
-        self.step((Mode::Evaluation, size), pixels, labels, Stops::None)
-    }
-
-    /// Whether the metrics of a step that was started are here.
-    pub fn is_done(&self, pending: &PendingMetrics) -> Result<bool, ProgramError> {
-        Ok(self.kernels.is_read(&pending.values)?)
-    }
-
-    /// The metrics of a step that was started; waits for it. Every step's must be taken.
-    pub fn metrics(&mut self, pending: PendingMetrics) -> Result<Metrics, ProgramError> {
-        let PendingMetrics { images, values } = pending;
-        let bytes = self.kernels.finish_read(values)?;
-        let metric = |index: usize| f32::from_ne_bytes(std::array::from_fn(|byte| bytes[4 * index + byte]));
-        let (loss_sum, top1, top5) = (f64::from(metric(0)), metric(1) as usize, metric(2) as usize);
-        Ok(Metrics { images, loss_sum, top1, top5 })
-    }
-
-    /// A training or evaluation step that calls `after` with the number of each of its
-    /// [`operations`](Self::operations) once that is done.
-    pub fn observed_step(
-        &mut self,
-        at: (Mode, Size),
-        pixels: &[u8],
-        labels: &[i32],
-        after: &mut dyn FnMut(usize),
-    ) -> Result<Metrics, ProgramError> {
-        let pending = self.step(at, pixels, labels, Stops::EachOperation(after))?;
-        self.metrics(pending)
-    }
-
     /// From now on gradients are handed out in this float type, rounded, instead of fp32.
     pub fn exchange_as(&mut self, dtype: DType) -> Result<(), ProgramError> {
         let values = self.parameters.bytes() / DType::F32.bytes();
@@ -399,83 +326,11 @@ impl Model {
         Ok(self.kernels.sgd(updates)?)
     }
 
-    fn step(
-        &mut self,
-        (mode, size): (Mode, Size),
-        pixels: &[u8],
-        labels: &[i32],
-        stops: Stops<'_>,
-    ) -> Result<PendingMetrics, ProgramError> {
-        self.prepare(mode, size)?;
-        let Program { id, lowered } = &self.programs[&(mode, size)];
-        for (name, expected, got) in
-            [("pixels", lowered.pixels.region.bytes, pixels.len()), ("labels", size.batch, labels.len())]
-        {
-            if expected != got {
-                return Err(ProgramError::Length { name: name.to_owned(), expected, got });
-            }
-        }
-        self.kernels.write(lowered.pixels.region, pixels)?;
-        let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_ne_bytes()).collect();
-        self.kernels.write(lowered.labels.region, &labels)?;
-        self.kernels.write(lowered.scale.region, &self.loss_scale.to_ne_bytes())?;
-        self.taken = self.taken.max(lowered.work_bytes);
-        let all = lowered.forward.start..lowered.backward.end;
-        match stops {
-            Stops::None => self.kernels.run(*id, all)?,
-            Stops::EachOperation(after) => {
-                for op in all {
-                    self.kernels.run(*id, op..op + 1)?;
-                    self.kernels.synchronize()?;
-                    after(op);
-                }
-            }
-            Stops::Cuts(cuts, ready) => {
-                let arena = self.arenas.gradients;
-                let (mut next, mut from) = (all.start, 0);
-                for &cut in cuts {
-                    let op = lowered
-                        .finished_gradients
-                        .iter()
-                        .find(|(_, end)| *end >= cut)
-                        .map_or(all.end, |(op, _)| op + 1);
-                    if op > next {
-                        self.kernels.run(*id, next..op)?;
-                        next = op;
-                    }
-                    let part = Region { arena, offset: from, bytes: cut - from };
-                    match self.exchanged {
-                        None => ready(self.kernels.memory_range(part)?, DType::F32),
-                        Some((arena, dtype)) => {
-                            let narrow = narrowed(part, arena, dtype);
-                            self.kernels.convert((part, DType::F32), (narrow, dtype))?;
-                            ready(self.kernels.memory_range(narrow)?, dtype);
-                        }
-                    }
-                    from = cut;
-                }
-                self.kernels.run(*id, next..all.end)?;
-            }
-        }
-        let values = Region { bytes: METRICS * size_of::<f32>(), ..lowered.metrics.region };
-        Ok(PendingMetrics { images: size.batch, values: self.kernels.start_read(values)? })
-    }
-
     fn stored(&self, name: &str) -> Result<Tensor, ProgramError> {
         let parameter = self.parameters.get(name).map(|entry| plain(entry, self.arenas.parameters));
         let statistic = || self.statistics.get(name).map(|entry| plain(entry, self.arenas.statistics));
         parameter.or_else(statistic).ok_or_else(|| ProgramError::NoSuchParameter(name.to_owned()))
     }
-}
-
-/// Where a step looks up.
-enum Stops<'a> {
-    /// Nowhere.
-    None,
-    /// After each operation.
-    EachOperation(&'a mut dyn FnMut(usize)),
-    /// Whenever the gradients up to one of these cuts are final.
-    Cuts(&'a [usize], &'a mut dyn FnMut(MemoryRange, DType)),
 }
 
 /// Where values of a region of fp32 lie in an arena of another type.

@@ -28,6 +28,7 @@ mod phases;
 mod plan;
 mod presets;
 mod render;
+mod settings;
 mod toml_form;
 mod value;
 
@@ -36,5 +37,6 @@ pub use literal::LiteralError;
 pub use phases::{DataPhase, Epochs, Key, LrPhase, MAX_EPOCHS, MAX_SIZE, Phase, PhaseFault, Phases, Rate};
 pub use plan::{DEFAULT_MIN_SCALE, EpochPlan, LrRule, Plan, PlanError, PlanInput};
 pub use presets::{PRESETS, Preset, preset};
+pub use settings::Settings;
 pub use toml_form::{Recipe, RecipeError};
 pub use value::Position;

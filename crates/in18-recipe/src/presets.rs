@@ -2,11 +2,13 @@
 //!
 //! Sources: `train.py` of the original trainer (github.com/diux-dev/imagenet18; its expressions such as `lr*2` are
 //! given here as the numbers they make) and Lambda's reports for its 8-GPU and 4-GPU machines. All of them train
-//! ResNet-50 on ImageNet with `--init-bn0 --no-bn-wd` in half precision.
+//! ResNet-50 on ImageNet with `--init-bn0 --no-bn-wd` in half precision, and with momentum 0.9 and weight decay 1e-4, which
+//! are everybody's defaults.
 
 use serde::Serialize;
 
 use crate::phases::Phases;
+use crate::settings::Settings;
 
 /// A published schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -17,6 +19,14 @@ pub struct Preset {
     pub about: &'static str,
     /// The number of devices it was written for: its rates suit a global batch of `bs` times this.
     pub world: usize,
+    /// What these devices were.
+    pub device: &'static str,
+    /// The network that it trained.
+    pub arch: &'static str,
+    /// Whether it ran with `--init-bn0`.
+    pub init_bn0: bool,
+    /// Whether it ran with `--no-bn-wd`.
+    pub no_bn_wd: bool,
     /// What it reached, on what, in which time.
     pub reached: &'static str,
     /// The phases as a Python literal, fit for `--phases`.
@@ -29,6 +39,10 @@ pub const PRESETS: [Preset; 6] = [
         name: "seed-8gpu",
         about: "Lambda's run on one 8-GPU machine; global batch 4096, 1792, 1024",
         world: 8,
+        device: "Titan RTX",
+        arch: "resnet50",
+        init_bn0: true,
+        no_bn_wd: true,
         reached: "93.018 % top-5 in 2.37 h on 8 Titan RTX; 102 min on 8 V100",
         text: "[
     {'ep': 0, 'sz': 128, 'bs': 512, 'trndir': '-sz/160'},
@@ -45,6 +59,10 @@ pub const PRESETS: [Preset; 6] = [
         name: "cloud-4gpu",
         about: "Lambda's run on one 4-GPU machine; global batch 1024, 448, 256",
         world: 4,
+        device: "GTX 1080 Ti",
+        arch: "resnet50",
+        init_bn0: true,
+        no_bn_wd: true,
         reached: "93.05 % top-5 in 12.6 h on 4 GTX 1080 Ti",
         text: "[
     {'ep': 0, 'sz': 128, 'bs': 256, 'trndir': '-sz/160'},
@@ -61,6 +79,10 @@ pub const PRESETS: [Preset; 6] = [
         name: "1-machine",
         about: "the original on 1 machine of 8 V100; global batch 4096, 1792, 1024",
         world: 8,
+        device: "V100",
+        arch: "resnet50",
+        init_bn0: true,
+        no_bn_wd: true,
         reached: "93.00 % top-5 in 109:12 min on 8 V100",
         text: "[
     {'ep': 0, 'sz': 128, 'bs': 512, 'trndir': '-sz/160'},
@@ -77,6 +99,10 @@ pub const PRESETS: [Preset; 6] = [
         name: "4-machines",
         about: "the original on 4 machines of 8 V100; global batch 8192 to 16384, 7168, 4096",
         world: 32,
+        device: "V100",
+        arch: "resnet50",
+        init_bn0: true,
+        no_bn_wd: true,
         reached: "93.05 % top-5 in 29:44 min on 32 V100",
         text: "[
     {'ep': 0, 'sz': 128, 'bs': 256, 'trndir': '-sz/160'},
@@ -96,6 +122,10 @@ pub const PRESETS: [Preset; 6] = [
         name: "8-machines",
         about: "the original on 8 machines of 8 V100; global batch 8192 to 16384, 8192 to 14336, 8192",
         world: 64,
+        device: "V100",
+        arch: "resnet50",
+        init_bn0: true,
+        no_bn_wd: true,
         reached: "93.0 % top-5 in 19:04 min on 64 V100",
         text: "[
     {'ep': 0, 'sz': 128, 'bs': 128, 'trndir': '-sz/160'},
@@ -114,6 +144,10 @@ pub const PRESETS: [Preset; 6] = [
         name: "16-machines",
         about: "the original on 16 machines of 8 V100; global batch 8192 to 16384, 8192 to 24576, 16384",
         world: 128,
+        device: "V100",
+        arch: "resnet50",
+        init_bn0: true,
+        no_bn_wd: true,
         reached: "93.04 % top-5 in 16:08 min on 128 V100",
         text: "[
     {'ep': 0, 'sz': 128, 'bs': 64, 'trndir': '-sz/160'},
@@ -141,5 +175,15 @@ impl Preset {
     /// The phases, read.
     pub fn phases(&self) -> Phases {
         Phases::from_python(self.text).expect("every preset is tested to parse")
+    }
+
+    /// What its result was reached with beside the phases.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            arch: Some(self.arch.to_owned()),
+            init_bn0: Some(self.init_bn0),
+            no_bn_wd: Some(self.no_bn_wd),
+            devices: Some(self.world),
+        }
     }
 }

@@ -28,9 +28,19 @@ impl Recipe {
     /// The recipe as the text of a TOML file.
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
-        for (key, value) in [("name", &self.name), ("about", &self.about)] {
+        let Recipe { name, about, settings, .. } = self;
+        let words = |value: &Option<String>| value.as_deref().map(|value| quoted(value, '"'));
+        let flag = |value: Option<bool>| value.map(|value| value.to_string());
+        for (key, value) in [
+            ("name", words(name)),
+            ("about", words(about)),
+            ("arch", words(&settings.arch)),
+            ("init_bn0", flag(settings.init_bn0)),
+            ("no_bn_wd", flag(settings.no_bn_wd)),
+            ("devices", settings.devices.map(|count| count.to_string())),
+        ] {
             if let Some(value) = value {
-                text.push_str(&format!("{key} = {}\n", quoted(value, '"')));
+                text.push_str(&format!("{key} = {value}\n"));
             }
         }
         // An array of tables cannot be empty in the [[...]] form.

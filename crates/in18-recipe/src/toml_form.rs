@@ -3,6 +3,10 @@
 //! ```toml
 //! name = "small"                # optional
 //! about = "three sizes"         # optional
+//! arch = "resnet50"             # and what else it was written for, all optional
+//! init_bn0 = true
+//! no_bn_wd = true
+//! devices = 8
 //!
 //! [[phase]]
 //! ep = 0
@@ -22,15 +26,18 @@ use toml::de::{DeTable, DeValue};
 
 use crate::from_value::{PhasesError, from_nodes};
 use crate::phases::Phases;
+use crate::settings::Settings;
 use crate::value::{Node, Position, Value, quote};
 
-/// Phases with a name.
+/// Phases with a name, and what they were written for.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
 pub struct Recipe {
     /// A short name.
     pub name: Option<String>,
     /// What it is for or what it reached, in a line.
     pub about: Option<String>,
+    /// What it was written for.
+    pub settings: Settings,
     /// The phases.
     pub phases: Phases,
 }
@@ -82,9 +89,17 @@ impl Recipe {
                 ("name", Value::Str(name)) => recipe.name = Some(name.clone()),
                 ("about", Value::Str(about)) => recipe.about = Some(about.clone()),
                 ("phase", Value::Sequence(nodes)) => phases = Some(from_nodes(text, nodes)?),
-                ("name" | "about", other) => return wrong("a string", &value, other.to_string()),
+                ("arch", Value::Str(arch)) => recipe.settings.arch = Some(arch.clone()),
+                ("init_bn0", Value::Bool(flag)) => recipe.settings.init_bn0 = Some(*flag),
+                ("no_bn_wd", Value::Bool(flag)) => recipe.settings.no_bn_wd = Some(*flag),
+                ("devices", Value::Int(count @ 1..)) if usize::try_from(*count).is_ok() => {
+                    recipe.settings.devices = usize::try_from(*count).ok();
+                }
+                ("init_bn0" | "no_bn_wd", other) => return wrong("true or false", &value, other.to_string()),
+                ("devices", other) => return wrong("a number from 1 on", &value, other.to_string()),
+                ("name" | "about" | "arch", other) => return wrong("a string", &value, other.to_string()),
                 ("phase", other) => return wrong("tables that start with [[phase]]", &value, other.to_string()),
-                _ => return wrong("name, about or [[phase]]", &key, quote(name)),
+                _ => return wrong("name, about, arch, init_bn0, no_bn_wd, devices or [[phase]]", &key, quote(name)),
             }
         }
         recipe.phases = phases.ok_or_else(|| RecipeError::Key {

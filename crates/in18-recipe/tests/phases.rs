@@ -1,6 +1,6 @@
 //! Phases as written: what is read, and where a mistake is said to be, in both notations.
 
-use in18_recipe::{DataPhase, Epochs, LrPhase, PRESETS, Phase, Phases, Rate, Recipe, preset};
+use in18_recipe::{DataPhase, Epochs, LrPhase, PRESETS, Phase, Phases, Rate, Recipe, Settings, preset};
 
 const SEED: &str = "[{'ep': 0, 'sz': 128, 'bs': 512, 'trndir': '-sz/160'}, {'ep': (0, 7), 'lr': (1.0, 2.0)}, \
     {'ep': (7, 13), 'lr': (2.0, 0.25)}, {'ep': 13, 'sz': 224, 'bs': 224, 'trndir': '-sz/320', 'min_scale': 0.087}, \
@@ -43,10 +43,21 @@ fn every_preset_reads_and_survives_both_notations() {
     for preset in &PRESETS {
         let phases = Phases::from_python(preset.text).unwrap();
         assert_eq!(Phases::from_python(&phases.to_python()).as_ref(), Ok(&phases), "{}", preset.name);
-        let recipe = Recipe { name: Some(preset.name.into()), about: Some(preset.about.into()), phases };
+        let (name, about) = (Some(preset.name.into()), Some(preset.about.into()));
+        let recipe = Recipe { name, about, settings: preset.settings(), phases };
         assert_eq!(Recipe::from_toml(&recipe.to_toml()), Ok(recipe), "{}", preset.name);
     }
     assert_eq!(preset("no such"), None);
+}
+
+#[test]
+fn every_preset_is_what_its_result_was_reached_with() {
+    for preset in &PRESETS {
+        // Both trainers' command lines, see their sources: "--fp16 --distributed --init-bn0 --no-bn-wd", and ResNet-50 by default.
+        assert_eq!((preset.arch, preset.init_bn0, preset.no_bn_wd), ("resnet50", true, true), "{}", preset.name);
+        let devices = format!(" on {} {}", preset.world, preset.device);
+        assert!(preset.reached.contains(&devices), "{}: {} and {devices}", preset.name, preset.reached);
+    }
 }
 
 #[test]
@@ -60,6 +71,11 @@ fn a_toml_recipe_reads_as_its_python_twin() {
         "[{'ep': 0, 'sz': 96, 'bs': 64, 'trndir': '-sz/160'}, \
          {'ep': (0, 3), 'lr': (0.1, 0.4), 'epoch_step': True}, {'ep': 3, 'lr': 1.0}]"
     );
+    assert_eq!(recipe.settings, Settings::default());
+    let whole = "arch = 'resnet34'\ninit_bn0 = true\nno_bn_wd = false\ndevices = 4\nphase = [{ ep = 0, lr = 0.1 }]";
+    let settings =
+        Settings { arch: Some("resnet34".into()), init_bn0: Some(true), no_bn_wd: Some(false), devices: Some(4) };
+    assert_eq!(Recipe::from_toml(whole).unwrap().settings, settings);
     let inline = Recipe::from_toml("phase = [{ ep = 0, lr = 0.1 }]").unwrap();
     assert_eq!(inline.phases.to_python(), "[{'ep': 0, 'lr': 0.1}]");
 }
@@ -244,8 +260,11 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
         Case { text: "name = 'x'\n", message: "column 11: expected at least one [[phase]], got none" },
         Case {
             text: "# a\nphases = 1\n",
-            message: "line 2, column 1: expected name, about or [[phase]], got 'phases'",
+            message: "line 2, column 1: expected name, about, arch, init_bn0, no_bn_wd, devices or [[phase]], got 'phases'",
         },
+        Case { text: "arch = 18", message: "column 8: expected a string, got 18" },
+        Case { text: "no_bn_wd = 1", message: "column 12: expected true or false, got 1" },
+        Case { text: "devices = 0", message: "column 11: expected a number from 1 on, got 0" },
         Case { text: "name = 3", message: "column 8: expected a string, got 3" },
         Case {
             text: "# a\n[phase]\nep = 0",

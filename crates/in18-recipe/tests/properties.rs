@@ -1,7 +1,7 @@
 //! Properties: the parsers never panic, what is rendered reads back, and every step of a plan has one rate and size.
 
 use in18_recipe::{
-    DEFAULT_MIN_SCALE, DataPhase, Epochs, LrPhase, PRESETS, Phase, Phases, Plan, PlanInput, Rate, Recipe,
+    DEFAULT_MIN_SCALE, DataPhase, Epochs, LrPhase, PRESETS, Phase, Phases, Plan, PlanInput, Rate, Recipe, Settings,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -107,6 +107,11 @@ fn phases() -> impl Strategy<Value = Phases> {
     })
 }
 
+fn settings() -> impl Strategy<Value = Settings> {
+    (option::of(any::<String>()), any::<[Option<bool>; 2]>(), option::of(1usize..1 << 40))
+        .prop_map(|(arch, [init_bn0, no_bn_wd], devices)| Settings { arch, init_bn0, no_bn_wd, devices })
+}
+
 proptest! {
     // A failure prints its smallest input: make it a case of a table test.
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
@@ -153,10 +158,15 @@ proptest! {
     }
 
     #[test]
-    fn rendered_phases_read_back(phases in phases(), name in option::of(any::<String>()), about in option::of(any::<String>())) {
+    fn rendered_phases_read_back(
+        phases in phases(),
+        name in option::of(any::<String>()),
+        about in option::of(any::<String>()),
+        settings in settings(),
+    ) {
         let python = phases.to_python();
         prop_assert_eq!(Phases::from_python(&python), Ok(phases.clone()), "{}", python);
-        let recipe = Recipe { name, about, phases };
+        let recipe = Recipe { name, about, settings, phases };
         let toml = recipe.to_toml();
         prop_assert_eq!(Recipe::from_toml(&toml), Ok(recipe), "{}", toml);
     }

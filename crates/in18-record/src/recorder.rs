@@ -1,5 +1,7 @@
 //! Hands every event to every sink, and does without a sink that fails.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use crate::{Event, Marks, RecordError, Stamp};
 
 /// One format of the record. It only listens: nothing that it does comes back to the run.
@@ -26,10 +28,17 @@ pub trait Sink: Send {
     fn close(self: Box<Self>) -> Result<(), RecordError>;
 }
 
-/// All sinks of a run. Without sinks it takes in every event and does nothing.
-#[derive(Default)]
+/// All sinks of a run. Without sinks it takes in every event and does nothing. Copies hand events to the same sinks, from
+/// whatever thread.
+#[derive(Clone, Default)]
 pub struct Recorder {
-    sinks: Vec<Box<dyn Sink>>,
+    sinks: Arc<Mutex<Sinks>>,
+}
+
+#[derive(Default)]
+struct Sinks {
+    /// Those that have not failed.
+    going: Vec<Box<dyn Sink>>,
     failures: Vec<RecordError>,
 }
 
@@ -37,19 +46,41 @@ impl Recorder {
     /// Hands events to these, in this order.
     #[must_use]
     pub fn new(sinks: Vec<Box<dyn Sink>>) -> Self {
-        Self { sinks, failures: Vec::new() }
+        Self { sinks: Arc::new(Mutex::new(Sinks { going: sinks, failures: Vec::new() })) }
     }
 
     /// Hands an event to all sinks. A sink that fails is dropped, and the others are told by an
     /// [`Event::Warning`]: hours of training are worth more than a log.
     pub fn record(&mut self, stamp: Stamp, event: &Event) {
-        let warnings = self.hand_out(|sink| sink.record(stamp, event));
-        self.warn(stamp, warnings);
+        let mut sinks = self.lock();
+        let warnings = sinks.hand_out(|sink| sink.record(stamp, event));
+        sinks.warn(stamp, warnings);
     }
 
     /// How far the files of all sinks have come, everything so far included. A sink that fails is dropped as in
     /// [`record`](Self::record), and has no mark.
     pub fn marks(&mut self, stamp: Stamp) -> Marks {
+        self.lock().marks(stamp)
+    }
+
+    /// Closes all sinks and returns every failure of the run, in order, those that
+    /// [`Recorder::record`] met included: the caller may tell them to the user once more. What copies record
+    /// afterwards goes nowhere.
+    #[must_use]
+    pub fn close(self) -> Vec<RecordError> {
+        let Sinks { going, mut failures } = std::mem::take(&mut *self.lock());
+        failures.extend(going.into_iter().filter_map(|sink| sink.close().err()));
+        failures
+    }
+
+    /// A sink that panicked on another thread has left the others as they are.
+    fn lock(&self) -> MutexGuard<'_, Sinks> {
+        self.sinks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sinks {
+    fn marks(&mut self, stamp: Stamp) -> Marks {
         let mut marks = Marks::default();
         let warnings = self.hand_out(|sink| sink.mark(&mut marks));
         if warnings.is_empty() {
@@ -58,18 +89,6 @@ impl Recorder {
         // The others have been told since: their files are longer now.
         self.warn(stamp, warnings);
         self.marks(stamp)
-    }
-
-    /// Closes all sinks and returns every failure of the run, in order, those that
-    /// [`Recorder::record`] met included: the caller may tell them to the user once more.
-    #[must_use]
-    pub fn close(mut self) -> Vec<RecordError> {
-        for sink in self.sinks {
-            if let Err(error) = sink.close() {
-                self.failures.push(error);
-            }
-        }
-        self.failures
     }
 
     fn warn(&mut self, stamp: Stamp, mut warnings: Vec<String>) {
@@ -84,7 +103,7 @@ impl Recorder {
     fn hand_out(&mut self, mut call: impl FnMut(&mut dyn Sink) -> Result<(), RecordError>) -> Vec<String> {
         let failures = &mut self.failures;
         let before = failures.len();
-        self.sinks.retain_mut(|sink| match call(sink.as_mut()) {
+        self.going.retain_mut(|sink| match call(sink.as_mut()) {
             Ok(()) => true,
             Err(error) => {
                 failures.push(error);
@@ -145,6 +164,21 @@ mod tests {
             recorder.record(stamp, &event);
         }
         assert_eq!(recorder.close().len(), 2);
+    }
+
+    #[test]
+    fn copies_record_from_other_threads_until_it_is_closed() {
+        let shared = Shared::default();
+        let mut recorder = Recorder::new(vec![Box::new(EventLog::new(shared.clone()))]);
+        let mut copy = recorder.clone();
+        let (stamp, start) = samples::run().remove(0);
+        recorder.record(stamp, &start);
+        let warning = |text: &str| Event::Warning { text: text.to_owned() };
+        std::thread::scope(|scope| scope.spawn(|| copy.record(stamp, &warning("from a thread"))).join()).unwrap();
+        assert!(recorder.close().is_empty());
+        copy.record(stamp, &warning("too late"));
+        let log = shared.text();
+        assert!(log.contains("from a thread") && !log.contains("too late"), "{log}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! * [`Trainer`]: the loop.
 //! * [`Data`]: the image sets that a plan names.
 //! * [`checkpoint`]: a run's whole state as a file; [`Progress`], how far it has come; [`identity`], what it is.
+//! * [`FirstStep`]: says what a first step is doing that does not end.
 //! * [`Signals`]: what the system asks of it meanwhile.
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ mod clock;
 mod data;
 mod error;
 mod exchange;
+mod first_step;
 pub mod identity;
 mod loss_scale;
 mod memory;
@@ -29,6 +31,7 @@ mod trainer;
 pub use data::Data;
 pub use error::{CheckpointError, Half, TrainError};
 pub use exchange::{BUCKET_BYTES, start_step_and_sum};
+pub use first_step::{Doing, FirstStep, PATIENCE, StepName};
 pub use loss_scale::{FIRST_DYNAMIC, LossScale, LossScaling};
 pub use memory::peak_rss_bytes;
 pub use progress::{Best, Progress};

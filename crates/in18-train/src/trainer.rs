@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use in18_comm::Comm;
 use in18_dataset::ImageSet;
@@ -22,6 +23,7 @@ use crate::clock::{Clock, Laps};
 use crate::data::Data;
 use crate::error::{Half, TrainError};
 use crate::exchange::BUCKET_BYTES;
+use crate::first_step::{Doing, FirstStep, StepName};
 use crate::loss_scale::LossScaling;
 use crate::memory::peak_rss_bytes;
 use crate::network::NetworkMeter;
@@ -64,6 +66,8 @@ pub struct RunOptions {
     pub loss_scaling: LossScaling,
     /// The type in which ranks exchange gradients; the model's `exchange_as` was told.
     pub gradients: DType,
+    /// How long the first step of a run or of an image size may take before a line says what it is doing.
+    pub patience: Duration,
 }
 
 impl RunOptions {
@@ -112,6 +116,8 @@ pub struct Trainer<'a> {
     cuts: Vec<usize>,
     asked: Asked,
     network: NetworkMeter,
+    /// While the first step since a change of data goes on.
+    first: Option<FirstStep>,
     /// Seconds of the run when the last checkpoint was taken.
     saved_at: f64,
 }
@@ -167,6 +173,7 @@ impl<'a> Trainer<'a> {
             cuts,
             asked,
             network: NetworkMeter::default(),
+            first: None,
             saved_at,
         })
     }
@@ -192,6 +199,7 @@ impl<'a> Trainer<'a> {
             self.record(Event::Resumed { epoch, step, images_seen, from, world });
         }
         let outcome = self.epochs().and_then(|()| self.finish(parameters));
+        self.end_first_step();
         if let Err(error) = &outcome {
             self.record(Event::Stopped { reason: error.to_string() });
         }
@@ -212,6 +220,7 @@ impl<'a> Trainer<'a> {
             }
             if epoch.keep_dl {
                 if !changes {
+                    self.watch_first_step(epoch);
                     self.model.forget_programs();
                     self.prepare_training(epoch)?;
                 }
@@ -255,8 +264,10 @@ impl<'a> Trainer<'a> {
         if is_news {
             self.record(Event::DataChange(self.data.change(epoch)));
         }
+        self.watch_first_step(epoch);
         // What can fail fails now and not after an epoch of training: memory, image headers, sizes.
         self.prepare_training(epoch)?;
+        self.first_step_does(Doing::ReadingSizes);
         let validation_batches = self.validation_batches(epoch, validation.len())?;
         self.check_validation(epoch, &validation_batches)?;
         Ok(Loaders {
@@ -264,6 +275,36 @@ impl<'a> Trainer<'a> {
             validation: Loader::new(validation, workers, self.options.on_bad_image)?,
             validation_batches,
         })
+    }
+
+    /// Looks from now on whether the epoch's first step takes too long.
+    fn watch_first_step(&mut self, epoch: &EpochPlan) {
+        self.end_first_step();
+        let &EpochPlan { epoch, batch, size, .. } = epoch;
+        let remedy = format!(
+            "lower 'bs' or 'sz' of its phase, take a smaller --arch, or see what takes how long by `imagenet18 bench step --arch {} \
+             --size {size} --batch {batch} --profile`",
+            self.saving.network.arch
+        );
+        let place = format!("step {} of epoch {epoch}", self.progress.step + 1);
+        let name = StepName { place, size: Size { batch, height: size, width: size }, remedy };
+        let (mut recorder, clock) = (self.recorder.clone(), self.clock);
+        let say = move |text| recorder.record(clock.stamp(), &Event::Warning { text });
+        let first = FirstStep::watch(name, Doing::Compiling, self.options.patience, say);
+        first.follow(self.model);
+        self.first = Some(first);
+    }
+
+    fn first_step_does(&self, doing: Doing) {
+        if let Some(first) = &self.first {
+            first.does(doing);
+        }
+    }
+
+    fn end_first_step(&mut self) {
+        if self.first.take().is_some() {
+            self.model.forget_watcher();
+        }
     }
 
     /// Prepares an epoch's training, if there is the memory for it.

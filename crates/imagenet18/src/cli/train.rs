@@ -16,21 +16,23 @@ pub struct TrainArgs {
     #[arg(value_name = "DATA", required_unless_present = "images")]
     pub data: Option<PathBuf>,
 
-    /// The network: resnet18, resnet34, resnet50, resnet101 or resnet152.
-    #[arg(long, short = 'a', value_name = "NAME", default_value = "resnet50")]
-    pub arch: Arch,
+    /// The network: resnet18, resnet34, resnet50, resnet101 or resnet152 [default: the recipe's, or resnet50].
+    #[arg(long, short = 'a', value_name = "NAME")]
+    pub arch: Option<Arch>,
 
     /// The schedule, as a Python list of dicts: "[{'ep':0,'sz':128,'bs':64}, {'ep':(0,5),'lr':(0.1,0.01)}]".
     #[arg(long, value_name = "PHASES", conflicts_with = "recipe", required_unless_present = "recipe")]
     pub phases: Option<String>,
 
-    /// The schedule, by the name of a published one (`imagenet18 recipes`) or as a TOML file.
+    /// The schedule, by the name of a published one (`imagenet18 recipes`) or as a TOML file. It brings the network and flags that
+    /// its result was reached with, unless the command line has its own.
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub recipe: Option<String>,
 
-    /// Start the last batch normalisation of each residual block at 0, and the classifier at N(0, 0.01).
-    #[arg(long)]
-    pub init_bn0: bool,
+    /// Start the last batch normalisation of each residual block at 0, and the classifier at N(0, 0.01) [default: as the recipe
+    /// says, or false].
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub init_bn0: Option<bool>,
 
     /// Start from this network instead of random values: a safetensors file with torchvision's names.
     #[arg(long, value_name = "FILE")]
@@ -40,9 +42,9 @@ pub struct TrainArgs {
     #[arg(long, requires = "init")]
     pub new_head: bool,
 
-    /// No weight decay on batch normalisation's parameters.
-    #[arg(long)]
-    pub no_bn_wd: bool,
+    /// No weight decay on batch normalisation's parameters [default: as the recipe says, or false].
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub no_bn_wd: Option<bool>,
 
     /// SGD's momentum.
     #[arg(long, value_name = "M", default_value_t = 0.9, value_parser = unit_interval)]

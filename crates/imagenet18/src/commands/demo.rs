@@ -6,7 +6,7 @@ use in18_demo::DemoSpec;
 use in18_loader::{OnBadImage, Shuffle};
 use in18_program::Arch;
 use in18_recipe::Phases;
-use in18_train::{LossScaling, RunOptions};
+use in18_train::{LossScaling, PATIENCE, RunOptions};
 
 use crate::cli::{CheckpointArgs, DemoArgs, GradientType};
 use crate::commands::train::{FP16_LOSS_SCALE, Run};
@@ -30,6 +30,7 @@ const PROMISED_TOP1: f64 = 90.0;
 pub fn demo(arguments: &DemoArgs) -> Result<()> {
     let mut engine = arguments.engine.clone();
     engine.devices = engine::single(&engine)?.into();
+    engine::check(&engine)?;
     let photos = arguments.dir.join("photos");
     let summary = in18_demo::generate(&photos, &DemoSpec::default(), engine::cores().get())?;
     output::print(&format!(
@@ -46,6 +47,7 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
         arch: Arch::Resnet18,
         phases: Phases::from_python(PHASES).map_err(|error| Usage(error.to_string()))?,
         init_bn0: true,
+        brought: None,
         options: RunOptions {
             momentum: 0.9,
             weight_decay: 1e-4,
@@ -57,6 +59,7 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
             shuffle: Shuffle::Full,
             loss_scaling: LossScaling::Fixed(1.0),
             gradients: in18_tensor::DType::F32,
+            patience: PATIENCE,
         },
         engine,
         workers: arguments.workers,

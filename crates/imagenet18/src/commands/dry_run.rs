@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
-use in18_program::{Mode, Model, Size};
+use in18_program::{Mode, Model, Network, Size};
 use in18_recipe::{EpochPlan, Plan, PlanInput};
 use in18_train::Data;
 
 use crate::cli::{GradientType, TrainArgs};
 use crate::ranks::Place;
-use crate::{engine, output, ranks, schedule};
+use crate::schedule::Schedule;
+use crate::{engine, output, ranks};
 
 /// Prints the plan. With `--images` it needs no folder; without, it lists the training folders but opens no image.
 pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
     if !ranks::speaks() {
         return Ok(());
     }
-    let phases = schedule::phases(arguments.phases.as_deref(), arguments.recipe.as_deref())?;
+    let Schedule { phases, arch, brought, .. } = Schedule::of(arguments)?;
     let world = match (arguments.world, Place::of_this_process()?) {
         (Some(world), _) => world.get(),
         (None, Some(place)) => place.world,
@@ -32,7 +33,10 @@ pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
         }
     };
     let plan = Plan::resolve(&phases, &input.drop_last(arguments.drop_last))?;
-    let needs = Needs::of(&plan, arguments, classes)?;
+    let needs = Needs::of(&plan, arguments, &arch.network(classes))?;
+    if let Some(brought) = brought {
+        brought.lines(world).iter().for_each(|line| output::complain(line));
+    }
     if arguments.json {
         let lines = plan.epochs.iter().zip(&needs.epochs);
         let lines: Vec<String> =
@@ -55,9 +59,9 @@ struct Needs {
 }
 
 impl Needs {
-    fn of(plan: &Plan, arguments: &TrainArgs, classes: usize) -> Result<Self> {
+    fn of(plan: &Plan, arguments: &TrainArgs, network: &Network) -> Result<Self> {
         let engine = engine::choose_any(&arguments.engine)?;
-        let mut model = Model::new(engine.kernels, arguments.arch.network(classes), engine.dtype)?;
+        let mut model = Model::new(engine.kernels, network.clone(), engine.dtype)?;
         if plan.world > 1 && arguments.gradients == GradientType::Compute {
             model.exchange_as(engine.dtype)?;
         }

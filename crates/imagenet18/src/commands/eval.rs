@@ -19,6 +19,7 @@ const SET: &str = "validation";
 
 /// Evaluates, and prints loss and accuracies.
 pub fn eval(arguments: &EvalArgs) -> Result<()> {
+    engine::check(&arguments.engine)?;
     let opened = Opened::new(&arguments.network)?;
     let place = DataRoot::new(&arguments.data).validation(&arguments.valdir)?;
     let set = Arc::new(ImageSet::open_with(place, &arguments.reading.options())?);

@@ -12,7 +12,7 @@ use walkdir::WalkDir;
 use crate::classifier::Opened;
 use crate::cli::PredictArgs;
 use crate::exit::BadImages;
-use crate::output;
+use crate::{engine, output};
 
 /// The long side is rounded to a multiple of it, as in rectangular validation: few shapes, hardly any distortion.
 const STEP: f64 = 8.0;
@@ -22,6 +22,7 @@ const LONGEST: f64 = 8.0;
 
 /// Prints each image's best classes.
 pub fn predict(arguments: &PredictArgs) -> Result<()> {
+    engine::check(&arguments.engine)?;
     let opened = Opened::new(&arguments.network)?;
     let mut classifier = opened.classifier(&arguments.engine)?;
     let (mut decoder, mut resizer, mut image) = (Decoder::new(), Resizer::new(), Rgb8Image::new());

@@ -27,7 +27,7 @@ fn find(name: &str) -> Result<&'static Preset> {
 fn one(preset: &Preset, arguments: &RecipesArgs) -> Result<String> {
     if arguments.toml {
         let (name, about) = (preset.name.to_owned(), Some(preset.about.to_owned()));
-        return Ok(Recipe { name: Some(name), about, phases: preset.phases() }.to_toml());
+        return Ok(Recipe { name: Some(name), about, settings: preset.settings(), phases: preset.phases() }.to_toml());
     }
     if arguments.json { listed(preset, true) } else { Ok(format!("{}\n", preset.text)) }
 }
@@ -36,6 +36,10 @@ fn listed(preset: &Preset, json: bool) -> Result<String> {
     if json {
         return Ok(serde_json::to_string(preset)? + "\n");
     }
-    let Preset { name, about, reached, world, .. } = preset;
-    Ok(format!("{name:<12}  {about}\n{:<12}  reached {reached} (devices: {world})\n", ""))
+    let Preset { name, about, reached, world, device, arch, init_bn0, no_bn_wd, .. } = preset;
+    let mut flags = format!("--arch {arch}");
+    for (flag, is_on) in [(" --init-bn0", init_bn0), (" --no-bn-wd", no_bn_wd)] {
+        flags += if *is_on { flag } else { "" };
+    }
+    Ok(format!("{name:<12}  {about}\n{0:<12}  reached {reached}\n{0:<12}  for {world} {device}; brings {flags}\n", ""))
 }

@@ -15,7 +15,7 @@ use in18_tensor::DType;
 use in18_train::checkpoint::{CheckpointOptions, Tables};
 use in18_train::identity::{NetworkIdentity, identity};
 use in18_train::{
-    Continued, Data, LossScale, LossScaling, Outcome, Parts, Progress, RunOptions, Saving, Signals, Trainer,
+    Continued, Data, LossScale, LossScaling, Outcome, PATIENCE, Parts, Progress, RunOptions, Saving, Signals, Trainer,
 };
 use in18_weights::{Head, WeightFile};
 
@@ -28,7 +28,8 @@ use crate::engine::Engine;
 use crate::exit::{self, Ended, Usage};
 use crate::logdir::{self, Logdir};
 use crate::ranks::{Held, Place, Rank};
-use crate::{engine, output, ranks, resume, schedule, signals};
+use crate::schedule::{Brought, Schedule};
+use crate::{engine, output, ranks, resume, signals};
 
 /// What a run needs, resolved.
 pub struct Run {
@@ -44,6 +45,8 @@ pub struct Run {
     pub phases: Phases,
     /// Whether residual blocks start as the identity.
     pub init_bn0: bool,
+    /// What a recipe brought, to be told of.
+    pub brought: Option<Brought>,
     /// The network to start from, and what becomes of its classifier; none: random values.
     pub init: Option<(PathBuf, Head)>,
     /// What the trainer is told; loader threads and the loss's scaling follow from what is below.
@@ -83,18 +86,20 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
 
 /// What the arguments mean.
 fn run(arguments: &TrainArgs) -> Result<Run> {
+    let Schedule { phases, arch, init_bn0, no_bn_wd, brought } = Schedule::of(arguments)?;
     Ok(Run {
         data: arguments.data.clone().context("expected DATA")?,
         opening: arguments.reading.options(),
         drop_last: arguments.drop_last,
-        arch: arguments.arch,
-        phases: schedule::phases(arguments.phases.as_deref(), arguments.recipe.as_deref())?,
-        init_bn0: arguments.init_bn0,
+        arch,
+        phases,
+        init_bn0,
+        brought,
         init: arguments.init.clone().map(|path| (path, if arguments.new_head { Head::Replace } else { Head::Keep })),
         options: RunOptions {
             momentum: arguments.momentum,
             weight_decay: arguments.weight_decay,
-            no_bn_wd: arguments.no_bn_wd,
+            no_bn_wd,
             seed: arguments.seed,
             workers: NonZeroUsize::MIN,
             on_bad_image: arguments.on_bad_image.into(),
@@ -102,6 +107,7 @@ fn run(arguments: &TrainArgs) -> Result<Run> {
             shuffle: arguments.shuffle.into(),
             loss_scaling: LossScaling::Fixed(1.0),
             gradients: DType::F32,
+            patience: PATIENCE,
         },
         engine: engine_of(arguments),
         workers: arguments.workers,
@@ -109,7 +115,7 @@ fn run(arguments: &TrainArgs) -> Result<Run> {
         loss_scale: arguments.loss_scale.unwrap_or(FP16_LOSS_SCALE),
         gradients: arguments.gradients,
         print_freq: arguments.print_freq,
-        logdir: folder(arguments)?,
+        logdir: folder(arguments, arch)?,
         checkpoints: arguments.checkpoints.clone(),
     })
 }
@@ -132,12 +138,13 @@ fn evaluate(arguments: &TrainArgs) -> Result<()> {
         let got = format!("got {} that a launcher started", place.world);
         return Err(Usage(format!("--evaluate: expected one process, {got}: it is not divided among ranks")).into());
     }
-    let phases = schedule::phases(arguments.phases.as_deref(), arguments.recipe.as_deref())?;
+    engine::check(&engine_of(arguments))?;
+    let Schedule { phases, arch, .. } = Schedule::of(arguments)?;
     let path = arguments.data.clone().context("expected DATA")?;
     let data = Data::open(&path, &phases, &arguments.reading.options())?;
     let plan = Plan::resolve(&phases, &PlanInput::by_train_dir(1, data.train_images()))?;
-    let tables = Tables::of_network(&arguments.arch.network(data.classes().len()));
-    let found = resume::find(&arguments.checkpoints, &folder(arguments)?, &tables)?;
+    let tables = Tables::of_network(&arch.network(data.classes().len()));
+    let found = resume::find(&arguments.checkpoints, &folder(arguments, arch)?, &tables)?;
     let validated = found.as_ref().map_or(0, |checkpoint| checkpoint.about.progress.epochs.len().saturating_sub(1));
     let checkpoint = found.map(|checkpoint| checkpoint.path).or_else(|| arguments.init.clone());
     let checkpoint =
@@ -150,7 +157,7 @@ fn evaluate(arguments: &TrainArgs) -> Result<()> {
     let positive = |number: usize| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
     eval(&EvalArgs {
         data: path,
-        network: NetworkArgs { checkpoint, arch: Some(arguments.arch) },
+        network: NetworkArgs { checkpoint, arch: Some(arch) },
         size: positive(epoch.size).try_into()?,
         rect: epoch.rect_val,
         tta: None,
@@ -164,7 +171,7 @@ fn evaluate(arguments: &TrainArgs) -> Result<()> {
 }
 
 /// The run's folder: the one that is named, that of the checkpoint, or a new one.
-fn folder(arguments: &TrainArgs) -> Result<PathBuf> {
+fn folder(arguments: &TrainArgs, arch: Arch) -> Result<PathBuf> {
     if let Some(logdir) = &arguments.logdir {
         return Ok(logdir.clone());
     }
@@ -173,7 +180,7 @@ fn folder(arguments: &TrainArgs) -> Result<PathBuf> {
             Err(Usage("--resume auto: expected --logdir with it, got none: name the run's folder".to_owned()).into())
         }
         Some(Resume::From(path)) if logdir::checkpoints(path).is_dir() => Ok(path.clone()),
-        _ => Ok(logdir::stamped(&format!("runs/{}", arguments.arch))),
+        _ => Ok(logdir::stamped(&format!("runs/{arch}"))),
     }
 }
 
@@ -208,6 +215,9 @@ impl Run {
         rank.follow(&mut ***comm)?;
         let mut data = Data::open(&self.data, &self.phases, &self.opening)?;
         let plan = self.plan(&data, rank.world())?;
+        if let Some(brought) = self.brought.as_ref().filter(|_| rank.is_first()) {
+            brought.lines(rank.world()).iter().for_each(|line| output::complain(line));
+        }
         let network = NetworkIdentity {
             arch: self.arch.to_string(),
             classes: data.classes().to_vec(),

@@ -79,11 +79,6 @@ impl Place {
 
     /// Leaves this process its share of the machine's cores, unless the launcher has done so.
     pub fn take_cores(&self) {
-        if !self.is_local_world_known && self.local_rank == 0 && !self.master_is_here() {
-            let what =
-                format!("all {} ranks are taken to be on this machine, and divide its cores and memory", self.world);
-            output::complain(&format!("warning: LOCAL_WORLD_SIZE is not set: {what}; set it if they are not"));
-        }
         if self.local_world == 1 || is_bound_by_slurm() {
             return;
         }

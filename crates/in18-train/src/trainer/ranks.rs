@@ -8,6 +8,7 @@ use in18_program::{Metrics, PendingMetrics};
 
 use crate::error::TrainError;
 use crate::exchange::start_step_and_sum;
+use crate::first_step::Doing;
 use crate::trainer::{Trainer, size};
 
 /// What the system asks of the run, as all ranks know it.
@@ -71,8 +72,12 @@ impl Trainer<'_> {
     pub(super) fn start_train_step(&mut self, batch: &Batch<'_>, place: &Place) -> Result<PendingMetrics, TrainError> {
         let (size, pixels, labels) = (size(batch), batch.pixels(), batch.labels());
         self.note(place, "computing")?;
+        self.first_step_does(Doing::Computing);
         let metrics = start_step_and_sum(self.model, self.comm, &self.cuts, size, pixels, labels)?;
         self.note(place, "exchanging gradients")?;
+        if self.comm.world() > 1 {
+            self.first_step_does(Doing::Exchanging);
+        }
         self.comm.finish()?;
         if self.comm.world() > 1 {
             self.model.take_exchanged()?;
@@ -82,6 +87,9 @@ impl Trainer<'_> {
 
     /// The results of a step that was started; waits for them, but not for ever for other ranks.
     pub(super) fn metrics(&mut self, pending: PendingMetrics) -> Result<Metrics, TrainError> {
+        if self.model.is_apart() {
+            self.first_step_does(Doing::Finishing);
+        }
         if self.comm.world() > 1 {
             while !self.model.is_done(&pending)? {
                 self.comm.watch()?;

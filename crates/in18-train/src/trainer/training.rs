@@ -9,6 +9,7 @@ use in18_record::{Event, MemoryUse, StepRecord};
 
 use crate::clock::Laps;
 use crate::error::TrainError;
+use crate::first_step::Doing;
 use crate::loss_scale::LossScaling;
 use crate::tally::Tally;
 use crate::trainer::ranks::{Joint, Own, Place};
@@ -44,6 +45,7 @@ impl Trainer<'_> {
             let asked = self.clock.seconds();
             let step = self.progress.step + running.len() + 1;
             self.note(&Place::Step { step, epoch: epoch.epoch }, "waiting for its images")?;
+            self.first_step_does(Doing::Loading);
             let Some(batch) = stream.next()? else { break };
             let data_seconds = self.clock.seconds() - asked;
             running.push_back(self.start_step(epoch, running.len(), &batch, data_seconds)?);
@@ -56,6 +58,8 @@ impl Trainer<'_> {
         while !running.is_empty() {
             self.finish_first(epoch, steps, &mut running, &mut laps)?;
         }
+        // Where no step was left, none has ended it.
+        self.end_first_step();
         Ok(stream.times())
     }
 
@@ -121,6 +125,7 @@ impl Trainer<'_> {
         // Where this rank is: its notes never go back.
         let place = Place::Step { step: step + others, epoch: epoch.epoch };
         let Joint { metrics, .. } = self.join(own, "train", &epoch.train_dir, &place)?;
+        self.end_first_step();
         let tally = Tally::from(metrics);
         if !self.is_sane(tally.loss()) {
             let (epoch, loss, kept) = (epoch.epoch, tally.loss(), self.kept_by_all()?);

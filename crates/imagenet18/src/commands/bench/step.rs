@@ -11,7 +11,9 @@ use in18_program::initial::Initialization;
 use in18_program::{Arch, Metrics, Mode, Model, PendingMetrics, Size};
 use in18_random::{Draws, Purpose};
 use in18_tensor::DType;
-use in18_train::{BUCKET_BYTES, Signals, optimizer, peak_rss_bytes, start_step_and_sum};
+use in18_train::{
+    BUCKET_BYTES, Doing, FirstStep, PATIENCE, Signals, StepName, optimizer, peak_rss_bytes, start_step_and_sum,
+};
 use serde_json::json;
 
 use super::profile::Profile;
@@ -44,6 +46,8 @@ pub(super) struct Bench {
     pub size: Size,
     pixels: Vec<u8>,
     labels: Vec<i32>,
+    /// While the first step goes on, on rank 0.
+    first: Option<FirstStep>,
 }
 
 impl Bench {
@@ -69,6 +73,9 @@ impl Bench {
             Mode::Training => start_step_and_sum(model, &mut **comm, cuts, *size, pixels, labels)?,
             Mode::Evaluation => model.start_evaluation(*size, pixels, labels)?,
         };
+        if let (Some(first), 2..) = (&self.first, self.comm.world()) {
+            first.does(Doing::Exchanging);
+        }
         let start = Instant::now();
         self.comm.finish()?;
         self.waited = start.elapsed().as_secs_f64();
@@ -87,6 +94,9 @@ impl Bench {
         }
         let metrics = self.model.metrics(pending)?;
         self.comm.sum(&mut [metrics.loss_sum])?;
+        if self.first.take().is_some() {
+            self.model.forget_watcher();
+        }
         check(&metrics)
     }
 
@@ -177,15 +187,25 @@ pub(super) fn alone_on(
     Initialization { seed: 0, bn0: false }.apply(&mut model)?;
     let optimizer = optimizer(&model, 0.9, 1e-4, false);
     let start = Instant::now();
+    let compiling = rank.is_first().then(|| first_step(size, Doing::Compiling));
     // Before the pixels are made: a size that no memory holds ends here, with a message.
     model.prepare(mode, size)?;
     let compile_seconds = start.elapsed().as_secs_f64();
+    drop(compiling);
     let mut draws = Draws::new(0, Purpose::Augmentation, (0, 0));
     let pixels = (0..size.batch * size.height * size.width * 3).map(|_| draws.below(256) as u8).collect();
     let labels = (0..size.batch).map(|_| draws.below(CLASSES as u64) as i32).collect();
     let cuts = model.gradient_cuts(BUCKET_BYTES);
     let comm = Box::new(Solo);
-    Ok((Bench { comm, model, optimizer, cuts, waited: 0.0, mode, size, pixels, labels }, compile_seconds))
+    Ok((Bench { comm, model, optimizer, cuts, waited: 0.0, mode, size, pixels, labels, first: None }, compile_seconds))
+}
+
+/// Says what the first step is doing if it takes long.
+fn first_step(size: Size, doing: Doing) -> FirstStep {
+    let remedy =
+        "lower --batch or --size, or take a smaller --arch; once it is done, --profile shows what took how long";
+    let name = StepName { place: "step 1".to_owned(), size, remedy: remedy.to_owned() };
+    FirstStep::watch(name, doing, PATIENCE, |line| output::complain(&format!("warning: {line}")))
 }
 
 fn check(metrics: &Metrics) -> Result<()> {
@@ -207,6 +227,11 @@ pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
     let mut bench = Held::new(prepared, &rank);
     let agreed = bench.agree(arguments, dtype, &rank);
     rank.say_first(agreed)?;
+    if rank.is_first() {
+        let first = first_step(bench.size, Doing::Computing);
+        first.follow(&mut bench.model);
+        bench.first = Some(first);
+    }
 
     // As in training: a device that goes on by itself computes a step while the one before is looked at.
     let ahead = usize::from(bench.model.is_apart());

@@ -1,0 +1,47 @@
+//! A step that is watched operation by operation, as the first of a run is, gives the bits of one that is not, on the CPU's kernels.
+
+use in18_onednn::OneDnn;
+use in18_program::initial::Initialization;
+use in18_program::{Arch, Mode, Model, Size};
+use in18_tensor::DType;
+use in18_train::optimizer;
+
+const SIZE: Size = Size { batch: 4, height: 64, width: 64 };
+
+/// The bits of every parameter and of the loss after two steps, the first of which is watched or not. Gradients are handed out in
+/// parts, as several ranks have them.
+fn steps(dtype: DType, watched: bool) -> Vec<u32> {
+    let mut model = Model::new(Box::new(OneDnn::new(Some(2)).unwrap()), Arch::Resnet18.network(5), dtype).unwrap();
+    Initialization { seed: 3, bn0: false }.apply(&mut model).unwrap();
+    let sgd = optimizer(&model, 0.9, 1e-4, false);
+    let pixels: Vec<u8> = (0..SIZE.batch * SIZE.height * SIZE.width * 3).map(|index| (index * 7 % 251) as u8).collect();
+    let cuts = model.gradient_cuts(1 << 20);
+    let mut bits = Vec::new();
+    let (send, receive) = std::sync::mpsc::channel();
+    if watched {
+        model.watch(move |op, _| send.send(op).unwrap());
+    }
+    for _ in 0..2 {
+        let pending = model.start_train_step_in_parts(SIZE, &pixels, &[0, 3, 1, 4], &cuts, &mut |_, _| ()).unwrap();
+        bits.push((model.metrics(pending).unwrap().loss_sum as f32).to_bits());
+        model.update(&sgd.updates(0.1, 1.0, model.trainable_arenas())).unwrap();
+        model.forget_watcher();
+    }
+    if watched {
+        let operations = model.operations(Mode::Training, SIZE).unwrap().len();
+        assert_eq!(receive.iter().collect::<Vec<_>>(), (0..operations).collect::<Vec<_>>());
+    }
+    let names: Vec<String> = model.parameters().entries().iter().map(|entry| entry.name.clone()).collect();
+    for name in names {
+        bits.extend(model.get(&name).unwrap().iter().map(|value| value.to_bits()));
+    }
+    bits
+}
+
+#[test]
+fn a_watched_step_gives_the_same_bits() {
+    let bf16 = std::arch::is_x86_feature_detected!("avx512bf16").then_some(DType::Bf16);
+    for dtype in [DType::F32].into_iter().chain(bf16) {
+        assert!(steps(dtype, false) == steps(dtype, true), "{dtype}: being watched changed the results");
+    }
+}

@@ -1,0 +1,47 @@
+//! Whoever watches a step learns each operation before it runs, and changes nothing.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use in18_kernels::reference::Reference;
+use in18_program::initial::Initialization;
+use in18_program::{Arch, Mode, Model, Size};
+use in18_tensor::DType;
+
+const SIZE: Size = Size { batch: 2, height: 32, width: 32 };
+
+/// A training step: the bits of its results, and what the watcher saw, if there was one.
+fn step(watched: bool) -> (Vec<u32>, Vec<(usize, String)>) {
+    let mut model = Model::new(Box::new(Reference::new()), Arch::Resnet18.network(4), DType::F32).unwrap();
+    Initialization { seed: 3, bn0: false }.apply(&mut model).unwrap();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    if watched {
+        let seen = Rc::clone(&seen);
+        model.watch(move |op, operations| seen.borrow_mut().push((op, operations[op].label())));
+    }
+    let pixels: Vec<u8> = (0..SIZE.batch * SIZE.height * SIZE.width * 3).map(|index| (index * 7 % 251) as u8).collect();
+    let pending = model.start_train_step(SIZE, &pixels, &[0, 3]).unwrap();
+    let metrics = model.metrics(pending).unwrap();
+    model.forget_watcher();
+    let before = seen.borrow().len();
+    let gradients = ["conv1.weight", "layer3.0.conv2.weight", "fc.bias"].map(|name| model.gradient(name).unwrap());
+    let mut bits: Vec<u32> = gradients.concat().iter().map(|value| value.to_bits()).collect();
+    bits.push((metrics.loss_sum as f32).to_bits());
+    let evaluated = model.evaluate(SIZE, &pixels, &[0, 3]).unwrap();
+    bits.push((evaluated.loss_sum as f32).to_bits());
+    assert_eq!(seen.borrow().len(), before, "a watcher that was forgotten is told nothing");
+    let expected: Vec<String> =
+        model.operations(Mode::Training, SIZE).unwrap().iter().map(|operation| operation.label()).collect();
+    let seen = seen.take();
+    if watched {
+        assert_eq!(seen, expected.into_iter().enumerate().collect::<Vec<_>>());
+    }
+    (bits, seen)
+}
+
+#[test]
+fn a_watched_step_gives_the_same_bits() {
+    let ((alone, nothing), (watched, seen)) = (step(false), step(true));
+    assert!(nothing.is_empty() && !seen.is_empty());
+    assert!(alone == watched, "being watched changed the results");
+}
