@@ -47,7 +47,8 @@ fn a_loader_is_measured_on_every_image() {
 
 #[test]
 fn a_sweep_tells_every_operations_share_of_the_peak() {
-    let common = ["sweep", "--arch", "resnet18", "--sizes", "32,32x40", "--batch", "2", "--steps", "1", "--precision", "fp32"];
+    let common =
+        ["sweep", "--arch", "resnet18", "--sizes", "32,32x40", "--batch", "2", "--steps", "1", "--precision", "fp32"];
     let result = bench(&[&common[..], &["--json"]].concat()).success();
     let text = String::from_utf8(result.get_output().stdout.clone()).unwrap();
     let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -60,7 +61,10 @@ fn a_sweep_tells_every_operations_share_of_the_peak() {
             line["width"] == width && line["eval"] == eval && label.starts_with(kind)
         };
         let found = operations.iter().find(is_it).unwrap_or_else(|| panic!("no {kind} at {width}: {text}"));
-        assert!(found["share_of_peak"].as_f64().unwrap() > 0.0 && found["implementation"].as_str().is_some(), "{found}");
+        assert!(
+            found["share_of_peak"].as_f64().unwrap() > 0.0 && found["implementation"].as_str().is_some(),
+            "{found}"
+        );
     }
     let table = bench(&common).success();
     let table = String::from_utf8(table.get_output().stdout.clone()).unwrap();

@@ -6,8 +6,8 @@ use std::path::Path;
 /// The name of this machine's CPU, as Linux tells it.
 pub fn cpu_model() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;
-    Some(line.trim_start_matches([' ', '\t', ':']).trim().to_owned())
+    let (_, name) = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'))?;
+    Some(name.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Bytes that a process could still use, as Linux tells it: of the machine, and of this process's control group where that has a
@@ -60,6 +60,12 @@ mod tests {
         let text = "MemTotal:       24576000 kB\nMemFree:  1 kB\nMemAvailable:   23068672 kB\n";
         assert_eq!(of_machine(text), Some(23_068_672 * 1024));
         assert_eq!(of_machine("MemTotal: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn the_cpu_has_a_name_of_one_line() {
+        let name = cpu_model().expect("Linux names the CPU");
+        assert!(!name.is_empty() && !name.contains(['\n', ':']), "{name}");
     }
 
     #[test]

@@ -127,52 +127,86 @@ unsafe fn multiply_rows<V: Vector, P: Product<V>, const ROWS: usize>(
 /// Most output channels that [`add_outer`] has at a time.
 const MOST_OUTPUTS: usize = 8;
 
-/// Output channels whose sums with two blocks of input channels leave registers for loads; they divide a block.
+/// Output channels whose sums with three blocks of input channels leave registers for loads; they divide a block.
 pub const fn outer_outputs<V: Vector>() -> usize {
     if V::REGISTERS / 4 < MOST_OUTPUTS { V::REGISTERS / 4 } else { MOST_OUTPUTS }
 }
 
-/// `sums[o][half] += Σ gradients[tile][o] · inputs[half][tile]` over `tiles` tiles, for [`outer_outputs`] output channels
-/// and two blocks (halves) of input channels; the `first` ones set them instead.
+/// How many of the `left` blocks of input channels [`add_outer`] takes next: threes need fewer loads for each product than twos;
+/// four are two twos, lest one block be left alone.
+#[inline(always)]
+pub const fn outer_blocks(left: usize) -> usize {
+    if left == 2 || left == 4 { 2 } else { 3 }
+}
+
+/// `sums[o][block] += Σ gradients[tile][o] · inputs[block][tile]` over `tiles` tiles, for [`outer_outputs`] output channels and two
+/// or three `blocks` of input channels; the `first` tiles set the sums instead.
 ///
 /// # Safety
-/// `gradients` must hold a vector a tile, `inputs` as many from 0 and from `half_stride` on; `sums` two vectors from each
-/// multiple of `row_stride` on; as [`Vector`].
+/// `gradients` must hold a vector a tile, `inputs` as many from each multiple of `block_stride` on; `sums` a vector a block from
+/// each multiple of `row_stride` on; as [`Vector`].
 #[inline(always)]
 pub unsafe fn add_outer<V: Vector>(
     gradients: *const f32,
-    (inputs, half_stride): (*const f32, usize),
+    (inputs, block_stride, blocks): (*const f32, usize, usize),
+    tiles: usize,
+    sums: (*mut f32, usize),
+    first: bool,
+) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        match blocks {
+            2 => add_outer_blocks::<V, 2>(gradients, (inputs, block_stride), tiles, sums, first),
+            3 => add_outer_blocks::<V, 3>(gradients, (inputs, block_stride), tiles, sums, first),
+            blocks => unreachable!("no product has {blocks} blocks"),
+        }
+    }
+}
+
+/// [`add_outer`] of a number of blocks.
+///
+/// # Safety
+/// As [`add_outer`].
+#[inline(always)]
+unsafe fn add_outer_blocks<V: Vector, const BLOCKS: usize>(
+    gradients: *const f32,
+    (inputs, block_stride): (*const f32, usize),
     tiles: usize,
     (sums, row_stride): (*mut f32, usize),
     first: bool,
 ) {
     // SAFETY: by the caller's promise.
     unsafe {
-        let mut totals = [[V::splat(0.0); 2]; MOST_OUTPUTS];
+        let mut totals = [[V::splat(0.0); BLOCKS]; MOST_OUTPUTS];
         if !first {
             for (o, total) in totals.iter_mut().enumerate().take(outer_outputs::<V>()) {
-                let sums = sums.add(o * row_stride);
-                *total = [V::load(sums), V::load(sums.add(V::LANES))];
+                for (block, total) in total.iter_mut().enumerate() {
+                    *total = V::load(sums.add(o * row_stride + block * V::LANES));
+                }
             }
         }
         for tile in 0..tiles {
             if tile < outer_outputs::<V>() {
                 // The sums of the next output channels.
-                let sums = sums.wrapping_add((outer_outputs::<V>() + tile) * row_stride);
-                prefetch(sums);
-                prefetch(sums.wrapping_add(V::LANES));
+                for block in 0..BLOCKS {
+                    prefetch(sums.wrapping_add((outer_outputs::<V>() + tile) * row_stride + block * V::LANES));
+                }
             }
-            let inputs = inputs.add(tile * V::LANES);
-            let (lower, upper) = (V::load(inputs), V::load(inputs.add(half_stride)));
+            let mut vectors = [V::splat(0.0); BLOCKS];
+            for (block, vector) in vectors.iter_mut().enumerate() {
+                *vector = V::load(inputs.add(block * block_stride + tile * V::LANES));
+            }
             for (o, total) in totals.iter_mut().enumerate().take(outer_outputs::<V>()) {
                 let gradient = V::splat(gradients.add(tile * V::LANES + o).read());
-                *total = [gradient.mul_add(lower, total[0]), gradient.mul_add(upper, total[1])];
+                for (total, vector) in total.iter_mut().zip(vectors) {
+                    *total = gradient.mul_add(vector, *total);
+                }
             }
         }
-        for (o, [lower, upper]) in totals.into_iter().enumerate().take(outer_outputs::<V>()) {
-            let sums = sums.add(o * row_stride);
-            lower.store(sums);
-            upper.store(sums.add(V::LANES));
+        for (o, total) in totals.into_iter().enumerate().take(outer_outputs::<V>()) {
+            for (block, total) in total.into_iter().enumerate() {
+                total.store(sums.add(o * row_stride + block * V::LANES));
+            }
         }
     }
 }

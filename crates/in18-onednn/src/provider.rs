@@ -35,7 +35,7 @@ impl OneDnn {
     /// # Errors
     /// As [`check_cpu`](Self::check_cpu); if oneDNN does not start.
     pub fn new(threads: Option<usize>) -> Result<Self, KernelError> {
-        isa::check_cpu()?;
+        let isa = Isa::detect()?;
         if let Some(threads) = threads {
             threads::set_threads(threads);
         }
@@ -44,7 +44,7 @@ impl OneDnn {
             stream: Stream::new(&engine)?,
             engine,
             attributes: Attributes::user_scratchpad()?,
-            isa: Isa::detect(),
+            isa,
             fixed_point: true,
             only_packed: false,
             describes_only: false,
@@ -61,7 +61,7 @@ impl OneDnn {
     /// # Errors
     /// [`KernelError::Machine`] on a CPU without AVX2 and FMA, or if oneDNN is told not to use them.
     pub fn check_cpu() -> Result<(), KernelError> {
-        isa::check_cpu()
+        Isa::detect().map(|_| ())
     }
 
     /// The same without 16-bit fixed point in evaluations: all that is not activations or their weights is fp32 then. Slower,

@@ -161,9 +161,11 @@ pub unsafe fn run<K: Kernel>(isa: Isa, lanes: usize, kernel: K) {
             (Isa::Avx512Bf16, 16) if K::MULTIPLIES_PAIRS => avx512_pairs(kernel),
             (Isa::Avx512Bf16 | Isa::Avx512, 16) => avx512(kernel),
             (Isa::Avx512Bf16 | Isa::Avx512 | Isa::Avx2, 8) => avx2(kernel),
-            (_, 16) => kernel.run::<[f32; 16]>(),
-            (_, 8) => kernel.run::<[f32; 8]>(),
             (_, 1) => kernel.run::<[f32; 1]>(),
+            #[cfg(test)]
+            (_, 16) => kernel.run::<[f32; 16]>(),
+            #[cfg(test)]
+            (_, 8) => kernel.run::<[f32; 8]>(),
             (_, lanes) => unreachable!("no vector has {lanes} lanes"),
         }
     }
@@ -274,7 +276,8 @@ mod tests {
             results
         };
         for lanes in [16, 8, 1] {
-            let (expected, got) = (results(Isa::Baseline, lanes), results(Isa::detect(), lanes));
+            let (expected, got) =
+                (results(Isa::Baseline, lanes), results(Isa::detect().expect("a CPU with AVX2"), lanes));
             for (expected, got) in expected.iter().flatten().zip(got.iter().flatten()) {
                 assert!(expected == got || (expected.is_nan() && got.is_nan()), "{lanes} lanes: {expected} {got}");
             }

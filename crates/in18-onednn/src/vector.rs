@@ -77,6 +77,7 @@ macro_rules! multiversion {
                 match isa {
                     Isa::Avx512Bf16 | Isa::Avx512 => avx512($($arg),*),
                     Isa::Avx2 => avx2($($arg),*),
+                    #[cfg(test)]
                     Isa::Baseline => body($($arg),*),
                 }
             }

@@ -129,7 +129,6 @@ fn problem(
     let is_fast = form == Form::F32 || !includes(library_isa(), sys::ISA_AVX512_CORE_AMX);
     let problem = Problem::new(src, dst, lanes);
     let is_fit = is_fast
-        && context.isa != Isa::Baseline
         && window == SQUARE
         // Products make two blocks of results at a time, and either side is the result's in one direction.
         && src.shape[1].is_multiple_of(2 * lanes)

@@ -65,12 +65,7 @@ fn sizes() -> impl Iterator<Item = [usize; 2]> {
 /// How many different operations of all programs of a type each implementation computes, and the operations that are not
 /// vectorised, with what computes them.
 fn survey(provider: &mut OneDnn, dtype: DType) -> (BTreeMap<String, usize>, BTreeMap<String, String>) {
-    let arenas = Arenas {
-        parameters: ArenaId(0),
-        gradients: ArenaId(1),
-        statistics: ArenaId(2),
-        work: ArenaId(3),
-    };
+    let arenas = Arenas { parameters: ArenaId(0), gradients: ArenaId(1), statistics: ArenaId(2), work: ArenaId(3) };
     let (mut seen, mut counts, mut found) = (HashSet::new(), BTreeMap::new(), BTreeMap::new());
     for (arch, classes) in Arch::ALL.into_iter().flat_map(|arch| CLASSES.map(|classes| (arch, classes))) {
         let network = arch.network(classes);

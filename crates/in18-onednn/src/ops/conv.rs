@@ -7,6 +7,7 @@ use in18_tensor::{DType, Tensor, align_up};
 
 use super::Binding;
 use super::geometry::Geometry;
+use crate::isa::Isa;
 use crate::layout::{data_type, plain};
 use crate::safe::{MemoryDesc, PrimitiveDesc};
 use crate::step::{Context, Place, Step};
@@ -67,7 +68,9 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
         return Ok(vec![step]);
     }
     let name = name(&Op::ConvBackwardWeight(*op), &op.src, &op.dweight, &op.ddst, op.window);
-    let desc = if is_miscomputed(op) { None } else { backward_weight_desc(op, context, &name)? };
+    // With AVX2, oneDNN's kernels of several taps are slower than products of packed matrices.
+    let is_slow = context.isa == Isa::Avx2 && op.window.kernel > 1 && context.layout.is_blocked(op.src.shape[1]);
+    let desc = if is_slow || is_miscomputed(op) { None } else { backward_weight_desc(op, context, &name)? };
     let Some(desc) = desc else { return Ok(vec![packed::backward_weight(op, context)?]) };
     let own = desc.operand(sys::QUERY_DIFF_WEIGHTS)?;
     let rows = plain(op.dweight.shape.extents(), DType::F32)?;

@@ -126,11 +126,9 @@ pub fn square_product(
     let any = MemoryDesc::new(&[side, side], data_type, sys::ANY)?;
     let desc = product_desc(context, [&any, &any, &any], None, &operation)?;
     let mut operands = Vec::new();
-    for (query, argument) in [
-        (sys::QUERY_SRC, sys::ARG_SRC),
-        (sys::QUERY_WEIGHTS, sys::ARG_WEIGHTS),
-        (sys::QUERY_DST, sys::ARG_DST),
-    ] {
+    for (query, argument) in
+        [(sys::QUERY_SRC, sys::ARG_SRC), (sys::QUERY_WEIGHTS, sys::ARG_WEIGHTS), (sys::QUERY_DST, sys::ARG_DST)]
+    {
         let operand = desc.operand(query)?;
         let bytes = operand.bytes();
         operands.push((argument, operand, region(context, bytes)?));

@@ -122,8 +122,7 @@ impl Phase {
     /// pixels, counted row by row; and its image.
     #[inline(always)]
     pub fn place(&self, pixel: usize, width: usize) -> Place {
-        let (image, row, column) =
-            (pixel / self.pixels(), pixel % self.pixels() / self.columns, pixel % self.columns);
+        let (image, row, column) = (pixel / self.pixels(), pixel % self.pixels() / self.columns, pixel % self.columns);
         let (y, x) = (self.first[0] + row * self.step, self.first[1] + column * self.step);
         Place { image, row, column, at: y * width + x, left: self.columns - column }
     }
@@ -311,7 +310,8 @@ mod tests {
                     let y = (row * phase.stride) as isize + tap.offset[0];
                     let x = (column * phase.stride) as isize + tap.offset[1];
                     if (0..source.height as isize).contains(&y) && (0..source.width as isize).contains(&x) {
-                        let (result_y, result_x) = (phase.first[0] + row * phase.step, phase.first[1] + column * phase.step);
+                        let (result_y, result_x) =
+                            (phase.first[0] + row * phase.step, phase.first[1] + column * phase.step);
                         all.push([result_y, result_x, tap.index, y as usize, x as usize]);
                     }
                 }

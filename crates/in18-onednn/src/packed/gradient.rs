@@ -8,7 +8,7 @@ use in18_tensor::{DType, Region};
 
 use super::gather::{Gather, Phase, Plane, collect};
 use super::{NAME, plane, unsupported};
-use crate::product::{add_outer, outer_outputs};
+use crate::product::{add_outer, outer_blocks, outer_outputs};
 use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
 use crate::step::{Context, LoopStep, Step};
 use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, part};
@@ -95,10 +95,10 @@ impl Problem {
         self.phase.taps.len()
     }
 
-    /// Blocks of the rows of so many blocks of input channels, made even by one of zeros.
+    /// Blocks of the rows of so many blocks of input channels; a single one is joined by one of zeros.
     fn row_blocks(&self, inputs: usize) -> usize {
         let blocks = if self.src.is_blocked { inputs * self.taps() } else { self.src.row_blocks(self.taps()) };
-        blocks.next_multiple_of(2)
+        blocks.max(2)
     }
 
     fn pixels(&self) -> usize {
@@ -229,17 +229,20 @@ impl<E: Stored> Gradient<'_, E> {
     unsafe fn multiply<V: Vector>(&self, row_blocks: usize, pixels: usize, first: bool) {
         let &Gradient { room, scratch, .. } = self;
         let channels = row_blocks * V::LANES;
-        for pair in 0..row_blocks / 2 {
+        let mut block = 0;
+        while block < row_blocks {
+            let blocks = outer_blocks(row_blocks - block);
             for row in (0..self.outputs.len() * V::LANES).step_by(outer_outputs::<V>()) {
                 // SAFETY: by the caller's promise.
                 unsafe {
-                    let inputs = scratch.add(2 * pair * room.block).cast_const();
+                    let inputs = (scratch.add(block * room.block).cast_const(), room.block, blocks);
                     let gradients = room.gradients_at + row / V::LANES * room.block + row % V::LANES;
                     let gradients = scratch.add(gradients).cast_const();
-                    let sums = scratch.add(room.sums_at + row * channels + 2 * pair * V::LANES);
-                    add_outer::<V>(gradients, (inputs, room.block), pixels, (sums, channels), first);
+                    let sums = (scratch.add(room.sums_at + row * channels + block * V::LANES), channels);
+                    add_outer::<V>(gradients, inputs, pixels, sums, first);
                 }
             }
+            block += blocks;
         }
     }
 
@@ -281,7 +284,7 @@ impl<E: Stored> Kernel for Gradient<'_, E> {
         let Gradient { problem, room, .. } = &self;
         for group in even_parts(self.inputs.clone(), room.group) {
             let row_blocks = problem.row_blocks(group.len());
-            // The block that makes their number even: zeros, or what denormal numbers lie there would slow its products down.
+            // A block that only joins a single one: zeros, or what denormal numbers lie there would slow its products down.
             let rest = self.scratch.wrapping_add((row_blocks - 1) * room.block);
             for slot in 0..room.chunk {
                 // SAFETY: by the caller's promise.

@@ -8,7 +8,7 @@ use in18_tensor::{DType, Region};
 
 use super::tiles::{Problem, Square};
 use super::{POINTS, SIDE, TILE, transform};
-use crate::product::{add_outer, outer_outputs};
+use crate::product::{add_outer, outer_blocks, outer_outputs};
 use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
 use crate::step::{Context, LoopStep, Step};
 use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, part};
@@ -197,18 +197,21 @@ impl<E: Stored> Gradient<'_, E> {
         let &Gradient { room, scratch, .. } = self;
         let channels = self.inputs.len() * V::LANES;
         for point in 0..POINTS {
-            for pair in 0..self.inputs.len() / 2 {
+            let mut block = 0;
+            while block < self.inputs.len() {
+                let blocks = outer_blocks(self.inputs.len() - block);
                 for row in (0..outputs * V::LANES).step_by(outer_outputs::<V>()) {
                     // SAFETY: by the caller's promise.
                     unsafe {
-                        let inputs = scratch.add(point * room.input_point + 2 * pair * room.block);
+                        let inputs = scratch.add(point * room.input_point + block * room.block).cast_const();
                         let gradients = room.gradients_at + point * room.gradient_point;
                         let gradients = scratch.add(gradients + row / V::LANES * room.block + row % V::LANES);
-                        let sums = room.sums_at + point * room.sum_point + row * channels + 2 * pair * V::LANES;
-                        let sums = (scratch.add(sums), channels);
-                        add_outer::<V>(gradients, (inputs, room.block), tiles, sums, first);
+                        let sums = room.sums_at + point * room.sum_point + row * channels + block * V::LANES;
+                        let (inputs, sums) = ((inputs, room.block, blocks), (scratch.add(sums), channels));
+                        add_outer::<V>(gradients, inputs, tiles, sums, first);
                     }
                 }
+                block += blocks;
             }
         }
     }

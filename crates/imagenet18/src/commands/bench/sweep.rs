@@ -86,12 +86,7 @@ struct Step {
 }
 
 impl Step {
-    fn measure(
-        arguments: &BenchSweepArgs,
-        arch: Arch,
-        (mode, size): (Mode, Size),
-        peak: Option<f64>,
-    ) -> Result<Self> {
+    fn measure(arguments: &BenchSweepArgs, arch: Arch, (mode, size): (Mode, Size), peak: Option<f64>) -> Result<Self> {
         let (mut bench, _) = alone_on(engine::choose(&arguments.engine)?, arch, (mode, size), 1)?;
         // One step touches memory for the first time.
         bench.observed_step(|_| ())?;
