@@ -3,17 +3,25 @@
 
     python scripts/golden/odd.py FILES [OUT]        # all files of a folder, into OUT (default target/golden/odd)
 
-Needs Pillow. OUT gets verdicts.tsv, a line a file, in the order of their names:
+Needs Pillow. `cargo xtask golden` has it judge the odd files that crates/in18-testkit makes, and then copies verdicts.tsv to
+crates/in18-testkit/golden/odd.tsv. Odd files of other projects are judged before the tests where someone has them.
 
-    NAME  ok       GOLDEN UPRIGHT   Image.open(NAME).convert('RGB') has the pixels of GOLDEN, a PNG beside it, and those of
-                                    UPRIGHT once ImageOps.exif_transpose has turned it
-    NAME  refused  REASON           what Pillow says instead
+OUT gets verdicts.tsv: behind a line that names the libraries, a line a file, in the order of their names. CHECKSUM is the start
+of the file's SHA-256, PIXELS are the size and the start of the SHA-256 of the RGB bytes:
+
+    NAME  CHECKSUM  ok       PIXELS [PIXELS]  of Image.open(NAME).convert('RGB'), and if they are others, of the same once
+                                              ImageOps.exif_transpose has turned it
+    NAME  CHECKSUM  refused  REASON           what Pillow says instead
+
+and the pixels themselves, to find out what differs: NAME.png and NAME.upright.png.
 """
 import argparse
+import hashlib
 import os
 import warnings
 
-from PIL import Image, ImageOps
+import PIL
+from PIL import Image, ImageOps, features
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEFAULT_OUT = os.path.join(ROOT, 'target', 'golden', 'odd')
@@ -37,23 +45,35 @@ def save(rgb, path):
     Image.frombytes('RGB', rgb.size, rgb.tobytes()).save(path, compress_level=1)
 
 
+def checksum(data):
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def fingerprint(rgb):
+    return f'{rgb.width}x{rgb.height}:{checksum(rgb.tobytes())}'
+
+
 def main(folder, out):
     os.makedirs(out, exist_ok=True)
-    lines = []
-    for n, name in enumerate(sorted(os.listdir(folder))):
-        rgb, upright = verdict(os.path.join(folder, name))
+    lines = [f"# Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"]
+    names = sorted(os.listdir(folder), key=os.fsencode)
+    for name in names:
+        path = os.path.join(folder, name)
+        with open(path, 'rb') as file:
+            line = [name, checksum(file.read())]
+        rgb, upright = verdict(path)
         if rgb is None:
-            lines.append((name, 'refused', ' '.join(upright.split())))
-            continue
-        golden = turned = f'{n:05}.png'
-        save(rgb, os.path.join(out, golden))
-        if upright.size != rgb.size or upright.tobytes() != rgb.tobytes():
-            turned = f'{n:05}-upright.png'
-            save(upright, os.path.join(out, turned))
-        lines.append((name, 'ok', golden, turned))
+            line += ['refused', ' '.join(upright.split())]
+        else:
+            line += ['ok', fingerprint(rgb)]
+            save(rgb, os.path.join(out, f'{name}.png'))
+            if fingerprint(upright) != fingerprint(rgb):
+                line.append(fingerprint(upright))
+                save(upright, os.path.join(out, f'{name}.upright.png'))
+        lines.append('\t'.join(line))
     with open(os.path.join(out, 'verdicts.tsv'), 'w') as file:
-        file.writelines('\t'.join(line) + '\n' for line in lines)
-    print(f'{len(lines)} verdicts in {out}')
+        file.writelines(line + '\n' for line in lines)
+    print(f'{len(names)} verdicts in {out}')
 
 
 if __name__ == '__main__':

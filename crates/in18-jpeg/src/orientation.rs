@@ -1,14 +1,27 @@
-//! How a camera was held: the EXIF orientation of a file, and turning an image upright.
+//! How a camera was held: the orientation that a file's metadata give, and turning an image upright.
 //!
-//! EXIF 2.32, tag 0x0112 of the first directory. Read where Pillow reads it: in a JPEG's first APP1 segment of EXIF, in a PNG's
-//! `eXIf` chunk.
+//! Read where Pillow reads it: in EXIF (a JPEG's APP1 segments, a PNG's `eXIf` chunk), or else in XMP (a JPEG's APP1 segment,
+//! a PNG's `iTXt` chunk unless that is compressed). EXIF in a PNG's text, from before there was `eXIf`, is not read.
+
+mod exif;
+
+use std::borrow::Cow;
+
+use memchr::memmem;
 
 use crate::format::{Format, sniff};
 use crate::image::{Crop, Rgb8Image, Size};
+use crate::{jpeg, png};
 
-const TAG: u16 = 0x0112;
-/// The type of a 16-bit number.
-const SHORT: u16 = 3;
+use exif::Said;
+
+/// What a file says about itself.
+#[derive(Debug, Default)]
+pub(crate) struct Metadata<'a> {
+    /// A TIFF structure, with or without EXIF's name before it.
+    pub exif: Cow<'a, [u8]>,
+    pub xmp: Option<&'a [u8]>,
+}
 
 /// How a stored image becomes upright: its sides exchanged first, then mirrored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,16 +40,20 @@ impl Orientation {
 
     /// What a file says; upright where it says nothing that can be understood.
     pub fn of(file: &[u8]) -> Self {
-        let tiff = match sniff(file) {
-            Ok(Format::Jpeg) => exif_of_jpeg(file),
-            Ok(Format::Png) => exif_of_png(file),
-            Err(_) => None,
+        let Metadata { exif, xmp } = match sniff(file) {
+            Ok(Format::Jpeg) => jpeg::metadata(file),
+            Ok(Format::Png) => png::metadata(file),
+            Err(_) => return Self::UPRIGHT,
         };
-        tiff.and_then(tag).map_or(Self::UPRIGHT, Self::from_number)
+        match exif::orientation(&exif) {
+            Said::Number(number) => (2..=8).find(|&n| f64::from(n) == number).map_or(Self::UPRIGHT, Self::from_number),
+            Said::Nothing => xmp.and_then(in_xmp).map_or(Self::UPRIGHT, Self::from_number),
+            Said::Broken => Self::UPRIGHT,
+        }
     }
 
     /// The orientation of an EXIF number, 1 to 8; upright for others.
-    fn from_number(number: u16) -> Self {
+    fn from_number(number: u8) -> Self {
         let (swap, flip_x, flip_y) = match number {
             2 => (false, true, false),
             3 => (false, true, true),
@@ -90,64 +107,23 @@ impl Orientation {
     }
 }
 
-/// The TIFF structure in a JPEG's first segment of EXIF.
-fn exif_of_jpeg(file: &[u8]) -> Option<&[u8]> {
-    let mut at = 2;
-    loop {
-        // Any number of 0xff may stand before a marker.
-        while *file.get(at)? == 0xff && *file.get(at + 1)? == 0xff {
-            at += 1;
-        }
-        let (0xff, marker) = (*file.get(at)?, *file.get(at + 1)?) else { return None };
-        let length = usize::from(u16::from_be_bytes([*file.get(at + 2)?, *file.get(at + 3)?]));
-        let segment = file.get(at + 4..at + 2 + length)?;
-        match marker {
-            0xe1 if segment.starts_with(b"Exif\0\0") => return segment.get(6..),
-            // Metadata stands before the first scan.
-            0xda | 0xd9 => return None,
-            _ => at += 2 + length,
-        }
-    }
-}
-
-/// The TIFF structure in a PNG's `eXIf` chunk.
-fn exif_of_png(file: &[u8]) -> Option<&[u8]> {
-    let mut at = 8;
-    loop {
-        let length = u32::from_be_bytes(file.get(at..at + 4)?.try_into().ok()?) as usize;
-        let end = at.checked_add(8)?.checked_add(length)?;
-        match file.get(at + 4..at + 8)? {
-            b"eXIf" => return file.get(at + 8..end),
-            _ => at = end.checked_add(4)?,
-        }
-    }
-}
-
-/// The orientation in a TIFF structure's first directory.
-fn tag(tiff: &[u8]) -> Option<u16> {
-    let is_little = match tiff.get(..4)? {
-        b"II*\0" => true,
-        b"MM\0*" => false,
-        _ => return None,
-    };
-    let short = |at: usize| {
-        let bytes = [*tiff.get(at)?, *tiff.get(at + 1)?];
-        Some(if is_little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
-    };
-    let long = |at: usize| {
-        let (first, second) = (u32::from(short(at)?), u32::from(short(at + 2)?));
-        Some(if is_little { second << 16 | first } else { first << 16 | second })
-    };
-    let directory = long(4)? as usize;
-    let entries = usize::from(short(directory)?);
-    let entry = |number: usize| directory + 2 + 12 * number;
-    let found = (0..entries).map(entry).find(|&at| short(at) == Some(TAG))?;
-    if short(found + 2)? == SHORT && long(found + 4)? == 1 { short(found + 8) } else { None }
+/// The first digit that XMP gives an orientation, as an attribute or an element.
+fn in_xmp(xmp: &[u8]) -> Option<u8> {
+    const NAME: &[u8] = b"tiff:Orientation";
+    memmem::find_iter(xmp, NAME).find_map(|at| {
+        let rest = &xmp[at + NAME.len()..];
+        let value = rest.strip_prefix(b"=\"").or_else(|| rest.strip_prefix(b">"))?;
+        value.first().filter(|byte| byte.is_ascii_digit()).map(|digit| digit - b'0')
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TAG: u16 = 0x0112;
+    /// The type of a 16-bit number.
+    const SHORT: u16 = 3;
 
     /// A TIFF structure with an orientation behind another tag.
     fn tiff(number: u16, is_little: bool) -> Vec<u8> {
@@ -178,12 +154,12 @@ mod tests {
         for number in 1..=8 {
             for is_little in [true, false] {
                 let tiff = tiff(number, is_little);
-                assert_eq!(Orientation::of(&jpeg(&tiff)), Orientation::from_number(number));
+                assert_eq!(Orientation::of(&jpeg(&tiff)), Orientation::from_number(number as u8));
                 let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x01abcdx\0\0\0\0".to_vec();
                 png.extend((tiff.len() as u32).to_be_bytes());
                 png.extend(b"eXIf");
                 png.extend(&tiff);
-                assert_eq!(Orientation::of(&png), Orientation::from_number(number));
+                assert_eq!(Orientation::of(&png), Orientation::from_number(number as u8));
             }
         }
     }

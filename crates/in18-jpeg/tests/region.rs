@@ -1,10 +1,12 @@
-//! Regions have the pixels of a whole decode: of the golden files, of the odd ones, and of photos, where those are there.
-//! `IN18_ALL_PHOTOS=1` takes all photos instead of one in forty.
+//! Regions have the pixels of a whole decode: of the golden files, of the odd ones, of generated photos, and of others where
+//! those are there. `IN18_ALL_PHOTOS=1` takes all of these instead of one in forty.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use in18_jpeg::{Crop, Decoder, Rgb8Image, Size};
+use in18_testkit::images::photos;
+use in18_testkit::odd::sets;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 /// Regions that are tried of each file.
@@ -76,7 +78,6 @@ fn regions_equal_a_whole_decode() {
     let shared = root.join("../../../shared/data");
     let step = if std::env::var_os("IN18_ALL_PHOTOS").is_some() { 1 } else { 40 };
     let mut paths: Vec<PathBuf> = files(&root.join("tests/golden"));
-    paths.extend(files(&shared.join("odd")));
     for photos in ["imagewoof320", "photos-original"] {
         paths.extend(files(&shared.join(photos)).into_iter().step_by(step));
     }
@@ -84,6 +85,24 @@ fn regions_equal_a_whole_decode() {
     let compared: u32 = paths.iter().map(|path| check(path, &mut random)).sum();
     println!("{compared} regions of {} files", paths.len());
     assert!(compared > 100);
+}
+
+#[test]
+fn regions_of_generated_photos_equal_a_whole_decode() {
+    let mut random = Random(2);
+    for (name, bytes) in photos() {
+        assert!(check_bytes(&bytes, &name, &mut random) > 0, "{name}");
+    }
+}
+
+#[test]
+fn regions_of_odd_files_equal_a_whole_decode() {
+    let mut random = Random(3);
+    for set in sets() {
+        let compared: u32 = set.cases.iter().map(|case| check_bytes(&case.bytes, &case.name, &mut random)).sum();
+        println!("{compared} regions of {} odd files {}", set.cases.len(), set.origin);
+        assert!(compared > set.least as u32 * REGIONS);
+    }
 }
 
 /// Rows are passed over by their restart markers, of whatever interval; where bytes are wrong, as a whole decode takes them.

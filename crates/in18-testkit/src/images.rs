@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jpeg_encoder::{ColorType, Encoder};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::generator::{bits, stream};
 
@@ -71,6 +71,26 @@ pub fn jpeg(rgb: &[u8], width: u16, height: u16) -> io::Result<Vec<u8>> {
         .encode(rgb, width, height, ColorType::Rgb)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
     Ok(bytes)
+}
+
+/// Photos of the demo as JPEGs of several samplings, of one scan or many, with restarts or without; each with a name.
+pub fn photos() -> Vec<(String, Vec<u8>)> {
+    let samplings = [SamplingFactor::F_2_2, SamplingFactor::F_1_1, SamplingFactor::F_2_1];
+    let jpeg = |index: usize| {
+        let photo = in18_demo::draw(18, in18_demo::Split::Train, index);
+        let colours = if photo.grey { ColorType::Luma } else { ColorType::Rgb };
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, photo.quality);
+        encoder.set_sampling_factor(samplings[index % 3]);
+        encoder.set_progressive(index % 4 == 3);
+        if index % 5 == 1 {
+            encoder.set_restart_interval(7);
+        }
+        let (width, height) = (photo.width as u16, photo.height as u16);
+        encoder.encode(&photo.pixels, width, height, colours).expect("a photo's size is a JPEG's");
+        (format!("photo {index} of the demo"), bytes)
+    };
+    (0..16).map(jpeg).collect()
 }
 
 /// A saturated colour, each component in 0..=1; hues go round with period 1.

@@ -14,6 +14,7 @@ Commands:
                          setup, then all checks of the default build, with --torch those of feature `torch`, too; or
                          these stages: fmt, architecture, deny, clippy, doc, tests, interop, torch
   interop                that stage alone: other programs read what this one writes
+  golden                 have Pillow judge the test kit's odd image files anew, and record its verdicts
   fuzz [TARGET] [--minutes N]
                          feed a reader any bytes, each of them in turn, for 10 minutes or N; needs cargo-fuzz";
 
@@ -28,6 +29,8 @@ pub enum Command {
         target: Option<String>,
         minutes: u64,
     },
+    /// Makes what Pillow is asked for, and records its verdicts on the test kit's odd files.
+    Golden,
     /// The stage of this name.
     Interop,
     /// With the stages to run, in order.
@@ -47,15 +50,21 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
             Some("-h" | "--help") => Ok(Command::Help),
             Some(unknown) => Err(format!("unknown argument `{unknown}` for `setup`")),
         },
-        "interop" => match arguments.next().as_deref() {
-            None => Ok(Command::Interop),
-            Some("-h" | "--help") => Ok(Command::Help),
-            Some(unknown) => Err(format!("`interop` takes no arguments, got `{unknown}`")),
-        },
+        "interop" => alone(Command::Interop, "interop", arguments),
+        "golden" => alone(Command::Golden, "golden", arguments),
         "fuzz" => parse_fuzz(arguments),
         "demo" => Ok(Command::Demo(arguments.collect())),
         "test" => parse_test(arguments),
         unknown => Err(format!("unknown command `{unknown}`")),
+    }
+}
+
+/// A command that takes no arguments.
+fn alone(command: Command, name: &str, mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    match arguments.next().as_deref() {
+        None => Ok(command),
+        Some("-h" | "--help") => Ok(Command::Help),
+        Some(unknown) => Err(format!("`{name}` takes no arguments, got `{unknown}`")),
     }
 }
 
@@ -126,6 +135,8 @@ mod tests {
             Case { line: "setup --torch", expected: Command::Setup(Wanted { torch: true, ..Wanted::default() }) },
             Case { line: "setup --cuda", expected: Command::Setup(Wanted { torch: true, gpus: Gpus::Everything }) },
             Case { line: "interop", expected: Command::Interop },
+            Case { line: "golden", expected: Command::Golden },
+            Case { line: "golden -h", expected: Command::Help },
             Case { line: "fuzz", expected: Command::Fuzz { target: None, minutes: 10 } },
             Case {
                 line: "fuzz image --minutes 3",
@@ -160,6 +171,7 @@ mod tests {
             Case { line: "", says: "expected a command" },
             Case { line: "tets", says: "unknown command `tets`" },
             Case { line: "setup now", says: "unknown argument `now` for `setup`" },
+            Case { line: "golden now", says: "`golden` takes no arguments, got `now`" },
             Case { line: "fuzz a b", says: "unknown argument `b` for `fuzz`" },
             Case { line: "fuzz --minutes 0", says: "--minutes needs a whole number above 0, got `0`" },
             Case { line: "test fmt", says: "unknown argument `fmt`" },

@@ -1,13 +1,17 @@
-//! Golden pixels of photos and odd files, against which `in18-jpeg` is tested where there are photos. They are
-//! derived from pictures that may not be distributed, so they are made here, from scratch, by Pillow, and stay in
-//! `target`. Where the photos or Python are missing, the test that needs them skips itself.
+//! Golden pixels of photos and odd files, against which `in18-jpeg` is tested.
+//!
+//! Those of other people's pictures may not be distributed. So they are made before the tests, from scratch, by Pillow, and
+//! stay in `target`. Where the pictures or Python are missing, the test that needs them skips itself.
+//!
+//! Those of the odd files that the test kit makes are checksums, which are committed, so that every run of the tests has
+//! them. [`record`] makes them anew where those files, the script or Pillow have changed.
 
-use crate::process::{show, workspace};
+use crate::process::{cargo, show, workspace};
 use crate::python;
 use anyhow::{Context, Result};
-use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::{fs, io};
 
 /// Goldens that one run of a script makes.
 struct Golden {
@@ -20,6 +24,8 @@ struct Golden {
     /// The file among them that is written last.
     manifest: &'static str,
 }
+
+const ODD: &str = "scripts/golden/odd.py";
 
 const GOLDENS: [Golden; 3] = [
     Golden {
@@ -34,7 +40,7 @@ const GOLDENS: [Golden; 3] = [
         out: "crops/imagewoof",
         manifest: "manifest.tsv",
     },
-    Golden { script: "scripts/golden/odd.py", images: "../shared/data/odd", out: "odd", manifest: "verdicts.tsv" },
+    Golden { script: ODD, images: "../shared/data/odd", out: "odd", manifest: "verdicts.tsv" },
 ];
 
 /// The Python packages that the scripts need.
@@ -67,10 +73,42 @@ pub fn make() -> Result<()> {
         }
         println!("goldens of {images}:");
         let modules = packages.as_deref().expect("just installed");
-        show(Command::new("python3").arg(&path).arg(&folder).arg(&out).env("PYTHONPATH", modules))
-            .with_context(|| format!("{script} on {images}"))?;
+        run(script, &folder, &out, modules)?;
     }
     Ok(())
+}
+
+/// Has the test kit write its odd files, and Pillow judge them; its verdicts replace those that are committed.
+pub fn record() -> Result<()> {
+    let root = workspace();
+    let (files, out) = (root.join("target/golden/odd-files"), root.join("target/golden/odd-generated"));
+    let recorded = root.join("crates/in18-testkit/golden/odd.tsv");
+    let modules = python::packages(&PACKAGES)?;
+    // Files that are no longer made must not be judged.
+    for folder in [&files, &out] {
+        empty(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    show(
+        cargo(&["run", "--quiet", "--package", "in18-testkit", "--no-default-features", "--example", "odd", "--"])
+            .arg(&files),
+    )?;
+    run(ODD, &files, &out, &modules)?;
+    fs::copy(out.join("verdicts.tsv"), &recorded).with_context(|| format!("cannot write {}", recorded.display()))?;
+    println!("recorded in {}", recorded.display());
+    Ok(())
+}
+
+fn run(script: &str, images: &Path, out: &Path, modules: &Path) -> Result<()> {
+    show(Command::new("python3").arg(workspace().join(script)).arg(images).arg(out).env("PYTHONPATH", modules))
+        .with_context(|| format!("{script} on {}", images.display()))
+}
+
+/// Leaves an empty folder.
+fn empty(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir_all(folder),
+    }
 }
 
 /// Whether both files exist and the first was written after the second.
@@ -83,6 +121,18 @@ fn is_newer(file: &Path, than: &Path) -> bool {
 mod tests {
     use super::*;
     use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn what_was_in_a_folder_is_gone() {
+        let parent = tempfile::tempdir().expect("temporary folder");
+        let folder = parent.path().join("a/b");
+        empty(&folder).expect("made");
+        fs::write(folder.join("file"), "").expect("file");
+        empty(&folder).expect("emptied");
+        assert_eq!(fs::read_dir(&folder).expect("folder").count(), 0);
+        fs::write(folder.join("file"), "").expect("file");
+        assert!(empty(&folder.join("file")).is_err());
+    }
 
     #[test]
     fn only_an_existing_later_file_is_newer() {

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Setup(wanted) => setup::run(wanted),
         Command::Demo(arguments) => setup::run(Wanted::default()).and_then(|()| process::demo(&arguments)),
         Command::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
+        Command::Golden => golden::make().and_then(|()| golden::record()),
         Command::Interop => setup::run(Wanted::default()).and_then(|()| stages::run(&[stages::Stage::Interop])),
         Command::Test(stages) => {
             let torch = stages.contains(&stages::Stage::Torch);

@@ -135,11 +135,16 @@ impl<'a> Stream<'a> {
         more
     }
 
-    /// Whether there is no marker ahead that is known of, nor an end within `enough` bytes that could matter. The end
-    /// of a file that ends as it should does not.
+    /// Whether there is no marker ahead that is known of, and `enough` bytes may be read.
     #[inline(always)]
-    pub fn is_far_from_end(&self, enough: usize) -> bool {
-        self.marker == 0 && (self.ends_well || self.limit - self.bits.at >= enough)
+    pub fn has_ahead(&self, enough: usize) -> bool {
+        self.marker == 0 && self.limit - self.bits.at >= enough
+    }
+
+    /// Whether there is no marker ahead that is known of, and the file ends as it should, so that its end does not matter.
+    #[inline(always)]
+    pub fn ends_well(&self) -> bool {
+        self.marker == 0 && self.ends_well
     }
 
     /// Forgets the bits that were fetched. Their bytes are not read again.

@@ -3,23 +3,48 @@
 //! The walk is laxer than the decoder's in some things and stricter in others, so that both verdicts are needed. It is
 //! also where the size is read: nothing is allocated before.
 
+use std::borrow::Cow;
+
 use crate::error::Error;
 use crate::image::Size;
+use crate::orientation::Metadata;
 
 use super::{FORMAT, damaged, truncated, unsupported};
 
 /// Reads the size from the first frame header, touching nothing behind it.
 pub(super) fn size(bytes: &[u8]) -> Result<Size, Error> {
-    walk(bytes, true)
+    walk(bytes, true, |_, _| {})
 }
 
 /// Checks everything before the first scan and returns the size.
 pub(super) fn check(bytes: &[u8]) -> Result<Size, Error> {
-    walk(bytes, false)
+    walk(bytes, false, |_, _| {})
 }
 
-/// Walks over the markers behind `ff d8 ff`, up to the first frame header or the first scan.
-fn walk(bytes: &[u8], to_frame: bool) -> Result<Size, Error> {
+/// What a file, which need not be a good one, says about itself before the first scan.
+pub(super) fn metadata(bytes: &[u8]) -> Metadata<'_> {
+    let mut metadata = Metadata::default();
+    // A file that is not walked to its end has said what it said.
+    let _ = walk(bytes, false, |marker, segment| match marker {
+        0xe1 if segment.starts_with(EXIF) => match &mut metadata.exif {
+            // Several segments are parts of one, but for their names.
+            exif if exif.is_empty() => *exif = Cow::Borrowed(segment),
+            exif => exif.to_mut().extend(&segment[EXIF.len()..]),
+        },
+        0xe1 => metadata.xmp = segment.strip_prefix(XMP).or(metadata.xmp),
+        _ => {}
+    });
+    metadata
+}
+
+/// How a segment of EXIF starts.
+const EXIF: &[u8] = b"Exif\0\0";
+/// How a segment of XMP starts.
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+
+/// Walks over the markers behind `ff d8 ff`, up to the first frame header or the first scan. Application segments are shown
+/// to `note`.
+fn walk<'a>(bytes: &'a [u8], to_frame: bool, mut note: impl FnMut(u8, &'a [u8])) -> Result<Size, Error> {
     let mut at = 2;
     let mut size = None;
     let mut profile: Option<&[u8]> = None;
@@ -45,6 +70,7 @@ fn walk(bytes: &[u8], to_frame: bool) -> Result<Size, Error> {
             0xdb => quantization(segment)?,
             0xda => return size.ok_or_else(|| damaged("a scan before the frame header")),
             0xe0..=0xef => {
+                note(marker, segment);
                 application(marker, segment)?;
                 if marker == 0xe2 && segment.starts_with(b"ICC_PROFILE\0") {
                     profile = Some(profile.map_or(segment, |first| first.min(segment)));

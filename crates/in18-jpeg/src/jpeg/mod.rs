@@ -30,6 +30,7 @@ mod upsample;
 use crate::decode::chosen;
 use crate::error::Error;
 use crate::image::{Crop, Rgb8Image, Size};
+use crate::orientation::Metadata;
 
 use bits::{CHUNK, Stream};
 use coefficients::Coefficients;
@@ -55,6 +56,11 @@ const KEPT_BLOCKS: usize = 1 << 19;
 /// Reads the size from the frame header, touching no other data than the markers before it.
 pub(crate) fn header(bytes: &[u8]) -> Result<Size, Error> {
     identify::size(bytes)
+}
+
+/// What a file says about itself before the first scan.
+pub(crate) fn metadata(bytes: &[u8]) -> Metadata<'_> {
+    identify::metadata(bytes)
 }
 
 /// Decodes JPEGs, keeping its memory.

@@ -94,15 +94,12 @@ impl Sequential<'_> {
     ) -> Result<(), Starved> {
         self.restarts.before_mcu(stream, &mut self.memory)?;
         if !stream.made_up {
-            let has_restarts = self.restarts.interval > 0;
-            let is_fast = match has_restarts {
-                false => stream.is_far_from_end(AHEAD * places.len()),
-                // libjpeg does not decode fast here at all; nobody can tell as long as nothing of a failed attempt
-                // stays.
-                true => self.is_alone && stream.is_far_from_end(usize::MAX),
-            };
+            // libjpeg decodes fast where there are no restarts and the end is far. Elsewhere, nobody can tell that it is done
+            // here as long as nothing of a failed attempt stays.
+            let is_theirs = self.restarts.interval == 0 && stream.has_ahead(AHEAD * places.len());
+            let is_fast = is_theirs || (self.is_alone && stream.ends_well());
             if !(is_fast && self.decode_fast(stream, places, coefficients)) {
-                if is_fast && has_restarts {
+                if is_fast && !is_theirs {
                     clear(places, coefficients);
                 }
                 let before = stream.bits;
