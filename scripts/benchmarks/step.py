@@ -22,6 +22,12 @@ CASES = [
     '--arch resnet50 --size 128 --batch 32 --precision fp32',
     '--arch resnet50 --size 128 --batch 32 --precision bf16 --eval',
     '--arch resnet50 --size 288 --batch 16 --precision bf16 --eval',
+    # What CPUs without bf16 compute.
+    '--arch resnet18 --size 128 --batch 64 --precision fp32',
+    '--arch resnet18 --size 64 --batch 64 --precision fp32',
+    '--arch resnet50 --size 224 --batch 16 --precision fp32',
+    '--arch resnet50 --size 128 --batch 32 --precision fp32 --eval',
+    '--arch resnet50 --size 288 --batch 16 --precision fp32 --eval',
 ]
 
 
