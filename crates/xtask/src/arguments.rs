@@ -7,12 +7,15 @@ pub const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
 Commands:
-  setup [--torch|--cuda] fetch the prebuilt oneDNN, once, and check what the build needs; libtorch, too, for feature `torch`,
-                         and what GPUs take, with --cuda or where an NVIDIA driver is
+  setup [--torch|--cuda] [--tools]
+                         fetch the prebuilt oneDNN, once, and check what the build needs; libtorch, too, for feature `torch`,
+                         and what GPUs take, with --cuda or where an NVIDIA driver is; with --tools the programs that the
+                         tests use if they are there, and must have where CI is set: cargo-nextest, cargo-deny
   demo [ARGUMENTS]...    setup, then train on generated images: cargo run --release -p imagenet18 -- demo ARGUMENTS
   test [--torch] [--only STAGE]...
                          setup, then all checks of the default build, with --torch those of feature `torch`, too; or
                          these stages: fmt, architecture, deny, clippy, doc, tests, interop, torch
+  golden                 make the golden pixels of photos beside this folder, which `test` does, too
   interop                that stage alone: other programs read what this one writes
   fuzz [TARGET] [--minutes N]
                          feed a reader any bytes, each of them in turn, for 10 minutes or N; needs cargo-fuzz";
@@ -28,6 +31,7 @@ pub enum Command {
         target: Option<String>,
         minutes: u64,
     },
+    Golden,
     /// The stage of this name.
     Interop,
     /// With the stages to run, in order.
@@ -40,23 +44,32 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
     let command = arguments.next().ok_or("expected a command")?;
     match command.as_str() {
         "-h" | "--help" | "help" => Ok(Command::Help),
-        "setup" => match arguments.next().as_deref() {
-            None => Ok(Command::Setup(Wanted::default())),
-            Some("--torch") => Ok(Command::Setup(Wanted { torch: true, ..Wanted::default() })),
-            Some("--cuda") => Ok(Command::Setup(Wanted { torch: true, gpus: Gpus::Everything })),
-            Some("-h" | "--help") => Ok(Command::Help),
-            Some(unknown) => Err(format!("unknown argument `{unknown}` for `setup`")),
-        },
-        "interop" => match arguments.next().as_deref() {
+        "setup" => parse_setup(arguments),
+        "golden" | "interop" => match arguments.next().as_deref() {
+            None if command == "golden" => Ok(Command::Golden),
             None => Ok(Command::Interop),
             Some("-h" | "--help") => Ok(Command::Help),
-            Some(unknown) => Err(format!("`interop` takes no arguments, got `{unknown}`")),
+            Some(unknown) => Err(format!("`{command}` takes no arguments, got `{unknown}`")),
         },
         "fuzz" => parse_fuzz(arguments),
         "demo" => Ok(Command::Demo(arguments.collect())),
         "test" => parse_test(arguments),
         unknown => Err(format!("unknown command `{unknown}`")),
     }
+}
+
+fn parse_setup(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut wanted = Wanted::default();
+    for argument in arguments {
+        match argument.as_str() {
+            "-h" | "--help" => return Ok(Command::Help),
+            "--torch" => wanted.torch = true,
+            "--cuda" => wanted = Wanted { torch: true, gpus: Gpus::Everything, ..wanted },
+            "--tools" => wanted.tools = true,
+            unknown => return Err(format!("unknown argument `{unknown}` for `setup`")),
+        }
+    }
+    Ok(Command::Setup(wanted))
 }
 
 fn parse_fuzz(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
@@ -124,7 +137,16 @@ mod tests {
         let cases = [
             Case { line: "setup", expected: Command::Setup(Wanted::default()) },
             Case { line: "setup --torch", expected: Command::Setup(Wanted { torch: true, ..Wanted::default() }) },
-            Case { line: "setup --cuda", expected: Command::Setup(Wanted { torch: true, gpus: Gpus::Everything }) },
+            Case {
+                line: "setup --cuda",
+                expected: Command::Setup(Wanted { torch: true, gpus: Gpus::Everything, tools: false }),
+            },
+            Case { line: "setup --tools", expected: Command::Setup(Wanted { tools: true, ..Wanted::default() }) },
+            Case {
+                line: "setup --tools --torch",
+                expected: Command::Setup(Wanted { torch: true, tools: true, ..Wanted::default() }),
+            },
+            Case { line: "golden", expected: Command::Golden },
             Case { line: "interop", expected: Command::Interop },
             Case { line: "fuzz", expected: Command::Fuzz { target: None, minutes: 10 } },
             Case {
@@ -160,6 +182,8 @@ mod tests {
             Case { line: "", says: "expected a command" },
             Case { line: "tets", says: "unknown command `tets`" },
             Case { line: "setup now", says: "unknown argument `now` for `setup`" },
+            Case { line: "setup --torch now", says: "unknown argument `now` for `setup`" },
+            Case { line: "golden now", says: "`golden` takes no arguments, got `now`" },
             Case { line: "fuzz a b", says: "unknown argument `b` for `fuzz`" },
             Case { line: "fuzz --minutes 0", says: "--minutes needs a whole number above 0, got `0`" },
             Case { line: "test fmt", says: "unknown argument `fmt`" },

@@ -13,6 +13,7 @@ mod process;
 mod python;
 mod setup;
 mod stages;
+mod tools;
 mod vectors;
 
 use arguments::{Command, USAGE};
@@ -38,11 +39,12 @@ fn main() -> ExitCode {
         Command::Setup(wanted) => setup::run(wanted),
         Command::Demo(arguments) => setup::run(Wanted::default()).and_then(|()| process::demo(&arguments)),
         Command::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
+        Command::Golden => golden::make(true),
         Command::Interop => setup::run(Wanted::default()).and_then(|()| stages::run(&[stages::Stage::Interop])),
         Command::Test(stages) => {
             let torch = stages.contains(&stages::Stage::Torch);
-            let gpus = Gpus::Toolkit;
-            setup::run(Wanted { torch, gpus }).and_then(|()| stages::run(&stages))
+            let wanted = Wanted { torch, gpus: Gpus::Toolkit, tools: false };
+            setup::run(wanted).and_then(|()| stages::run(&stages))
         }
     };
     match outcome {

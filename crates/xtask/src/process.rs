@@ -1,6 +1,8 @@
 //! Starting other programs: always in the workspace's root folder, with the exit status turned into an error.
 
+use crate::tools;
 use anyhow::{Context, Result, bail};
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -10,20 +12,33 @@ pub fn workspace() -> PathBuf {
     manifest.ancestors().nth(2).expect("this crate lies in crates/xtask").to_owned()
 }
 
+/// Where cargo puts what it builds.
+pub fn target_folder() -> PathBuf {
+    // A relative one is meant from the folder in which cargo is started, which is the workspace's.
+    workspace().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// Whether this is a continuous integration's machine: what could not be checked is an error there.
+pub fn is_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| !value.is_empty())
+}
+
 /// The program that the tests' build made.
 pub fn built_program() -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    let program = target.join("debug/imagenet18");
+    let program = target_folder().join("debug/imagenet18");
     if !program.is_file() {
         bail!("expected the program at {}, got nothing there", program.display());
     }
     Ok(program)
 }
 
-/// `cargo`, the one that runs this program.
+/// `cargo`, the one that runs this program, with the [tools] that are installed.
 pub fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(workspace());
+    if let Ok(path) = env::var("PATH") {
+        command.env("PATH", tools::search_path(|name| env::var(name).ok(), &path));
+    }
     command
 }
 
