@@ -13,11 +13,15 @@ mod process;
 mod python;
 mod setup;
 mod stages;
+mod suite;
+mod tally;
 mod tools;
 mod vectors;
 
+use anyhow::Result;
 use arguments::{Command, USAGE};
-use setup::{Gpus, Wanted};
+use setup::Wanted;
+use stages::Stage;
 use std::process::ExitCode;
 
 /// Exit code for a command line that cannot be understood, as that of most Unix tools.
@@ -31,27 +35,27 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE_ERROR);
         }
     };
-    let outcome = match command {
-        Command::Help => {
-            println!("{USAGE}");
-            Ok(())
-        }
-        Command::Setup(wanted) => setup::run(wanted),
-        Command::Demo(arguments) => setup::run(Wanted::default()).and_then(|()| process::demo(&arguments)),
-        Command::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
-        Command::Golden => golden::make(true),
-        Command::Interop => setup::run(Wanted::default()).and_then(|()| stages::run(&[stages::Stage::Interop])),
-        Command::Test(stages) => {
-            let torch = stages.contains(&stages::Stage::Torch);
-            let wanted = Wanted { torch, gpus: Gpus::Toolkit, tools: false };
-            setup::run(wanted).and_then(|()| stages::run(&stages))
-        }
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(command) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Help => println!("{USAGE}"),
+        Command::Setup(wanted) => setup::run(wanted)?,
+        Command::Demo(arguments) => {
+            setup::run(Wanted::default())?;
+            process::demo(&arguments)?;
+        }
+        Command::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes)?,
+        Command::Golden => golden::make(true)?,
+        Command::Interop => return stages::run(&[Stage::Interop]),
+        Command::Test(stages) => return stages::run(&stages),
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -3,8 +3,9 @@
 use crate::tools;
 use anyhow::{Context, Result, bail};
 use std::env;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// The workspace's root folder. The one that this binary was built from, so that it does not matter where it is started.
 pub fn workspace() -> PathBuf {
@@ -46,6 +47,23 @@ pub fn cargo(arguments: &[&str]) -> Command {
 pub fn show(command: &mut Command) -> Result<()> {
     let program = name(command);
     let status = command.status().with_context(|| format!("cannot start `{program}`"))?;
+    if !status.success() {
+        bail!("`{program}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// As [`show`], and hands on each line that the command prints to its standard output.
+pub fn show_lines(command: &mut Command, mut line: impl FnMut(&str)) -> Result<()> {
+    let program = name(command);
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{program}`"))?;
+    for printed in BufReader::new(child.stdout.take().expect("piped")).split(b'\n') {
+        let printed = printed.with_context(|| format!("cannot read what `{program}` prints"))?;
+        let printed = String::from_utf8_lossy(&printed);
+        println!("{printed}");
+        line(&printed);
+    }
+    let status = child.wait()?;
     if !status.success() {
         bail!("`{program}` failed ({status})");
     }

@@ -2,8 +2,11 @@
 //! fails, so that one run shows everything there is to mend.
 
 use crate::process::{capture, cargo, is_ci, show, succeeds};
-use crate::{architecture, golden, interop, tools, vectors};
-use anyhow::{Result, anyhow, bail};
+use crate::setup::{self, Gpus, Wanted};
+use crate::tally::Tally;
+use crate::{architecture, interop, suite, tools, vectors};
+use anyhow::{Result, anyhow};
+use std::process::ExitCode;
 use std::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,22 +53,23 @@ impl Stage {
         }
     }
 
-    fn run(self) -> Result<Outcome> {
+    fn run(self, tally: &mut Tally) -> Result<Outcome> {
         match self {
             Stage::Format => show(&mut cargo(&["fmt", "--all", "--check"]))?,
             Stage::Architecture => architecture::check()?,
             Stage::Clippy => clippy(&["--workspace"])?,
             Stage::Doc => doc(&["--workspace"])?,
             Stage::Tests => {
-                tests(&["--workspace"])?;
+                suite::run(&["--workspace"], &suite::all_targets(), tally)?;
                 vectors::check()?;
             }
             Stage::Deny => return deny(),
             Stage::Interop => return Ok(interop::run(false)?.map_or(Outcome::Passed, Outcome::Skipped)),
             Stage::Torch => {
-                clippy(&TORCH)?;
-                doc(&TORCH)?;
-                tests(&TORCH)?;
+                let packages = torch();
+                clippy(&packages)?;
+                doc(&packages)?;
+                suite::run(&packages, &suite::featured_targets(&TORCH_PACKAGES)?, tally)?;
                 return Ok(interop::run(true)?.map_or(Outcome::Passed, Outcome::Skipped));
             }
         }
@@ -80,14 +84,15 @@ enum Outcome {
     Skipped(String),
 }
 
-/// Runs the stages in the given order and fails if one of them did.
-pub fn run(stages: &[Stage]) -> Result<()> {
-    let mut summary = Vec::new();
-    let mut failed = Vec::new();
+/// Fetches what the stages need and runs them in the given order; prints what became of each and of all tests.
+pub fn run(stages: &[Stage]) -> Result<ExitCode> {
+    let (mut summary, mut failed) = (Vec::new(), Vec::new());
+    let mut tally = Tally::default();
+    setup::run(Wanted { torch: stages.contains(&Stage::Torch), gpus: Gpus::Toolkit, tools: false })?;
     for &stage in stages {
         println!("\n── {} ──", stage.name());
         let start = Instant::now();
-        let outcome = stage.run();
+        let outcome = stage.run(&mut tally);
         let seconds = start.elapsed().as_secs_f64();
         let verdict = match outcome {
             Ok(Outcome::Passed) => "ok".to_owned(),
@@ -105,26 +110,21 @@ pub fn run(stages: &[Stage]) -> Result<()> {
     }
     println!("\n── summary ──\n{}", summary.join("\n"));
     if !failed.is_empty() {
-        bail!("{} of {} stages failed: {}", failed.len(), stages.len(), failed.join(", "));
+        println!("{} of {} stages failed: {}", failed.len(), stages.len(), failed.join(", "));
     }
-    Ok(())
+    // What became of the tests is the last line, for whoever reads only that.
+    print!("{tally}");
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What feature `torch` changes, with it.
-const TORCH: [&str; 12] = [
-    "--package",
-    "in18-cuda",
-    "--package",
-    "in18-cuda-emulator",
-    "--package",
-    "in18-torch",
-    "--package",
-    "in18-comm",
-    "--package",
-    "imagenet18",
-    "--features",
-    "in18-cuda/libtorch,in18-torch/libtorch,in18-comm/c10d,imagenet18/torch",
-];
+/// The packages that feature `torch` changes.
+pub const TORCH_PACKAGES: [&str; 5] = ["in18-cuda", "in18-cuda-emulator", "in18-torch", "in18-comm", "imagenet18"];
+
+/// These packages with that feature, as arguments.
+fn torch() -> Vec<&'static str> {
+    let features = "in18-cuda/libtorch,in18-torch/libtorch,in18-comm/c10d,imagenet18/torch";
+    TORCH_PACKAGES.into_iter().flat_map(|package| ["--package", package]).chain(["--features", features]).collect()
+}
 
 fn clippy(packages: &[&str]) -> Result<()> {
     show(cargo(&["clippy", "--all-targets"]).args(packages).args(["--", "-D", "warnings"]))
@@ -132,19 +132,6 @@ fn clippy(packages: &[&str]) -> Result<()> {
 
 fn doc(packages: &[&str]) -> Result<()> {
     show(cargo(&["doc", "--no-deps"]).args(packages).env("RUSTDOCFLAGS", "-D warnings"))
-}
-
-/// Every test, by nextest where it is installed (it cannot run examples in documentation, so cargo runs those).
-fn tests(packages: &[&str]) -> Result<()> {
-    golden::make(is_ci())?;
-    if succeeds(&mut cargo(&["nextest", "--version"])) {
-        show(cargo(&["nextest", "run", "--no-fail-fast"]).args(packages))?;
-        show(cargo(&["test", "--doc"]).args(packages))
-    } else if is_ci() {
-        bail!("cargo-nextest is not installed: {}", tools::INSTALL)
-    } else {
-        show(cargo(&["test", "--no-fail-fast"]).args(packages))
-    }
 }
 
 /// Licences, duplicates and sources of all dependencies; known vulnerabilities where their database can be fetched.
