@@ -15,6 +15,7 @@ mod setup;
 mod stages;
 mod suite;
 mod tally;
+mod times;
 mod tools;
 mod vectors;
 
@@ -54,8 +55,8 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes)?,
         Command::Golden => golden::make(true)?,
-        Command::Interop => return stages::run(&[Stage::Interop]),
-        Command::Test(stages) => return stages::run(&stages),
+        Command::Interop => return stages::run(&[Stage::Interop], None),
+        Command::Test { stages, times } => return stages::run(&stages, times.as_ref()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@
 use crate::process::{capture, cargo, is_ci, show, succeeds};
 use crate::setup::{self, Gpus, Wanted};
 use crate::tally::Tally;
+use crate::times::{Row, Times};
 use crate::{architecture, interop, suite, tools, vectors};
 use anyhow::{Result, anyhow};
 use std::process::ExitCode;
@@ -84,31 +85,40 @@ enum Outcome {
     Skipped(String),
 }
 
-/// Fetches what the stages need and runs them in the given order; prints what became of each and of all tests.
-pub fn run(stages: &[Stage]) -> Result<ExitCode> {
-    let (mut summary, mut failed) = (Vec::new(), Vec::new());
+/// Fetches what the stages need and runs them in the given order; prints what became of each and of all tests, and adds the
+/// seconds to `times`.
+pub fn run(stages: &[Stage], times: Option<&Times>) -> Result<ExitCode> {
+    let (mut summary, mut rows, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     let mut tally = Tally::default();
+    let start = Instant::now();
     setup::run(Wanted { torch: stages.contains(&Stage::Torch), gpus: Gpus::Toolkit, tools: false })?;
+    rows.push(Row { stage: "setup", seconds: start.elapsed().as_secs_f64(), verdict: "ok" });
     for &stage in stages {
         println!("\n── {} ──", stage.name());
         let start = Instant::now();
         let outcome = stage.run(&mut tally);
         let seconds = start.elapsed().as_secs_f64();
-        let verdict = match outcome {
-            Ok(Outcome::Passed) => "ok".to_owned(),
-            Ok(Outcome::Partly(but)) => format!("ok, but {but}"),
-            Ok(Outcome::Skipped(why)) => format!("skipped: {why}"),
+        let (verdict, said) = match outcome {
+            Ok(Outcome::Passed) => ("ok", "ok".to_owned()),
+            Ok(Outcome::Partly(but)) => ("ok", format!("ok, but {but}")),
+            Ok(Outcome::Skipped(why)) => ("skipped", format!("skipped: {why}")),
             Err(error) => {
                 eprintln!("error: {error:#}");
                 failed.push(stage.name());
-                format!("FAILED, repeat with: cargo xtask test --only {}", stage.name())
+                ("failed", format!("FAILED, repeat with: cargo xtask test --only {}", stage.name()))
             }
         };
-        let line = format!("{:<12} {seconds:>6.1} s  {verdict}", stage.name());
+        let line = format!("{:<12} {seconds:>6.1} s  {said}", stage.name());
         println!("{line}");
         summary.push(line);
+        rows.push(Row { stage: stage.name(), seconds, verdict });
     }
     println!("\n── summary ──\n{}", summary.join("\n"));
+    let seconds: f64 = rows.iter().map(|row| row.seconds).sum();
+    println!("{:<12} {seconds:>6.1} s  with setup", "all");
+    if let Some(times) = times {
+        times.append(&rows)?;
+    }
     if !failed.is_empty() {
         println!("{} of {} stages failed: {}", failed.len(), stages.len(), failed.join(", "));
     }
