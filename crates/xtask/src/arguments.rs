@@ -11,11 +11,11 @@ Usage: cargo xtask COMMAND
 Commands:
   setup [--torch|--cuda] [--tools]
                          fetch the prebuilt oneDNN, once, and check what the build needs; libtorch, too, for feature `torch`,
-                         and what GPUs take, with --cuda or where an NVIDIA driver is; with --tools the programs that the
-                         tests use if they are there, and must have where CI is set: cargo-nextest, cargo-deny
+                         and what GPUs take, with --cuda or where an NVIDIA driver is; with --tools the programs that
+                         `test` uses where they are there, and must have where CI is set: cargo-nextest, cargo-deny
   demo [ARGUMENTS]...    setup, then train on generated images: cargo run --release -p imagenet18 -- demo ARGUMENTS
   test [--torch] [--only STAGE]... [--times FILE [--start cold|warm]]
-                         setup, then all checks of the default build, with --torch those of feature `torch`, too; or
+                         setup (where CI is set with --tools), then all checks of the default build, with --torch those of feature `torch`, too; or
                          these stages: fmt, architecture, deny, clippy, doc, tests, interop, torch;
                          adds the seconds of each to the table FILE, with how the run started
   golden                 make the golden pixels of photos beside this folder, which `test` does, too
