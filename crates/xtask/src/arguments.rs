@@ -15,9 +15,9 @@ Commands:
                          `test` uses where they are there, and must have where CI is set: cargo-nextest, cargo-deny
   demo [ARGUMENTS]...    setup, then train on generated images: cargo run --release -p imagenet18 -- demo ARGUMENTS
   test [--torch] [--only STAGE]... [--times FILE [--start cold|warm]]
-                         setup (where CI is set with --tools), then all checks of the default build, with --torch those of feature `torch`, too; or
-                         these stages: fmt, architecture, deny, clippy, doc, tests, interop, torch;
-                         adds the seconds of each to the table FILE, with how the run started
+                         setup, with --tools where CI is set, then all checks of the default build, with --torch those of
+                         feature `torch`, too; or these stages: fmt, architecture, deny, clippy, doc, tests, interop, torch.
+                         The seconds of each are added to the table FILE, with how the run started
   golden                 make the golden pixels of photos beside this folder, which `test` does, too
   interop                that stage alone: other programs read what this one writes
   fuzz [TARGET] [--minutes N]
