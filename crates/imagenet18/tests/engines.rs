@@ -34,9 +34,7 @@ fn a_launcher_that_leaves_out_how_many_ranks_a_machine_has_is_told_once() {
 #[test]
 fn devices_that_are_not_there_are_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
-    if Path::new("/proc/driver/nvidia/version").exists() {
-        return println!("not checked: this machine has GPUs");
-    }
+    let has_gpus = Path::new("/proc/driver/nvidia/version").exists();
     photos(folder.path(), 2);
     let phases = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,1),'lr':(0.02,0.05)}]";
     let torch_says =
@@ -49,6 +47,10 @@ fn devices_that_are_not_there_are_refused_in_one_line() {
         (&["--devices", "cuda:1,1"], "got cuda:1 twice"),
         (&["--precision", "fp16", "--engine", "onednn"], "use --engine torch, or --precision bf16"),
     ] {
+        if has_gpus && says == torch_says {
+            // Some of these devices are there.
+            continue;
+        }
         let mut command =
             train(folder.path(), &folder.path().join("logs"), &["--arch", "resnet18", "--phases", phases]);
         let output = command.args(arguments).assert().failure();

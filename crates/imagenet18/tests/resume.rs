@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use in18_testkit::images::write_class_folders;
+use in18_testkit::skip::{Lack, impossible};
 use serde_json::Value;
 
 /// Two sizes, the second with rectangular validation; a batch that changes alone; a partial last batch.
@@ -351,7 +352,7 @@ impl Disk {
         fs::create_dir(&folder).unwrap();
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&folder).output();
         if !mount.is_ok_and(|mount| mount.status.success()) {
-            eprintln!("skipped: mounting a disk is not permitted here");
+            impossible(Lack::Mounting);
             return None;
         }
         Some(Disk(folder))

@@ -1,5 +1,5 @@
-//! Two machines, as two network namespaces with a slow link between them. Needs root and the tools `ip` and `tc`; says so and
-//! passes where the system does not let it have them.
+//! Two machines, as two network namespaces with a slow link between them. Needs root and the tools `ip` and `tc`; is
+//! counted as skipped where the system does not let it have them.
 #![cfg(feature = "torch")]
 
 use std::fs;
@@ -9,6 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use in18_testkit::images::write_class_folders;
+use in18_testkit::skip::{Lack, impossible};
 use serde_json::Value;
 
 const PORT: &str = "29518";
@@ -25,7 +26,7 @@ impl Hosts {
         let hosts = Hosts { names: [format!("in18{name}a{id}"), format!("in18{name}b{id}")] };
         let [a, b] = &hosts.names;
         if !run("ip", &["netns", "add", a]) || !run("ip", &["netns", "add", b]) {
-            eprintln!("skipped: this system makes no network namespaces for this user");
+            impossible(Lack::NetworkNamespaces);
             return None;
         }
         assert!(run("ip", &["-n", a, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", b]));
@@ -36,7 +37,7 @@ impl Hosts {
             let rate = format!("{mbit}mbit");
             let shape = ["-n", host, "qdisc", "add", "dev", "wire", "root", "tbf", "rate", &rate, "burst", "256kb"];
             if !run("tc", &[&shape[..], &["latency", "100ms"]].concat()) {
-                eprintln!("skipped: this system does not slow links down");
+                impossible(Lack::SlowLinks);
                 return None;
             }
         }

@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use in18_cuda::{check_built, gpus};
+use in18_testkit::skip::{Lack, impossible, missing};
 
 fn readelf(arguments: &[&str], file: &str) -> String {
     let output = Command::new("readelf").args(arguments).arg(file).output().expect("readelf comes with the linker");
@@ -15,7 +16,7 @@ fn readelf(arguments: &[&str], file: &str) -> String {
 fn the_library_asks_for_cuda_and_has_every_function() {
     let file = match check_built() {
         Ok(file) => file.display().to_string(),
-        Err(why) => return println!("not checked: {why}"),
+        Err(_) => return missing("the library for GPUs", "`cargo xtask setup --cuda` and build again"),
     };
     // A linker that drops what no symbol asks for would leave libtorch without its operations for GPUs.
     let needed = readelf(&["--dynamic", "--wide"], &file);
@@ -59,7 +60,7 @@ fn the_library_asks_for_cuda_and_has_every_function() {
 #[test]
 fn whoever_has_no_gpu_is_told_in_one_line() {
     match gpus() {
-        Ok(count) => println!("not checked: there are {count} GPUs"),
+        Ok(_) => impossible(Lack::AbsentGpu),
         Err(why) => {
             assert!(!why.contains('\n'), "{why}");
             assert!(

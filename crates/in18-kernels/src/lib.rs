@@ -1,6 +1,6 @@
 //! The operations that a network is made of, and what a provider of kernels must do to run them.
 //!
-//! [`Op`] is the whole vocabulary: about ten kinds of operation, each a forward and backward pair in one
+//! [`Op`] is the whole vocabulary, two dozen operations. A forward operation and its backward ones stand in one
 //! file. [`Kernels`] is the trait that hardware stands behind. [`mod@reference`] implements it as plainly as
 //! possible and is the oracle that every other provider is checked against, by the suite in `conformance`
 //! (feature `conformance`, for tests).

@@ -89,7 +89,6 @@ pub type cpu_isa = c_int;
 pub const ISA_AVX2: cpu_isa = 7;
 pub const ISA_AVX512_CORE: cpu_isa = 39;
 pub const ISA_AVX512_CORE_BF16: cpu_isa = 231;
-pub const ISA_AVX512_CORE_AMX: cpu_isa = 0xfef;
 
 #[repr(C)]
 pub struct version_info {

@@ -8,8 +8,8 @@
 //! Arithmetic is fp32, of bf16 activations, too (whose kernels are rounded to bf16 first, as for every convolution):
 //! transformed values would lose too much in bf16. So where products of bf16 pairs are twice as fast as those of fp32, this
 //! halves the time of a direct convolution at best. In evaluations of bf16 activations products are of 16-bit fixed-point
-//! [`numbers`], which are as fast as those of bf16 and lose less than a rounding to it. Where a CPU has a matrix unit for bf16,
-//! convolutions stay direct.
+//! [`numbers`], which are as fast as those of bf16 and lose less than a rounding to it. A CPU's matrix unit
+//! for bf16 (AMX) would be faster still, but oneDNN's code for it does not read activations in blocks of channels.
 //!
 //! Threads share tiles and output channels, or for the weights' gradient channels of both sides; none waits for what another
 //! transforms. Each sum has one order, whatever their number.
@@ -29,9 +29,8 @@ use self::convolution::Kernels;
 use self::tiles::Problem;
 pub use self::weights::{Form, Parts, TransformedWeights};
 use crate::finish::End;
-use crate::isa::{Isa, includes, library_isa};
+use crate::isa::Isa;
 use crate::step::{Context, Step};
-use crate::sys;
 use crate::weights::Fold;
 
 /// Output pixels of a tile, in each direction.
@@ -126,10 +125,8 @@ fn problem(
         Form::Bf16 => MOST_COVER,
         Form::Bf16Fixed => MOST_COVER_FIXED,
     };
-    let is_fast = form == Form::F32 || !includes(library_isa(), sys::ISA_AVX512_CORE_AMX);
     let problem = Problem::new(src, dst, lanes);
-    let is_fit = is_fast
-        && window == SQUARE
+    let is_fit = window == SQUARE
         // Products make two blocks of results at a time, and either side is the result's in one direction.
         && src.shape[1].is_multiple_of(2 * lanes)
         && dst.shape[1].is_multiple_of(2 * lanes)

@@ -4,11 +4,11 @@ use in18_kernels::Kernels;
 use in18_kernels::conformance::{self, Rounding};
 use in18_onednn::OneDnn;
 use in18_tensor::DType;
+use in18_testkit::skip::{Lack, impossible};
 
 fn check(mut provider: OneDnn, dtype: DType, rounding: Rounding) {
     if !provider.supports(dtype) {
-        eprintln!("skipped: this CPU cannot compute in {dtype}");
-        return;
+        return impossible(Lack::Bf16);
     }
     match conformance::check(&mut provider, dtype, rounding) {
         Ok(cases) => println!("{cases} cases agree with the reference in {dtype}"),

@@ -3,11 +3,12 @@
 use in18_onednn::OneDnn;
 use in18_tensor::DType;
 use in18_testkit::networks::check;
+use in18_testkit::skip::{Lack, impossible};
 
 fn check_in(dtype: DType) {
     match check(&|| Ok(Box::new(OneDnn::new(None)?)), dtype) {
         Some(values) => println!("{values} values agree"),
-        None => eprintln!("skipped: this CPU cannot compute in {dtype}"),
+        None => impossible(Lack::Bf16),
     }
 }
 

@@ -4,6 +4,7 @@
 //! * [`golden`]: what PyTorch computes for them, and how to compare with it.
 //! * [`networks`]: the comparison for any kernel provider.
 //! * [`compare`]: closeness of two slices, for tests of single operations.
+//! * [`skip`]: what a test calls that cannot do its work here.
 //! * [`images`]: folders of small JPEGs whose classes a network learns in a few steps.
 //! * [`odd`]: odd and damaged image files, and what Pillow makes of them.
 //!
@@ -20,3 +21,4 @@ pub mod images;
 #[cfg(feature = "networks")]
 pub mod networks;
 pub mod odd;
+pub mod skip;

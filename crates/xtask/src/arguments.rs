@@ -2,19 +2,25 @@
 
 use crate::setup::{Gpus, Wanted};
 use crate::stages::Stage;
+use crate::times::Times;
+use std::path::PathBuf;
 
 pub const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
 Commands:
-  setup [--torch|--cuda] fetch the prebuilt oneDNN, once, and check what the build needs; libtorch, too, for feature `torch`,
-                         and what GPUs take, with --cuda or where an NVIDIA driver is
-  demo [ARGUMENTS]...    setup, then train on generated images: cargo run --release -p imagenet18 -- demo ARGUMENTS
-  test [--torch] [--only STAGE]...
-                         setup, then all checks of the default build, with --torch those of feature `torch`, too; or
-                         these stages: fmt, architecture, deny, clippy, doc, tests, interop, torch
+  setup [--torch|--cuda] [--tools]
+                         fetch the prebuilt oneDNN, once, and check what the build needs; libtorch, too, for feature `torch`,
+                         and what GPUs take, with --cuda or where an NVIDIA driver is; with --tools the programs that
+                         `test` uses where they are there, and must have where CI is set: cargo-nextest, cargo-deny
+  demo [ARGUMENTS]...    setup, then train on generated images: cargo run --profile quick -p imagenet18 -- demo ARGUMENTS
+  test [--torch] [--only STAGE]... [--times FILE [--start cold|warm]]
+                         setup, with --tools where CI is set, then all checks of the default build, with --torch those of
+                         feature `torch`, too; or these stages: fmt, architecture, deny, clippy, doc, tests, interop, torch.
+                         The seconds of each are added to the table FILE, with how the run started
   interop                that stage alone: other programs read what this one writes
-  golden                 have Pillow judge the test kit's odd image files anew, and record its verdicts
+  golden                 make the golden pixels of photos beside this folder, which `test` does, too; and have Pillow judge the
+                         test kit's odd image files anew, and record its verdicts
   fuzz [TARGET] [--minutes N]
                          feed a reader any bytes, each of them in turn, for 10 minutes or N; needs cargo-fuzz";
 
@@ -33,8 +39,11 @@ pub enum Command {
     Golden,
     /// The stage of this name.
     Interop,
-    /// With the stages to run, in order.
-    Test(Vec<Stage>),
+    Test {
+        /// In order.
+        stages: Vec<Stage>,
+        times: Option<Times>,
+    },
 }
 
 /// Understands the arguments that follow the program's name, or says in one line what is wrong with them.
@@ -43,15 +52,13 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
     let command = arguments.next().ok_or("expected a command")?;
     match command.as_str() {
         "-h" | "--help" | "help" => Ok(Command::Help),
-        "setup" => match arguments.next().as_deref() {
-            None => Ok(Command::Setup(Wanted::default())),
-            Some("--torch") => Ok(Command::Setup(Wanted { torch: true, ..Wanted::default() })),
-            Some("--cuda") => Ok(Command::Setup(Wanted { torch: true, gpus: Gpus::Everything })),
+        "setup" => parse_setup(arguments),
+        "golden" | "interop" => match arguments.next().as_deref() {
+            None if command == "golden" => Ok(Command::Golden),
+            None => Ok(Command::Interop),
             Some("-h" | "--help") => Ok(Command::Help),
-            Some(unknown) => Err(format!("unknown argument `{unknown}` for `setup`")),
+            Some(unknown) => Err(format!("`{command}` takes no arguments, got `{unknown}`")),
         },
-        "interop" => alone(Command::Interop, "interop", arguments),
-        "golden" => alone(Command::Golden, "golden", arguments),
         "fuzz" => parse_fuzz(arguments),
         "demo" => Ok(Command::Demo(arguments.collect())),
         "test" => parse_test(arguments),
@@ -59,13 +66,18 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
     }
 }
 
-/// A command that takes no arguments.
-fn alone(command: Command, name: &str, mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
-    match arguments.next().as_deref() {
-        None => Ok(command),
-        Some("-h" | "--help") => Ok(Command::Help),
-        Some(unknown) => Err(format!("`{name}` takes no arguments, got `{unknown}`")),
+fn parse_setup(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut wanted = Wanted::default();
+    for argument in arguments {
+        match argument.as_str() {
+            "-h" | "--help" => return Ok(Command::Help),
+            "--torch" => wanted.torch = true,
+            "--cuda" => wanted = Wanted { torch: true, gpus: Gpus::Everything, ..wanted },
+            "--tools" => wanted.tools = true,
+            unknown => return Err(format!("unknown argument `{unknown}` for `setup`")),
+        }
     }
+    Ok(Command::Setup(wanted))
 }
 
 fn parse_fuzz(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
@@ -87,24 +99,31 @@ fn parse_fuzz(mut arguments: impl Iterator<Item = String>) -> Result<Command, St
 
 fn parse_test(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
     let (mut stages, mut torch) = (Vec::new(), false);
+    let (mut file, mut start) = (None, None);
     while let Some(argument) = arguments.next() {
-        let name = match argument.as_str() {
-            "-h" | "--help" => return Ok(Command::Help),
-            "--torch" => {
-                torch = true;
-                continue;
-            }
-            "--only" => arguments.next().ok_or("--only needs the name of a stage")?,
-            other => match other.strip_prefix("--only=") {
-                Some(name) => name.to_owned(),
-                None => return Err(format!("unknown argument `{other}` for `test`")),
-            },
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (argument.as_str(), None),
         };
-        let stage = Stage::ALL.into_iter().find(|stage| stage.name() == name).ok_or_else(|| {
-            format!("unknown stage `{name}`: expected one of {}", Stage::ALL.map(Stage::name).join(", "))
-        })?;
-        if !stages.contains(&stage) {
-            stages.push(stage);
+        let mut value = |what: &str| value.clone().or_else(|| arguments.next()).ok_or(format!("{name} needs {what}"));
+        match name {
+            "-h" | "--help" => return Ok(Command::Help),
+            "--torch" => torch = true,
+            "--times" => file = Some(PathBuf::from(value("a file")?)),
+            "--start" => match value("cold or warm")?.as_str() {
+                given @ ("cold" | "warm") => start = Some(given.to_owned()),
+                other => return Err(format!("expected --start cold or --start warm, got `{other}`")),
+            },
+            "--only" => {
+                let name = value("the name of a stage")?;
+                let stage = Stage::ALL.into_iter().find(|stage| stage.name() == name).ok_or_else(|| {
+                    format!("unknown stage `{name}`: expected one of {}", Stage::ALL.map(Stage::name).join(", "))
+                })?;
+                if !stages.contains(&stage) {
+                    stages.push(stage);
+                }
+            }
+            _ => return Err(format!("unknown argument `{argument}` for `test`")),
         }
     }
     if stages.is_empty() {
@@ -113,7 +132,11 @@ fn parse_test(mut arguments: impl Iterator<Item = String>) -> Result<Command, St
     if torch && !stages.contains(&Stage::Torch) {
         stages.push(Stage::Torch);
     }
-    Ok(Command::Test(stages))
+    let times = match (file, start) {
+        (None, Some(_)) => return Err("--start says how the times of --times FILE began, and there is none".to_owned()),
+        (file, start) => file.map(|file| Times { file, start: start.unwrap_or_default() }),
+    };
+    Ok(Command::Test { stages, times })
 }
 
 #[cfg(test)]
@@ -122,6 +145,15 @@ mod tests {
 
     fn parse_line(line: &str) -> Result<Command, String> {
         parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    fn test(stages: &[Stage]) -> Command {
+        Command::Test { stages: stages.to_vec(), times: None }
+    }
+
+    fn timed(start: &str) -> Command {
+        let times = Some(Times { file: "a.csv".into(), start: start.to_owned() });
+        Command::Test { stages: vec![Stage::Format], times }
     }
 
     #[test]
@@ -133,7 +165,15 @@ mod tests {
         let cases = [
             Case { line: "setup", expected: Command::Setup(Wanted::default()) },
             Case { line: "setup --torch", expected: Command::Setup(Wanted { torch: true, ..Wanted::default() }) },
-            Case { line: "setup --cuda", expected: Command::Setup(Wanted { torch: true, gpus: Gpus::Everything }) },
+            Case {
+                line: "setup --cuda",
+                expected: Command::Setup(Wanted { torch: true, gpus: Gpus::Everything, tools: false }),
+            },
+            Case { line: "setup --tools", expected: Command::Setup(Wanted { tools: true, ..Wanted::default() }) },
+            Case {
+                line: "setup --tools --torch",
+                expected: Command::Setup(Wanted { torch: true, tools: true, ..Wanted::default() }),
+            },
             Case { line: "interop", expected: Command::Interop },
             Case { line: "golden", expected: Command::Golden },
             Case { line: "golden -h", expected: Command::Help },
@@ -146,12 +186,14 @@ mod tests {
             Case { line: "demo --seed 1", expected: Command::Demo(vec!["--seed".to_owned(), "1".to_owned()]) },
             // Help is the program's own there.
             Case { line: "demo --help", expected: Command::Demo(vec!["--help".to_owned()]) },
-            Case { line: "test", expected: Command::Test(Stage::ALL[..7].to_vec()) },
-            Case { line: "test --torch", expected: Command::Test(Stage::ALL.to_vec()) },
-            Case { line: "test --only doc", expected: Command::Test(vec![Stage::Doc]) },
-            Case { line: "test --only=deny --only fmt", expected: Command::Test(vec![Stage::Deny, Stage::Format]) },
-            Case { line: "test --only fmt --only fmt", expected: Command::Test(vec![Stage::Format]) },
-            Case { line: "test --only torch --torch", expected: Command::Test(vec![Stage::Torch]) },
+            Case { line: "test", expected: test(&Stage::ALL[..7]) },
+            Case { line: "test --torch", expected: test(&Stage::ALL) },
+            Case { line: "test --only doc", expected: test(&[Stage::Doc]) },
+            Case { line: "test --only=deny --only fmt", expected: test(&[Stage::Deny, Stage::Format]) },
+            Case { line: "test --only fmt --only fmt", expected: test(&[Stage::Format]) },
+            Case { line: "test --only torch --torch", expected: test(&[Stage::Torch]) },
+            Case { line: "test --only fmt --times a.csv", expected: timed("") },
+            Case { line: "test --start=cold --times=a.csv --only fmt", expected: timed("cold") },
             Case { line: "--help", expected: Command::Help },
             Case { line: "setup --help", expected: Command::Help },
             Case { line: "test --only fmt -h", expected: Command::Help },
@@ -171,7 +213,11 @@ mod tests {
             Case { line: "", says: "expected a command" },
             Case { line: "tets", says: "unknown command `tets`" },
             Case { line: "setup now", says: "unknown argument `now` for `setup`" },
+            Case { line: "setup --torch now", says: "unknown argument `now` for `setup`" },
             Case { line: "golden now", says: "`golden` takes no arguments, got `now`" },
+            Case { line: "test --times", says: "--times needs a file" },
+            Case { line: "test --times a.csv --start hot", says: "expected --start cold or --start warm, got `hot`" },
+            Case { line: "test --start cold", says: "--times FILE" },
             Case { line: "fuzz a b", says: "unknown argument `b` for `fuzz`" },
             Case { line: "fuzz --minutes 0", says: "--minutes needs a whole number above 0, got `0`" },
             Case { line: "test fmt", says: "unknown argument `fmt`" },

@@ -46,9 +46,9 @@ const GOLDENS: [Golden; 3] = [
 /// The Python packages that the scripts need.
 const PACKAGES: [&str; 2] = ["pillow==12.3.0", "numpy==2.4.6"];
 
-/// Makes what is missing or older than its script. What cannot be made for lack of Python packages is named and
-/// skipped.
-pub fn make() -> Result<()> {
+/// Makes what is missing or older than its script. What cannot be made for lack of Python packages is an error if `must` is
+/// set, else it is named and skipped.
+pub fn make(must: bool) -> Result<()> {
     let root = workspace();
     let mut packages = None;
     for Golden { script, images, out, manifest } in GOLDENS {
@@ -65,6 +65,7 @@ pub fn make() -> Result<()> {
         if packages.is_none() {
             match python::packages(&PACKAGES) {
                 Ok(folder) => packages = Some(folder),
+                Err(error) if must => return Err(error).context("goldens cannot be made"),
                 Err(error) => {
                     println!("goldens: skipped, {error:#}");
                     return Ok(());

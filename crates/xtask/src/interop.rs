@@ -2,13 +2,13 @@
 //! program and an empty folder, and fails with a line that says what differs. A line `# requires: NAME==VERSION …` names
 //! the Python packages that it imports; a line `# feature: torch` says that it is for programs with that feature.
 
-use crate::process::{built_program, cargo, show, workspace};
+use crate::process::{built_program, cargo, is_ci, show, workspace};
 use crate::python;
 use anyhow::{Context, Result, bail};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
-use std::{env, fs};
 
 /// Builds the program, with feature `torch` or without, and runs the scripts that are for it. The reason, if a script was skipped
 /// because its packages are not to be had; on CI that is an error.
@@ -25,7 +25,7 @@ pub fn run(torch: bool) -> Result<Option<String>> {
         }
         println!("{name}:");
         let packages = match python::packages(&required(&text)) {
-            Err(error) if env::var_os("CI").is_none() => {
+            Err(error) if !is_ci() => {
                 println!("{name}: skipped, {error:#}");
                 skipped = Some(format!("{name}: {error:#}"));
                 continue;

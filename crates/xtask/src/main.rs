@@ -13,10 +13,16 @@ mod process;
 mod python;
 mod setup;
 mod stages;
+mod suite;
+mod tally;
+mod times;
+mod tools;
 mod vectors;
 
+use anyhow::Result;
 use arguments::{Command, USAGE};
-use setup::{Gpus, Wanted};
+use setup::Wanted;
+use stages::Stage;
 use std::process::ExitCode;
 
 /// Exit code for a command line that cannot be understood, as that of most Unix tools.
@@ -30,27 +36,30 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE_ERROR);
         }
     };
-    let outcome = match command {
-        Command::Help => {
-            println!("{USAGE}");
-            Ok(())
-        }
-        Command::Setup(wanted) => setup::run(wanted),
-        Command::Demo(arguments) => setup::run(Wanted::default()).and_then(|()| process::demo(&arguments)),
-        Command::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
-        Command::Golden => golden::make().and_then(|()| golden::record()),
-        Command::Interop => setup::run(Wanted::default()).and_then(|()| stages::run(&[stages::Stage::Interop])),
-        Command::Test(stages) => {
-            let torch = stages.contains(&stages::Stage::Torch);
-            let gpus = Gpus::Toolkit;
-            setup::run(Wanted { torch, gpus }).and_then(|()| stages::run(&stages))
-        }
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(command) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Help => println!("{USAGE}"),
+        Command::Setup(wanted) => setup::run(wanted)?,
+        Command::Demo(arguments) => {
+            setup::run(Wanted::default())?;
+            process::demo(&arguments)?;
+        }
+        Command::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes)?,
+        Command::Golden => {
+            golden::make(true)?;
+            golden::record()?;
+        }
+        Command::Interop => return stages::run(&[Stage::Interop], None),
+        Command::Test { stages, times } => return stages::run(&stages, times.as_ref()),
+    }
+    Ok(ExitCode::SUCCESS)
 }

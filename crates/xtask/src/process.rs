@@ -1,8 +1,11 @@
 //! Starting other programs: always in the workspace's root folder, with the exit status turned into an error.
 
+use crate::tools;
 use anyhow::{Context, Result, bail};
+use std::env;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// The workspace's root folder. The one that this binary was built from, so that it does not matter where it is started.
 pub fn workspace() -> PathBuf {
@@ -10,20 +13,33 @@ pub fn workspace() -> PathBuf {
     manifest.ancestors().nth(2).expect("this crate lies in crates/xtask").to_owned()
 }
 
+/// Where cargo puts what it builds.
+pub fn target_folder() -> PathBuf {
+    // A relative one is meant from the folder in which cargo is started, which is the workspace's.
+    workspace().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// Whether this is a continuous integration's machine: what could not be checked is an error there.
+pub fn is_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| !value.is_empty())
+}
+
 /// The program that the tests' build made.
 pub fn built_program() -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    let program = target.join("debug/imagenet18");
+    let program = target_folder().join("debug/imagenet18");
     if !program.is_file() {
         bail!("expected the program at {}, got nothing there", program.display());
     }
     Ok(program)
 }
 
-/// `cargo`, the one that runs this program.
+/// `cargo`, the one that runs this program, with the [tools] that are installed.
 pub fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(workspace());
+    if let Ok(path) = env::var("PATH") {
+        command.env("PATH", tools::search_path(|name| env::var(name).ok(), &path));
+    }
     command
 }
 
@@ -31,6 +47,23 @@ pub fn cargo(arguments: &[&str]) -> Command {
 pub fn show(command: &mut Command) -> Result<()> {
     let program = name(command);
     let status = command.status().with_context(|| format!("cannot start `{program}`"))?;
+    if !status.success() {
+        bail!("`{program}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// As [`show`], and hands on each line that the command prints to its standard output.
+pub fn show_lines(command: &mut Command, mut line: impl FnMut(&str)) -> Result<()> {
+    let program = name(command);
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{program}`"))?;
+    for printed in BufReader::new(child.stdout.take().expect("piped")).split(b'\n') {
+        let printed = printed.with_context(|| format!("cannot read what `{program}` prints"))?;
+        let printed = String::from_utf8_lossy(&printed);
+        println!("{printed}");
+        line(&printed);
+    }
+    let status = child.wait()?;
     if !status.success() {
         bail!("`{program}` failed ({status})");
     }
@@ -54,9 +87,9 @@ pub fn last_line(output: &Output) -> String {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing").to_owned()
 }
 
-/// Builds the program and lets it train on generated images.
+/// Builds the program, quickly (the profile is explained in the workspace's manifest), and lets it train on generated images.
 pub fn demo(arguments: &[String]) -> Result<()> {
-    show(cargo(&["run", "--release", "--package", "imagenet18", "--", "demo"]).args(arguments))
+    show(cargo(&["run", "--profile", "quick", "--package", "imagenet18", "--", "demo"]).args(arguments))
 }
 
 fn name(command: &Command) -> String {

@@ -1,14 +1,16 @@
-//! `cargo xtask setup`: fetches the libraries that the project does not build into the cache, once.
+//! `cargo xtask setup`: fetches the libraries and tools that the project does not build into the cache, once.
 //!
 //! * [`onednn`]: the kernels of the default build.
 //! * [`libtorch`]: those of feature `torch`, with `--torch`.
 //! * [`cuda`]: what that takes to compile for GPUs and to run on them, with `--cuda` or where a driver is.
-//! * [`packages`]: how Python packages, which hold them, become a folder with `lib/` and `include/`.
+//! * [`tools`]: programs that the checks run, with `--tools`.
+//! * [`packages`]: how Python packages, which hold all of these, become a folder with `lib/` and `include/`.
 
 mod cuda;
 mod libtorch;
 mod onednn;
 mod packages;
+mod tools;
 
 use anyhow::Result;
 use std::env;
@@ -20,6 +22,8 @@ pub struct Wanted {
     pub torch: bool,
     /// What GPUs take beside it.
     pub gpus: Gpus,
+    /// Programs that the checks run.
+    pub tools: bool,
 }
 
 /// What is wanted of CUDA.
@@ -46,6 +50,9 @@ pub fn run(wanted: Wanted) -> Result<()> {
         if everything {
             cuda::run_libraries()?;
         }
+    }
+    if wanted.tools {
+        tools::run()?;
     }
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! `cargo xtask test`: the stages, each with its name, its time and the command that repeats it. All run even if one
 //! fails, so that one run shows everything there is to mend.
 
-use crate::process::{capture, cargo, show, succeeds};
-use crate::{architecture, golden, interop, vectors};
-use anyhow::{Result, bail};
+use crate::process::{capture, cargo, is_ci, show, succeeds};
+use crate::setup::{self, Gpus, Wanted};
+use crate::tally::Tally;
+use crate::times::{Row, Times};
+use crate::{architecture, interop, suite, tools, vectors};
+use anyhow::{Result, anyhow};
+use std::process::ExitCode;
 use std::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,22 +54,23 @@ impl Stage {
         }
     }
 
-    fn run(self) -> Result<Outcome> {
+    fn run(self, tally: &mut Tally) -> Result<Outcome> {
         match self {
             Stage::Format => show(&mut cargo(&["fmt", "--all", "--check"]))?,
             Stage::Architecture => architecture::check()?,
             Stage::Clippy => clippy(&["--workspace"])?,
             Stage::Doc => doc(&["--workspace"])?,
             Stage::Tests => {
-                tests(&["--workspace"])?;
+                suite::run(&["--workspace"], &suite::all_targets(), tally)?;
                 vectors::check()?;
             }
             Stage::Deny => return deny(),
             Stage::Interop => return Ok(interop::run(false)?.map_or(Outcome::Passed, Outcome::Skipped)),
             Stage::Torch => {
-                clippy(&TORCH)?;
-                doc(&TORCH)?;
-                tests(&TORCH)?;
+                let packages = torch();
+                clippy(&packages)?;
+                doc(&packages)?;
+                suite::run(&packages, &suite::featured_targets(&TORCH_PACKAGES)?, tally)?;
                 return Ok(interop::run(true)?.map_or(Outcome::Passed, Outcome::Skipped));
             }
         }
@@ -75,53 +80,63 @@ impl Stage {
 
 enum Outcome {
     Passed,
+    /// But for something that this machine does not let it do.
+    Partly(String),
     Skipped(String),
 }
 
-/// Runs the stages in the given order and fails if one of them did.
-pub fn run(stages: &[Stage]) -> Result<()> {
-    let mut summary = Vec::new();
-    let mut failed = Vec::new();
+/// Fetches what the stages need and runs them in the given order; prints what became of each and of all tests, and adds the
+/// seconds to `times`.
+pub fn run(stages: &[Stage], times: Option<&Times>) -> Result<ExitCode> {
+    let (mut summary, mut rows, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    let mut tally = Tally::default();
+    let start = Instant::now();
+    // Where CI is set, a stage that lacks its tool fails; elsewhere it does without.
+    let tools = is_ci();
+    setup::run(Wanted { torch: stages.contains(&Stage::Torch), gpus: Gpus::Toolkit, tools })?;
+    rows.push(Row { stage: "setup", seconds: start.elapsed().as_secs_f64(), verdict: "ok" });
     for &stage in stages {
         println!("\n── {} ──", stage.name());
         let start = Instant::now();
-        let outcome = stage.run();
+        let outcome = stage.run(&mut tally);
         let seconds = start.elapsed().as_secs_f64();
-        let verdict = match outcome {
-            Ok(Outcome::Passed) => "ok".to_owned(),
-            Ok(Outcome::Skipped(why)) => format!("skipped: {why}"),
+        let (verdict, said) = match outcome {
+            Ok(Outcome::Passed) => ("ok", "ok".to_owned()),
+            Ok(Outcome::Partly(but)) => ("ok", format!("ok, but {but}")),
+            Ok(Outcome::Skipped(why)) => ("skipped", format!("skipped: {why}")),
             Err(error) => {
                 eprintln!("error: {error:#}");
                 failed.push(stage.name());
-                format!("FAILED, repeat with: cargo xtask test --only {}", stage.name())
+                ("failed", format!("FAILED, repeat with: cargo xtask test --only {}", stage.name()))
             }
         };
-        let line = format!("{:<12} {seconds:>6.1} s  {verdict}", stage.name());
+        let line = format!("{:<12} {seconds:>6.1} s  {said}", stage.name());
         println!("{line}");
         summary.push(line);
+        rows.push(Row { stage: stage.name(), seconds, verdict });
     }
     println!("\n── summary ──\n{}", summary.join("\n"));
-    if !failed.is_empty() {
-        bail!("{} of {} stages failed: {}", failed.len(), stages.len(), failed.join(", "));
+    let seconds: f64 = rows.iter().map(|row| row.seconds).sum();
+    println!("{:<12} {seconds:>6.1} s  with setup", "all");
+    if let Some(times) = times {
+        times.append(&rows)?;
     }
-    Ok(())
+    if !failed.is_empty() {
+        println!("{} of {} stages failed: {}", failed.len(), stages.len(), failed.join(", "));
+    }
+    // What became of the tests is the last line, for whoever reads only that.
+    print!("{tally}");
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What feature `torch` changes, with it.
-const TORCH: [&str; 12] = [
-    "--package",
-    "in18-cuda",
-    "--package",
-    "in18-cuda-emulator",
-    "--package",
-    "in18-torch",
-    "--package",
-    "in18-comm",
-    "--package",
-    "imagenet18",
-    "--features",
-    "in18-cuda/libtorch,in18-torch/libtorch,in18-comm/c10d,imagenet18/torch",
-];
+/// The packages that feature `torch` changes.
+pub const TORCH_PACKAGES: [&str; 5] = ["in18-cuda", "in18-cuda-emulator", "in18-torch", "in18-comm", "imagenet18"];
+
+/// These packages with that feature, as arguments.
+fn torch() -> Vec<&'static str> {
+    let features = "in18-cuda/libtorch,in18-torch/libtorch,in18-comm/c10d,imagenet18/torch";
+    TORCH_PACKAGES.into_iter().flat_map(|package| ["--package", package]).chain(["--features", features]).collect()
+}
 
 fn clippy(packages: &[&str]) -> Result<()> {
     show(cargo(&["clippy", "--all-targets"]).args(packages).args(["--", "-D", "warnings"]))
@@ -131,29 +146,16 @@ fn doc(packages: &[&str]) -> Result<()> {
     show(cargo(&["doc", "--no-deps"]).args(packages).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// Every test, by nextest where it is installed (it cannot run examples in documentation, so cargo runs those).
-fn tests(packages: &[&str]) -> Result<()> {
-    golden::make()?;
-    if succeeds(&mut cargo(&["nextest", "--version"])) {
-        show(cargo(&["nextest", "run", "--no-fail-fast"]).args(packages))?;
-        show(cargo(&["test", "--doc"]).args(packages))
-    } else {
-        show(cargo(&["test", "--no-fail-fast"]).args(packages))
-    }
-}
-
 /// Licences, duplicates and sources of all dependencies; known vulnerabilities where their database can be fetched.
 fn deny() -> Result<Outcome> {
     if !succeeds(&mut cargo(&["deny", "--version"])) {
-        return Ok(Outcome::Skipped(
-            "cargo-deny is not installed; get it with: cargo install --locked cargo-deny".to_owned(),
-        ));
+        let why = format!("cargo-deny is not installed: {}", tools::INSTALL);
+        return if is_ci() { Err(anyhow!(why)) } else { Ok(Outcome::Skipped(why)) };
     }
     if capture(&mut cargo(&["deny", "fetch", "db"]))?.status.success() {
         show(&mut cargo(&["deny", "check"]))?;
-    } else {
-        println!("advisories not checked: their database cannot be fetched");
-        show(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]))?;
+        return Ok(Outcome::Passed);
     }
-    Ok(Outcome::Passed)
+    show(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]))?;
+    Ok(Outcome::Partly("known vulnerabilities were not looked up: their database cannot be fetched".to_owned()))
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::skip::missing;
+
 /// Pillow's verdict on a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -135,10 +137,7 @@ fn of_others() -> Option<Set> {
     let pixels = root().join("target/golden/odd");
     let verdicts = fs::read_to_string(pixels.join("verdicts.tsv")).map(|lines| parse(&lines));
     if verdicts.is_err() {
-        eprintln!(
-            "skipped: no verdicts in {} on the odd files of other projects; `cargo xtask golden` makes them",
-            pixels.display()
-        );
+        missing("Pillow's verdicts on the odd files of other projects", "`cargo xtask golden`");
     }
     let judge = |path: &PathBuf| {
         let name = path.file_name().expect("a file's path").display().to_string();

@@ -1,0 +1,129 @@
+//! How long the stages took, as rows of a table that is committed with the other measurements.
+
+use crate::process::{capture, last_line, workspace};
+use anyhow::{Context, Result, bail};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread::available_parallelism;
+
+/// What the table's first lines say.
+const HEADER: &str = "# cargo xtask test --times FILE: seconds of each stage; cold: nothing fetched or built before, warm: after a run\n\
+                      date,commit,cpu,cores,start,stage,seconds,verdict\n";
+
+const UNKNOWN: &str = "unknown";
+
+/// Where times go, and what is said of them.
+#[derive(Debug, PartialEq)]
+pub struct Times {
+    /// The table, to which rows are added.
+    pub file: PathBuf,
+    /// `cold` or `warm`, or nothing if nobody said.
+    pub start: String,
+}
+
+/// A stage that ran.
+pub struct Row {
+    pub stage: &'static str,
+    pub seconds: f64,
+    /// One word.
+    pub verdict: &'static str,
+}
+
+/// Where and when stages ran.
+struct Origin {
+    date: String,
+    commit: String,
+    cpu: String,
+    cores: usize,
+}
+
+impl Times {
+    /// Adds the rows, and one of their sum.
+    pub fn append(&self, rows: &[Row]) -> Result<()> {
+        let text = table(&Origin::here()?, &self.start, rows);
+        let header = if self.file.exists() { "" } else { HEADER };
+        let file = OpenOptions::new().create(true).append(true).open(&self.file);
+        file.and_then(|mut file| write!(file, "{header}{text}"))
+            .with_context(|| format!("cannot write times to {}", self.file.display()))
+    }
+}
+
+impl Origin {
+    fn here() -> Result<Self> {
+        let git = ["describe", "--always", "--dirty", "--exclude=*"];
+        Ok(Self {
+            date: answer(Command::new("date").args(["--utc", "+%F"]))?,
+            // An archive of the code has none.
+            commit: answer(Command::new("git").args(git).current_dir(workspace()))
+                .unwrap_or_else(|_| UNKNOWN.to_owned()),
+            cpu: cpu(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
+            cores: available_parallelism().map_or(1, |cores| cores.get()),
+        })
+    }
+}
+
+/// The one line that a program prints.
+fn answer(command: &mut Command) -> Result<String> {
+    let output = capture(command)?;
+    if !output.status.success() {
+        bail!("`{}` does not answer: {}", command.get_program().display(), last_line(&output));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The first processor's name.
+fn cpu(cpuinfo: &str) -> String {
+    let names = cpuinfo.lines().filter_map(|line| line.split_once(':')).filter(|(key, _)| key.trim() == "model name");
+    names.map(|(_, name)| name.trim().replace([',', '"'], " ")).next().unwrap_or_else(|| UNKNOWN.to_owned())
+}
+
+fn table(origin: &Origin, start: &str, rows: &[Row]) -> String {
+    let Origin { date, commit, cpu, cores } = origin;
+    let row = |stage: &str, seconds: f64, verdict: &str| {
+        format!("{date},{commit},{cpu},{cores},{start},{stage},{seconds:.1},{verdict}\n")
+    };
+    let all = rows.iter().map(|Row { stage, seconds, verdict }| row(stage, *seconds, verdict));
+    let sum = row("all", rows.iter().map(|row| row.seconds).sum(), "");
+    all.chain([sum]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: [Row; 2] =
+        [Row { stage: "fmt", seconds: 0.26, verdict: "ok" }, Row { stage: "deny", seconds: 61.0, verdict: "failed" }];
+
+    #[test]
+    fn a_row_for_each_stage_and_for_all() {
+        let [date, commit, cpu] = ["2026-11-30", "0123abc-dirty", "A CPU"].map(str::to_owned);
+        let table = table(&Origin { date, commit, cpu, cores: 2 }, "cold", &ROWS);
+        let expected = "2026-11-30,0123abc-dirty,A CPU,2,cold,fmt,0.3,ok\n\
+                        2026-11-30,0123abc-dirty,A CPU,2,cold,deny,61.0,failed\n\
+                        2026-11-30,0123abc-dirty,A CPU,2,cold,all,61.3,\n";
+        assert_eq!(table, expected);
+        let columns = HEADER.lines().last().map(|names| names.split(',').count());
+        assert!(table.lines().all(|row| Some(row.split(',').count()) == columns));
+    }
+
+    #[test]
+    fn a_second_run_adds_to_the_table() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let times = Times { file: folder.path().join("times.csv"), start: "warm".to_owned() };
+        for _ in 0..2 {
+            times.append(&ROWS).expect("written");
+        }
+        let text = fs::read_to_string(&times.file).expect("table");
+        assert!(text.starts_with(HEADER), "{text}");
+        assert_eq!(text.lines().count(), 2 + 2 * 3, "{text}");
+    }
+
+    #[test]
+    fn a_processors_name_fits_a_column() {
+        let cpuinfo = "processor\t: 0\nmodel name\t: Some(R) CPU, 2 GHz\n\nmodel name\t: Other\n";
+        assert_eq!(cpu(cpuinfo), "Some(R) CPU  2 GHz");
+        assert_eq!(cpu(""), "unknown");
+    }
+}

@@ -1,0 +1,50 @@
+//! Programs that the checks run and that do not come with Rust. `cargo xtask setup --tools` puts each into a folder of its
+//! own in the dependency folder, as `bin/NAME`; there every `cargo` that this crate starts finds it first.
+
+use crate::location::Prebuilt;
+use std::path::{Path, PathBuf};
+
+/// Licences, sources, duplicates and known faults of all dependencies.
+pub const CARGO_DENY: Prebuilt = Prebuilt { name: "cargo-deny", version: "0.20.2" };
+
+/// Runs tests in parallel, and reports on each.
+pub const CARGO_NEXTEST: Prebuilt = Prebuilt { name: "cargo-nextest", version: "0.9.148" };
+
+/// What installs them, as the end of a message.
+pub const INSTALL: &str = "`cargo xtask setup --tools` installs it";
+
+/// Where a tool lies in its folder.
+pub fn program(home: &Path, tool: &Prebuilt) -> PathBuf {
+    home.join("bin").join(tool.name)
+}
+
+/// The folders of the tools that are there, before those of `path`.
+pub fn search_path(variable: impl Fn(&str) -> Option<String>, path: &str) -> String {
+    let homes = [CARGO_DENY, CARGO_NEXTEST].map(|tool| (tool.folder(&variable), tool));
+    let programs = homes.into_iter().filter_map(|(home, tool)| Some(program(&home?, &tool)));
+    let folders = programs.filter(|program| program.is_file()).filter_map(|program| {
+        // A colon would make two folders of it.
+        program.parent().and_then(Path::to_str).filter(|folder| !folder.contains(':')).map(str::to_owned)
+    });
+    folders.chain([path.to_owned()]).collect::<Vec<_>>().join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn only_tools_that_are_there_are_looked_for_first() {
+        let cache = tempfile::tempdir().expect("temporary folder");
+        let folder = cache.path().to_str().expect("UTF-8");
+        let variable = |name: &str| (name == "IN18_DEPS").then(|| folder.to_owned());
+        assert_eq!(search_path(variable, "/bin:/usr/bin"), "/bin:/usr/bin");
+        let home = CARGO_NEXTEST.folder(variable).expect("a folder");
+        fs::create_dir_all(home.join("bin")).expect("folder");
+        fs::write(program(&home, &CARGO_NEXTEST), "").expect("file");
+        let expected = format!("{folder}/cargo-nextest-0.9.148/bin:/bin:/usr/bin");
+        assert_eq!(search_path(variable, "/bin:/usr/bin"), expected);
+        assert_eq!(search_path(|_| None, "/bin"), "/bin");
+    }
+}
