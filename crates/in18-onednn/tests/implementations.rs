@@ -45,8 +45,11 @@ const RECTANGLES: [[usize; 2]; 20] = [
     [384, 288],
 ];
 
-/// Classes of ImageNet, and of a small set.
-const CLASSES: [usize; 2] = [1000, 10];
+/// ImageNet's classes.
+const CLASSES: usize = 1000;
+
+/// Other numbers of classes, which only the classifier's operations depend on.
+const OTHER_CLASSES: [usize; 9] = [1, 2, 3, 7, 10, 37, 101, 365, 21_841];
 
 /// Tells the child process that it is one.
 const CHILD: &str = "IN18_IMPLEMENTATIONS_OF";
@@ -67,10 +70,14 @@ fn sizes() -> impl Iterator<Item = [usize; 2]> {
 fn survey(provider: &mut OneDnn, dtype: DType) -> (BTreeMap<String, usize>, BTreeMap<String, String>) {
     let arenas = Arenas { parameters: ArenaId(0), gradients: ArenaId(1), statistics: ArenaId(2), work: ArenaId(3) };
     let (mut seen, mut counts, mut found) = (HashSet::new(), BTreeMap::new(), BTreeMap::new());
-    for (arch, classes) in Arch::ALL.into_iter().flat_map(|arch| CLASSES.map(|classes| (arch, classes))) {
+    let all_sizes: Vec<[usize; 2]> = sizes().collect();
+    let of_imagenet = Arch::ALL.map(|arch| (arch, CLASSES, &all_sizes[..]));
+    let of_others =
+        [Arch::Resnet18, Arch::Resnet50].map(|arch| OTHER_CLASSES.map(|classes| (arch, classes, &[[32; 2]][..])));
+    for (arch, classes, sizes) in of_imagenet.into_iter().chain(of_others.into_iter().flatten()) {
         let network = arch.network(classes);
         let tables = (ParameterTable::parameters(&network), ParameterTable::statistics(&network));
-        for ([height, width], batch) in sizes().flat_map(|size| BATCHES.map(|batch| (size, batch))) {
+        for (&[height, width], batch) in sizes.iter().flat_map(|size| BATCHES.map(|batch| (size, batch))) {
             for mode in [Mode::Training, Mode::Evaluation] {
                 let at = (mode, Size { batch, height, width });
                 let lowered = lower(&network, (&tables.0, &tables.1), at, dtype, provider, arenas).unwrap();

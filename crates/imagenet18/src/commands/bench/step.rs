@@ -164,7 +164,9 @@ fn prepare(arguments: &BenchStepArgs, engine: Engine, rank: &Rank) -> Result<(Be
     let size =
         Size { batch: arguments.batch.get(), height: side, width: arguments.width.unwrap_or(arguments.size).get() };
     let mode = if arguments.eval { Mode::Evaluation } else { Mode::Training };
+    let compiling = rank.is_first().then(|| first_step(size, Doing::Compiling));
     let (mut bench, compile_seconds) = alone_on(engine, arguments.arch, (mode, size), rank.on_this_machine())?;
+    drop(compiling);
     if arguments.no_overlap {
         bench.cuts = bench.model.gradient_cuts(usize::MAX);
     }
@@ -187,11 +189,9 @@ pub(super) fn alone_on(
     Initialization { seed: 0, bn0: false }.apply(&mut model)?;
     let optimizer = optimizer(&model, 0.9, 1e-4, false);
     let start = Instant::now();
-    let compiling = rank.is_first().then(|| first_step(size, Doing::Compiling));
     // Before the pixels are made: a size that no memory holds ends here, with a message.
     model.prepare(mode, size)?;
     let compile_seconds = start.elapsed().as_secs_f64();
-    drop(compiling);
     let mut draws = Draws::new(0, Purpose::Augmentation, (0, 0));
     let pixels = (0..size.batch * size.height * size.width * 3).map(|_| draws.below(256) as u8).collect();
     let labels = (0..size.batch).map(|_| draws.below(CLASSES as u64) as i32).collect();
