@@ -159,7 +159,7 @@ pub trait Kernels {
     }
 
     /// A program of one operation, the product of two square matrices of random numbers of a type, by the fastest code that the
-    /// provider has for it: its rate is what others are compared with. None if the provider has no such thing.
+    /// provider has for it: its rate is what others are compared with. Its memory lives as long as the provider. None if the provider has no such thing.
     fn compile_product(&mut self, side: usize, dtype: DType) -> Result<Option<ProgramId>, KernelError> {
         let _ = (side, dtype);
         Ok(None)

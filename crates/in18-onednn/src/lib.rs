@@ -27,4 +27,4 @@ mod weight_gradient;
 mod weights;
 mod winograd;
 
-pub use provider::OneDnn;
+pub use provider::{OneDnn, is_vectorised};

@@ -1,4 +1,4 @@
-//! The inner loops: products of small matrices in registers.
+//! The inner loops: products of small matrices in registers. Their rows are tiles, or pixels.
 
 use crate::simd::{Vector, prefetch};
 
@@ -34,14 +34,14 @@ impl<V: Vector> Product<V> for Plain {
     }
 }
 
-/// Rows of tiles whose sums, two vectors each, fill the registers beside two vectors of weights and one of inputs: an even
+/// Rows whose sums, two vectors each, fill the registers beside two vectors of weights and one of inputs: an even
 /// number.
 pub const fn most_rows<V: Vector>() -> usize {
     (V::REGISTERS - 3) / 4 * 2
 }
 
 /// `sums[half][row] = Σ inputs[block][row][lane] · weights[block · lanes + lane][half]`, the sum over all blocks and lanes,
-/// for two vectors (halves) of output channels and `rows` rows of tiles, in the product's sense of · and +. An odd number of
+/// for two vectors (halves) of output channels and `rows` rows, in the product's sense of · and +. An odd number of
 /// rows is made even by one that means nothing.
 ///
 /// # Safety

@@ -25,6 +25,11 @@ pub struct OneDnn {
     context: Context,
 }
 
+/// Whether an implementation, by its name as [`OneDnn::implementations`] gives it, is one of our own or of oneDNN's vectorised ones.
+pub fn is_vectorised(name: &str) -> bool {
+    name.starts_with("own:") || safe::is_vectorised(name)
+}
+
 /// A program: the steps of each operation.
 type Compiled = Vec<Vec<Box<dyn Step>>>;
 
@@ -321,7 +326,7 @@ fn fill_random(dtype: DType, bytes: &mut [u8]) {
     for value in bytes.chunks_exact_mut(dtype.bytes()) {
         // Numerical Recipes' linear congruential generator; its upper bits are the random ones.
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let number = f32::from_bits((state & 0x8000_0000) | 0x3f00_0000 | (state >> 9 & 0x007f_ffff));
+        let number = f32::from_bits((state & 0x8000_0000) | 0x3f00_0000 | (state >> 8 & 0x007f_ffff));
         // bf16 is the upper half of fp32.
         value.copy_from_slice(&number.to_le_bytes()[4 - dtype.bytes()..]);
     }

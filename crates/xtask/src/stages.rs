@@ -118,11 +118,14 @@ pub fn run(stages: &[Stage], times: Option<&Times>) -> Result<ExitCode> {
     println!("\n── summary ──\n{}", summary.join("\n"));
     let seconds: f64 = rows.iter().map(|row| row.seconds).sum();
     println!("{:<12} {seconds:>6.1} s  with setup", "all");
-    if let Some(times) = times {
-        times.append(&rows)?;
-    }
     if !failed.is_empty() {
         println!("{} of {} stages failed: {}", failed.len(), stages.len(), failed.join(", "));
+    }
+    if let Some(times) = times
+        && let Err(error) = times.append(&rows)
+    {
+        eprintln!("error: {error:#}");
+        failed.push("times");
     }
     // What became of the tests is the last line, for whoever reads only that.
     print!("{tally}");

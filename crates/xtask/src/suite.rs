@@ -20,9 +20,9 @@ pub fn run(packages: &[&str], targets: &[String], tally: &mut Tally) -> Result<(
     let mut counted = Tally::default();
     let tests = run_targets(packages, targets, &skips, &mut counted);
     let examples = show_lines(cargo(&["test", "--doc"]).args(packages), |line| counted.add_line(line));
-    counted.add_skips(&skips)?;
+    let skips = counted.add_skips(&skips);
     tally.add(counted);
-    tests.and(examples)
+    tests.and(examples).and(skips)
 }
 
 fn run_targets(packages: &[&str], targets: &[String], skips: &Path, counted: &mut Tally) -> Result<()> {

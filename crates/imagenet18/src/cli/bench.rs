@@ -21,7 +21,8 @@ pub struct BenchArgs {
 pub enum BenchCommand {
     /// A training step (forward, backward, update) or an evaluation step, on random pixels.
     Step(BenchStepArgs),
-    /// Every operation's rate over networks, image sizes and batches, beside the machine's own peak: where are cliffs?
+    /// Every operation's rate over networks, image sizes and batches, beside the machine's own peak: where are cliffs? Winograd's
+    /// convolutions do less than their counted arithmetic, so they may exceed it.
     Sweep(BenchSweepArgs),
     /// Training batches out of a folder of photos, without a network: read, decode, random resized crop, flip.
     Loader(BenchLoaderArgs),

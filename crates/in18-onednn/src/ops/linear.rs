@@ -97,7 +97,7 @@ fn product_desc(
 ) -> Result<PrimitiveDesc, KernelError> {
     // SAFETY: all handles are alive; a null bias is none.
     unsafe {
-        PrimitiveDesc::create(
+        PrimitiveDesc::preferred(
             || operation.to_owned(),
             |pd| {
                 sys::dnnl_matmul_primitive_desc_create(

@@ -30,7 +30,7 @@ pub fn max_backward(op: &MaxPoolBackward, context: &mut Context) -> Result<Vec<B
     let geometry = Geometry::new(op.window, &op.dsrc, &op.ddst);
     // SAFETY: all handles are alive; the arrays hold two extents each, as two spatial axes need.
     let desc = unsafe {
-        PrimitiveDesc::create(
+        PrimitiveDesc::preferred(
             || name("MaxPoolBackward", &op.dsrc),
             |pd| {
                 sys::dnnl_pooling_backward_primitive_desc_create(
@@ -85,7 +85,7 @@ fn forward_desc(context: &Context, src: &Tensor, dst: &Tensor, window: Window) -
     let geometry = Geometry::new(window, src, dst);
     // SAFETY: all handles are alive; the arrays hold two extents each, as two spatial axes need.
     unsafe {
-        PrimitiveDesc::create(
+        PrimitiveDesc::preferred(
             || name("MaxPool", src),
             |pd| {
                 sys::dnnl_pooling_forward_primitive_desc_create(

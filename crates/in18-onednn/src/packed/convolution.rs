@@ -54,7 +54,6 @@ fn step<E: Stored>(
     let (src, dst) = (src.region, dst.region);
     Ok(Box::new(LoopStep(NAME, move |context: &mut Context| {
         check_threads(threads)?;
-        // What refreshing a copy needs of the scratch memory lies at its start, and is free again afterwards.
         let weights = Shared::<f32>::new(context.refreshed_weights(copy)?);
         let bias = Shared::<f32>::new(context.refreshed_bias(copy)?);
         let (src, dst) = (Shared::<E>::new(context.address(&src)?), Shared::<E>::new(context.address(&dst)?));
@@ -125,19 +124,15 @@ struct Grid {
 }
 
 impl Grid {
-    /// The grid of least traffic, for at most so many threads: each part of the pixels reads its pairs' weights, and each part
-    /// of the pairs gathers its pixels' rows.
+    /// The grid of least work of the busiest thread, for at most so many threads. In vectors of an input channel: products, rows
+    /// that are gathered, and weights that are read.
     fn new(problem: &Problem, threads: usize) -> Self {
         let (pixels, pairs, lanes) = (problem.pixels().max(1), problem.pairs().max(1), problem.src.lanes);
-        let traffic = |grid: &Grid| {
+        let work = |grid: &Grid| {
             let (pixels, pairs) = (pixels.div_ceil(grid.pixels), pairs.div_ceil(grid.pairs));
-            (pixels * pairs * 2, pixels + 2 * pairs * lanes)
+            2 * pixels * pairs + pixels + 2 * pairs * lanes
         };
         let grids = (1..=threads.min(pairs)).map(|pairs| Grid { pixels: (threads / pairs).min(pixels), pairs });
-        let work = |grid: &Grid| {
-            let (products, moved) = traffic(grid);
-            products + moved
-        };
         grids.min_by_key(work).unwrap_or(Grid { pixels: 1, pairs: 1 })
     }
 
@@ -205,11 +200,11 @@ impl<E: Stored> Convolution<'_, E> {
             let sums = self.scratch.wrapping_add(room.sums_at + half * room.block);
             let mut slot = 0;
             while slot < pixels.len() {
-                let place = phase.place(pixels.start + slot, dst.width);
+                let place = phase.place(pixels.start + slot);
                 let length = place.left.min(pixels.len() - slot);
                 let plane = self.dst.wrapping_add(dst.start(place.image, block));
                 for pixel in 0..length {
-                    let at = place.at + pixel * phase.step;
+                    let at = phase.number(&place, dst.width) + pixel * phase.step;
                     // SAFETY: as above.
                     unsafe {
                         let sum = V::load(sums.add((slot + pixel) * V::LANES));
@@ -261,6 +256,12 @@ impl<E: Stored> Kernel for Convolution<'_, E> {
                 // SAFETY: by the caller's promise.
                 unsafe {
                     rows.rows::<V>(pixels.clone());
+                    if pixels.len() % 2 == 1 {
+                        // A product takes rows by twos; what denormal numbers lie in the last one's place would slow it down.
+                        for block in 0..row_blocks {
+                            V::splat(0.0).store(self.scratch.add(block * room.block + pixels.len() * V::LANES));
+                        }
+                    }
                     for pair in self.pairs.clone() {
                         let weights = self.weights.add(self.packed.start(number, pair));
                         let inputs = (self.scratch.cast_const(), room.block, row_blocks);

@@ -118,13 +118,17 @@ impl Phase {
         self.rows * self.columns
     }
 
-    /// The number of a result pixel within a channel of the results, and how many follow in the same row: of all images'
-    /// pixels, counted row by row; and its image.
+    /// Where the result pixel of this number lies; numbers run over all images, row by row.
     #[inline(always)]
-    pub fn place(&self, pixel: usize, width: usize) -> Place {
+    pub fn place(&self, pixel: usize) -> Place {
         let (image, row, column) = (pixel / self.pixels(), pixel % self.pixels() / self.columns, pixel % self.columns);
-        let (y, x) = (self.first[0] + row * self.step, self.first[1] + column * self.step);
-        Place { image, row, column, at: y * width + x, left: self.columns - column }
+        Place { image, row, column, left: self.columns - column }
+    }
+
+    /// The pixel's number within a channel of results that is `width` pixels wide.
+    #[inline(always)]
+    pub fn number(&self, place: &Place, width: usize) -> usize {
+        (self.first[0] + place.row * self.step) * width + self.first[1] + place.column * self.step
     }
 }
 
@@ -135,8 +139,6 @@ pub struct Place {
     /// Row and column of the phase.
     pub row: usize,
     pub column: usize,
-    /// The pixel's number within a channel.
-    pub at: usize,
     /// Pixels of the phase from here to the end of the row.
     pub left: usize,
 }
@@ -162,7 +164,7 @@ impl<E: Stored> Gather<'_, E> {
     pub unsafe fn rows<V: Vector>(&self, pixels: Range<usize>) {
         let mut slot = 0;
         while slot < pixels.len() {
-            let place = self.phase.place(pixels.start + slot, 0);
+            let place = self.phase.place(pixels.start + slot);
             let length = place.left.min(pixels.len() - slot);
             for (number, tap) in self.phase.taps.iter().enumerate() {
                 // SAFETY: by the caller's promise; the pixels of a stretch lie in one row of an image.
@@ -351,7 +353,7 @@ mod tests {
         let phases = Phase::backward_data(Window { kernel: 3, stride: 2, padding: 1 }, &dsrc);
         let mut seen = vec![0; dsrc.pixels()];
         for phase in &phases {
-            (0..phase.pixels()).for_each(|pixel| seen[phase.place(pixel, dsrc.width).at] += 1);
+            (0..phase.pixels()).for_each(|pixel| seen[phase.number(&phase.place(pixel), dsrc.width)] += 1);
         }
         assert!(seen.iter().all(|&times| times == 1), "{seen:?}");
     }

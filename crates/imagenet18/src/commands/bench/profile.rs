@@ -98,6 +98,15 @@ impl Profile {
         grouped(&self.rows, |row| &row.label)
     }
 
+    /// The same apart by what computes them.
+    pub fn by_implementation(&self) -> Vec<Row> {
+        let mut rows = self.rows.clone();
+        for row in &mut rows {
+            row.kind = format!("{}, {}", row.label, row.implementation.as_deref().unwrap_or("not told"));
+        }
+        grouped(&rows, |row| &row.kind)
+    }
+
     /// Kinds, then labels, by time; `step_seconds` is a whole step's, measured without looking on.
     pub fn table(&self, step_seconds: f64) -> String {
         let total: f64 = self.rows.iter().map(|row| row.seconds).sum();

@@ -1,7 +1,9 @@
 //! `bench sweep`: every operation's rate beside the machine's peak, over networks, sizes and batches.
 //!
 //! A cliff is an operation that takes many times as long as its arithmetic needs. The peak is measured in the same run: a large
-//! product of matrices of the type that is computed in, by the provider's fastest code.
+//! product of matrices of the type that is computed in, by the provider's fastest code. Arithmetic is counted as if every
+//! convolution were direct, so Winograd's may exceed the peak; and a CPU with a matrix unit (AMX) has a peak in bf16 that no
+//! convolution reaches which does not use it.
 
 use std::time::Instant;
 
@@ -16,7 +18,7 @@ use super::step::alone_on;
 use crate::cli::BenchSweepArgs;
 use crate::{engine, output};
 
-/// Rows and columns of the matrices whose product is taken for the peak: large enough for it, and 100 MB in fp32.
+/// Rows and columns of the matrices whose product is taken for the peak: large enough for it, and 50 MB in fp32.
 const PRODUCT_SIDE: usize = 2048;
 
 /// How many times that product is computed; the fastest counts.
@@ -53,8 +55,14 @@ pub(super) fn sweep(arguments: &BenchSweepArgs) -> Result<()> {
             for batch in &arguments.batch {
                 let size = Size { batch: batch.get(), height: extents.height.get(), width: extents.width.get() };
                 for mode in [Mode::Training, Mode::Evaluation] {
-                    let step = Step::measure(arguments, arch, (mode, size), peak)?;
-                    output::print(&if arguments.json { step.lines() } else { step.table() })?;
+                    match Step::measure(arguments, arch, (mode, size), peak) {
+                        Ok(step) => output::print(&if arguments.json { step.lines() } else { step.table() })?,
+                        // One that does not fit into memory says nothing about the others.
+                        Err(error) => output::complain(&format!(
+                            "warning: {arch}, {} x {} pixels, batch {batch} is left out: {error:#}",
+                            size.height, size.width
+                        )),
+                    }
                 }
             }
         }
@@ -90,7 +98,7 @@ impl Step {
         let (mut bench, _) = alone_on(engine::choose(&arguments.engine)?, arch, (mode, size), 1)?;
         // One step touches memory for the first time.
         bench.observed_step(|_| ())?;
-        let rows = Profile::measure(&mut bench, arguments.steps.get())?.by_label();
+        let rows = Profile::measure(&mut bench, arguments.steps.get())?.by_implementation();
         Ok(Step::new(arch, (mode, size), rows, peak))
     }
 

@@ -27,6 +27,10 @@ const GEOMETRIES: &[(Window, [usize; 4], usize)] = &[
     // An odd number of tiles, several pairs of blocks of outputs, and channels that no halves are equal of.
     (SQUARE, [5, 288, 9, 11], 64),
     (SQUARE, [2, 128, 1, 1], 128),
+    // Results that fill no block of channels, and a last pair of blocks that is not whole.
+    (POINT, [2, 3, 5, 6], 3),
+    (SQUARE_HALVING, [5, 16, 7, 8], 3),
+    (SQUARE, [1, 3, 9, 8], 20),
     (SQUARE_HALVING, [2, 64, 16, 16], 128),
     (SQUARE_HALVING, [1, 24, 15, 9], 48),
 ];
