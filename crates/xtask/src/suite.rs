@@ -1,6 +1,6 @@
 //! Runs tests, by nextest where it is installed, and counts them. nextest cannot run examples in documentation, so cargo does.
 
-use crate::process::{cargo, is_ci, show, show_lines, succeeds, target_folder, workspace};
+use crate::process::{cargo, is_ci, show, show_lines, succeeds, workspace};
 use crate::tally::{SKIPS, Tally};
 use crate::{golden, tools};
 use anyhow::{Context, Result, bail};
@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where nextest writes its report, below the folder of what is built: `.config/nextest.toml` asks for it.
-const REPORT: &str = "nextest/default/junit.xml";
+/// Where nextest writes its report, below the workspace wherever that is built: `.config/nextest.toml` asks for it.
+const REPORT: &str = "target/nextest/default/junit.xml";
 
 /// Runs the tests of `packages` (arguments that name them, and features) that `targets` name, and the examples in their
 /// documentation; what became of the tests is added to `tally`, also where some fail.
@@ -37,7 +37,7 @@ fn run_targets(packages: &[&str], targets: &[String], skips: &Path, counted: &mu
         prepare(&mut command);
         return show_lines(&mut command, |line| counted.add_line(line));
     }
-    let report = target_folder().join(REPORT);
+    let report = workspace().join(REPORT);
     if report.exists() {
         // Of an earlier run, which this one's must not be taken for.
         fs::remove_file(&report).with_context(|| format!("cannot remove {}", report.display()))?;
