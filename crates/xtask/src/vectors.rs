@@ -54,7 +54,9 @@ pub fn check() -> Result<()> {
 
 /// The symbols of functions of ours that work on vectors, and should be part of others.
 fn left_out(symbols: &str) -> Vec<&str> {
-    symbols.lines().filter(|symbol| MARKS.iter().any(|mark| symbol.contains(mark))).collect()
+    // `nm` writes an address, a letter, and a name; the letters of code are T and W.
+    let is_code = |symbol: &&str| matches!(symbol.split_whitespace().nth(1), Some("t" | "T" | "w" | "W"));
+    symbols.lines().filter(is_code).filter(|symbol| MARKS.iter().any(|mark| symbol.contains(mark))).collect()
 }
 
 #[cfg(test)]
@@ -85,7 +87,8 @@ mod tests {
         let closure = "00501d60 t <in18_onednn::ops::batch_norm::loops::SourceGradient<E> as in18_onednn::simd::Kernel>::run::{{closure}}";
         let function = "00501d60 t in18_onednn::winograd::transform::input_1d";
         let product = "00501d60 t in18_onednn::product::multiply_rows";
-        assert!(left_out(good).is_empty());
+        let data = "000cdb44 R in18_onednn::simd::avx2::MASKS";
+        assert!(left_out(good).is_empty() && left_out(data).is_empty());
         assert_eq!(left_out(&[good, closure, function, product].join("\n")), [closure, function, product]);
     }
 }
