@@ -4,10 +4,12 @@
 #include <ATen/Version.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <torch/version.h>
 
 #include <array>
+#include <cstdlib>
 
 #include "common.h"
 #include "placement.h"
@@ -47,6 +49,24 @@ const char* in18_torch_cpu_capability() {
   thread_local std::string text;
   text = at::get_cpu_capability();
   return text.c_str();
+}
+
+// Lets MKL, where libtorch was built with it, compute the same bits for the same operands. Otherwise a product of two threads
+// depends on where memory came to lie. To be called before the first product: MKL refuses it later, as it does on processors
+// that it cannot do it on, and then keeps what it has. The variable MKL_CBWR, if set, decides by itself.
+void in18_torch_make_reproducible() {
+  // `mkl_cbwr_set` and its argument for this processor's fastest reproducible code, `MKL_CBWR_AUTO`, of mkl_cbwr.h. A library
+  // that MKL is linked into has the function by its inner name only.
+  constexpr int kAuto = 2;
+  if (std::getenv("MKL_CBWR") != nullptr) {
+    return;
+  }
+  for (const char* name : {"MKL_CBWR_Set", "mkl_serv_cbwr_set"}) {
+    if (void* function = dlsym(RTLD_DEFAULT, name)) {
+      reinterpret_cast<int (*)(int)>(function)(kAuto);
+      return;
+    }
+  }
 }
 
 int in18_torch_set_threads(int threads) {

@@ -49,8 +49,9 @@ impl Torch {
     /// A provider on a device; on the CPU with so many threads for the whole process, or, without a number, as many as
     /// libtorch takes by itself. `tf32`: whether a GPU may compute products of fp32 in TF32, which has a mantissa of 10 bits.
     pub fn new(device: Device, threads: Option<usize>, tf32: bool) -> Result<Self, KernelError> {
+        safe::make_reproducible();
         let gpu = match device {
-            // Before any other use of libtorch.
+            // Before any other use of libtorch's on a GPU.
             Device::Cuda(number) => Some(gpu::open(number, tf32)?),
             Device::Cpu => None,
         };
@@ -63,6 +64,7 @@ impl Torch {
     /// A provider that computes by the kernels of an emulated GPU what it would on a GPU, and everything else on the CPU: for
     /// tests.
     pub fn emulated(gpu: Gpu) -> Result<Self, KernelError> {
+        safe::make_reproducible();
         Torch::on(Device::Cpu, Some(gpu))
     }
 

@@ -102,6 +102,12 @@ pub fn cpu_capability() -> String {
     unsafe { text(sys::in18_torch_cpu_capability()) }
 }
 
+/// Asks MKL for the same bits from the same operands, wherever in memory they lie. To be called before anything is computed.
+pub fn make_reproducible() {
+    // SAFETY: takes nothing.
+    unsafe { sys::in18_torch_make_reproducible() }
+}
+
 /// Sets the number of threads that compute on the CPU, for the whole process.
 pub fn set_threads(threads: usize) -> Result<(), KernelError> {
     // SAFETY: takes a number.

@@ -29,6 +29,7 @@ unsafe extern "C" {
     pub fn in18_torch_error() -> *const c_char;
     pub fn in18_torch_version() -> *const c_char;
     pub fn in18_torch_cpu_capability() -> *const c_char;
+    pub fn in18_torch_make_reproducible();
     pub fn in18_torch_set_threads(threads: c_int) -> c_int;
     pub fn in18_torch_threads() -> c_int;
 
