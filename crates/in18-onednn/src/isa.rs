@@ -1,5 +1,7 @@
 //! Which vector instructions this CPU has, as a value: holding one proves support.
 
+use std::arch::x86_64::__cpuid;
+
 use in18_kernels::{KernelError, host};
 
 use crate::safe::PROVIDER;
@@ -45,6 +47,15 @@ impl Isa {
             Isa::Avx2
         })
     }
+}
+
+/// Whether a CPU multiplies bf16 pairs (`VDPBF16PS`) faster than fp32 numbers: AMD's multiply twice as many, Intel's do not.
+/// On two cores of an Intel Xeon of model 207, oneDNN's 1×1 convolutions of bf16 took 1.8 times as long as those of fp32.
+pub fn has_fast_pairs(isa: Isa) -> bool {
+    // The first leaf holds the maker's name.
+    let maker = __cpuid(0);
+    let name = [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes);
+    isa == Isa::Avx512Bf16 && name.as_flattened() != b"GenuineIntel"
 }
 
 /// Why a CPU is refused, if it is. `has_avx2`: with FMA; `is_allowed`: oneDNN uses it.

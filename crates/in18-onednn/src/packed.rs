@@ -1,9 +1,10 @@
 //! Convolutions of any shape and type as products of packed matrices, forward and backward: the general way, for whatever
-//! neither the faster special ones nor oneDNN's vectorised implementations cover.
+//! neither the faster special ones nor oneDNN's vectorised implementations cover, or are [slower](is_faster) at.
 //!
 //! A convolution and the gradient of its input are sums over taps of the kernel and channels: for each result pixel, the
 //! numbers that meet it are [gathered](gather) into a row, and the rows are multiplied with [packed weights](weights). The
-//! gradient of the weights multiplies the same rows, turned, with the gradients of the results. Arithmetic is fp32, of bf16
+//! gradient of the weights multiplies the same rows, turned, with the gradients of the results. On small images, where much of a
+//! row would be padding, pixels that meet the same taps are multiplied by themselves, without it. Arithmetic is fp32, of bf16
 //! activations, too.
 //!
 //! Threads share result pixels and output channels, or for the weights' gradient channels of both sides. Each sum has one
@@ -18,15 +19,53 @@ use in18_kernels::KernelError;
 use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 use in18_tensor::{DType, Tensor};
 
-use self::gather::Plane;
+use self::gather::{Phase, Plane};
 pub use self::weights::{Direction, PackedWeights, Parts};
 use crate::finish::End;
+use crate::isa::Isa;
 use crate::safe::PROVIDER;
 use crate::step::{Context, Step};
 use crate::weights::Fold;
 
 /// The name of these steps.
 const NAME: &str = "own:packed";
+
+// The bounds below were measured with the shapes of ResNet-18 and ResNet-50 at 32 to 128 px and batches of 2 to 64, on two cores
+// of an Intel Xeon of model 207, and, for AVX2, on the same limited to it.
+
+/// With as many pixels, weights are read often enough to be worth packing; with fewer if most of a kernel's taps are
+/// padding.
+const LEAST_PIXELS: usize = 256;
+const LEAST_PIXELS_PADDED: usize = 64;
+const PADDED: f32 = 0.5;
+
+/// The share of a kernel's taps inside of images from which on oneDNN, which multiplies padding too, is as fast.
+const MOST_INSIDE_AVX512: f32 = 0.85;
+/// The same where bf16 pairs are multiplied twice as fast as fp32 numbers, which this code computes with: not measured, half of
+/// it less what the rest takes.
+const MOST_INSIDE_FAST_PAIRS: f32 = 0.4;
+
+/// Whether these products are faster than oneDNN's vectorised code for a convolution, or for the gradient of a convolution's
+/// input.
+pub fn is_faster(window: Window, direction: Direction, [src, dst]: [&Tensor; 2], context: &Context) -> bool {
+    let planes = [src, dst].map(|tensor| Plane::new(tensor, context.layout));
+    if planes.iter().any(|plane| !plane.is_blocked) {
+        return false;
+    }
+    let [src_plane, dst_plane] = planes;
+    let pixels = src_plane.images * src_plane.pixels().min(dst_plane.pixels());
+    let most_inside = match (src.dtype, context.isa) {
+        (DType::Bf16, _) if context.fast_pairs => MOST_INSIDE_FAST_PAIRS,
+        (DType::Bf16, _) => 1.0,
+        // oneDNN's 1×1 convolutions of fp32 gather nothing.
+        _ if window.kernel == 1 => return false,
+        (_, Isa::Avx2) => 1.0,
+        _ => MOST_INSIDE_AVX512,
+    };
+    let inside = convolution::inside(Shapes { window, direction }, src_plane, dst_plane);
+    let least_pixels = if inside <= PADDED { LEAST_PIXELS_PADDED } else { LEAST_PIXELS };
+    inside <= most_inside && pixels >= least_pixels
+}
 
 /// The step that computes a convolution.
 pub fn forward(op: &Conv, context: &mut Context) -> Result<Box<dyn Step>, KernelError> {
@@ -61,6 +100,16 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
 struct Shapes {
     window: Window,
     direction: Direction,
+}
+
+impl Shapes {
+    /// The phases of the results.
+    fn phases(self, dst: &Plane) -> Vec<Phase> {
+        match self.direction {
+            Direction::Forward => vec![Phase::forward(self.window, dst)],
+            Direction::BackwardData => Phase::backward_data(self.window, dst),
+        }
+    }
 }
 
 /// An activation's plane, its region compared with its shape.

@@ -1,5 +1,7 @@
 //! The inner loops: products of small matrices in registers. Their rows are tiles, or pixels.
 
+use std::ops::Range;
+
 use crate::simd::{Vector, prefetch};
 
 /// What a product of matrices does with numbers.
@@ -17,9 +19,11 @@ pub trait Product<V>: Copy {
     unsafe fn finish(&self, totals: [V; 2], row: usize, places: [*const f32; 2]) -> [V; 2];
 }
 
-/// Products of fp32.
+/// Products of fp32. All but the first are added to what there is.
 #[derive(Clone, Copy)]
-pub struct Plain;
+pub struct Plain {
+    pub is_first: bool,
+}
 
 impl<V: Vector> Product<V> for Plain {
     #[inline(always)]
@@ -29,10 +33,17 @@ impl<V: Vector> Product<V> for Plain {
     }
 
     #[inline(always)]
-    unsafe fn finish(&self, totals: [V; 2], _: usize, _: [*const f32; 2]) -> [V; 2] {
-        totals
+    unsafe fn finish(&self, [first, second]: [V; 2], _: usize, places: [*const f32; 2]) -> [V; 2] {
+        if self.is_first {
+            return [first, second];
+        }
+        // SAFETY: by the caller's promise.
+        unsafe { [V::load(places[0]).add(first), V::load(places[1]).add(second)] }
     }
 }
+
+/// Words of a cache line.
+const CACHE_LINE: usize = 16;
 
 /// Rows whose sums, two vectors each, fill the registers beside two vectors of weights and one of inputs: an even
 /// number.
@@ -40,19 +51,21 @@ pub const fn most_rows<V: Vector>() -> usize {
     (V::REGISTERS - 3) / 4 * 2
 }
 
-/// `sums[half][row] = Σ inputs[block][row][lane] · weights[block · lanes + lane][half]`, the sum over all blocks and lanes,
-/// for two vectors (halves) of output channels and `rows` rows, in the product's sense of · and +. An odd number of
-/// rows is made even by one that means nothing.
+/// `sums[half][row] = Σ inputs[block][row][lane] · weights[block of the runs · lanes + lane][half]`, the sum over all lanes and
+/// the blocks of weights in `runs`, one after the other, for two vectors (halves) of output channels and `rows` rows, in the
+/// product's sense of · and +. An odd number of rows is made even by one that means nothing.
 ///
 /// # Safety
 /// `inputs` must hold an even number of rows, at least `rows`, a vector each, from each multiple of `block_stride` on,
-/// `weights` two vectors an input channel of a block from each multiple of `square_stride` on; `sums` take as many rows from 0
+/// `weights` two vectors an input channel of a block from each multiple of `square_stride` on, of which those that lie `ahead` of the
+/// ones in use are fetched, if there are such; `sums` take as many rows from 0
 /// and from `half_stride` on; as [`Vector`].
 #[inline(always)]
 pub unsafe fn multiply<V: Vector, P: Product<V>>(
     rows: usize,
-    (inputs, block_stride, blocks): (*const f32, usize, usize),
-    weights: (*const f32, usize),
+    (inputs, block_stride): (*const f32, usize),
+    weights: (*const f32, usize, usize),
+    runs: &[Range<usize>],
     (sums, half_stride): (*mut f32, usize),
     product: P,
 ) {
@@ -63,17 +76,17 @@ pub unsafe fn multiply<V: Vector, P: Product<V>>(
         let end = pairs * part / parts * 2;
         // SAFETY: by the caller's promise.
         unsafe {
-            let inputs = (inputs.add(first * V::LANES), block_stride, blocks);
+            let inputs = (inputs.add(first * V::LANES), block_stride);
             let sums = (sums.add(first * V::LANES), half_stride);
             let product = (product, first);
             match end - first {
-                2 => multiply_rows::<V, P, 2>(inputs, weights, sums, product),
-                4 => multiply_rows::<V, P, 4>(inputs, weights, sums, product),
-                6 => multiply_rows::<V, P, 6>(inputs, weights, sums, product),
-                8 => multiply_rows::<V, P, 8>(inputs, weights, sums, product),
-                10 => multiply_rows::<V, P, 10>(inputs, weights, sums, product),
-                12 => multiply_rows::<V, P, 12>(inputs, weights, sums, product),
-                14 => multiply_rows::<V, P, 14>(inputs, weights, sums, product),
+                2 => multiply_rows::<V, P, 2>(inputs, weights, runs, sums, product),
+                4 => multiply_rows::<V, P, 4>(inputs, weights, runs, sums, product),
+                6 => multiply_rows::<V, P, 6>(inputs, weights, runs, sums, product),
+                8 => multiply_rows::<V, P, 8>(inputs, weights, runs, sums, product),
+                10 => multiply_rows::<V, P, 10>(inputs, weights, runs, sums, product),
+                12 => multiply_rows::<V, P, 12>(inputs, weights, runs, sums, product),
+                14 => multiply_rows::<V, P, 14>(inputs, weights, runs, sums, product),
                 rows => unreachable!("no product has {rows} rows"),
             }
         }
@@ -87,8 +100,9 @@ pub unsafe fn multiply<V: Vector, P: Product<V>>(
 /// As [`multiply`].
 #[inline(always)]
 unsafe fn multiply_rows<V: Vector, P: Product<V>, const ROWS: usize>(
-    (inputs, block_stride, blocks): (*const f32, usize, usize),
-    (weights, square_stride): (*const f32, usize),
+    (mut inputs, block_stride): (*const f32, usize),
+    (weights, square_stride, ahead): (*const f32, usize, usize),
+    runs: &[Range<usize>],
     (sums, half_stride): (*mut f32, usize),
     (product, first_row): (P, usize),
 ) {
@@ -98,21 +112,27 @@ unsafe fn multiply_rows<V: Vector, P: Product<V>, const ROWS: usize>(
     // SAFETY: by the caller's promise.
     unsafe {
         let mut totals = [[V::splat(0.0); 2]; ROWS];
-        for block in 0..blocks {
-            let inputs = inputs.add(block * block_stride);
-            let weights = weights.add(block * square_stride);
-            for lane in 0..V::LANES {
-                let weights = weights.add(lane * 2 * V::LANES);
-                // What the next block needs: its weights lie too far away for the CPU to expect them, its inputs are too
-                // many streams.
-                prefetch(inputs.wrapping_add(block_stride + lane * V::LANES));
-                prefetch(weights.wrapping_add(square_stride));
-                prefetch(weights.wrapping_add(square_stride + V::LANES));
-                let (first, second) = (V::load(weights), V::load(weights.add(V::LANES)));
-                for (row, total) in totals.iter_mut().enumerate() {
-                    let input = V::splat(inputs.add(row * V::LANES + lane).read());
-                    *total = [P::add(total[0], input, first), P::add(total[1], input, second)];
+        for run in runs {
+            for block in run.clone() {
+                let weights = weights.add(block * square_stride);
+                for lane in 0..V::LANES {
+                    let weights = weights.add(lane * 2 * V::LANES);
+                    // What is needed next: weights lie too far away for the CPU to expect them, inputs are too many streams.
+                    // Each cache line once: loads are as scarce as products.
+                    if (lane * V::LANES).is_multiple_of(CACHE_LINE) {
+                        prefetch(inputs.wrapping_add(block_stride + lane * V::LANES));
+                    }
+                    prefetch(weights.wrapping_add(ahead));
+                    if 2 * V::LANES > CACHE_LINE {
+                        prefetch(weights.wrapping_add(ahead + V::LANES));
+                    }
+                    let (first, second) = (V::load(weights), V::load(weights.add(V::LANES)));
+                    for (row, total) in totals.iter_mut().enumerate() {
+                        let input = V::splat(inputs.add(row * V::LANES + lane).read());
+                        *total = [P::add(total[0], input, first), P::add(total[1], input, second)];
+                    }
                 }
+                inputs = inputs.wrapping_add(block_stride);
             }
         }
         for (row, total) in totals.into_iter().enumerate() {
@@ -136,11 +156,15 @@ pub const fn outer_outputs<V: Vector>() -> usize {
 /// four are two twos, lest one block be left alone.
 #[inline(always)]
 pub const fn outer_blocks(left: usize) -> usize {
-    if left == 2 || left == 4 { 2 } else { 3 }
+    match left {
+        1 => 1,
+        2 | 4 => 2,
+        _ => 3,
+    }
 }
 
-/// `sums[o][block] += Σ gradients[tile][o] · inputs[block][tile]` over `tiles` tiles, for [`outer_outputs`] output channels and two
-/// or three `blocks` of input channels; the `first` tiles set the sums instead.
+/// `sums[o][block] += Σ gradients[tile][o] · inputs[block][tile]` over `tiles` tiles, for [`outer_outputs`] output channels and one
+/// to three `blocks` of input channels; the `first` tiles set the sums instead.
 ///
 /// # Safety
 /// `gradients` must hold a vector a tile, `inputs` as many from each multiple of `block_stride` on; `sums` a vector a block from
@@ -156,6 +180,7 @@ pub unsafe fn add_outer<V: Vector>(
     // SAFETY: by the caller's promise.
     unsafe {
         match blocks {
+            1 => add_outer_blocks::<V, 1>(gradients, (inputs, block_stride), tiles, sums, first),
             2 => add_outer_blocks::<V, 2>(gradients, (inputs, block_stride), tiles, sums, first),
             3 => add_outer_blocks::<V, 3>(gradients, (inputs, block_stride), tiles, sums, first),
             blocks => unreachable!("no product has {blocks} blocks"),

@@ -50,6 +50,7 @@ impl OneDnn {
             engine,
             attributes: Attributes::user_scratchpad()?,
             isa,
+            fast_pairs: isa::has_fast_pairs(isa),
             fixed_point: true,
             only_packed: false,
             describes_only: false,

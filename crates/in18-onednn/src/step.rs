@@ -32,6 +32,8 @@ pub struct Context {
     pub engine: Engine,
     /// The instructions of our own loops.
     pub isa: Isa,
+    /// Whether bf16 pairs are multiplied faster than fp32 numbers.
+    pub fast_pairs: bool,
     /// Whether evaluations may compute with 16-bit fixed-point numbers.
     pub fixed_point: bool,
     /// Whether all convolutions are products of packed matrices.

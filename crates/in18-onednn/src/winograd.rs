@@ -48,7 +48,7 @@ const SQUARE: Window = Window { kernel: 3, stride: 1, padding: 1 };
 const LEAST_TILES: usize = 32;
 const LEAST_TILES_EVALUATION: usize = 64;
 
-/// How many times as many pixels as there are the tiles may cover: past that, a direct convolution with products of bf16
+/// How many times as many pixels as there are the tiles may cover: past that, a direct convolution with fast products of bf16
 /// pairs is faster; one in fp32 hardly is.
 const MOST_COVER: f32 = 1.5;
 const MOST_COVER_FIXED: f32 = 2.5;
@@ -121,8 +121,8 @@ fn problem(
 ) -> Result<Option<Problem>, KernelError> {
     let lanes = context.layout.block;
     let most_cover = match form {
-        Form::F32 => MOST_COVER_F32,
-        Form::Bf16 => MOST_COVER,
+        Form::Bf16 if context.fast_pairs => MOST_COVER,
+        Form::F32 | Form::Bf16 => MOST_COVER_F32,
         Form::Bf16Fixed => MOST_COVER_FIXED,
     };
     let problem = Problem::new(src, dst, lanes);

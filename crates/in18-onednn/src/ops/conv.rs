@@ -1,5 +1,5 @@
 //! Convolutions: our own for the shapes that they are for; else oneDNN's, with weights in whatever layout it likes best for the
-//! shapes at hand; where it has plain loops only, our products of packed matrices.
+//! shapes at hand; where it has plain loops only, or slow ones, our products of packed matrices.
 
 use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 use in18_kernels::{KernelError, Op};
@@ -9,6 +9,7 @@ use super::Binding;
 use super::geometry::Geometry;
 use crate::isa::Isa;
 use crate::layout::{data_type, plain};
+use crate::packed::Direction;
 use crate::safe::{MemoryDesc, PrimitiveDesc};
 use crate::step::{Context, Place, Step};
 use crate::{packed, sys, weight_gradient, winograd};
@@ -19,6 +20,9 @@ pub fn forward(op: &Conv, context: &mut Context) -> Result<Vec<Box<dyn Step>>, K
     }
     if let Some(step) = winograd::forward(op, context)? {
         return Ok(vec![step]);
+    }
+    if packed::is_faster(op.window, Direction::Forward, [&op.src, &op.dst], context) {
+        return Ok(vec![packed::forward(op, context)?]);
     }
     let name = name(&Op::Conv(*op), &op.src, &op.weight, &op.dst, op.window);
     let Some(desc) = forward_desc(context, [&op.src, &op.weight, &op.dst], op.window, &name)? else {
@@ -40,6 +44,9 @@ pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Vec
     }
     if let Some(step) = winograd::backward_data(op, context)? {
         return Ok(vec![step]);
+    }
+    if packed::is_faster(op.window, Direction::BackwardData, [&op.ddst, &op.dsrc], context) {
+        return Ok(vec![packed::backward_data(op, context)?]);
     }
     let name = name(&Op::ConvBackwardData(*op), &op.dsrc, &op.weight, &op.ddst, op.window);
     let Some(desc) = backward_data_desc(op, context, &name)? else {

@@ -9,6 +9,7 @@ use super::geometry::Geometry;
 use super::{Binding, check};
 use crate::finish::End;
 use crate::layout::{data_type, plain};
+use crate::packed::Direction;
 use crate::safe::{Attributes, PostOp, PrimitiveDesc};
 use crate::step::{Context, Place, Step};
 use crate::weights::Fold;
@@ -48,6 +49,9 @@ fn compile(
     }
     if let Some(step) = winograd::evaluation(window, [src, weight, dst], fold, end, context)? {
         return Ok(vec![step]);
+    }
+    if packed::is_faster(window, Direction::Forward, [src, dst], context) {
+        return Ok(vec![packed::evaluation(window, [src, weight, dst], fold, end, context)?]);
     }
     let fused = [(end.adds, PostOp::Sum), (end.relu, PostOp::Relu)];
     let fused: Vec<PostOp> = fused.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, fused)| fused).collect();

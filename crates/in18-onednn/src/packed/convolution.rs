@@ -5,8 +5,8 @@ use std::ops::Range;
 use in18_kernels::KernelError;
 use in18_tensor::{DType, Tensor};
 
-use super::gather::{Gather, Phase, Plane, collect, scatter};
-use super::weights::{Direction, PackedWeights};
+use super::gather::{Gather, Part, Phase, Plane, collect, scatter};
+use super::weights::PackedWeights;
 use super::{NAME, Shapes, plane, unsupported};
 use crate::finish::{End, Finish};
 use crate::product::{Plain, multiply};
@@ -21,6 +21,9 @@ const CHUNK_BYTES: usize = 512 << 10;
 
 /// Rows that a thread works on at a time, at least: two products of the most rows.
 const LEAST_CHUNK: usize = 28;
+
+/// Bytes of a pair's weights that products take at a time: they stay in a first-level cache for all rows.
+const PANEL_BYTES: usize = 16 << 10;
 
 /// The step that computes `dst` of `src`, or of a result's gradient that of the source.
 pub fn compile(
@@ -74,7 +77,7 @@ fn step<E: Stored>(
                         end,
                         dst: dst.at(0),
                         scratch: scratch.at(thread * room.elements),
-                        part: (share % grid.pixels, grid.pixels),
+                        share: (share % grid.pixels, grid.pixels),
                         pairs: part(problem.pairs(), 1, share / grid.pixels, grid.pairs),
                     };
                     run(isa, problem.src.lanes, convolution);
@@ -85,20 +88,67 @@ fn step<E: Stored>(
     })))
 }
 
+/// Which share of the kernel's taps products meet, over all result pixels; the others are padding.
+pub fn inside(shapes: Shapes, src: Plane, dst: Plane) -> f32 {
+    let taps = |phases: &mut dyn Iterator<Item = &Phase>| -> usize {
+        phases.map(|phase| phase.taps.len() * phase.pixels()).sum()
+    };
+    let problem = Problem::new(shapes, src, dst);
+    let met = taps(&mut problem.parts.iter().map(|part| &part.pixels));
+    met as f32 / taps(&mut shapes.phases(&dst).iter()).max(1) as f32
+}
+
 /// The shapes of a convolution.
 struct Problem {
     src: Plane,
     dst: Plane,
-    phases: Vec<Phase>,
+    parts: Vec<Part>,
+    /// Of each part.
+    panels: Vec<Vec<Panel>>,
+}
+
+/// Blocks of a row that products take at a time.
+#[derive(Clone, Debug, PartialEq)]
+struct Panel {
+    /// The first one.
+    start: usize,
+    /// The blocks of weights that they meet.
+    weights: Vec<Range<usize>>,
+}
+
+impl Panel {
+    /// Panels of at most so many blocks of rows that meet these blocks of weights; one, if there are none.
+    fn cut(weights: impl Iterator<Item = Range<usize>>, most: usize) -> Vec<Panel> {
+        let weights: Vec<Range<usize>> = weights.collect();
+        let blocks = weights.iter().map(Range::len).sum();
+        let mut panels = Vec::new();
+        for panel in even_parts(0..blocks, most) {
+            let mut start = 0;
+            let within = |run: &Range<usize>| {
+                let offset = |at: usize| run.start + at.clamp(start, start + run.len()) - start;
+                let part = offset(panel.start)..offset(panel.end);
+                start += run.len();
+                part
+            };
+            let weights = weights.iter().map(within).filter(|part| !part.is_empty()).collect();
+            panels.push(Panel { start: panel.start, weights });
+        }
+        if panels.is_empty() {
+            panels.push(Panel { start: 0, weights: Vec::new() });
+        }
+        panels
+    }
 }
 
 impl Problem {
     fn new(shapes: Shapes, src: Plane, dst: Plane) -> Self {
-        let phases = match shapes.direction {
-            Direction::Forward => vec![Phase::forward(shapes.window, &dst)],
-            Direction::BackwardData => Phase::backward_data(shapes.window, &dst),
-        };
-        Problem { src, dst, phases }
+        let phases = shapes.phases(&dst);
+        // A row's weights are read about as fast as a product of so many rows is computed.
+        let parts = Part::of_phases(&phases, &src, src.lanes);
+        let most = PANEL_BYTES / (2 * src.lanes * src.lanes * size_of::<f32>());
+        let panels = |part: &Part| Panel::cut(src.runs(&part.taps, src.blocks()), most);
+        let panels = parts.iter().map(panels).collect();
+        Problem { src, dst, parts, panels }
     }
 
     /// Pairs of blocks of result channels; the last may be half.
@@ -108,11 +158,12 @@ impl Problem {
 
     /// Blocks of the longest rows.
     fn row_blocks(&self) -> usize {
-        self.phases.iter().map(|phase| self.src.row_blocks(phase.taps.len())).max().unwrap_or(0)
+        self.parts.iter().map(|part| self.src.row_blocks(part.pixels.taps.len())).max().unwrap_or(0)
     }
 
-    fn pixels(&self) -> usize {
-        self.dst.images * self.dst.pixels()
+    /// Result pixels of the largest part, of all images.
+    fn most_pixels(&self) -> usize {
+        self.parts.iter().map(|part| self.dst.images * part.pixels.pixels()).max().unwrap_or(0)
     }
 }
 
@@ -127,12 +178,16 @@ impl Grid {
     /// The grid of least work of the busiest thread, for at most so many threads. In vectors of an input channel: products, rows
     /// that are gathered, and weights that are read.
     fn new(problem: &Problem, threads: usize) -> Self {
-        let (pixels, pairs, lanes) = (problem.pixels().max(1), problem.pairs().max(1), problem.src.lanes);
-        let work = |grid: &Grid| {
-            let (pixels, pairs) = (pixels.div_ceil(grid.pixels), pairs.div_ceil(grid.pairs));
-            2 * pixels * pairs + pixels + 2 * pairs * lanes
+        let (most, pairs, lanes) = (problem.most_pixels().max(1), problem.pairs().max(1), problem.src.lanes);
+        let work = |grid: &Grid| -> usize {
+            let pairs = pairs.div_ceil(grid.pairs);
+            let of_part = |part: &Part| {
+                let pixels = (problem.dst.images * part.pixels.pixels()).div_ceil(grid.pixels);
+                part.pixels.taps.len() * (2 * pixels * pairs + pixels + 2 * pairs * lanes)
+            };
+            problem.parts.iter().map(of_part).sum()
         };
-        let grids = (1..=threads.min(pairs)).map(|pairs| Grid { pixels: (threads / pairs).min(pixels), pairs });
+        let grids = (1..=threads.min(pairs)).map(|pairs| Grid { pixels: (threads / pairs).min(most), pairs });
         grids.min_by_key(work).unwrap_or(Grid { pixels: 1, pairs: 1 })
     }
 
@@ -155,7 +210,7 @@ impl Room {
     fn new(problem: &Problem, grid: Grid) -> Self {
         let (lanes, row_blocks) = (problem.src.lanes, problem.row_blocks());
         let row_bytes = row_blocks.max(1) * lanes * size_of::<f32>();
-        let most = problem.pixels().div_ceil(grid.pixels).max(1);
+        let most = problem.most_pixels().div_ceil(grid.pixels).max(1);
         let chunk = (CHUNK_BYTES / row_bytes).max(LEAST_CHUNK).min(most).next_multiple_of(2);
         // A vector further apart than needed, lest the blocks of a row share a cache set.
         let block = chunk * lanes + MOST_LANES;
@@ -176,8 +231,8 @@ struct Convolution<'a, E> {
     dst: *mut E,
     /// As many fp32 as the room says.
     scratch: *mut f32,
-    /// Which part of each phase's pixels, of how many.
-    part: (usize, usize),
+    /// Which share of each part's pixels, of how many.
+    share: (usize, usize),
     pairs: Range<usize>,
 }
 
@@ -241,9 +296,9 @@ impl<E: Stored> Kernel for Convolution<'_, E> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let Convolution { problem, room, .. } = &self;
-        for (number, phase) in problem.phases.iter().enumerate() {
+        for (&Part { of, pixels: ref phase, .. }, panels) in problem.parts.iter().zip(&problem.panels) {
             let row_blocks = problem.src.row_blocks(phase.taps.len());
-            let all = part(problem.dst.images * phase.pixels(), 1, self.part.0, self.part.1);
+            let all = part(problem.dst.images * phase.pixels(), 1, self.share.0, self.share.1);
             for pixels in even_parts(all, room.chunk) {
                 let rows = Gather {
                     src: self.src,
@@ -263,11 +318,14 @@ impl<E: Stored> Kernel for Convolution<'_, E> {
                         }
                     }
                     for pair in self.pairs.clone() {
-                        let weights = self.weights.add(self.packed.start(number, pair));
-                        let inputs = (self.scratch.cast_const(), room.block, row_blocks);
+                        let weights = self.weights.add(self.packed.start(of, pair));
+                        let weights = (weights, 2 * V::LANES * V::LANES, PANEL_BYTES / size_of::<f32>());
                         let sums = (self.scratch.add(room.sums_at), room.block);
-                        let square = 2 * V::LANES * V::LANES;
-                        multiply::<V, _>(pixels.len(), inputs, (weights, square), sums, Plain);
+                        for Panel { start, weights: runs } in panels {
+                            let inputs = (self.scratch.add(start * room.block).cast_const(), room.block);
+                            let product = Plain { is_first: *start == 0 };
+                            multiply::<V, _>(pixels.len(), inputs, weights, runs, sums, product);
+                        }
                         self.store::<V>(phase, pair, pixels.clone());
                     }
                 }
@@ -280,7 +338,24 @@ impl<E: Stored> Kernel for Convolution<'_, E> {
 mod tests {
     use in18_kernels::op::Window;
 
+    use crate::packed::Direction;
+
     use super::*;
+
+    #[test]
+    fn panels_hold_every_block_once_in_order() {
+        for (runs, most) in [(vec![0..3, 5..6, 7..15], 4), (vec![2..3, 9..9], 8), (vec![0..8, 9..20], 20), (vec![], 4)]
+        {
+            let panels = Panel::cut(runs.iter().cloned(), most);
+            let mut seen = Vec::new();
+            for Panel { start, weights } in panels {
+                assert_eq!(start, seen.len());
+                seen.extend(weights.into_iter().flatten());
+                assert!(seen.len() - start <= most);
+            }
+            assert!(seen.into_iter().eq(runs.into_iter().flatten()));
+        }
+    }
 
     #[test]
     fn threads_share_what_there_is_more_of() {

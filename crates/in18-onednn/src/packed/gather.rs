@@ -1,5 +1,6 @@
 //! Which pixels meet which taps, and the rows of a matrix that they are gathered into.
 
+use std::iter;
 use std::ops::Range;
 
 use in18_kernels::op::Window;
@@ -49,6 +50,20 @@ impl Plane {
             true => taps * self.blocks(),
             false => (taps * self.channels).div_ceil(self.lanes),
         }
+    }
+
+    /// Channels of a tap in a gathered row; those of the last block, too, that are 0.
+    pub fn row_channels(&self) -> usize {
+        if self.is_blocked { self.blocks() * self.lanes } else { self.channels }
+    }
+
+    /// The blocks that some runs of taps fill, of rows of so many blocks of channels.
+    pub fn runs(&self, taps: &[Range<usize>], blocks: usize) -> impl Iterator<Item = Range<usize>> {
+        taps.iter().map(move |run| match self.is_blocked {
+            true => run.start * blocks..run.end * blocks,
+            // All taps, which are one run.
+            false => 0..self.row_blocks(run.end),
+        })
     }
 }
 
@@ -118,6 +133,25 @@ impl Phase {
         self.rows * self.columns
     }
 
+    /// Whether a tap meets the image at a row (axis 0) or column (axis 1) of the phase, if the image has so many.
+    fn meets(&self, tap: &Tap, axis: usize, at: usize, extent: usize) -> bool {
+        let source = (at * self.stride) as isize + tap.offset[axis];
+        (0..extent as isize).contains(&source)
+    }
+
+    /// The `count` rows (axis 0) or columns (axis 1) of the phase, in ranges that meet the image by the same taps.
+    fn alike(&self, axis: usize, count: usize, extent: usize) -> Vec<Range<usize>> {
+        let met = |at: usize| self.taps.iter().map(move |tap| self.meets(tap, axis, at, extent));
+        let mut ranges = Vec::<Range<usize>>::new();
+        for at in 0..count {
+            match ranges.last_mut() {
+                Some(range) if met(range.start).eq(met(at)) => range.end += 1,
+                _ => ranges.push(at..at + 1),
+            }
+        }
+        ranges
+    }
+
     /// Where the result pixel of this number lies; numbers run over all images, row by row.
     #[inline(always)]
     pub fn place(&self, pixel: usize) -> Place {
@@ -129,6 +163,70 @@ impl Phase {
     #[inline(always)]
     pub fn number(&self, place: &Place, width: usize) -> usize {
         (self.first[0] + place.row * self.step) * width + self.first[1] + place.column * self.step
+    }
+}
+
+/// Some of a phase's result pixels, and those of the phase's taps that they meet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Of which phase.
+    pub of: usize,
+    pub pixels: Phase,
+    /// Which of the whole phase's taps: runs of such as follow each other.
+    pub taps: Vec<Range<usize>>,
+}
+
+impl Part {
+    /// The whole of a phase.
+    fn whole(of: usize, phase: &Phase) -> Part {
+        Part { of, pixels: phase.clone(), taps: iter::once(0..phase.taps.len()).collect() }
+    }
+
+    /// Phases in parts, by whatever makes the fewest products: whole, or only pixels together that meet the same taps inside
+    /// of the image. On an image of 2×2 pixels a 3×3 kernel meets 36 taps, of which 20 are padding; every part reads its
+    /// weights anew, for as much time as the products of `overhead` pixels need.
+    pub fn of_phases(phases: &[Phase], source: &Plane, overhead: usize) -> Vec<Part> {
+        let products = |parts: &[Part]| -> usize {
+            let products = |part: &Part| part.pixels.taps.len() * (source.images * part.pixels.pixels() + overhead);
+            parts.iter().map(products).sum()
+        };
+        let parts = |(of, phase): (usize, &Phase)| {
+            let whole = vec![Part::whole(of, phase)];
+            // Row-major channels fill blocks together with those of other taps.
+            if !source.is_blocked {
+                return whole;
+            }
+            let inside = Part::inside(of, phase, source);
+            // A tenth at least: shorter rows are slower to gather.
+            if 10 * products(&inside) < 9 * products(&whole) { inside } else { whole }
+        };
+        phases.iter().enumerate().flat_map(parts).collect()
+    }
+
+    /// A phase in parts of pixels that meet the same taps inside of the image, which are those of the part.
+    fn inside(of: usize, phase: &Phase, source: &Plane) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for rows in phase.alike(0, phase.rows, source.height) {
+            for columns in phase.alike(1, phase.columns, source.width) {
+                let starts = [rows.start, columns.start];
+                let is_met = |tap: &Tap| {
+                    phase.meets(tap, 0, rows.start, source.height) && phase.meets(tap, 1, columns.start, source.width)
+                };
+                let (mut taps, mut runs) = (Vec::new(), Vec::<Range<usize>>::new());
+                for (number, tap) in phase.taps.iter().enumerate().filter(|(_, tap)| is_met(tap)) {
+                    let offset = [0, 1].map(|axis| tap.offset[axis] + (starts[axis] * phase.stride) as isize);
+                    taps.push(Tap { offset, ..*tap });
+                    match runs.last_mut() {
+                        Some(run) if run.end == number => run.end += 1,
+                        _ => runs.push(number..number + 1),
+                    }
+                }
+                let first = [0, 1].map(|axis| phase.first[axis] + starts[axis] * phase.step);
+                let pixels = Phase { first, rows: rows.len(), columns: columns.len(), taps, ..*phase };
+                parts.push(Part { of, pixels, taps: runs });
+            }
+        }
+        parts
     }
 }
 
@@ -345,6 +443,52 @@ mod tests {
                 assert_eq!(turned, forward, "{window:?} {height} x {width}");
             }
         }
+    }
+
+    /// Parts leave out nothing but padding, and name the taps that they keep.
+    #[test]
+    fn parts_meet_what_phases_meet() {
+        for window in [
+            Window { kernel: 3, stride: 1, padding: 1 },
+            Window { kernel: 3, stride: 2, padding: 1 },
+            Window { kernel: 1, stride: 2, padding: 0 },
+            Window { kernel: 7, stride: 2, padding: 3 },
+        ] {
+            for (height, width) in [(1, 1), (2, 2), (4, 1), (5, 9)] {
+                let src = plane(height, width);
+                let dst = plane(window.output(height), window.output(width));
+                let (forward, backward) = (vec![Phase::forward(window, &dst)], Phase::backward_data(window, &src));
+                for (phases, source) in [(forward, &src), (backward, &dst)] {
+                    let parts: Vec<Part> =
+                        (0..phases.len()).flat_map(|of| Part::inside(of, &phases[of], source)).collect();
+                    let pixels: Vec<Phase> = parts.iter().map(|part| part.pixels.clone()).collect();
+                    assert_eq!(meetings(&pixels, source), meetings(&phases, source), "{window:?} {height} x {width}");
+                    for Part { of, pixels, taps } in parts {
+                        let kept: Vec<usize> = pixels.taps.iter().map(|tap| tap.index).collect();
+                        let named: Vec<usize> = taps.into_iter().flatten().map(|n| phases[of].taps[n].index).collect();
+                        assert_eq!(kept, named, "{window:?} {height} x {width}");
+                        let met = meetings(std::slice::from_ref(&pixels), source).len();
+                        assert_eq!(met, pixels.pixels() * kept.len(), "{window:?} {height} x {width}: padding");
+                    }
+                }
+            }
+        }
+    }
+
+    /// A 3×3 kernel on images of 2×2 pixels meets four taps at each; where there is little padding, pixels stay together.
+    #[test]
+    fn phases_are_parted_where_that_saves_products() {
+        let window = Window { kernel: 3, stride: 1, padding: 1 };
+        let parts = |images: usize, side: usize| {
+            let plane = Plane { images, ..plane(side, side) };
+            Part::of_phases(&[Phase::forward(window, &plane)], &plane, 8)
+        };
+        let small = parts(64, 2);
+        assert_eq!(small.len(), 4);
+        assert!(small.iter().all(|part| part.pixels.taps.len() == 4));
+        assert_eq!(parts(1, 2).len(), 1);
+        assert_eq!(parts(1, 1)[0].pixels.taps.len(), 1);
+        assert_eq!(parts(4, 32).len(), 1);
     }
 
     #[test]

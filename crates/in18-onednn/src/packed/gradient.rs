@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use in18_kernels::KernelError;
-use in18_kernels::op::ConvBackwardWeight;
+use in18_kernels::op::{ConvBackwardWeight, Window};
 use in18_tensor::{DType, Region};
 
-use super::gather::{Gather, Phase, Plane, collect};
+use super::gather::{Gather, Part, Phase, Plane, collect};
 use super::{NAME, plane, unsupported};
 use crate::product::{add_outer, outer_blocks, outer_outputs};
 use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
@@ -31,7 +31,7 @@ pub fn compile(op: &ConvBackwardWeight, context: &mut Context) -> Result<Box<dyn
     if got < expected {
         return Err(KernelError::Length { what: "the gradient of weights, in bytes", expected, got });
     }
-    let problem = Problem { src, ddst, phase: Phase::forward(op.window, &ddst) };
+    let problem = Problem::new(op.window, src, ddst);
     let regions = [op.src.region, op.ddst.region, op.dweight.region];
     match op.src.dtype {
         DType::F32 => step::<f32>(problem, regions, context),
@@ -82,27 +82,37 @@ fn step<E: Stored>(
 struct Problem {
     src: Plane,
     ddst: Plane,
-    phase: Phase,
+    /// All taps of the kernel.
+    taps: usize,
+    parts: Vec<Part>,
 }
 
 impl Problem {
+    fn new(window: Window, src: Plane, ddst: Plane) -> Self {
+        let phase = Phase::forward(window, &ddst);
+        // Sums are loaded and stored in about the time of as many products with a few pixels.
+        let parts = Part::of_phases(std::slice::from_ref(&phase), &src, src.lanes);
+        Problem { src, ddst, taps: phase.taps.len(), parts }
+    }
+
     /// Blocks of input channels, which are worked on by themselves; row-major channels only together.
     fn input_parts(&self) -> usize {
         if self.src.is_blocked { self.src.blocks() } else { 1 }
     }
 
-    fn taps(&self) -> usize {
-        self.phase.taps.len()
-    }
-
-    /// Blocks of the rows of so many blocks of input channels; a single one is joined by one of zeros.
+    /// Blocks of the rows of so many blocks of input channels and all taps.
     fn row_blocks(&self, inputs: usize) -> usize {
-        let blocks = if self.src.is_blocked { inputs * self.taps() } else { self.src.row_blocks(self.taps()) };
-        blocks.max(2)
+        if self.src.is_blocked { inputs * self.taps } else { self.src.row_blocks(self.taps) }
     }
 
-    fn pixels(&self) -> usize {
-        self.ddst.images * self.ddst.pixels()
+    /// Result pixels of the largest part, of all images.
+    fn most_pixels(&self) -> usize {
+        self.parts.iter().map(|part| self.ddst.images * part.pixels.pixels()).max().unwrap_or(0)
+    }
+
+    /// Whether one part meets all taps at all pixels.
+    fn is_whole(&self) -> bool {
+        self.parts.len() == 1 && self.parts[0].pixels.taps.len() == self.taps
     }
 }
 
@@ -149,7 +159,7 @@ impl Room {
         let group = (1..=inputs).rev().find(fits).unwrap_or(1);
         let row_blocks = problem.row_blocks(group);
         let most = CHUNK_BYTES / ((row_blocks + outputs) * lanes * size_of::<f32>());
-        let chunk = most.max(LEAST_CHUNK).min(problem.pixels().max(1));
+        let chunk = most.max(LEAST_CHUNK).min(problem.most_pixels().max(1));
         // A vector further apart than needed, lest the blocks of a row share a cache set.
         let block = chunk * lanes + MOST_LANES;
         let gradients_at = row_blocks * block;
@@ -173,20 +183,21 @@ struct Gradient<'a, E> {
 }
 
 impl<E: Stored> Gradient<'_, E> {
-    /// Copies the gradients of some pixels.
+    /// Copies the gradients of some pixels of a phase.
     ///
     /// # Safety
     /// As the kernel's.
     #[inline(always)]
-    unsafe fn copy_gradients<V: Vector>(&self, pixels: Range<usize>) {
+    unsafe fn copy_gradients<V: Vector>(&self, phase: &Phase, pixels: Range<usize>) {
         let ddst = &self.problem.ddst;
         for (number, block) in self.outputs.clone().enumerate() {
             let to = self.scratch.wrapping_add(self.room.gradients_at + number * self.room.block);
             let mut slot = 0;
             while slot < pixels.len() {
-                let (image, at) = ((pixels.start + slot) / ddst.pixels(), (pixels.start + slot) % ddst.pixels());
-                let length = (ddst.pixels() - at).min(pixels.len() - slot);
-                let plane = self.ddst.wrapping_add(ddst.start(image, block));
+                let place = phase.place(pixels.start + slot);
+                let length = place.left.min(pixels.len() - slot);
+                let at = phase.number(&place, ddst.width);
+                let plane = self.ddst.wrapping_add(ddst.start(place.image, block));
                 for pixel in 0..length {
                     // SAFETY: by the caller's promise.
                     unsafe {
@@ -202,40 +213,42 @@ impl<E: Stored> Gradient<'_, E> {
         }
     }
 
-    /// Gathers the source pixels of some pixels, of a group of input channels.
+    /// Gathers the source pixels of some pixels of a phase, of a group of input channels.
     ///
     /// # Safety
     /// As the kernel's.
     #[inline(always)]
-    unsafe fn gather<V: Vector>(&self, group: Range<usize>, pixels: Range<usize>) {
+    unsafe fn gather<V: Vector>(&self, phase: &Phase, group: Range<usize>, pixels: Range<usize>) {
         let Gradient { problem, room, .. } = self;
-        let rows = Gather {
-            src: self.src,
-            plane: &problem.src,
-            phase: &problem.phase,
-            blocks: group.clone(),
-            to: self.scratch,
-            stride: room.block,
-        };
+        let rows =
+            Gather { src: self.src, plane: &problem.src, phase, blocks: group, to: self.scratch, stride: room.block };
         // SAFETY: by the caller's promise.
         unsafe { rows.rows::<V>(pixels) };
     }
 
-    /// Adds the products of some pixels to their sums, which the `first` ones set.
+    /// Adds the products of some pixels and a run of gathered blocks, of which the first one lies at `from`, to their sums, which
+    /// the `first` ones set; a row of sums has so many blocks.
     ///
     /// # Safety
     /// As the kernel's.
     #[inline(always)]
-    unsafe fn multiply<V: Vector>(&self, row_blocks: usize, pixels: usize, first: bool) {
+    unsafe fn multiply<V: Vector>(
+        &self,
+        row_blocks: usize,
+        (from, run): (usize, Range<usize>),
+        pixels: usize,
+        first: bool,
+    ) {
         let &Gradient { room, scratch, .. } = self;
         let channels = row_blocks * V::LANES;
-        let mut block = 0;
-        while block < row_blocks {
-            let blocks = outer_blocks(row_blocks - block);
+        let mut block = run.start;
+        while block < run.end {
+            let blocks = outer_blocks(run.end - block);
             for row in (0..self.outputs.len() * V::LANES).step_by(outer_outputs::<V>()) {
                 // SAFETY: by the caller's promise.
                 unsafe {
-                    let inputs = (scratch.add(block * room.block).cast_const(), room.block, blocks);
+                    let inputs = scratch.add((from + block - run.start) * room.block).cast_const();
+                    let inputs = (inputs, room.block, blocks);
                     let gradients = room.gradients_at + row / V::LANES * room.block + row % V::LANES;
                     let gradients = scratch.add(gradients).cast_const();
                     let sums = (scratch.add(room.sums_at + row * channels + block * V::LANES), channels);
@@ -253,7 +266,7 @@ impl<E: Stored> Gradient<'_, E> {
     #[inline(always)]
     unsafe fn finish<V: Vector>(&self, group: Range<usize>, row_blocks: usize) {
         let Gradient { problem, room, .. } = self;
-        let (inputs, taps) = (problem.src.channels, problem.taps());
+        let (inputs, taps) = (problem.src.channels, problem.taps);
         let first = self.outputs.start * V::LANES;
         let outputs = (self.outputs.end * V::LANES).min(problem.ddst.channels) - first;
         let channels = match problem.src.is_blocked {
@@ -284,20 +297,26 @@ impl<E: Stored> Kernel for Gradient<'_, E> {
         let Gradient { problem, room, .. } = &self;
         for group in even_parts(self.inputs.clone(), room.group) {
             let row_blocks = problem.row_blocks(group.len());
-            // A block that only joins a single one: zeros, or what denormal numbers lie there would slow its products down.
-            let rest = self.scratch.wrapping_add((row_blocks - 1) * room.block);
-            for slot in 0..room.chunk {
-                // SAFETY: by the caller's promise.
-                unsafe { V::splat(0.0).store(rest.add(slot * V::LANES)) };
+            if !problem.is_whole() {
+                let sums = self.scratch.wrapping_add(room.sums_at);
+                for vector in 0..self.outputs.len() * V::LANES * row_blocks {
+                    // SAFETY: by the caller's promise.
+                    unsafe { V::splat(0.0).store(sums.add(vector * V::LANES)) };
+                }
             }
-            let all = 0..problem.pixels();
-            for pixels in even_parts(all, room.chunk) {
-                let first = pixels.start == 0;
-                // SAFETY: by the caller's promise.
-                unsafe {
-                    self.copy_gradients::<V>(pixels.clone());
-                    self.gather::<V>(group.clone(), pixels.clone());
-                    self.multiply::<V>(row_blocks, pixels.len(), first);
+            for Part { pixels: phase, taps, .. } in &problem.parts {
+                for pixels in even_parts(0..problem.ddst.images * phase.pixels(), room.chunk) {
+                    let first = problem.is_whole() && pixels.start == 0;
+                    // SAFETY: by the caller's promise.
+                    unsafe {
+                        self.copy_gradients::<V>(phase, pixels.clone());
+                        self.gather::<V>(phase, group.clone(), pixels.clone());
+                        let mut from = 0;
+                        for run in problem.src.runs(taps, group.len()) {
+                            self.multiply::<V>(row_blocks, (from, run.clone()), pixels.len(), first);
+                            from += run.len();
+                        }
+                    }
                 }
             }
             // SAFETY: by the caller's promise.

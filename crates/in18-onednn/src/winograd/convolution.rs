@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::slice;
 
 use in18_kernels::KernelError;
 use in18_tensor::{Region, Tensor};
@@ -293,15 +294,16 @@ impl<E: Stored, N: Numbers> Convolution<'_, E, N> {
                 // SAFETY: by the caller's promise.
                 unsafe {
                     let weights = kernels.add((blocks.start * POINTS + point) * square(V::LANES));
-                    let weights = (weights, POINTS * square(V::LANES));
+                    let next = POINTS * square(V::LANES);
+                    let weights = (weights, next, next);
                     let inputs = self.scratch.add(inputs_at + point * input_point + blocks.start * block).cast_const();
-                    let inputs = (inputs, block, blocks.len());
+                    let inputs = (inputs, block);
                     let sums = (self.scratch.add(sums_at + point * sum_point), block);
                     // Where there are no scales, neither are their places.
                     let of_tiles = self.scratch.wrapping_add(scales_at + scale(number, point) * chunk).cast_const();
                     let of_kernels = kernels.wrapping_add(scales + scale(number, point) * 2 * V::LANES);
                     let product = N::product::<V>([of_tiles, of_kernels], number == 0);
-                    multiply::<V, _>(tiles, inputs, weights, sums, product);
+                    multiply::<V, _>(tiles, inputs, weights, slice::from_ref(&(0..blocks.len())), sums, product);
                 }
             }
         }

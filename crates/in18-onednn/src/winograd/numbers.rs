@@ -104,8 +104,8 @@ impl Numbers for Single {
     }
 
     #[inline(always)]
-    unsafe fn product<V: Vector>(_: [*const f32; 2], _: bool) -> impl Product<V> {
-        Plain
+    unsafe fn product<V: Vector>(_: [*const f32; 2], is_first: bool) -> impl Product<V> {
+        Plain { is_first }
     }
 }
 
