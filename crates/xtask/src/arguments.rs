@@ -13,7 +13,7 @@ Commands:
                          fetch the prebuilt oneDNN, once, and check what the build needs; libtorch, too, for feature `torch`,
                          and what GPUs take, with --cuda or where an NVIDIA driver is; with --tools the programs that
                          `test` uses where they are there, and must have where CI is set: cargo-nextest, cargo-deny
-  demo [ARGUMENTS]...    setup, then train on generated images: cargo run --release -p imagenet18 -- demo ARGUMENTS
+  demo [ARGUMENTS]...    setup, then train on generated images: cargo run --profile quick -p imagenet18 -- demo ARGUMENTS
   test [--torch] [--only STAGE]... [--times FILE [--start cold|warm]]
                          setup, with --tools where CI is set, then all checks of the default build, with --torch those of
                          feature `torch`, too; or these stages: fmt, architecture, deny, clippy, doc, tests, interop, torch.

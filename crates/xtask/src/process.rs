@@ -87,9 +87,9 @@ pub fn last_line(output: &Output) -> String {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing").to_owned()
 }
 
-/// Builds the program and lets it train on generated images.
+/// Builds the program, by the profile that takes least time for it, and lets it train on generated images.
 pub fn demo(arguments: &[String]) -> Result<()> {
-    show(cargo(&["run", "--release", "--package", "imagenet18", "--", "demo"]).args(arguments))
+    show(cargo(&["run", "--profile", "quick", "--package", "imagenet18", "--", "demo"]).args(arguments))
 }
 
 fn name(command: &Command) -> String {
