@@ -33,9 +33,10 @@ const NAME: &str = "own:packed";
 // The bounds below were measured with the shapes of ResNet-18 and ResNet-50 at 32 to 128 px and batches of 2 to 64, on two cores
 // of an Intel Xeon of model 207, and, for AVX2, on the same limited to it.
 
-/// With as many pixels, weights are read often enough to be worth packing; with fewer if most of a kernel's taps are
-/// padding.
-const LEAST_PIXELS: usize = 256;
+/// With as many pixels, weights are read often enough to be worth packing: of fp32 activations, of bf16, for which oneDNN's copies
+/// are half as large, and if most of a kernel's taps are padding.
+const LEAST_PIXELS: usize = 128;
+const LEAST_PIXELS_BF16: usize = 256;
 const LEAST_PIXELS_PADDED: usize = 64;
 const PADDED: f32 = 0.5;
 
@@ -57,14 +58,28 @@ pub fn is_faster(window: Window, direction: Direction, [src, dst]: [&Tensor; 2],
     let most_inside = match (src.dtype, context.isa) {
         (DType::Bf16, _) if context.fast_pairs => MOST_INSIDE_FAST_PAIRS,
         (DType::Bf16, _) => 1.0,
-        // oneDNN's 1×1 convolutions of fp32 gather nothing.
-        _ if window.kernel == 1 => return false,
+        // oneDNN's 1×1 convolutions of fp32 gather nothing, but for the shapes that it has no code of their own for.
+        _ if window.kernel == 1 => return is_uneven(window, larger(&src_plane, &dst_plane)),
         (_, Isa::Avx2) => 1.0,
         _ => MOST_INSIDE_AVX512,
     };
     let inside = convolution::inside(Shapes { window, direction }, src_plane, dst_plane);
-    let least_pixels = if inside <= PADDED { LEAST_PIXELS_PADDED } else { LEAST_PIXELS };
+    let least_pixels = match src.dtype {
+        _ if inside <= PADDED => LEAST_PIXELS_PADDED,
+        DType::Bf16 => LEAST_PIXELS_BF16,
+        _ => LEAST_PIXELS,
+    };
     inside <= most_inside && pixels >= least_pixels
+}
+
+/// Whether a stride leaves over rows or columns of the larger side of a convolution: there oneDNN's code for 1×1 kernels gives way
+/// to its general one, which takes 2 to 5 times as long.
+pub fn is_uneven(window: Window, [height, width]: [usize; 2]) -> bool {
+    !height.is_multiple_of(window.stride) || !width.is_multiple_of(window.stride)
+}
+
+fn larger(a: &Plane, b: &Plane) -> [usize; 2] {
+    [a.height.max(b.height), a.width.max(b.width)]
 }
 
 /// The step that computes a convolution.
