@@ -119,7 +119,8 @@ impl Step {
     /// The share of a step's time in operations whose rate is below a quarter of the peak.
     fn low_share(&self) -> f64 {
         let low = self.rows.iter().filter(|row| row.flops > 0 && gflops(row) < LOW * self.peak);
-        low.map(|row| row.seconds).sum::<f64>() / self.seconds()
+        // The sum of nothing is -0.
+        (0.0 + low.map(|row| row.seconds).sum::<f64>()) / self.seconds()
     }
 
     /// The share of a step's time in operations that only move memory.
