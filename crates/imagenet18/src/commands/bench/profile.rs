@@ -121,7 +121,7 @@ impl Profile {
         }
         let _ = writeln!(
             text,
-            "\n{:.1} ms in operations, {:.1} % of a step that nobody looked on ({:.1} ms)",
+            "\n{:.1} ms in operations, {:.1} % of a step that was not profiled ({:.1} ms)",
             total * 1e3,
             100.0 * total / step_seconds,
             step_seconds * 1e3
@@ -170,6 +170,6 @@ mod tests {
         assert_eq!(lines[2], "  1500.00   75.0 %         4              3  a");
         assert_eq!(lines[3], "   500.00   25.0 %         4              1  b");
         assert_eq!(lines[6], "  1000.00   50.0 %         4              2  a 1");
-        assert_eq!(lines.last(), Some(&"2000.0 ms in operations, 80.0 % of a step that nobody looked on (2500.0 ms)"));
+        assert_eq!(lines.last(), Some(&"2000.0 ms in operations, 80.0 % of a step that was not profiled (2500.0 ms)"));
     }
 }
