@@ -8,6 +8,7 @@ use super::geometry::Geometry;
 use super::{Binding, check};
 use crate::layout::Layout;
 use crate::safe::{PROVIDER, PrimitiveDesc};
+use crate::simd::MOST_LANES;
 use crate::step::{Context, LoopStep, Step};
 use crate::sys;
 use crate::threads::{Shared, parallel, part};
@@ -152,9 +153,6 @@ impl Blocks {
         (row / self.blocks * self.channels + first, self.lanes.min(self.channels - first))
     }
 }
-
-/// The most lanes of a row.
-const MOST_LANES: usize = 16;
 
 fn average<E: Element>(op: GlobalAvgPool, blocks: Blocks) -> Box<dyn Step> {
     Box::new(LoopStep("own:mean", move |context: &mut Context| {
