@@ -77,6 +77,13 @@ impl OneDnn {
         self
     }
 
+    /// The same as where bf16 pairs are multiplied faster than fp32 numbers, or are not, whatever this CPU does: so that tests
+    /// reach the code of both.
+    pub fn with_fast_pairs(mut self, are_fast: bool) -> Self {
+        self.context.fast_pairs = are_fast && self.context.isa == Isa::Avx512Bf16;
+        self
+    }
+
     /// The same with all convolutions as products of packed matrices, which otherwise compute only what nothing faster covers:
     /// so that tests reach this way with every shape.
     pub fn with_packed_convolutions(mut self) -> Self {

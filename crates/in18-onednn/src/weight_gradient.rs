@@ -37,7 +37,7 @@ const GROUP_BYTES: usize = 640 << 10;
 pub fn compile(op: &ConvBackwardWeight, context: &mut Context) -> Result<Option<Box<dyn Step>>, KernelError> {
     let has_dot_product = context.isa == Isa::Avx512Bf16;
     let is_fast = match op.src.dtype {
-        DType::Bf16 => has_dot_product,
+        DType::Bf16 => has_dot_product && context.fast_pairs,
         DType::F32 => has_dot_product || context.isa == Isa::Avx512,
         DType::F16 | DType::U8 | DType::I32 => false,
     };

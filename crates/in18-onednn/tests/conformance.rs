@@ -38,6 +38,14 @@ fn bf16_without_fixed_point_agrees_with_the_reference() {
     check(onednn().without_fixed_point(), DType::Bf16, Rounding::Once);
 }
 
+/// The other kind of CPU's code is among these.
+#[test]
+fn bf16_of_fast_and_slow_pairs_agrees_with_the_reference() {
+    for are_fast in [true, false] {
+        check(onednn().with_fast_pairs(are_fast), DType::Bf16, Rounding::OnceFromFixedPoint);
+    }
+}
+
 #[test]
 fn packed_products_agree_with_the_reference() {
     check(onednn().with_packed_convolutions(), DType::F32, Rounding::Once);

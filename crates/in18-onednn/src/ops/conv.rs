@@ -77,8 +77,11 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
     let name = name(&Op::ConvBackwardWeight(*op), &op.src, &op.dweight, &op.ddst, op.window);
     // With AVX2, products of packed matrices took 0.6 to 0.9 of the time of oneDNN's kernels of several taps (an Intel Xeon limited
     // to AVX2, one thread, ResNet-50 at 128 px).
-    let is_slow = context.isa == Isa::Avx2
-        && (op.window.kernel > 1 || packed::is_uneven(op.window, [op.src.shape[2], op.src.shape[3]]))
+    // Those of bf16 also elsewhere, where pairs are multiplied no faster than fp32 numbers.
+    let of_slow_pairs = op.src.dtype == DType::Bf16 && !context.fast_pairs;
+    let is_slow = (of_slow_pairs
+        || context.isa == Isa::Avx2
+            && (op.window.kernel > 1 || packed::is_uneven(op.window, [op.src.shape[2], op.src.shape[3]])))
         && context.layout.is_blocked(op.src.shape[1]);
     let desc = if is_slow || is_miscomputed(op) { None } else { backward_weight_desc(op, context, &name)? };
     let Some(desc) = desc else { return Ok(vec![packed::backward_weight(op, context)?]) };
