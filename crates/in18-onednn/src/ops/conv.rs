@@ -7,7 +7,6 @@ use in18_tensor::{DType, Tensor, align_up};
 
 use super::Binding;
 use super::geometry::Geometry;
-use crate::isa::Isa;
 use crate::layout::{data_type, plain};
 use crate::packed::Direction;
 use crate::safe::{MemoryDesc, PrimitiveDesc};
@@ -75,15 +74,11 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
         return Ok(vec![step]);
     }
     let name = name(&Op::ConvBackwardWeight(*op), &op.src, &op.dweight, &op.ddst, op.window);
-    // With AVX2, products of packed matrices took 0.6 to 0.9 of the time of oneDNN's kernels of several taps (an Intel Xeon limited
-    // to AVX2, one thread, ResNet-50 at 128 px).
-    // Those of bf16 also elsewhere, where pairs are multiplied no faster than fp32 numbers.
-    let of_slow_pairs = op.src.dtype == DType::Bf16 && !context.fast_pairs;
-    let is_slow = (of_slow_pairs
-        || context.isa == Isa::Avx2
-            && (op.window.kernel > 1 || packed::is_uneven(op.window, [op.src.shape[2], op.src.shape[3]])))
-        && context.layout.is_blocked(op.src.shape[1]);
-    let desc = if is_slow || is_miscomputed(op) { None } else { backward_weight_desc(op, context, &name)? };
+    let desc = if packed::is_faster_backward_weight(op, context) || is_miscomputed(op) {
+        None
+    } else {
+        backward_weight_desc(op, context, &name)?
+    };
     let Some(desc) = desc else { return Ok(vec![packed::backward_weight(op, context)?]) };
     let own = desc.operand(sys::QUERY_DIFF_WEIGHTS)?;
     let rows = plain(op.dweight.shape.extents(), DType::F32)?;

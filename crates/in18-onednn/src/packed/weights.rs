@@ -174,7 +174,7 @@ impl<E: Stored> Pack<'_, E> {
     unsafe fn whole_pair<V: Vector>(&self, pair: usize, scales: [V; 2]) {
         let &PackedWeights { direction, inputs, taps, outputs, .. } = self.packed;
         let mut turned = [[0f32; MOST_LANES * MOST_LANES]; 2];
-        // Rows of weights, one a result, of so many that stand side by side: of all channels, or of each by itself.
+        // A result's weights stand side by side: those of all channels in a convolution, those of one channel in the gradient.
         let (channels, from_channel, from_result, columns) = match direction {
             Direction::Forward => (1, 0, inputs * taps, inputs * taps),
             Direction::BackwardData => (outputs, inputs * taps, taps, taps),
@@ -230,7 +230,7 @@ impl<E: Stored> Pack<'_, E> {
             let mut lanes = [0f32; MOST_LANES];
             // SAFETY: by the caller's promise; lanes beyond the last result are not read.
             unsafe {
-                for (lane, value) in lanes.iter_mut().enumerate().take(results.saturating_sub(first)) {
+                for (lane, value) in lanes.iter_mut().enumerate().take(V::LANES.min(results.saturating_sub(first))) {
                     *value = *self.parts.weights.at(from + lane * stride);
                 }
                 self.put(block, (channel, tap), V::load(lanes.as_ptr()).mul(scales));
@@ -303,6 +303,7 @@ mod tests {
             (16, 24, Window { kernel: 3, stride: 2, padding: 1 }),
             (20, 11, Window { kernel: 2, stride: 1, padding: 0 }),
             (8, 3, Window { kernel: 7, stride: 2, padding: 3 }),
+            (16, 32, Window { kernel: 1, stride: 2, padding: 0 }),
         ] {
             for direction in [Direction::Forward, Direction::BackwardData] {
                 let weight = weight(outputs, inputs, window.kernel);
