@@ -1,7 +1,9 @@
 //! A trained network out of a file, ready to look at images.
 
 use anyhow::Result;
-use in18_program::{Arch, Metrics, Mode, Model, Size};
+use in18_comm::Solo;
+use in18_program::{Arch, Input, Metrics, Model, Size};
+use in18_train::{Evaluation, Views};
 use in18_weights::{Head, WeightFile};
 
 use crate::cli::{EngineArgs, NetworkArgs};
@@ -51,47 +53,30 @@ impl Opened {
         }
     }
 
-    /// Puts the network to work.
-    pub fn classifier(&self, arguments: &EngineArgs) -> Result<Classifier> {
+    /// Puts the network to work, with so many views of an image.
+    pub fn classifier(&self, arguments: &EngineArgs, views: Views) -> Result<Classifier> {
         let engine = engine::choose(arguments)?;
         let mut model = Model::new(engine.kernels, self.arch.network(self.classes.len()), engine.dtype)?;
         self.file.load(&mut model, self.arch, Head::Keep)?;
-        Ok(Classifier { model, sizes: Vec::new() })
+        Ok(Classifier { model, evaluation: Evaluation::new(views).keeping(KEPT_PROGRAMS) })
     }
 }
 
 /// A network that looks at images.
 pub struct Classifier {
     model: Model,
-    /// Those that have a program.
-    sizes: Vec<Size>,
+    evaluation: Evaluation,
 }
 
 impl Classifier {
-    /// Loss and hits of a batch: (N, H, W, 3) pixels and N labels.
-    pub fn evaluate(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics> {
-        if !self.sizes.contains(&size) {
-            if self.sizes.len() == KEPT_PROGRAMS {
-                self.model.forget_programs();
-                self.sizes.clear();
-            }
-            self.sizes.push(size);
-        }
-        Ok(self.model.evaluate(size, pixels, labels)?)
+    /// Loss and hits of a batch.
+    pub fn evaluate(&mut self, input: Input<'_>) -> Result<Metrics> {
+        let started = self.evaluation.start(&mut self.model, input)?;
+        Ok(self.evaluation.finish(&mut self.model, &mut Solo, started)?)
     }
 
-    /// The probabilities of every class, (N, K), of a batch of (N, H, W, 3) pixels: the softmax of the logits in double precision.
+    /// The probabilities of every class, (N, K), of a batch of (N, H, W, 3) pixels.
     pub fn probabilities(&mut self, size: Size, pixels: &[u8]) -> Result<Vec<f64>> {
-        // The labels only matter to the loss, which nobody asks for here.
-        self.evaluate(size, pixels, &vec![0; size.batch])?;
-        let logits = self.model.logits(Mode::Evaluation, size)?;
-        Ok(logits.chunks(logits.len() / size.batch).flat_map(softmax).collect())
+        Ok(self.evaluation.probabilities(&mut self.model, size, pixels)?)
     }
-}
-
-fn softmax(logits: &[f32]) -> Vec<f64> {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = logits.iter().map(|&logit| (f64::from(logit) - f64::from(most)).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
 }

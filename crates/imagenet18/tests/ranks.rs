@@ -9,11 +9,12 @@ use in18_comm::{C10d, Comm, Joining, Solo};
 use in18_kernels::Kernels;
 use in18_kernels::op::Window;
 use in18_onednn::OneDnn;
+use in18_optim::Sgd;
 use in18_program::initial::Initialization;
-use in18_program::{LayerKind, Model, Network, Size};
+use in18_program::{Input, LayerKind, Model, Network, Size};
 use in18_tensor::DType;
 use in18_torch::Torch;
-use in18_train::{optimizer, start_step_and_sum};
+use in18_train::{LossScale, LossScaling, StepScalars, TrainingStep, finish};
 use rustix::process::Signal;
 use serde_json::Value;
 use several::{events, free_port, network, photos, signal, stderr, succeed, train, wait, wait_for_steps};
@@ -70,22 +71,20 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
         if world > 1 {
             model.exchange_as(exchanged).unwrap();
         }
-        let (optimizer, cuts) = (optimizer(&model, 0.9, 1e-2, false), model.gradient_cuts(1 << 10));
-        assert_eq!(cuts.len(), 2);
+        model.set_update(&Sgd { weight_decay: 1e-2, no_bn_wd: false }.update(model.parameters())).unwrap();
+        let step_of = TrainingStep::in_parts_of(1 << 10, &model, LossScaling::Fixed(1.0));
+        assert_eq!(step_of.cuts().len(), 2);
         let batch = 2 * BATCH / world;
         let size = Size { batch, height: 24, width: 24 };
         for step in 0..STEPS {
             let images: Vec<usize> = (0..batch).map(|k| k * world + rank).collect();
             let labels: Vec<i32> = images.iter().map(|image| (image % 3) as i32).collect();
             let pixels: Vec<u8> = images.iter().flat_map(|&image| pixels(step, image)).collect();
-            let pending = start_step_and_sum(&mut model, comm, &cuts, size, &pixels, &labels).unwrap();
-            comm.finish().unwrap();
-            if world > 1 {
-                model.take_exchanged().unwrap();
-            }
-            model.metrics(pending).unwrap();
-            let updates = optimizer.updates(0.05, (world as f32).recip(), model.trainable_arenas());
-            model.update(&updates).unwrap();
+            let input = Input { size, pixels: &pixels, targets: &labels };
+            let at = StepScalars { rate: 0.05, momentum: 0.9 };
+            let parts = (&mut model, &mut *comm);
+            let started = step_of.start(parts, input, at, &mut LossScale::default(), &mut |_, _, _| Ok(())).unwrap();
+            finish(&mut model, comm, started.metrics).unwrap();
         }
         let names: Vec<String> = model.parameters().entries().iter().map(|entry| entry.name.clone()).collect();
         names.iter().flat_map(|name| model.get(name).unwrap()).collect::<Vec<f32>>()

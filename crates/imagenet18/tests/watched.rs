@@ -1,10 +1,10 @@
 //! A step that is watched operation by operation, as the first of a run is, gives the bits of one that is not, on the CPU's kernels.
 
 use in18_onednn::OneDnn;
+use in18_optim::Sgd;
 use in18_program::initial::Initialization;
-use in18_program::{Arch, Mode, Model, Size};
+use in18_program::{Arch, Input, Mode, Model, Size, UpdateScalars};
 use in18_tensor::DType;
-use in18_train::optimizer;
 
 const SIZE: Size = Size { batch: 4, height: 64, width: 64 };
 
@@ -13,18 +13,20 @@ const SIZE: Size = Size { batch: 4, height: 64, width: 64 };
 fn steps(dtype: DType, watched: bool) -> Vec<u32> {
     let mut model = Model::new(Box::new(OneDnn::new(Some(2)).unwrap()), Arch::Resnet18.network(5), dtype).unwrap();
     Initialization { seed: 3, bn0: false }.apply(&mut model).unwrap();
-    let sgd = optimizer(&model, 0.9, 1e-4, false);
+    model.set_update(&Sgd { weight_decay: 1e-4, no_bn_wd: true }.update(model.parameters())).unwrap();
+    let scalars = UpdateScalars { rate: 0.1, momentum: 0.9, gradient_scale: 1.0 };
     let pixels: Vec<u8> = (0..SIZE.batch * SIZE.height * SIZE.width * 3).map(|index| (index * 7 % 251) as u8).collect();
     let cuts = model.gradient_cuts(1 << 20);
     let mut bits = Vec::new();
     let (send, receive) = std::sync::mpsc::channel();
     if watched {
-        model.watch(move |op, _| send.send(op).unwrap());
+        model.watch(move |op, _, _| send.send(op).unwrap());
     }
     for _ in 0..2 {
-        let pending = model.start_train_step_in_parts(SIZE, &pixels, &[0, 3, 1, 4], &cuts, &mut |_, _| ()).unwrap();
+        let input = Input { size: SIZE, pixels: &pixels, targets: &[0, 3, 1, 4] };
+        let pending = model.start_training_in_parts(input, &cuts, &mut |_, _| ()).unwrap();
         bits.push((model.metrics(pending).unwrap().loss_sum as f32).to_bits());
-        model.update(&sgd.updates(0.1, 1.0, model.trainable_arenas())).unwrap();
+        model.update(scalars).unwrap();
         model.forget_watcher();
     }
     if watched {

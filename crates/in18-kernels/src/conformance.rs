@@ -26,7 +26,7 @@ mod tolerance;
 use std::fmt;
 
 pub use bench::{Bench, Outcome, Stepping};
-pub use case::{Case, Kind, Sgd, ValueId};
+pub use case::{Case, Kind, ValueId};
 use in18_tensor::DType;
 pub use tolerance::{Precision, Rounding, Tolerance};
 

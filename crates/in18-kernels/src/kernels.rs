@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor, from_bytes, to_bytes};
 
-use crate::{KernelError, Op, SgdUpdate};
+use crate::{KernelError, Op};
 
 /// Names a list of operations that a provider has compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ pub struct DeviceMemory {
 /// name those regions. After [`compile`](Kernels::compile) a run allocates nothing.
 ///
 /// Operations, writes and reads take effect one after another, in the order in which they are called. A provider may return
-/// from [`run`](Kernels::run) and [`sgd`](Kernels::sgd) before they have ([`is_apart`](Kernels::is_apart)).
+/// from [`run`](Kernels::run) before they have ([`is_apart`](Kernels::is_apart)).
 ///
 /// Operations of one program run one after another, in the order given. Distinct regions of one arena may be
 /// planned over the same bytes; an operation's own operands never overlap unless it says so.
@@ -81,6 +81,12 @@ pub trait Kernels {
 
     /// A new arena, filled with zeros.
     fn allocate(&mut self, bytes: usize) -> Result<ArenaId, KernelError>;
+
+    /// A new arena of zeros in the host's memory, for the scalars of a step: operations read them when they are started, so they
+    /// may be written anew while a device still computes the step before.
+    fn allocate_host(&mut self, bytes: usize) -> Result<ArenaId, KernelError> {
+        self.allocate(bytes)
+    }
 
     /// Makes an arena at least `bytes` long. Its id stays valid, for compiled programs too; its content is lost
     /// (zeros) if it had to grow.
@@ -183,7 +189,4 @@ pub trait Kernels {
         }
         Ok(true)
     }
-
-    /// Updates parameters from gradients, range by range.
-    fn sgd(&mut self, updates: &[SgdUpdate]) -> Result<(), KernelError>;
 }

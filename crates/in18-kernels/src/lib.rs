@@ -15,9 +15,7 @@ pub mod host;
 mod kernels;
 pub mod op;
 pub mod reference;
-mod sgd;
 
 pub use error::KernelError;
 pub use kernels::{DeviceMemory, Kernels, PendingRead, ProgramId};
 pub use op::Op;
-pub use sgd::SgdUpdate;

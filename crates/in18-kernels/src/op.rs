@@ -8,7 +8,7 @@
 //!
 //! Activations and their gradients are (N, C, H, W) in [`Format::Activation`](in18_tensor::Format::Activation),
 //! all of one type (fp32, bf16 or fp16) within a program. Parameters, statistics and parameter gradients are fp32 and
-//! plain.
+//! plain. An update's operations see ranges of these as one row of numbers.
 
 mod batch_norm;
 mod conv;
@@ -19,6 +19,7 @@ mod elementwise;
 mod linear;
 mod normalize;
 mod pool;
+mod sgd;
 
 pub use batch_norm::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 pub use conv::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
@@ -29,6 +30,7 @@ use in18_tensor::Tensor;
 pub use linear::{Linear, LinearBackwardData, LinearBackwardWeight};
 pub use normalize::{Normalize, PIXEL_DEVIATION, PIXEL_MEAN};
 pub use pool::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBackward};
+pub use sgd::{SGD_SCALARS, Sgd};
 
 /// Declares an operation: its attributes, then the operands that it reads, updates and writes.
 macro_rules! operation {
@@ -141,4 +143,5 @@ vocabulary!(
     LinearBackwardWeight,
     CrossEntropy,
     CrossEntropyBackward,
+    Sgd,
 );

@@ -26,7 +26,7 @@ use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor};
 
 use self::check::Checker;
 use self::memory::Memory;
-use crate::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
+use crate::{KernelError, Kernels, Op, ProgramId};
 
 /// Bytes of one place in a max pooling's workspace: the flat index into the source of an output's maximum, as u32.
 const MAX_POOL_INDEX_BYTES: usize = 4;
@@ -130,13 +130,6 @@ impl Kernels for Reference {
         }
         Ok(())
     }
-
-    fn sgd(&mut self, updates: &[SgdUpdate]) -> Result<(), KernelError> {
-        for update in updates {
-            sgd::update(&mut self.memory, update)?;
-        }
-        Ok(())
-    }
 }
 
 /// What each operation's file implements for its halves.
@@ -184,6 +177,7 @@ fn operation(op: &Op) -> &dyn Operation {
         Op::LinearBackwardWeight(op) => op,
         Op::CrossEntropy(op) => op,
         Op::CrossEntropyBackward(op) => op,
+        Op::Sgd(op) => op,
     }
 }
 

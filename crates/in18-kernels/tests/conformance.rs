@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use in18_kernels::conformance::{self, Failure, Rounding};
 use in18_kernels::reference::Reference;
-use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
-use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Shape, Tensor, rounded};
+use in18_kernels::{KernelError, Kernels, Op, ProgramId};
+use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor, rounded};
 
 #[test]
 fn the_reference_passes() {
@@ -97,6 +97,7 @@ impl Faulty {
             Op::ConvBackwardData(op) => vec![self.inner.export(&op.dsrc)?],
             Op::AddRelu(op) => vec![self.inner.export(&op.a)?, self.inner.export(&op.b)?],
             Op::ReluBackward(op) => vec![self.inner.export(&op.ddst)?],
+            Op::Sgd(op) => vec![self.inner.export(&op.parameter)?],
             _ => Vec::new(),
         };
         self.inner.run(program, at..at + 1)?;
@@ -186,6 +187,10 @@ impl Faulty {
             }
             // Counts one image too many.
             Op::CrossEntropy(op) => self.spoil(&op.metrics, |metrics| metrics[2] += 1.0),
+            // Forgets the penalty.
+            Op::Sgd(op) => self.spoil(&op.velocity, |velocity| {
+                velocity.iter_mut().zip(&before[0]).for_each(|(v, w)| *v -= op.weight_decay * w);
+            }),
             _ => Ok(()),
         }
     }
@@ -262,16 +267,5 @@ impl Kernels for Faulty {
             }
             _ => self.inner.run(program, ops),
         }
-    }
-
-    fn sgd(&mut self, updates: &[SgdUpdate]) -> Result<(), KernelError> {
-        let forgetful: Vec<SgdUpdate> =
-            updates.iter().map(|update| SgdUpdate { weight_decay: 0.0, ..*update }).collect();
-        self.inner.sgd(&forgetful)?;
-        // Moves what it should leave, so that a rate of 0 shows it.
-        let velocity = updates[0].velocity;
-        let shape = Shape::new(&[velocity.bytes / 4]);
-        let tensor = Tensor { region: velocity, shape, dtype: DType::F32, format: Format::Plain };
-        self.spoil(&tensor, |velocity| velocity[0] += 1.0)
     }
 }

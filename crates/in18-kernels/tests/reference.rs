@@ -1,9 +1,9 @@
 //! The reference's forward halves (and what finite differences cannot see) against results worked out by hand.
 
-use in18_kernels::conformance::{Bench, Case, Kind, Outcome, Sgd, Stepping, Tolerance};
+use in18_kernels::conformance::{Bench, Case, Kind, Outcome, Stepping, Tolerance};
 use in18_kernels::op::{
     Add, AddRelu, BatchNorm, BatchNormBackward, BatchNormInference, BatchNormReluBackward, Conv, CrossEntropy,
-    CrossEntropyBackward, GlobalAvgPool, Linear, MaxPool, MaxPoolBackward, Normalize, PIXEL_DEVIATION, PIXEL_MEAN,
+    CrossEntropyBackward, GlobalAvgPool, Linear, MaxPool, MaxPoolBackward, Normalize, PIXEL_DEVIATION, PIXEL_MEAN, Sgd,
     Window,
 };
 use in18_kernels::reference::Reference;
@@ -433,8 +433,8 @@ fn descent() {
     let parameter = case.updated("parameter", Kind::Parameter, shape, vec![1.0, -2.0], ANY);
     let velocity = case.updated("velocity", Kind::Parameter, shape, vec![4.0, 0.0], ANY);
     let gradient = case.input("gradient", Kind::Parameter, shape, vec![1.0, 0.5]);
-    let gradient_scale = 1.0;
-    case.push_sgd(Sgd { parameter, velocity, gradient, gradient_scale, rate: 0.5, momentum: 0.5, weight_decay: 0.25 });
+    let scalars = case.input("scalars", Kind::Scalars, Shape::new(&[3]), vec![0.5, 0.5, 1.0]);
+    case.push(Sgd { weight_decay: 0.25, scalars, gradient, parameter, velocity });
     let outcome = run(&case, DType::F32);
     // 0.5 · 4 + (1 + 0.25 · 1); 0.5 · 0 + (0.5 - 0.25 · 2)
     assert_eq!(outcome.get(velocity), [3.25, 0.0]);
@@ -501,6 +501,29 @@ fn operands_that_do_not_fit_are_refused() {
                       got Window { kernel: 3, stride: 0, padding: 1 }",
         },
     ];
+    let row = |offset, length| Tensor {
+        region: Region { arena, offset, bytes: 4 * length },
+        ..Tensor { format: Format::Plain, ..activation(Shape::new(&[length]), DType::F32) }
+    };
+    let sgd = Sgd {
+        weight_decay: 0.0,
+        scalars: row(0, 3),
+        gradient: row(64, 8),
+        parameter: row(128, 8),
+        velocity: row(192, 8),
+    };
+    let cases = cases.into_iter().chain([
+        Misfit {
+            name: "a velocity of another length",
+            op: Sgd { velocity: row(192, 7), ..sgd }.into(),
+            message: "Sgd: velocity must be 8 fp32 Plain, got 7 fp32 Plain",
+        },
+        Misfit {
+            name: "an update over its own gradient",
+            op: Sgd { gradient: row(132, 8), ..sgd }.into(),
+            message: "Sgd: gradient must be apart from parameter, got a region that overlaps it",
+        },
+    ]);
     for misfit in cases {
         let error = reference.compile(&[misfit.op]).expect_err(misfit.name);
         assert_eq!(error.to_string(), misfit.message, "{}", misfit.name);

@@ -9,6 +9,7 @@ mod geometry;
 mod linear;
 mod normalize;
 mod pool;
+mod sgd;
 
 use std::ffi::c_int;
 
@@ -47,6 +48,7 @@ pub fn compile(op: &Op, context: &mut Context) -> Result<Vec<Box<dyn Step>>, Ker
         Op::LinearBackwardWeight(op) => linear::backward_weight(op, context),
         Op::CrossEntropy(op) => cross_entropy::forward(op, context),
         Op::CrossEntropyBackward(op) => cross_entropy::backward(op, context),
+        Op::Sgd(op) => sgd::compile(op, context),
     }
 }
 

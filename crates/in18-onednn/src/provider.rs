@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use in18_kernels::{KernelError, Kernels, Op, ProgramId, SgdUpdate, host};
+use in18_kernels::{KernelError, Kernels, Op, ProgramId, host};
 use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor};
 
 use crate::arena::Arena;
@@ -10,11 +10,10 @@ use crate::integers;
 use crate::isa::{self, Isa};
 use crate::layout::{Layout, plain};
 use crate::ops;
-use crate::safe::{self, Attributes, Call, Engine, MemoryDesc, PROVIDER, PrimitiveDesc, Stream};
+use crate::safe::{self, Attributes, Call, Engine, MemoryDesc, PrimitiveDesc, Stream};
 use crate::step::{Block, Context, Step};
 use crate::sys;
-use crate::threads::{self, Shared, parallel, part};
-use crate::vector;
+use crate::threads;
 use crate::weights::WeightCopies;
 
 /// oneDNN on this machine's cores.
@@ -281,43 +280,6 @@ impl Kernels for OneDnn {
         let steps = steps.get(ops).ok_or(KernelError::Length { what, expected, got })?;
         for step in steps.iter().flatten() {
             step.run(&mut self.context)?;
-        }
-        Ok(())
-    }
-
-    fn sgd(&mut self, updates: &[SgdUpdate]) -> Result<(), KernelError> {
-        let context = &mut self.context;
-        for update in updates {
-            check_length("velocity, in bytes", update.parameter.bytes, update.velocity.bytes)?;
-            check_length("gradient, in bytes", update.parameter.bytes, update.gradient.bytes)?;
-            let (w, v, g) = (&update.parameter, &update.velocity, &update.gradient);
-            if w.overlaps(v) || w.overlaps(g) || v.overlaps(g) {
-                return Err(KernelError::Unsupported {
-                    provider: PROVIDER,
-                    what: "an update whose parameters, velocities and gradients overlap".to_owned(),
-                    remedy: "this is an error of the caller",
-                });
-            }
-            for region in [w, v, g] {
-                context.operand(region)?;
-            }
-        }
-        for update in updates {
-            let w = Shared::<f32>::new(context.address(&update.parameter)?);
-            let v = Shared::<f32>::new(context.address(&update.velocity)?);
-            let g = Shared::<f32>::new(context.address(&update.gradient)?);
-            let (isa, length) = (context.isa, update.parameter.bytes / size_of::<f32>());
-            parallel(|thread, threads| {
-                let part = part(length, 4096, thread, threads);
-                // SAFETY: three regions of one length, checked against their arenas; parts do not overlap.
-                unsafe {
-                    let (w, v, g) = (w.at(part.start), v.at(part.start), g.at(part.start));
-                    vector::sgd(isa, w, v, g, part.len(), update);
-                }
-            });
-        }
-        for update in updates {
-            context.block_mut(update.parameter.arena)?.generation += 1;
         }
         Ok(())
     }

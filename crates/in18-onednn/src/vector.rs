@@ -4,8 +4,6 @@
 //! in vector registers without having to prove anything about overlap. No loop here depends on the instruction set in its
 //! results. Loops that need explicit vectors are kernels of [`simd`](crate::simd).
 
-use in18_kernels::SgdUpdate;
-
 use crate::isa::Isa;
 
 /// A type that activations are stored in; arithmetic is fp32.
@@ -140,12 +138,25 @@ multiversion! {
     }
 }
 
+/// The numbers of [`Sgd`](in18_kernels::op::Sgd)'s rule.
+#[derive(Clone, Copy, Debug)]
+pub struct SgdCoefficients {
+    /// The learning rate.
+    pub rate: f32,
+    /// The share of the last velocity that is kept.
+    pub momentum: f32,
+    /// What gradients are multiplied with.
+    pub gradient_scale: f32,
+    /// The L2 penalty.
+    pub weight_decay: f32,
+}
+
 multiversion! {
-    /// [`SgdUpdate`]'s rule with its coefficients, for `length` elements.
+    /// [`Sgd`](in18_kernels::op::Sgd)'s rule, for `length` elements.
     ///
     /// # Safety
     /// All pointers must be valid for `length` elements, `w` and `v` for writes, without overlap.
-    pub unsafe fn sgd[](w: *mut f32, v: *mut f32, g: *const f32, length: usize, with: &SgdUpdate)
+    pub unsafe fn sgd[](w: *mut f32, v: *mut f32, g: *const f32, length: usize, with: &SgdCoefficients)
     where [] {
         let update = |w: f32, v: f32, g: f32| {
             let v = with.momentum * v + (with.gradient_scale * g + with.weight_decay * w);

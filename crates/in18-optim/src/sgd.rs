@@ -1,102 +1,110 @@
-//! Stochastic gradient descent with momentum over groups of parameters.
+//! Stochastic gradient descent with momentum.
 
-use std::ops::Range;
+use in18_kernels::op;
+use in18_program::{Entry, Layout, PARAMETERS, ParameterTable, Slot, Update, UpdateOperand};
 
-use in18_kernels::SgdUpdate;
-use in18_tensor::{ArenaId, Region};
+/// The velocities of momentum, by the table of parameters. PyTorch's SGD calls them momentum buffers.
+pub const VELOCITY: Slot = Slot { name: "velocity", layout: Layout::Parameters, prefix: "momentum_buffer." };
 
-/// A parameter as the optimizer sees it.
+/// PyTorch's SGD with momentum over all parameters of a network.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Parameter {
-    /// First byte in the arenas of parameters, velocities and gradients.
-    pub offset: usize,
-    /// Length, in bytes.
-    pub bytes: usize,
-    /// The L2 penalty on it.
+pub struct Sgd {
+    /// The L2 penalty.
     pub weight_decay: f32,
+    /// Whether batch normalisation's gamma and beta go without the penalty.
+    pub no_bn_wd: bool,
 }
 
-/// Parameters that lie together and are treated alike.
+/// Neighbouring parameters that are treated alike, the padding between them included (it is zeros, and stays so).
 #[derive(Clone, Debug, PartialEq)]
 struct Group {
-    bytes: Range<usize>,
+    offset: usize,
+    bytes: usize,
     weight_decay: f32,
 }
 
-/// SGD with momentum, PyTorch's, over all parameters of a network.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sgd {
-    groups: Vec<Group>,
-    momentum: f32,
-}
-
 impl Sgd {
-    /// Groups parameters, given in the order of their offsets. Neighbours with one penalty become one range, the
-    /// padding between them included (it is zeros, and stays so).
-    pub fn new(parameters: impl IntoIterator<Item = Parameter>, momentum: f32) -> Self {
+    /// The update of a network's parameters, those of one penalty after another, so that a provider may run these together.
+    pub fn update(&self, parameters: &ParameterTable) -> Update {
+        let mut groups = self.groups(parameters);
+        groups.sort_by(|a, b| b.weight_decay.total_cmp(&a.weight_decay));
+        let operation = |Group { offset, bytes, weight_decay }| {
+            let slot = |slot| UpdateOperand::Slot { slot, offset, bytes };
+            op::Sgd {
+                weight_decay,
+                scalars: UpdateOperand::Scalars,
+                gradient: UpdateOperand::Gradients { offset, bytes },
+                parameter: slot(PARAMETERS),
+                velocity: slot(VELOCITY),
+            }
+            .into()
+        };
+        Update { ops: groups.into_iter().map(operation).collect(), slots: vec![VELOCITY] }
+    }
+
+    fn groups(&self, parameters: &ParameterTable) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
-        for Parameter { offset, bytes, weight_decay } in parameters {
+        for entry in parameters.entries() {
+            let (offset, bytes, weight_decay) = (entry.offset, entry.bytes(), self.penalty(entry));
             match groups.last_mut() {
-                Some(last) if last.weight_decay == weight_decay => last.bytes.end = offset + bytes,
-                _ => groups.push(Group { bytes: offset..offset + bytes, weight_decay }),
+                Some(last) if last.weight_decay == weight_decay => last.bytes = offset + bytes - last.offset,
+                _ => groups.push(Group { offset, bytes, weight_decay }),
             }
         }
-        Sgd { groups, momentum }
+        groups
     }
 
-    /// The share of the last velocity that is kept.
-    pub fn momentum(&self) -> f32 {
-        self.momentum
-    }
-
-    /// The updates of one step at a learning rate; gradients are multiplied with `gradient_scale` first. The arenas are those
-    /// of parameters, velocities and gradients.
-    pub fn updates(
-        &self,
-        rate: f32,
-        gradient_scale: f32,
-        [parameters, velocities, gradients]: [ArenaId; 3],
-    ) -> Vec<SgdUpdate> {
-        let region = |arena, group: &Group| Region { arena, offset: group.bytes.start, bytes: group.bytes.len() };
-        self.groups
-            .iter()
-            .map(|group| SgdUpdate {
-                parameter: region(parameters, group),
-                velocity: region(velocities, group),
-                gradient: region(gradients, group),
-                gradient_scale,
-                rate,
-                momentum: self.momentum,
-                weight_decay: group.weight_decay,
-            })
-            .collect()
+    fn penalty(&self, entry: &Entry) -> f32 {
+        if self.no_bn_wd && entry.role.is_batch_norm() { 0.0 } else { self.weight_decay }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use in18_program::{Arch, Op};
+
     use super::*;
+
+    fn updates(no_bn_wd: bool) -> (ParameterTable, Vec<op::Sgd<UpdateOperand>>) {
+        let table = ParameterTable::parameters(&Arch::Resnet18.network(10));
+        let update = Sgd { weight_decay: 1e-4, no_bn_wd }.update(&table);
+        assert_eq!(update.slots, [VELOCITY]);
+        let ops = update.ops.iter().map(|op| if let Op::Sgd(op) = op { *op } else { panic!("{}", op.name()) });
+        (table, ops.collect())
+    }
+
+    fn range(operand: UpdateOperand) -> std::ops::Range<usize> {
+        match operand {
+            UpdateOperand::Slot { offset, bytes, .. } | UpdateOperand::Gradients { offset, bytes } => {
+                offset..offset + bytes
+            }
+            UpdateOperand::Scalars => panic!("scalars have no range"),
+        }
+    }
 
     #[test]
     fn neighbours_with_one_penalty_are_one_update() {
-        let parameter = |offset, bytes, weight_decay| Parameter { offset, bytes, weight_decay };
-        let sgd = Sgd::new(
-            [
-                parameter(0, 40, 1e-4),
-                parameter(64, 64, 1e-4),
-                parameter(128, 8, 0.0),
-                parameter(192, 8, 0.0),
-                parameter(256, 4, 1e-4),
-            ],
-            0.9,
-        );
-        let updates = sgd.updates(0.5, 1.0, [ArenaId(1), ArenaId(2), ArenaId(3)]);
-        let ranges: Vec<_> = updates.iter().map(|u| (u.parameter.offset, u.parameter.bytes, u.weight_decay)).collect();
-        assert_eq!(ranges, [(0, 128, 1e-4), (128, 72, 0.0), (256, 4, 1e-4)]);
-        for update in &updates {
-            assert_eq!((update.rate, update.momentum), (0.5, 0.9));
-            assert_eq!(update.velocity, Region { arena: ArenaId(2), ..update.parameter });
-            assert_eq!(update.gradient, Region { arena: ArenaId(3), ..update.parameter });
+        let (table, ops) = updates(false);
+        assert_eq!(ops.len(), 1);
+        assert_eq!((range(ops[0].parameter), ops[0].weight_decay), (0..table.bytes(), 1e-4));
+    }
+
+    #[test]
+    fn each_parameter_has_its_penalty_once_and_its_operands_lie_alike() {
+        let (table, ops) = updates(true);
+        for entry in table.entries() {
+            let own = entry.offset..entry.offset + entry.bytes();
+            let holding: Vec<_> = ops
+                .iter()
+                .filter(|op| range(op.parameter).start < own.end && own.start < range(op.parameter).end)
+                .collect();
+            assert_eq!(holding.len(), 1, "{}", entry.name);
+            let expected = if entry.name.contains("bn") || entry.name.contains("downsample.1") { 0.0 } else { 1e-4 };
+            assert_eq!(holding[0].weight_decay, expected, "{}", entry.name);
         }
+        for op in &ops {
+            assert_eq!([range(op.velocity), range(op.gradient)], [range(op.parameter), range(op.parameter)]);
+        }
+        assert!(ops.is_sorted_by(|a, b| a.weight_decay >= b.weight_decay));
     }
 }

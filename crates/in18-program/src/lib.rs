@@ -5,6 +5,7 @@
 //! * [`ParameterTable`]: what survives a step, by name, laid out in flat arenas.
 //! * [`lower`]: a network at one batch size, height and width becomes a forward and a backward list of operations.
 //! * [`plan`]: places what lives only during a step in one arena, by lifetime.
+//! * [`Slot`]s: a model's state by name; [`Update`]: what a step does to it.
 //! * [`Model`]: a network's state on a kernel provider, and its programs by size.
 //!
 //! This crate knows no provider but through the [`Kernels`](in18_kernels::Kernels) trait, and no ranks.
@@ -17,11 +18,15 @@ mod model;
 pub mod network;
 pub mod plan;
 pub mod resnet;
+mod state;
 mod table;
+mod update;
 
 pub use error::ProgramError;
-pub use in18_kernels::DeviceMemory;
-pub use model::{Metrics, Mode, Model, ModelState, PendingMetrics, Size};
+pub use in18_kernels::{DeviceMemory, Op};
+pub use model::{Input, Metrics, Mode, Model, PendingMetrics, Size};
 pub use network::{Layer, LayerId, LayerKind, Network};
 pub use resnet::Arch;
+pub use state::{Layout, ModelState, PARAMETERS, STATISTICS, Slot, StateTables};
 pub use table::{Entry, ParameterTable, Role};
+pub use update::{Update, UpdateOperand, UpdateScalars};

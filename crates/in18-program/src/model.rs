@@ -5,13 +5,15 @@ mod step;
 
 use std::collections::HashMap;
 
-use in18_kernels::{DeviceMemory, Kernels, Op, ProgramId, SgdUpdate};
+use in18_kernels::{DeviceMemory, Kernels, Op, ProgramId};
 use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Tensor};
 
 use crate::error::ProgramError;
 use crate::lower::{Arenas, Lowered, lower};
 use crate::network::Network;
+use crate::state::{ModelState, PARAMETERS, STATISTICS, Slot, Slots, StateTables};
 use crate::table::{Entry, ParameterTable};
+use crate::update::{PlacedUpdate, Scalars, Update, UpdateScalars};
 
 pub use step::PendingMetrics;
 use step::Watcher;
@@ -36,6 +38,17 @@ pub struct Size {
     pub width: usize,
 }
 
+/// A batch, from the loader to the provider.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// Its extents.
+    pub size: Size,
+    /// (N, H, W, 3) u8.
+    pub pixels: &'a [u8],
+    /// (N): each image's class.
+    pub targets: &'a [i32],
+}
+
 /// What a program reports of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metrics {
@@ -49,40 +62,26 @@ pub struct Metrics {
     pub top5: usize,
 }
 
-/// Copies of a model's arenas: all that a step builds on beside the batch and the rate. fp32, each entry at its offset
-/// in the model's [`ParameterTable`]s.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ModelState {
-    /// By the table of parameters.
-    pub parameters: Vec<u8>,
-    /// SGD's velocities, by the table of parameters.
-    pub velocities: Vec<u8>,
-    /// By the table of statistics.
-    pub statistics: Vec<u8>,
-}
-
-impl ModelState {
-    fn buffers_mut(&mut self) -> [&mut Vec<u8>; 3] {
-        [&mut self.parameters, &mut self.velocities, &mut self.statistics]
-    }
-}
-
 struct Program {
     id: ProgramId,
     lowered: Lowered,
 }
 
-/// A network with its parameters, velocities, gradients and statistics in a provider's memory.
+/// A network with its state and its gradients in a provider's memory.
 pub struct Model {
     kernels: Box<dyn Kernels>,
     network: Network,
     dtype: DType,
-    parameters: ParameterTable,
-    statistics: ParameterTable,
+    tables: StateTables,
+    slots: Slots,
     arenas: Arenas,
-    velocities: ArenaId,
+    scalars: Scalars,
+    /// What a step does to the state, once an optimizer has said so.
+    update: Option<PlacedUpdate>,
     programs: HashMap<(Mode, Size), Program>,
     loss_scale: f32,
+    /// How many operations the last step had before its update.
+    before_update: usize,
     /// Where gradients are as the ranks exchange them, if that is not where they are computed.
     exchanged: Option<(ArenaId, DType)>,
     /// Bytes of the work arena that have been taken from the system.
@@ -96,26 +95,28 @@ pub struct Model {
 impl Model {
     /// A network whose activations are of type `dtype`. All of its state is zeros.
     pub fn new(mut kernels: Box<dyn Kernels>, network: Network, dtype: DType) -> Result<Self, ProgramError> {
-        let parameters = ParameterTable::parameters(&network);
-        let statistics = ParameterTable::statistics(&network);
+        let tables = StateTables::of(&network);
+        let slots = Slots::new(&mut *kernels, &tables)?;
         let arenas = Arenas {
-            parameters: kernels.allocate(parameters.bytes())?,
-            gradients: kernels.allocate(parameters.bytes())?,
-            statistics: kernels.allocate(statistics.bytes())?,
+            parameters: slots.arena(PARAMETERS),
+            gradients: kernels.allocate(tables.parameters.bytes())?,
+            statistics: slots.arena(STATISTICS),
             work: kernels.allocate(0)?,
         };
-        let velocities = kernels.allocate(parameters.bytes())?;
+        let scalars = Scalars::new(&mut *kernels)?;
         let (programs, loss_scale, exchanged, taken) = (HashMap::new(), 1.0, None, 0);
         Ok(Model {
             kernels,
             network,
             dtype,
-            parameters,
-            statistics,
+            tables,
+            slots,
             arenas,
-            velocities,
+            scalars,
+            update: None,
             programs,
             loss_scale,
+            before_update: 0,
             exchanged,
             taken,
             sharers: 1,
@@ -150,17 +151,30 @@ impl Model {
 
     /// The trainable parameters.
     pub fn parameters(&self) -> &ParameterTable {
-        &self.parameters
+        &self.tables.parameters
     }
 
     /// The running statistics.
     pub fn statistics(&self) -> &ParameterTable {
-        &self.statistics
+        &self.tables.statistics
     }
 
-    /// The arenas of parameters, velocities and gradients, in which a parameter has the same offset.
-    pub fn trainable_arenas(&self) -> [ArenaId; 3] {
-        [self.arenas.parameters, self.velocities, self.arenas.gradients]
+    /// What its state consists of.
+    pub fn slots(&self) -> Vec<Slot> {
+        self.slots.names()
+    }
+
+    /// From now on steps update the state so. Slots that it needs and that are not there begin as zeros.
+    pub fn set_update(&mut self, update: &Update) -> Result<(), ProgramError> {
+        for &slot in &update.slots {
+            self.slots.add(&mut *self.kernels, &self.tables, slot)?;
+        }
+        let memory = (&self.slots, self.arenas.gradients, &self.scalars);
+        let placed = PlacedUpdate::compile(&mut *self.kernels, update, memory)?;
+        if let Some(before) = self.update.replace(placed) {
+            self.kernels.release(before.id);
+        }
+        Ok(())
     }
 
     /// Sets a parameter or statistic, row-major in torchvision's shape.
@@ -181,30 +195,16 @@ impl Model {
     /// Copies all that a step builds on out of the provider's memory. A copy of earlier is written over, its memory
     /// kept.
     pub fn save_state(&self, state: &mut ModelState) -> Result<(), ProgramError> {
-        for ((arena, bytes), buffer) in self.state_arenas().into_iter().zip(state.buffers_mut()) {
-            buffer.resize(bytes, 0);
-            self.kernels.read(Region { arena, offset: 0, bytes }, buffer)?;
-        }
-        Ok(())
+        self.slots.save(&*self.kernels, state)
     }
 
     /// The inverse of [`save_state`](Self::save_state): steps from here on are those that followed the copy, bit for
     /// bit (but for convolutions on a GPU, whose algorithms each process chooses by trial).
+    ///
+    /// # Errors
+    /// [`ProgramError::Length`] if a slot is not there or of another length.
     pub fn load_state(&mut self, state: &ModelState) -> Result<(), ProgramError> {
-        for ((arena, bytes), buffer) in
-            self.state_arenas().into_iter().zip([&state.parameters, &state.velocities, &state.statistics])
-        {
-            if buffer.len() != bytes {
-                return Err(ProgramError::Length { name: "state".to_owned(), expected: bytes, got: buffer.len() });
-            }
-            self.kernels.write(Region { arena, offset: 0, bytes }, buffer)?;
-        }
-        Ok(())
-    }
-
-    fn state_arenas(&self) -> [(ArenaId, usize); 3] {
-        let [parameters, statistics] = [self.parameters.bytes(), self.statistics.bytes()];
-        [(self.arenas.parameters, parameters), (self.velocities, parameters), (self.arenas.statistics, statistics)]
+        self.slots.load(&mut *self.kernels, state)
     }
 
     /// From now on training steps leave gradients of so many times the loss.
@@ -214,13 +214,13 @@ impl Model {
 
     /// Whether all gradients that the last training step left are finite numbers.
     pub fn gradients_are_finite(&self) -> Result<bool, ProgramError> {
-        let bytes = self.parameters.bytes();
+        let bytes = self.tables.parameters.bytes();
         Ok(self.kernels.is_finite(Region { arena: self.arenas.gradients, offset: 0, bytes })?)
     }
 
     /// A parameter's gradient, as the last training step left it: of the loss times its scale.
     pub fn gradient(&self, name: &str) -> Result<Vec<f32>, ProgramError> {
-        let entry = self.parameters.get(name).ok_or_else(|| ProgramError::NoSuchParameter(name.to_owned()))?;
+        let entry = self.tables.parameters.get(name).ok_or_else(|| ProgramError::NoSuchParameter(name.to_owned()))?;
         Ok(self.kernels.export(&plain(entry, self.arenas.gradients))?)
     }
 
@@ -242,20 +242,29 @@ impl Model {
     }
 
     fn lower(&self, mode: Mode, size: Size) -> Result<Lowered, ProgramError> {
-        let tables = (&self.parameters, &self.statistics);
+        let tables = (&self.tables.parameters, &self.tables.statistics);
         lower(&self.network, tables, (mode, size), self.dtype, &*self.kernels, self.arenas)
     }
 
-    /// The operations of a prepared program, forward half and backward half, in the order in which they run.
-    pub fn operations(&self, mode: Mode, size: Size) -> Result<&[Op], ProgramError> {
+    /// The operations of a prepared step in the order in which they run: forward half, backward half, and the update.
+    pub fn operations(&self, mode: Mode, size: Size) -> Result<Vec<Op>, ProgramError> {
         let program = self.programs.get(&(mode, size)).ok_or(ProgramError::NotPrepared)?;
-        Ok(&program.lowered.ops)
+        let update = self.update_of(mode).map_or(&[][..], |update| &update.ops);
+        Ok([&program.lowered.ops, update].concat())
     }
 
-    /// What computes each operation of a prepared program, where the provider tells ([`Kernels::implementation`]).
+    /// What computes each of a prepared step's [`operations`](Self::operations), where the provider tells
+    /// ([`Kernels::implementation`]).
     pub fn implementations(&self, mode: Mode, size: Size) -> Result<Vec<Option<String>>, ProgramError> {
         let program = self.programs.get(&(mode, size)).ok_or(ProgramError::NotPrepared)?;
-        Ok((0..program.lowered.ops.len()).map(|op| self.kernels.implementation(program.id, op)).collect())
+        let all = [Some((program.id, program.lowered.ops.len())), self.update_of(mode).map(|it| (it.id, it.ops.len()))];
+        let each = all.into_iter().flatten().flat_map(|(id, count)| (0..count).map(move |op| (id, op)));
+        Ok(each.map(|(id, op)| self.kernels.implementation(id, op)).collect())
+    }
+
+    /// The update that ends a step: an evaluation has none.
+    fn update_of(&self, mode: Mode) -> Option<&PlacedUpdate> {
+        self.update.as_ref().filter(|_| mode == Mode::Training)
     }
 
     /// Releases every program, since other sizes follow.
@@ -267,7 +276,7 @@ impl Model {
 
     /// From now on gradients are handed out in this float type, rounded, instead of fp32.
     pub fn exchange_as(&mut self, dtype: DType) -> Result<(), ProgramError> {
-        let values = self.parameters.bytes() / DType::F32.bytes();
+        let values = self.tables.parameters.bytes() / DType::F32.bytes();
         self.exchanged = match dtype {
             DType::F32 => None,
             dtype => Some((self.kernels.allocate(values * dtype.bytes())?, dtype)),
@@ -278,12 +287,12 @@ impl Model {
     /// Bytes of the gradients as they are exchanged.
     pub fn exchanged_bytes(&self) -> usize {
         let dtype = self.exchanged.map_or(DType::F32, |(_, dtype)| dtype);
-        self.parameters.bytes() / DType::F32.bytes() * dtype.bytes()
+        self.tables.parameters.bytes() / DType::F32.bytes() * dtype.bytes()
     }
 
     /// Puts gradients that were exchanged in their place, if they were handed out in another type.
     pub fn take_exchanged(&mut self) -> Result<(), ProgramError> {
-        let whole = Region { arena: self.arenas.gradients, offset: 0, bytes: self.parameters.bytes() };
+        let whole = Region { arena: self.arenas.gradients, offset: 0, bytes: self.tables.parameters.bytes() };
         if let Some((arena, dtype)) = self.exchanged {
             self.kernels.convert((narrowed(whole, arena, dtype), dtype), (whole, DType::F32))?;
         }
@@ -293,8 +302,8 @@ impl Model {
     /// Where to cut the gradients into parts of about `part` bytes, at borders between parameters; the last cut is the end. The
     /// last part, whose exchange nothing hides, is no larger than an eighth of a part, if parameters allow.
     pub fn gradient_cuts(&self, part: usize) -> Vec<usize> {
-        let entries = self.parameters.entries();
-        let total = self.parameters.bytes();
+        let entries = self.tables.parameters.entries();
+        let total = self.tables.parameters.bytes();
         let tail = entries.iter().map(|entry| entry.offset).find(|&offset| total - offset <= part / 8).unwrap_or(total);
         let (mut cuts, mut start) = (Vec::new(), 0);
         for entry in entries.iter().filter(|entry| entry.offset > 0 && entry.offset <= tail) {
@@ -308,10 +317,9 @@ impl Model {
         cuts
     }
 
-    /// Where all that a step builds on lies: parameters, velocities, statistics.
+    /// Where all that a step builds on lies.
     pub fn state_ranges(&mut self) -> Result<Vec<MemoryRange>, ProgramError> {
-        let ranges = self.state_arenas().map(|(arena, bytes)| Region { arena, offset: 0, bytes });
-        Ok(ranges.into_iter().map(|region| self.kernels.memory_range(region)).collect::<Result<_, _>>()?)
+        self.slots.ranges(&mut *self.kernels)
     }
 
     /// The logits (N, K) of the last step, which must have been of this mode and size: all programs share one work
@@ -321,14 +329,9 @@ impl Model {
         Ok(self.kernels.export(&program.lowered.logits)?)
     }
 
-    /// Updates parameters from gradients.
-    pub fn update(&mut self, updates: &[SgdUpdate]) -> Result<(), ProgramError> {
-        Ok(self.kernels.sgd(updates)?)
-    }
-
     fn stored(&self, name: &str) -> Result<Tensor, ProgramError> {
-        let parameter = self.parameters.get(name).map(|entry| plain(entry, self.arenas.parameters));
-        let statistic = || self.statistics.get(name).map(|entry| plain(entry, self.arenas.statistics));
+        let parameter = self.tables.parameters.get(name).map(|entry| plain(entry, self.arenas.parameters));
+        let statistic = || self.tables.statistics.get(name).map(|entry| plain(entry, self.arenas.statistics));
         parameter.or_else(statistic).ok_or_else(|| ProgramError::NoSuchParameter(name.to_owned()))
     }
 }

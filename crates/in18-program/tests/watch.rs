@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use in18_kernels::reference::Reference;
 use in18_program::initial::Initialization;
-use in18_program::{Arch, Mode, Model, Size};
+use in18_program::{Arch, Input, Mode, Model, Size};
 use in18_tensor::DType;
 
 const SIZE: Size = Size { batch: 2, height: 32, width: 32 };
@@ -17,17 +17,19 @@ fn step(watched: bool) -> (Vec<u32>, Vec<(usize, String)>) {
     let seen = Rc::new(RefCell::new(Vec::new()));
     if watched {
         let seen = Rc::clone(&seen);
-        model.watch(move |op, operations| seen.borrow_mut().push((op, operations[op].label())));
+        model.watch(move |number, _, op| seen.borrow_mut().push((number, op.label())));
     }
     let pixels: Vec<u8> = (0..SIZE.batch * SIZE.height * SIZE.width * 3).map(|index| (index * 7 % 251) as u8).collect();
-    let pending = model.start_train_step(SIZE, &pixels, &[0, 3]).unwrap();
+    let input = Input { size: SIZE, pixels: &pixels, targets: &[0, 3] };
+    let pending = model.start_training(input).unwrap();
     let metrics = model.metrics(pending).unwrap();
     model.forget_watcher();
     let before = seen.borrow().len();
     let gradients = ["conv1.weight", "layer3.0.conv2.weight", "fc.bias"].map(|name| model.gradient(name).unwrap());
     let mut bits: Vec<u32> = gradients.concat().iter().map(|value| value.to_bits()).collect();
     bits.push((metrics.loss_sum as f32).to_bits());
-    let evaluated = model.evaluate(SIZE, &pixels, &[0, 3]).unwrap();
+    let pending = model.start_evaluation(input).unwrap();
+    let evaluated = model.metrics(pending).unwrap();
     bits.push((evaluated.loss_sum as f32).to_bits());
     assert_eq!(seen.borrow().len(), before, "a watcher that was forgotten is told nothing");
     let expected: Vec<String> =

@@ -1,10 +1,12 @@
 //! Whole networks on any provider against PyTorch: logits, every parameter's gradient, running statistics, and ten losses of
 //! ten steps of SGD.
 
+use in18_comm::{Comm, Solo};
 use in18_kernels::{KernelError, Kernels};
-use in18_program::{Arch, Mode, Model, Size};
+use in18_optim::Sgd;
+use in18_program::{Arch, Input, Mode, Model, Size};
 use in18_tensor::DType;
-use in18_train::optimizer;
+use in18_train::{Evaluation, LossScale, LossScaling, StepScalars, TrainingStep, Views, finish};
 
 use crate::generator::Start;
 use crate::golden::{FP32_TOLERANCE, GoldenCase, GoldenError, Summary};
@@ -95,7 +97,9 @@ fn labels(case: &GoldenCase, step: usize) -> Vec<i32> {
 fn check_plain(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     let half = dtype != DType::F32;
     let mut model = model(new, case, dtype, Start::Open);
-    let metrics = model.train_step(size(case), &case.images(0), &labels(case, 0)).unwrap();
+    let (pixels, targets) = (case.images(0), labels(case, 0));
+    let pending = model.start_training(Input { size: size(case), pixels: &pixels, targets: &targets }).unwrap();
+    let metrics = model.metrics(pending).unwrap();
     let plain = &case.plain;
     let tolerance = if half { loss_tolerance_in_half(case) } else { FP32_TOLERANCE };
     findings.note(case, plain.loss.check("loss", metrics.loss_sum / case.batch as f64, tolerance));
@@ -133,20 +137,31 @@ fn check_plain(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &
 fn check_training(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     let half = dtype != DType::F32;
     let mut model = model(new, case, dtype, Start::Bn0);
-    let optimizer = optimizer(&model, case.momentum as f32, case.weight_decay as f32, true);
+    let optimizer = Sgd { weight_decay: case.weight_decay as f32, no_bn_wd: true };
+    model.set_update(&optimizer.update(model.parameters())).unwrap();
+    let step_of = TrainingStep::new(&model, LossScaling::Fixed(loss_scale(dtype)));
+    let at = StepScalars { rate: case.learning_rate as f32, momentum: case.momentum as f32 };
     for (step, expected) in case.training.losses.iter().enumerate() {
-        let metrics = model.train_step(size(case), &case.images(step), &labels(case, step)).unwrap();
-        model
-            .update(&optimizer.updates(case.learning_rate as f32, loss_scale(dtype).recip(), model.trainable_arenas()))
-            .unwrap();
+        let (pixels, targets) = (case.images(step), labels(case, step));
+        let input = Input { size: size(case), pixels: &pixels, targets: &targets };
+        let parts: (&mut Model, &mut dyn Comm) = (&mut model, &mut Solo);
+        let started = step_of.start(parts, input, at, &mut LossScale::default(), &mut |_, _, _| Ok(())).unwrap();
+        let metrics = finish(&mut model, &mut Solo, started.metrics).unwrap();
         let tolerance = if half { loss_tolerance_in_half(case) } else { FP32_TOLERANCE };
         let loss = metrics.loss_sum / case.batch as f64;
         findings.note(case, expected.check(&format!("loss of step {step}"), loss, tolerance));
     }
-    model.evaluate(size(case), &case.images(0), &labels(case, 0)).unwrap();
+    evaluate(&mut model, size(case), &case.images(0));
     let logits = model.logits(Mode::Evaluation, size(case)).unwrap();
     let tolerance = if half { case.training.logits.summary.bf16_tolerance() } else { FP32_TOLERANCE };
     findings.note(case, case.training.logits.check(&logits, tolerance));
+}
+
+/// Leaves the logits of an evaluation.
+fn evaluate(model: &mut Model, size: Size, pixels: &[u8]) {
+    let mut evaluation = Evaluation::new(Views::Plain);
+    let started = evaluation.start(model, Input { size, pixels, targets: &vec![0; size.batch] }).unwrap();
+    evaluation.finish(model, &mut Solo, started).unwrap();
 }
 
 /// One evaluation.
@@ -154,7 +169,7 @@ fn check_evaluation(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findin
     let mut model = model(new, case, dtype, Start::Open);
     let (images, [batch, height, width]) = case.evaluation_images();
     let size = Size { batch, height, width };
-    model.evaluate(size, &images, &vec![0; batch]).unwrap();
+    evaluate(&mut model, size, &images);
     let (logits, expected) = (model.logits(Mode::Evaluation, size).unwrap(), &case.evaluation);
     let tolerance = if dtype == DType::F32 { FP32_TOLERANCE } else { expected.summary.bf16_tolerance() };
     let result = expected.check(&logits, tolerance);

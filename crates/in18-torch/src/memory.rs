@@ -4,7 +4,7 @@ use in18_cuda::Gpu;
 use in18_kernels::KernelError;
 use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor, align_up};
 
-use crate::safe::{Device, Element, Memory, View};
+use crate::safe::{Device, Element, Memory, PROVIDER, View};
 use crate::weights::WeightCopies;
 
 /// A program's arena.
@@ -12,6 +12,8 @@ pub struct Arena {
     memory: Memory,
     /// Moves on whenever its content changes, other than by a program's results.
     pub generation: u64,
+    /// Whether it is the host's memory, whatever the device.
+    pub is_host: bool,
 }
 
 /// What every operation can reach.
@@ -38,13 +40,39 @@ impl Context {
     /// A new arena of zeros.
     pub fn allocate(&mut self, bytes: usize) -> Result<ArenaId, KernelError> {
         let id = ArenaId(self.arenas.len() as u32);
-        self.arenas.push(Arena { memory: Memory::new(bytes, self.device)?, generation: 0 });
+        self.arenas.push(Arena { memory: Memory::new(bytes, self.device)?, generation: 0, is_host: false });
         Ok(id)
+    }
+
+    /// A new arena of zeros in the host's memory.
+    pub fn allocate_host(&mut self, bytes: usize) -> Result<ArenaId, KernelError> {
+        let id = ArenaId(self.arenas.len() as u32);
+        self.arenas.push(Arena { memory: Memory::new(bytes, Device::Cpu)?, generation: 0, is_host: true });
+        Ok(id)
+    }
+
+    /// Copies the bytes of a region of the host's memory as they are now, whatever a device still computes.
+    pub fn read_host(&self, region: &Region, bytes: &mut [u8]) -> Result<(), KernelError> {
+        let (what, address) = ("scalars in host memory, in bytes", self.address(region)?);
+        if !self.arena(region.arena)?.is_host {
+            let what = "read an operation's scalars from a device's memory".to_owned();
+            return Err(KernelError::Unsupported {
+                provider: PROVIDER,
+                what,
+                remedy: "this is an error of the caller",
+            });
+        }
+        if region.bytes != bytes.len() {
+            return Err(KernelError::Length { what, expected: bytes.len(), got: region.bytes });
+        }
+        // SAFETY: the region lies in its arena, which is this process's memory, and is as long as the slice.
+        unsafe { std::ptr::copy_nonoverlapping(address, bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
     }
 
     /// Makes an arena at least so long; what it held is lost if it grows.
     pub fn reserve(&mut self, id: ArenaId, bytes: usize) -> Result<(), KernelError> {
-        let device = self.device;
+        let device = if self.arena(id)?.is_host { Device::Cpu } else { self.device };
         if self.arena(id)?.memory.bytes() < bytes {
             self.moves += 1;
             let arena = self.arena_mut(id)?;

@@ -6,11 +6,13 @@ mod conv;
 mod elementwise;
 mod own;
 mod pool;
+mod sgd;
 
 use in18_kernels::{KernelError, Op};
 use in18_tensor::Tensor;
 
 pub use self::pool::workspace_bytes;
+pub use self::sgd::{alike as updates_alike, compile as update};
 use crate::memory::Context;
 use crate::safe::{View, check};
 
@@ -44,6 +46,7 @@ pub fn compile(op: &Op, context: &mut Context) -> Result<Step, KernelError> {
         Op::LinearBackwardWeight(op) => classifier::linear_backward_weight(op, context),
         Op::CrossEntropy(op) => classifier::cross_entropy(op, context),
         Op::CrossEntropyBackward(op) => classifier::cross_entropy_backward(op, context),
+        Op::Sgd(_) => sgd::compile(std::slice::from_ref(op), context),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use in18_cuda::{Gpu, Memory, Read};
-use in18_kernels::{DeviceMemory, KernelError, Kernels, Op, PendingRead, ProgramId, SgdUpdate, host};
+use in18_kernels::{DeviceMemory, KernelError, Kernels, Op, PendingRead, ProgramId, host};
 use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Shape, Tensor};
 
 use crate::gpu;
@@ -28,6 +28,8 @@ pub struct Torch {
 struct Program {
     ops: Vec<Op>,
     steps: Vec<Step>,
+    /// By the number of the first: how many operations run faster as one step, and that step.
+    together: HashMap<usize, (usize, Step)>,
     /// [`Context::moves`] when the steps were made.
     made_at: u64,
 }
@@ -39,9 +41,22 @@ impl Program {
             let steps = ops.iter().map(|op| ops::compile(op, context)).collect::<Result<Vec<Step>, KernelError>>()?;
             // Scratch memory grows with the operations that need it: those before must see where it came to lie.
             if context.moves == made_at {
-                return Ok(Program { ops, steps, made_at });
+                let together = Program::together(&ops, context)?;
+                return Ok(Program { ops, steps, together, made_at });
             }
         }
+    }
+
+    fn together(ops: &[Op], context: &Context) -> Result<HashMap<usize, (usize, Step)>, KernelError> {
+        let (mut together, mut next) = (HashMap::new(), 0);
+        while next < ops.len() {
+            let count = ops::updates_alike(&ops[next..]);
+            if count > 1 {
+                together.insert(next, (count, ops::update(&ops[next..next + count], context)?));
+            }
+            next += count.max(1);
+        }
+        Ok(together)
     }
 }
 
@@ -140,6 +155,10 @@ impl Kernels for Torch {
         self.context.allocate(bytes)
     }
 
+    fn allocate_host(&mut self, bytes: usize) -> Result<ArenaId, KernelError> {
+        self.context.allocate_host(bytes)
+    }
+
     fn reserve(&mut self, arena: ArenaId, bytes: usize) -> Result<(), KernelError> {
         self.context.reserve(arena, bytes)
     }
@@ -147,7 +166,7 @@ impl Kernels for Torch {
     fn write(&mut self, region: Region, bytes: &[u8]) -> Result<(), KernelError> {
         check_length("write, in bytes", region.bytes, bytes.len())?;
         let address = self.context.address(&region)?;
-        if let Some(gpu) = &mut self.context.gpu {
+        if let (false, Some(gpu)) = (self.context.arena(region.arena)?.is_host, &mut self.context.gpu) {
             // SAFETY: the region lies in its arena, which is the GPU's memory, and is as long as the bytes.
             unsafe { gpu.write(address, bytes) }.map_err(gpu::failed)?;
             return self.context.changed(region.arena);
@@ -265,9 +284,15 @@ impl Kernels for Torch {
             *held = Program::new(std::mem::take(&mut held.ops), &mut self.context)?;
         }
         let (what, expected, got) = ("operations of a program", held.steps.len(), ops.end);
-        let steps = held.steps.get(ops).ok_or(KernelError::Length { what, expected, got })?;
-        for step in steps {
+        let steps = held.steps.get(..ops.end).ok_or(KernelError::Length { what, expected, got })?;
+        let mut next = ops.start;
+        while next < ops.end {
+            let (count, step) = match held.together.get(&next) {
+                Some((count, step)) if next + count <= ops.end => (*count, step),
+                _ => (1, &steps[next]),
+            };
             step(&mut self.context)?;
+            next += count;
         }
         Ok(())
     }
@@ -279,61 +304,12 @@ impl Kernels for Torch {
         check(unsafe { sys::in18_torch_is_finite(values.raw(), &mut finite) }, || "looking for overflows".to_owned())?;
         Ok(finite)
     }
-
-    fn sgd(&mut self, updates: &[SgdUpdate]) -> Result<(), KernelError> {
-        for SgdUpdate { parameter: w, velocity: v, gradient: g, .. } in updates {
-            check_length("velocity, in bytes", w.bytes, v.bytes)?;
-            check_length("gradient, in bytes", w.bytes, g.bytes)?;
-            if w.overlaps(v) || w.overlaps(g) || v.overlaps(g) {
-                return Err(KernelError::Unsupported {
-                    provider: safe::PROVIDER,
-                    what: "an update whose parameters, velocities and gradients overlap".to_owned(),
-                    remedy: "this is an error of the caller",
-                });
-            }
-        }
-        let settings = |update: &SgdUpdate| [update.gradient_scale, update.rate, update.momentum, update.weight_decay];
-        // Ranges that are updated alike go out together.
-        let mut left: Vec<&SgdUpdate> = updates.iter().collect();
-        while let Some(&first) = left.first() {
-            let (together, others): (Vec<_>, Vec<_>) =
-                left.into_iter().partition(|update| settings(update) == settings(first));
-            self.update(&together)?;
-            left = others;
-        }
-        Ok(())
-    }
 }
 
 impl Torch {
     /// The GPU's, by NVIDIA's numbers.
     fn capability(&self) -> (u32, u32) {
         self.context.gpu.as_ref().map_or((0, 0), Gpu::capability)
-    }
-
-    /// Updates ranges that are treated alike.
-    fn update(&mut self, updates: &[&SgdUpdate]) -> Result<(), KernelError> {
-        let Some(first) = updates.first() else { return Ok(()) };
-        let context = &self.context;
-        let views = |region: fn(&SgdUpdate) -> &Region| {
-            updates.iter().map(|update| context.floats(region(update))).collect::<Result<Vec<View>, KernelError>>()
-        };
-        let parameters = views(|update| &update.parameter)?;
-        let (velocities, gradients) = (views(|update| &update.velocity)?, views(|update| &update.gradient)?);
-        let raw = |views: &[View]| views.iter().map(View::raw).collect::<Vec<_>>();
-        let lists = [raw(&parameters), raw(&velocities), raw(&gradients)];
-        let scale = f64::from(first.gradient_scale);
-        let (rate, momentum, decay) = (f64::from(first.rate), f64::from(first.momentum), f64::from(first.weight_decay));
-        // SAFETY: three lists of one length, of views of regions that lie in their arenas and do not overlap.
-        let code = unsafe {
-            let [w, v, g] = lists.each_ref().map(Vec::as_ptr);
-            sys::in18_torch_sgd(updates.len(), w, v, g, scale, rate, momentum, decay)
-        };
-        check(code, || "an update of parameters".to_owned())?;
-        for update in updates {
-            self.context.changed(update.parameter.arena)?;
-        }
-        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 mod gpu;
 
 use in18_program::initial::Initialization;
-use in18_program::{Arch, Model, Size};
+use in18_program::{Arch, Input, Model, Size};
 use in18_tensor::DType;
 use in18_torch::{Device, Torch, sys};
 
@@ -28,12 +28,13 @@ fn check_on(device: Device) {
         let size = Size { batch: 8, height: 64, width: 64 };
         let pixels: Vec<u8> = (0..8 * 64 * 64 * 3).map(|i| (i * 31 % 251) as u8).collect();
         let labels: Vec<i32> = (0..8).collect();
-        for what in [Model::train_step, Model::evaluate] {
+        for start in [Model::start_training, Model::start_evaluation] {
             // A GPU's evaluation tries kernels in its first step, and learns where results lie in its second.
             let copies = [(); 3].map(|()| {
                 // SAFETY: takes nothing.
                 let before = unsafe { sys::in18_torch_copied() };
-                what(&mut model, size, &pixels, &labels).unwrap();
+                let pending = start(&mut model, Input { size, pixels: &pixels, targets: &labels }).unwrap();
+                model.metrics(pending).unwrap();
                 // SAFETY: as above.
                 unsafe { sys::in18_torch_copied() - before }
             });

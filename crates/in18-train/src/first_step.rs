@@ -100,9 +100,8 @@ impl FirstStep {
     /// Has a model say which operation it begins, until [`Model::forget_watcher`].
     pub fn follow(&self, model: &mut Model) {
         let watched = Arc::clone(&self.watched);
-        model.watch(move |number, operations| {
-            let label = operations.get(number).map_or_else(String::new, |operation| operation.label());
-            watched.lock().begin_operation(number + 1, operations.len(), label);
+        model.watch(move |number, of, operation| {
+            watched.lock().begin_operation(number + 1, of, operation.label());
         });
     }
 }

@@ -4,7 +4,7 @@
 //! This is the only crate that reads the clock, and the place where all others meet. It knows kernel providers only
 //! through their trait.
 //!
-//! * [`Trainer`]: the loop.
+//! * [`Trainer`]: the loop. [`TrainingStep`] and [`Evaluation`]: what it does with a batch.
 //! * [`Data`]: the image sets that a plan names.
 //! * [`checkpoint`]: a run's whole state as a file; [`Progress`], how far it has come; [`identity`], what it is.
 //! * [`FirstStep`]: says what a first step is doing that does not end.
@@ -16,7 +16,7 @@ pub mod checkpoint;
 mod clock;
 mod data;
 mod error;
-mod exchange;
+mod evaluation;
 mod first_step;
 pub mod identity;
 mod loss_scale;
@@ -25,17 +25,19 @@ mod network;
 mod progress;
 mod signals;
 mod skipped;
+mod step;
 mod tally;
 mod trainer;
 
 pub use data::Data;
 pub use error::{CheckpointError, Half, TrainError};
-pub use exchange::{BUCKET_BYTES, start_step_and_sum};
+pub use evaluation::{Evaluation, StartedEvaluation, Views};
 pub use first_step::{Doing, FirstStep, PATIENCE, StepName};
 pub use loss_scale::{FIRST_DYNAMIC, LossScale, LossScaling};
 pub use memory::peak_rss_bytes;
 pub use progress::{Best, Progress};
 pub use signals::Signals;
 pub use skipped::Skipped;
+pub use step::{BUCKET_BYTES, Scaled, Stage, StartedStep, StepScalars, TrainingStep, finish};
 pub use tally::Tally;
-pub use trainer::{Continued, Outcome, Parts, RunOptions, Saving, Trainer, optimizer};
+pub use trainer::{Continued, Outcome, Parts, RunOptions, Saving, Trainer};

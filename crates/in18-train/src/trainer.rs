@@ -10,8 +10,7 @@ use std::time::Duration;
 use in18_comm::Comm;
 use in18_dataset::ImageSet;
 use in18_loader::{BadImage, Batch, BatchPlan, Loader, OnBadImage, Share, Shuffle, StageTimes};
-use in18_optim::{Parameter, Sgd};
-use in18_program::{Metrics, Mode, Model, Size};
+use in18_program::{Input, Metrics, Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
 use in18_record::{EpochRecord, Event, LoaderRecord, Recorder, RunEnd, RunStart};
 use in18_tensor::DType;
@@ -22,12 +21,13 @@ use crate::checkpoint::{Store, Tables};
 use crate::clock::{Clock, Laps};
 use crate::data::Data;
 use crate::error::{Half, TrainError};
-use crate::exchange::BUCKET_BYTES;
+use crate::evaluation::{Evaluation, Views};
 use crate::first_step::{Doing, FirstStep, StepName};
 use crate::loss_scale::LossScaling;
 use crate::memory::peak_rss_bytes;
 use crate::network::NetworkMeter;
 use crate::progress::Progress;
+use crate::step::TrainingStep;
 
 mod ranks;
 mod saving;
@@ -48,7 +48,7 @@ const SHORT_EPOCH: usize = 10;
 pub struct RunOptions {
     /// Share of the last velocity that is kept.
     pub momentum: f32,
-    /// L2 penalty.
+    /// L2 penalty. The model's update was told of it, and of `no_bn_wd`.
     pub weight_decay: f32,
     /// Whether batch normalisation's gamma and beta go without the penalty.
     pub no_bn_wd: bool,
@@ -105,15 +105,14 @@ pub struct Trainer<'a> {
     data: &'a mut Data,
     plan: &'a Plan,
     options: RunOptions,
-    optimizer: Sgd,
     recorder: &'a mut Recorder,
     clock: Clock,
     progress: Progress,
     saving: Saving,
     /// Rank 0's: only it writes.
     store: Option<Store>,
-    /// Where gradients are cut into parts that are exchanged one by one.
-    cuts: Vec<usize>,
+    step: TrainingStep,
+    evaluation: Evaluation,
     asked: Asked,
     network: NetworkMeter,
     /// While the first step since a change of data goes on.
@@ -139,7 +138,7 @@ struct Loaders {
 }
 
 impl<'a> Trainer<'a> {
-    /// Prepares a run of an initialised model, or of one that has a checkpoint's state and `progress`.
+    /// Prepares a run of an initialised model that knows its update, or of one that has a checkpoint's state and `progress`.
     ///
     /// # Errors
     /// [`TrainError::Write`] if the folder of checkpoints cannot be made.
@@ -151,12 +150,12 @@ impl<'a> Trainer<'a> {
         progress: Progress,
     ) -> Result<Self, TrainError> {
         let Parts { comm, model, data, recorder } = parts;
-        let optimizer = optimizer(model, options.momentum, options.weight_decay, options.no_bn_wd);
+        let (step, evaluation) = (TrainingStep::new(model, options.loss_scaling), Evaluation::new(Views::Plain));
         let store = match comm.rank() {
             0 => Some(Store::open(saving.checkpoints.clone(), Tables::of(model), progress.steps)?),
             _ => None,
         };
-        let (cuts, asked) = (model.gradient_cuts(BUCKET_BYTES), Asked::default());
+        let asked = Asked::default();
         let (clock, saved_at) = (Clock::start(progress.seconds), progress.seconds);
         Ok(Trainer {
             comm,
@@ -164,13 +163,13 @@ impl<'a> Trainer<'a> {
             data,
             plan,
             options,
-            optimizer,
             recorder,
             clock,
             progress,
             saving,
             store,
-            cuts,
+            step,
+            evaluation,
             asked,
             network: NetworkMeter::default(),
             first: None,
@@ -441,23 +440,13 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// SGD over all of a model's parameters, by the recipe: the penalty is on everything, or with `no_bn_wd` on everything
-/// but batch normalisation's gamma and beta.
-pub fn optimizer(model: &Model, momentum: f32, weight_decay: f32, no_bn_wd: bool) -> Sgd {
-    let parameters = model.parameters().entries().iter().map(|entry| Parameter {
-        offset: entry.offset,
-        bytes: entry.bytes(),
-        weight_decay: if no_bn_wd && entry.role.is_batch_norm() { 0.0 } else { weight_decay },
-    });
-    Sgd::new(parameters, momentum)
-}
-
 /// Bad images by number, with what is wrong with them.
 fn named(bad: &[BadImage]) -> Vec<(u32, String)> {
     bad.iter().map(|bad| (bad.image, bad.error.to_string())).collect()
 }
 
-fn size(batch: &Batch<'_>) -> Size {
+fn input<'a>(batch: &'a Batch<'_>) -> Input<'a> {
     let pixels = batch.size();
-    Size { batch: batch.len(), height: pixels.height as usize, width: pixels.width as usize }
+    let size = Size { batch: batch.len(), height: pixels.height as usize, width: pixels.width as usize };
+    Input { size, pixels: batch.pixels(), targets: batch.labels() }
 }

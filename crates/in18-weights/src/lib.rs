@@ -16,6 +16,6 @@ mod save;
 mod whole;
 
 pub use error::{WeightsError, plain};
-pub use read::{Head, VELOCITY, WeightFile};
+pub use read::{Head, STATE, WeightFile};
 pub use save::{DESCRIPTION, Stored, description, save_parameters, write_sealed};
 pub use whole::{TEMPORARY, replace, write_whole};

@@ -14,8 +14,11 @@ use crate::checksum;
 use crate::error::WeightsError;
 use crate::save::{DESCRIPTION, Stored, description, write_sealed};
 
-/// Prefix of the velocities' names in a checkpoint: what PyTorch's SGD calls them. They are no part of the network.
-pub const VELOCITY: &str = "momentum_buffer.";
+/// The description's list of prefixes of names that are no part of the network: a checkpoint's further state, such as velocities.
+pub const STATE: &str = "state";
+
+/// What a file has of them that does not say: PyTorch's name for the velocities of SGD.
+const STATE_OF_OLD: &str = "momentum_buffer.";
 
 /// How PyTorch's batch normalisation counts its steps.
 const COUNT: &str = "num_batches_tracked";
@@ -40,7 +43,7 @@ pub enum Head {
 pub struct WeightFile {
     path: PathBuf,
     bytes: Vec<u8>,
-    /// By torchvision's name. Velocities are left out.
+    /// By torchvision's name. A checkpoint's further state is left out.
     tensors: BTreeMap<String, Place>,
     arch: Option<String>,
     classes: Option<Vec<String>>,
@@ -75,10 +78,17 @@ impl WeightFile {
         checksum::verify(&bytes).map_err(&damaged)?;
         SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
         let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let about = metadata.metadata().as_ref().and_then(|metadata| metadata.get(DESCRIPTION));
+        let about = about.map(|text| serde_json::from_str::<Value>(text)).transpose();
+        let about = about.map_err(|error| damaged(format!("its {DESCRIPTION} entry is no JSON: {error}")))?;
+        let state: Vec<&str> = match about.as_ref().and_then(|about| about[STATE].as_array()) {
+            Some(prefixes) => prefixes.iter().filter_map(Value::as_str).filter(|prefix| !prefix.is_empty()).collect(),
+            None => vec![STATE_OF_OLD],
+        };
         let first = size_of::<u64>() + header;
         let mut tensors = BTreeMap::new();
         for (name, info) in metadata.tensors() {
-            if name.starts_with(VELOCITY) {
+            if state.iter().any(|prefix| name.starts_with(prefix)) {
                 continue;
             }
             let (start, end) = info.data_offsets;
@@ -88,9 +98,6 @@ impl WeightFile {
                 return Err(damaged(format!("{name} is there twice, once of shape {:?}", place.shape)));
             }
         }
-        let about = metadata.metadata().as_ref().and_then(|metadata| metadata.get(DESCRIPTION));
-        let about = about.map(|text| serde_json::from_str::<Value>(text)).transpose();
-        let about = about.map_err(|error| damaged(format!("its {DESCRIPTION} entry is no JSON: {error}")))?;
         let arch = about.as_ref().and_then(|about| about["arch"].as_str()).map(str::to_owned);
         let classes: Option<Vec<String>> = match about.as_ref().map(|about| &about["classes"]) {
             None | Some(Value::Null) => None,

@@ -31,7 +31,7 @@ const RULES: [Rule; 24] = [
     Rule { name: "in18-tensor", may_use: These(&[]) },
     Rule { name: "in18-kernels", may_use: These(&["in18-tensor"]) },
     Rule { name: "in18-program", may_use: These(&["in18-tensor", "in18-kernels", "in18-random"]) },
-    Rule { name: "in18-optim", may_use: These(&["in18-tensor", "in18-kernels"]) },
+    Rule { name: "in18-optim", may_use: These(&["in18-kernels", "in18-program"]) },
     Rule { name: "in18-onednn", may_use: These(&["in18-tensor", "in18-kernels"]) },
     // No provider: what two crates need of GPUs, and nothing of the project's own.
     Rule { name: "in18-cuda", may_use: These(&[]) },

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
+use in18_optim::Sgd;
 use in18_program::{Mode, Model, Network, Size};
 use in18_recipe::{EpochPlan, Plan, PlanInput};
 use in18_train::Data;
@@ -62,6 +63,7 @@ impl Needs {
     fn of(plan: &Plan, arguments: &TrainArgs, network: &Network) -> Result<Self> {
         let engine = engine::choose_any(&arguments.engine)?;
         let mut model = Model::new(engine.kernels, network.clone(), engine.dtype)?;
+        model.set_update(&Sgd { weight_decay: arguments.weight_decay, no_bn_wd: false }.update(model.parameters()))?;
         if plan.world > 1 && arguments.gradients == GradientType::Compute {
             model.exchange_as(engine.dtype)?;
         }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use in18_dataset::{DataRoot, ImageSet};
-use in18_jpeg::flip_horizontal;
 use in18_loader::{BatchPlan, Loader, OnBadImage, Share};
-use in18_program::{Metrics, Size};
-use in18_train::{Skipped, Tally, TrainError};
+use in18_program::{Input, Size};
+use in18_train::{Skipped, Tally, TrainError, Views};
 use serde_json::json;
 
 use crate::classifier::Opened;
@@ -24,7 +23,8 @@ pub fn eval(arguments: &EvalArgs) -> Result<()> {
     let place = DataRoot::new(&arguments.data).validation(&arguments.valdir)?;
     let set = Arc::new(ImageSet::open_with(place, &arguments.reading.options())?);
     opened.check_classes(set.classes())?;
-    let mut classifier = opened.classifier(&arguments.engine)?;
+    let views = arguments.tta.map_or(Views::Plain, |Tta::Flip| Views::Flip);
+    let mut classifier = opened.classifier(&arguments.engine, views)?;
     let workers = arguments.workers.unwrap_or_else(engine::cores);
     let (batch, side) = (arguments.batch.get(), arguments.size.get());
     let mut skipped = Skipped::default();
@@ -55,17 +55,7 @@ pub fn eval(arguments: &EvalArgs) -> Result<()> {
         }
         let pixels = batch.size();
         let size = Size { batch: batch.len(), height: pixels.height as usize, width: pixels.width as usize };
-        total.add(&match arguments.tta {
-            None => classifier.evaluate(size, batch.pixels(), batch.labels())?,
-            Some(Tta::Flip) => {
-                let mut mirrored = batch.pixels().to_vec();
-                flip_horizontal(&mut mirrored, pixels.width);
-                let one = classifier.probabilities(size, batch.pixels())?;
-                let other = classifier.probabilities(size, &mirrored)?;
-                let mean: Vec<f64> = one.iter().zip(&other).map(|(a, b)| (a + b) / 2.0).collect();
-                metrics(&mean, batch.labels())
-            }
-        });
+        total.add(&classifier.evaluate(Input { size, pixels: batch.pixels(), targets: batch.labels() })?);
     }
     let (loss, top1, top5) = (total.loss(), total.top1(), total.top5());
     output::print(&if arguments.json {
@@ -78,17 +68,4 @@ pub fn eval(arguments: &EvalArgs) -> Result<()> {
     } else {
         format!("{} images: top-1 {top1:.3} %, top-5 {top5:.3} %, loss {loss:.5}\n", total.images)
     })
-}
-
-/// Loss and hits of probabilities (N, K). An image counts as hit at k if fewer than k classes are more probable than its own.
-fn metrics(probabilities: &[f64], labels: &[i32]) -> Metrics {
-    let mut metrics = Metrics { images: labels.len(), loss_sum: 0.0, top1: 0, top5: 0 };
-    for (row, &label) in probabilities.chunks(probabilities.len() / labels.len()).zip(labels) {
-        let own = row[label as usize];
-        let better = row.iter().filter(|&&other| other > own).count();
-        metrics.loss_sum -= own.ln();
-        metrics.top1 += usize::from(better < 1);
-        metrics.top5 += usize::from(better < 5);
-    }
-    metrics
 }

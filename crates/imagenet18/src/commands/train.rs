@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use in18_comm::Comm;
 use in18_dataset::OpenOptions;
+use in18_optim::Sgd;
 use in18_program::initial::Initialization;
 use in18_program::{Arch, Model};
 use in18_recipe::{Phases, Plan, PlanInput};
@@ -240,6 +241,9 @@ impl Run {
         let logdir = rank.is_first().then(|| Logdir::open(&self.logdir)).transpose()?;
         let built = Model::new(engine.kernels, self.arch.network(data.classes().len()), engine.dtype)?;
         let model = model.insert(Held::new(built, rank));
+        let optimizer = Sgd { weight_decay: options.weight_decay, no_bn_wd: options.no_bn_wd };
+        let update = optimizer.update(model.parameters());
+        model.set_update(&update)?;
         if rank.world() > 1 {
             model.exchange_as(options.gradients)?;
         }

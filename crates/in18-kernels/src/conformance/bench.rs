@@ -3,7 +3,7 @@
 use in18_tensor::{ALIGNMENT, ArenaId, DType, Format, Region, Shape, Tensor, align_up};
 
 use super::case::{Case, Kind, Value, ValueId};
-use crate::{KernelError, Kernels, Op, ProgramId, SgdUpdate};
+use crate::{KernelError, Kernels, Op, ProgramId};
 
 /// What memory is filled with before a run: NaN as fp32 and as bf16.
 const POISON: u8 = 0xff;
@@ -11,11 +11,16 @@ const POISON: u8 = 0xff;
 /// Untouchable bytes before, between and after the values.
 const GUARD: usize = ALIGNMENT;
 
+/// Bytes for a case's scalars.
+const HOST_BYTES: usize = 16 * ALIGNMENT;
+
 /// A provider with an arena for one case after another.
 pub struct Bench<'a> {
     provider: &'a mut dyn Kernels,
     dtype: DType,
     arena: ArenaId,
+    /// For scalars.
+    host: ArenaId,
 }
 
 /// How the operations of a case are run.
@@ -49,7 +54,8 @@ impl<'a> Bench<'a> {
     /// The provider's, if it has no memory.
     pub fn new(provider: &'a mut dyn Kernels, dtype: DType) -> Result<Self, KernelError> {
         let arena = provider.allocate(GUARD)?;
-        Ok(Bench { provider, dtype, arena })
+        let host = provider.allocate_host(HOST_BYTES)?;
+        Ok(Bench { provider, dtype, arena, host })
     }
 
     /// Runs a case from memory full of NaNs.
@@ -58,37 +64,19 @@ impl<'a> Bench<'a> {
     /// The provider's.
     pub fn run(&mut self, case: &Case, stepping: Stepping) -> Result<Outcome, KernelError> {
         let tensors = self.lay_out(case.values())?;
-        let size = tensors.iter().map(|tensor| align_up(tensor.region.end())).max().unwrap_or(0) + GUARD;
+        let planned = tensors.iter().filter(|tensor| tensor.region.arena == self.arena);
+        let size = planned.map(|tensor| align_up(tensor.region.end())).max().unwrap_or(0) + GUARD;
         self.provider.reserve(self.arena, size)?;
         let mut damage = self.fill(case, &tensors, size)?;
 
-        if !case.ops().is_empty() {
-            let ops: Vec<Op> = case.ops().iter().map(|op| op.map(|id| tensors[id.index()])).collect();
-            let program = self.provider.compile(&ops)?;
-            let ran = match stepping {
-                Stepping::Whole => self.provider.run(program, 0..ops.len()),
-                Stepping::Again => self.run_again(program, case, &tensors, size),
-            };
-            self.provider.release(program);
-            ran?;
-        }
-        if !case.updates().is_empty() {
-            let region = |id: ValueId| tensors[id.index()].region;
-            let updates = case.updates().iter().map(|update| SgdUpdate {
-                parameter: region(update.parameter),
-                velocity: region(update.velocity),
-                gradient: region(update.gradient),
-                gradient_scale: update.gradient_scale,
-                rate: update.rate,
-                momentum: update.momentum,
-                weight_decay: update.weight_decay,
-            });
-            let updates: Vec<SgdUpdate> = updates.collect();
-            match stepping {
-                Stepping::Whole => self.provider.sgd(&updates)?,
-                Stepping::Again => updates.chunks(1).try_for_each(|update| self.provider.sgd(update))?,
-            }
-        }
+        let ops: Vec<Op> = case.ops().iter().map(|op| op.map(|id| tensors[id.index()])).collect();
+        let program = self.provider.compile(&ops)?;
+        let ran = match stepping {
+            Stepping::Whole => self.provider.run(program, 0..ops.len()),
+            Stepping::Again => self.run_again(program, case, &tensors, size),
+        };
+        self.provider.release(program);
+        ran?;
 
         let values = self.export(case, &tensors)?;
         damage.extend(changed_inputs(case, &values));
@@ -122,18 +110,21 @@ impl<'a> Bench<'a> {
         self.import(case, tensors)
     }
 
-    /// One tensor a value, each in a region of its own between guards, except those that lie over an input.
+    /// One tensor a value, each in a region of its own between guards, except scalars and those that lie over an input.
     fn lay_out(&self, values: &[Value]) -> Result<Vec<Tensor>, KernelError> {
-        let mut offset = GUARD;
+        let (mut offset, mut host_offset) = (GUARD, 0);
         let mut tensors: Vec<Tensor> = Vec::with_capacity(values.len());
         for value in values {
             let (mut tensor, bytes) = self.describe(value)?;
-            tensor.region = match value.over {
-                Some(input) => tensors[input.index()].region,
-                None => Region { arena: self.arena, offset, bytes },
+            tensor.region = match (value.over, value.kind) {
+                (Some(input), _) => tensors[input.index()].region,
+                (None, Kind::Scalars) => Region { arena: self.host, offset: host_offset, bytes },
+                (None, _) => Region { arena: self.arena, offset, bytes },
             };
-            if value.over.is_none() {
-                offset += align_up(bytes) + GUARD;
+            match (value.over, value.kind) {
+                (Some(_), _) => {}
+                (None, Kind::Scalars) => host_offset += align_up(bytes),
+                (None, _) => offset += align_up(bytes) + GUARD,
             }
             tensors.push(tensor);
         }
@@ -149,7 +140,7 @@ impl<'a> Bench<'a> {
             Kind::Activation => {
                 (shape, self.dtype, Format::Activation, self.provider.activation_bytes(shape, self.dtype))
             }
-            Kind::Parameter => plain(DType::F32),
+            Kind::Parameter | Kind::Scalars => plain(DType::F32),
             Kind::Labels => plain(DType::I32),
             Kind::Pixels => (shape, DType::U8, Format::ChannelsLast, shape.elements()),
             Kind::MaxPoolWorkspace => workspace(self.provider.max_pool_workspace_bytes(shape, self.dtype)?),
@@ -186,7 +177,8 @@ impl<'a> Bench<'a> {
         size: usize,
     ) -> Result<Vec<(&'static str, String)>, KernelError> {
         let mut touched = Vec::new();
-        let places = case.values().iter().zip(tensors).filter(|(value, _)| value.over.is_none());
+        let is_planned = |value: &Value| value.over.is_none() && value.kind != Kind::Scalars;
+        let places = case.values().iter().zip(tensors).filter(|(value, _)| is_planned(value));
         let mut places: Vec<(&str, Region)> = places.map(|(value, tensor)| (value.name, tensor.region)).collect();
         places.insert(0, ("the arena's start", Region { arena: self.arena, offset: 0, bytes: 0 }));
         for (i, &(name, region)) in places.iter().enumerate() {

@@ -5,13 +5,12 @@ use in18_tensor::Shape;
 use super::Tolerance;
 use crate::Op;
 
-/// A named list of operations (or parameter updates) on numbered values.
+/// A named list of operations on numbered values.
 #[derive(Clone, Debug)]
 pub struct Case {
     name: String,
     values: Vec<Value>,
     ops: Vec<Op<ValueId>>,
-    updates: Vec<Sgd>,
 }
 
 /// A value of a [`Case`].
@@ -25,31 +24,14 @@ pub enum Kind {
     Activation,
     /// Plain fp32.
     Parameter,
+    /// Plain fp32 in the host's memory.
+    Scalars,
     /// (N) i32.
     Labels,
     /// (N, 3, H, W) u8, channels last.
     Pixels,
     /// What a max pooling with an output of the value's shape keeps.
     MaxPoolWorkspace,
-}
-
-/// A parameter update on values of a [`Case`], as [`SgdUpdate`](crate::SgdUpdate).
-#[derive(Clone, Copy, Debug)]
-pub struct Sgd {
-    /// w
-    pub parameter: ValueId,
-    /// v
-    pub velocity: ValueId,
-    /// g
-    pub gradient: ValueId,
-    /// What gradients are multiplied with.
-    pub gradient_scale: f32,
-    /// The learning rate.
-    pub rate: f32,
-    /// The share of the last velocity that is kept.
-    pub momentum: f32,
-    /// The L2 penalty.
-    pub weight_decay: f32,
 }
 
 #[derive(Clone, Debug)]
@@ -70,7 +52,7 @@ pub(super) struct Value {
 impl Case {
     /// A case without values and operations.
     pub fn new(name: impl Into<String>) -> Self {
-        Case { name: name.into(), values: Vec::new(), ops: Vec::new(), updates: Vec::new() }
+        Case { name: name.into(), values: Vec::new(), ops: Vec::new() }
     }
 
     /// Its name.
@@ -125,11 +107,6 @@ impl Case {
         self.ops.push(op.into());
     }
 
-    /// Adds a parameter update; updates run after all operations.
-    pub fn push_sgd(&mut self, update: Sgd) {
-        self.updates.push(update);
-    }
-
     /// What a value holds before the run, to be read or changed between runs.
     ///
     /// # Panics
@@ -150,10 +127,6 @@ impl Case {
 
     pub(super) fn ops(&self) -> &[Op<ValueId>] {
         &self.ops
-    }
-
-    pub(super) fn updates(&self) -> &[Sgd] {
-        &self.updates
     }
 
     /// Whether some other value lies over this one, so that its content does not survive the run.

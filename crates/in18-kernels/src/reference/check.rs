@@ -53,6 +53,26 @@ impl Checker {
         Ok([rows, columns])
     }
 
+    /// A plain fp32 row of numbers whose length decides others'.
+    pub(super) fn vector(&self, operand: &'static str, tensor: &Tensor) -> Result<usize, KernelError> {
+        let &[length] = tensor.shape.extents() else {
+            return Err(self.misuse(operand, "a row of numbers", &tensor.shape.to_string()));
+        };
+        self.parameter(operand, tensor, &[length])?;
+        Ok(length)
+    }
+
+    /// Operands that share no byte with each other.
+    pub(super) fn apart(&self, operands: &[(&'static str, &Tensor)]) -> Result<(), KernelError> {
+        for (index, (operand, tensor)) in operands.iter().enumerate() {
+            if let Some((other, _)) = operands[..index].iter().find(|(_, other)| other.region.overlaps(&tensor.region))
+            {
+                return Err(self.misuse(operand, &format!("apart from {other}"), "a region that overlaps it"));
+            }
+        }
+        Ok(())
+    }
+
     /// A plain fp32 tensor of a given shape: a parameter, a statistic, logits.
     pub(super) fn parameter(&self, operand: &'static str, tensor: &Tensor, shape: &[usize]) -> Result<(), KernelError> {
         self.tensor(operand, tensor, shape, DType::F32, Format::Plain)

@@ -67,19 +67,6 @@ impl Memory {
         Ok(self.load(weight)?.into_iter().map(|value| rounded(activation, value)).collect())
     }
 
-    /// An fp32 region.
-    pub(super) fn load_region(&self, region: Region) -> Result<Vec<f32>, KernelError> {
-        Ok(self.bytes(region)?.chunks_exact(4).map(|bytes| decode(DType::F32, bytes)).collect())
-    }
-
-    /// An fp32 region.
-    pub(super) fn store_region(&mut self, region: Region, values: &[f32]) -> Result<(), KernelError> {
-        for (bytes, &value) in self.bytes_mut(region)?.chunks_exact_mut(4).zip(values) {
-            encode(DType::F32, value, bytes);
-        }
-        Ok(())
-    }
-
     /// The indices in a max pooling's workspace, for an output of `count` elements.
     pub(super) fn load_indices(&self, workspace: &Tensor, count: usize) -> Result<Vec<usize>, KernelError> {
         let bytes = self.bytes(Region { bytes: count * MAX_POOL_INDEX_BYTES, ..workspace.region })?;

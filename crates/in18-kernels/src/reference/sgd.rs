@@ -1,19 +1,32 @@
-//! The update of one range of parameters, in fp32 and in the order of PyTorch's operations.
+//! The update of a range of parameters, in fp32 and in the order of PyTorch's operations.
 
+use super::Operation;
+use super::check::Checker;
 use super::memory::Memory;
-use super::same_length;
-use crate::{KernelError, SgdUpdate};
+use crate::KernelError;
+use crate::op::{SGD_SCALARS, Sgd};
 
-pub(super) fn update(memory: &mut Memory, update: &SgdUpdate) -> Result<(), KernelError> {
-    let mut parameter = memory.load_region(update.parameter)?;
-    let mut velocity = memory.load_region(update.velocity)?;
-    let gradient = memory.load_region(update.gradient)?;
-    same_length("velocities of an update", parameter.len(), velocity.len())?;
-    same_length("gradients of an update", parameter.len(), gradient.len())?;
-    for ((w, v), g) in parameter.iter_mut().zip(&mut velocity).zip(&gradient) {
-        *v = update.momentum * *v + (update.gradient_scale * g + update.weight_decay * *w);
-        *w -= update.rate * *v;
+impl Operation for Sgd {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::plain("Sgd");
+        let length = checker.vector("parameter", &self.parameter)?;
+        checker.parameter("scalars", &self.scalars, &[SGD_SCALARS])?;
+        checker.parameter("velocity", &self.velocity, &[length])?;
+        checker.parameter("gradient", &self.gradient, &[length])?;
+        let operands = [("parameter", &self.parameter), ("velocity", &self.velocity), ("gradient", &self.gradient)];
+        checker.apart(&operands)
     }
-    memory.store_region(update.parameter, &parameter)?;
-    memory.store_region(update.velocity, &velocity)
+
+    fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
+        let scalars = memory.load(&self.scalars)?;
+        let (rate, momentum, gradient_scale) = (scalars[0], scalars[1], scalars[2]);
+        let (mut parameter, mut velocity) = (memory.load(&self.parameter)?, memory.load(&self.velocity)?);
+        let gradient = memory.load(&self.gradient)?;
+        for ((w, v), g) in parameter.iter_mut().zip(&mut velocity).zip(&gradient) {
+            *v = momentum * *v + (gradient_scale * g + self.weight_decay * *w);
+            *w -= rate * *v;
+        }
+        memory.store(&self.parameter, &parameter)?;
+        memory.store(&self.velocity, &velocity)
+    }
 }

@@ -15,10 +15,10 @@ impl Model {
         Ok(self.lower(mode, size)?.work_bytes)
     }
 
-    /// Bytes of parameters, velocities, gradients and statistics, and of gradients on their way to other ranks.
+    /// Bytes of all slots and of gradients, and of gradients on their way to other ranks.
     pub fn state_bytes(&self) -> usize {
         let exchanged = self.exchanged.map_or(0, |_| self.exchanged_bytes());
-        3 * self.parameters.bytes() + self.statistics.bytes() + exchanged
+        self.slots.bytes() + self.tables.parameters.bytes() + exchanged
     }
 
     /// Whether there is memory for a program.

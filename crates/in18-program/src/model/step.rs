@@ -1,4 +1,5 @@
-//! A step: its batch goes in, its operations run, in parts where somebody waits for gradients, and its metrics come out.
+//! A step: its batch goes in, its operations run, in parts where somebody waits for gradients, and its metrics come out. The
+//! update is a list of its own, since ranks sum gradients before it.
 
 use std::ops::Range;
 
@@ -6,7 +7,7 @@ use in18_kernels::op::METRICS;
 use in18_kernels::{KernelError, Kernels, Op, PendingRead, ProgramId};
 use in18_tensor::{DType, MemoryRange, Region};
 
-use super::{Metrics, Mode, Model, Program, Size, narrowed};
+use super::{Input, Metrics, Mode, Model, Program, UpdateScalars, narrowed};
 use crate::error::ProgramError;
 
 /// Metrics of a step that may still go on.
@@ -16,8 +17,18 @@ pub struct PendingMetrics {
     values: PendingRead,
 }
 
-/// Is told the number of an operation that is about to run, and all operations of its program.
-pub(super) type Watcher = Box<dyn FnMut(usize, &[Op])>;
+/// Is told the number of an operation that is about to run, of how many, and the operation.
+pub(super) type Watcher = Box<dyn FnMut(usize, usize, &Op)>;
+
+/// Operations of one program and where they stand among all of a step.
+struct Running<'a> {
+    id: ProgramId,
+    ops: &'a [Op],
+    /// The number of the first.
+    first: usize,
+    /// How many a step has.
+    total: usize,
+}
 
 /// Where a step looks up.
 enum Stops<'a> {
@@ -30,50 +41,38 @@ enum Stops<'a> {
 }
 
 impl Model {
-    /// Forward and backward over a batch: (N, H, W, 3) pixels and N labels. Leaves gradients of the mean loss.
-    pub fn train_step(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
-        let pending = self.start_train_step(size, pixels, labels)?;
-        self.metrics(pending)
+    /// Starts forward and backward over a batch, without waiting for their end. Leaves gradients of the mean loss. The batch's
+    /// memory may change as soon as it returns.
+    pub fn start_training(&mut self, input: Input<'_>) -> Result<PendingMetrics, ProgramError> {
+        self.step(Mode::Training, input, Stops::None)
     }
 
-    /// The same without waiting for its end. Pixels and labels may change as soon as it returns.
-    pub fn start_train_step(
+    /// The same, handing gradients out while it goes on: whenever all of a part are final, `ready` gets its place. The parts lie
+    /// between one of `cuts` and the next (see [`gradient_cuts`](Self::gradient_cuts)) and come in that order.
+    pub fn start_training_in_parts(
         &mut self,
-        size: Size,
-        pixels: &[u8],
-        labels: &[i32],
-    ) -> Result<PendingMetrics, ProgramError> {
-        self.step((Mode::Training, size), pixels, labels, Stops::None)
-    }
-
-    /// A training step, as [`start_train_step`](Self::start_train_step), that hands gradients out while it goes on: whenever all
-    /// of a part are final, `ready` gets its place. The parts lie between one of `cuts` and the next (see
-    /// [`gradient_cuts`](Self::gradient_cuts)) and come in that order.
-    pub fn start_train_step_in_parts(
-        &mut self,
-        size: Size,
-        pixels: &[u8],
-        labels: &[i32],
+        input: Input<'_>,
         cuts: &[usize],
         ready: &mut dyn FnMut(MemoryRange, DType),
     ) -> Result<PendingMetrics, ProgramError> {
-        self.step((Mode::Training, size), pixels, labels, Stops::Cuts(cuts, ready))
+        self.step(Mode::Training, input, Stops::Cuts(cuts, ready))
     }
 
-    /// Forward over a batch with the running statistics: (N, H, W, 3) pixels and N labels.
-    pub fn evaluate(&mut self, size: Size, pixels: &[u8], labels: &[i32]) -> Result<Metrics, ProgramError> {
-        let pending = self.start_evaluation(size, pixels, labels)?;
-        self.metrics(pending)
+    /// Starts forward over a batch with the running statistics, without waiting for its end. The batch's memory may change as
+    /// soon as it returns.
+    pub fn start_evaluation(&mut self, input: Input<'_>) -> Result<PendingMetrics, ProgramError> {
+        self.step(Mode::Evaluation, input, Stops::None)
     }
 
-    /// The same without waiting for its end. Pixels and labels may change as soon as it returns.
-    pub fn start_evaluation(
-        &mut self,
-        size: Size,
-        pixels: &[u8],
-        labels: &[i32],
-    ) -> Result<PendingMetrics, ProgramError> {
-        self.step((Mode::Evaluation, size), pixels, labels, Stops::None)
+    /// Updates the state from the gradients that the last training step left, as [`set_update`](Self::set_update) was told.
+    /// Without an update the state stays as it is.
+    pub fn update(&mut self, scalars: UpdateScalars) -> Result<(), ProgramError> {
+        self.scalars.write(&mut *self.kernels, scalars)?;
+        let Some(update) = &self.update else { return Ok(()) };
+        let count = update.ops.len();
+        let running =
+            Running { id: update.id, ops: &update.ops, first: self.before_update, total: self.before_update + count };
+        Ok(run(&mut *self.kernels, &mut self.watcher, &running, 0..count)?)
     }
 
     /// Whether the metrics of a step that was started are here.
@@ -90,23 +89,31 @@ impl Model {
         Ok(Metrics { images, loss_sum, top1, top5 })
     }
 
-    /// A training or evaluation step that calls `after` with the number of each of its
-    /// [`operations`](Self::operations) once that is done.
+    /// Runs all [`operations`](Self::operations) of a training or evaluation step, the update among them, and calls `after` with
+    /// the number of each once it is done.
     pub fn observed_step(
         &mut self,
-        at: (Mode, Size),
-        pixels: &[u8],
-        labels: &[i32],
+        mode: Mode,
+        input: Input<'_>,
+        scalars: UpdateScalars,
         after: &mut dyn FnMut(usize),
     ) -> Result<Metrics, ProgramError> {
-        let pending = self.step(at, pixels, labels, Stops::EachOperation(after))?;
+        let pending = self.step(mode, input, Stops::EachOperation(after))?;
+        self.scalars.write(&mut *self.kernels, scalars)?;
+        if let (Mode::Training, Some(update)) = (mode, &self.update) {
+            for op in 0..update.ops.len() {
+                self.kernels.run(update.id, op..op + 1)?;
+                self.kernels.synchronize()?;
+                after(self.before_update + op);
+            }
+        }
         self.metrics(pending)
     }
 
-    /// From now on `watcher` is told the number of each operation before it runs (where [steps go on](Self::is_apart) after
-    /// their functions have returned: before it is started), and all operations of its program. Results stay the same, bit for
-    /// bit.
-    pub fn watch(&mut self, watcher: impl FnMut(usize, &[Op]) + 'static) {
+    /// From now on `watcher` is told the number of each operation of a step before it runs (where
+    /// [steps go on](Self::is_apart) after their functions have returned: before it is started), how many there are, and the
+    /// operation. Results stay the same, bit for bit.
+    pub fn watch(&mut self, watcher: impl FnMut(usize, usize, &Op) + 'static) {
         self.watcher = Some(Box::new(watcher));
     }
 
@@ -115,35 +122,32 @@ impl Model {
         self.watcher = None;
     }
 
-    fn step(
-        &mut self,
-        (mode, size): (Mode, Size),
-        pixels: &[u8],
-        labels: &[i32],
-        stops: Stops<'_>,
-    ) -> Result<PendingMetrics, ProgramError> {
+    fn step(&mut self, mode: Mode, input: Input<'_>, stops: Stops<'_>) -> Result<PendingMetrics, ProgramError> {
+        let Input { size, pixels, targets } = input;
         self.prepare(mode, size)?;
+        let update_ops = self.update_of(mode).map_or(0, |update| update.ops.len());
         let Program { id, lowered } = &self.programs[&(mode, size)];
         for (name, expected, got) in
-            [("pixels", lowered.pixels.region.bytes, pixels.len()), ("labels", size.batch, labels.len())]
+            [("pixels", lowered.pixels.region.bytes, pixels.len()), ("labels", size.batch, targets.len())]
         {
             if expected != got {
                 return Err(ProgramError::Length { name: name.to_owned(), expected, got });
             }
         }
         self.kernels.write(lowered.pixels.region, pixels)?;
-        let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_ne_bytes()).collect();
+        let labels: Vec<u8> = targets.iter().flat_map(|label| label.to_ne_bytes()).collect();
         self.kernels.write(lowered.labels.region, &labels)?;
         self.kernels.write(lowered.scale.region, &self.loss_scale.to_ne_bytes())?;
         self.taken = self.taken.max(lowered.work_bytes);
         let all = lowered.forward.start..lowered.backward.end;
-        let program = (*id, &lowered.ops[..]);
+        self.before_update = lowered.ops.len();
+        let program = Running { id: *id, ops: &lowered.ops, first: 0, total: self.before_update + update_ops };
         let (kernels, watcher) = (&mut *self.kernels, &mut self.watcher);
         match stops {
-            Stops::None => run(kernels, watcher, program, all)?,
+            Stops::None => run(kernels, watcher, &program, all)?,
             Stops::EachOperation(after) => {
                 for op in all {
-                    run(kernels, watcher, program, op..op + 1)?;
+                    run(kernels, watcher, &program, op..op + 1)?;
                     kernels.synchronize()?;
                     after(op);
                 }
@@ -158,7 +162,7 @@ impl Model {
                         .find(|(_, end)| *end >= cut)
                         .map_or(all.end, |(op, _)| op + 1);
                     if op > next {
-                        run(kernels, watcher, program, next..op)?;
+                        run(kernels, watcher, &program, next..op)?;
                         next = op;
                     }
                     let part = Region { arena, offset: from, bytes: cut - from };
@@ -172,7 +176,7 @@ impl Model {
                     }
                     from = cut;
                 }
-                run(kernels, watcher, program, next..all.end)?;
+                run(kernels, watcher, &program, next..all.end)?;
             }
         }
         let values = Region { bytes: METRICS * size_of::<f32>(), ..lowered.metrics.region };
@@ -184,12 +188,12 @@ impl Model {
 fn run(
     kernels: &mut dyn Kernels,
     watcher: &mut Option<Watcher>,
-    (id, operations): (ProgramId, &[Op]),
+    running: &Running<'_>,
     range: Range<usize>,
 ) -> Result<(), KernelError> {
-    let Some(watcher) = watcher else { return kernels.run(id, range) };
+    let Some(watcher) = watcher else { return kernels.run(running.id, range) };
     range.into_iter().try_for_each(|op| {
-        watcher(op, operations);
-        kernels.run(id, op..op + 1)
+        watcher(running.first + op, running.total, &running.ops[op]);
+        kernels.run(running.id, op..op + 1)
     })
 }

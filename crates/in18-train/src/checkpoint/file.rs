@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use in18_program::{Entry, Model, ModelState, Network, ParameterTable, Role};
+use in18_program::{Entry, Model, ModelState, Network, PARAMETERS, Role, STATISTICS, Slot, StateTables};
 use in18_record::Marks;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::error::{CheckpointError, TrainError};
 use crate::progress::Progress;
 use in18_weights::checksum::{self, PLACEHOLDER};
-use in18_weights::{DESCRIPTION, Stored, VELOCITY, write_sealed};
+use in18_weights::{DESCRIPTION, STATE, Stored, write_sealed};
 
 /// Of the format. A reader refuses others.
 pub const VERSION: u32 = 1;
@@ -48,61 +48,29 @@ impl About {
 /// Names and places of what a model's state holds.
 #[derive(Clone, Debug)]
 pub struct Tables {
-    parameters: ParameterTable,
-    statistics: ParameterTable,
+    tables: StateTables,
+    slots: Vec<Slot>,
 }
 
 impl Tables {
     /// A model's.
     pub fn of(model: &Model) -> Self {
-        Self::of_network(model.network())
+        Tables { tables: StateTables::of(model.network()), slots: model.slots() }
     }
 
-    /// Those of a network's models.
+    /// Those of a network without an optimizer: of a file, the slots of others are left out.
     pub fn of_network(network: &Network) -> Self {
-        Tables { parameters: ParameterTable::parameters(network), statistics: ParameterTable::statistics(network) }
+        Tables { tables: StateTables::of(network), slots: vec![PARAMETERS, STATISTICS] }
     }
 
-    /// Every stored tensor: its name, its entry, and which of a state's buffers holds it.
-    fn tensors(&self) -> impl Iterator<Item = (String, &Entry, Buffer)> {
-        let parameters = self.parameters.entries();
-        let plain = parameters.iter().map(|entry| (entry.name.clone(), entry, Buffer::Parameters));
-        let velocities =
-            parameters.iter().map(|entry| (format!("{VELOCITY}{}", entry.name), entry, Buffer::Velocities));
-        let statistics = self.statistics.entries().iter().map(|entry| (entry.name.clone(), entry, Buffer::Statistics));
-        plain.chain(velocities).chain(statistics)
+    /// What a slot's tensors are called in a file, with their entries.
+    fn tensors(&self, slot: Slot) -> impl Iterator<Item = (String, &Entry)> {
+        self.tables.table(slot).entries().iter().map(move |entry| (format!("{}{}", slot.prefix, entry.name), entry))
     }
 
     /// A state of the right lengths, all zeros.
     fn zeros(&self) -> ModelState {
-        let zeros = |table: &ParameterTable| vec![0; table.bytes()];
-        let (parameters, statistics) = (zeros(&self.parameters), zeros(&self.statistics));
-        ModelState { velocities: parameters.clone(), parameters, statistics }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Buffer {
-    Parameters,
-    Velocities,
-    Statistics,
-}
-
-impl Buffer {
-    fn of(self, state: &ModelState) -> &[u8] {
-        match self {
-            Buffer::Parameters => &state.parameters,
-            Buffer::Velocities => &state.velocities,
-            Buffer::Statistics => &state.statistics,
-        }
-    }
-
-    fn of_mut(self, state: &mut ModelState) -> &mut [u8] {
-        match self {
-            Buffer::Parameters => &mut state.parameters,
-            Buffer::Velocities => &mut state.velocities,
-            Buffer::Statistics => &mut state.statistics,
-        }
+        ModelState::zeros(&self.tables, &self.slots)
     }
 }
 
@@ -125,15 +93,24 @@ impl Checkpoint {
     pub(crate) fn write(path: &Path, tables: &Tables, about: &About, state: &ModelState) -> Result<(), TrainError> {
         let failed = |cause| TrainError::Write { path: path.to_owned(), cause };
         let mut tensors: Vec<(String, Stored<'_>)> = Vec::new();
-        for (name, entry, buffer) in tables.tensors() {
-            let bytes = (&buffer.of(state)[entry.offset..entry.offset + entry.bytes()]).into();
-            if let (Role::RunningMean, Some(layer)) = (entry.role, name.strip_suffix("running_mean")) {
-                tensors.push((format!("{layer}num_batches_tracked"), Stored::count(about.progress.steps)));
+        for (slot, buffer) in &state.slots {
+            for (name, entry) in tables.tensors(*slot) {
+                let bytes = (&buffer[entry.offset..entry.offset + entry.bytes()]).into();
+                if let (true, Role::RunningMean, Some(layer)) =
+                    (slot.prefix.is_empty(), entry.role, name.strip_suffix("running_mean"))
+                {
+                    tensors.push((format!("{layer}num_batches_tracked"), Stored::count(about.progress.steps)));
+                }
+                tensors.push((name, Stored { dtype: Dtype::F32, shape: entry.shape.extents().to_vec(), bytes }));
             }
-            tensors.push((name, Stored { dtype: Dtype::F32, shape: entry.shape.extents().to_vec(), bytes }));
         }
+        let prefixes: Vec<&str> =
+            tables.slots.iter().map(|slot| slot.prefix).filter(|prefix| !prefix.is_empty()).collect();
         let about = match serde_json::to_value(about) {
-            Ok(Value::Object(about)) => about,
+            Ok(Value::Object(mut about)) => {
+                about.insert(STATE.to_owned(), prefixes.into());
+                about
+            }
             Ok(other) => return Err(failed(io::Error::other(format!("expected an object, got {other}")))),
             Err(error) => return Err(failed(error.into())),
         };
@@ -171,17 +148,20 @@ impl Checkpoint {
         }
         let about: About = serde_json::from_value(about).map_err(|error| damaged(error.to_string()))?;
         let mut state = tables.zeros();
-        for (name, entry, buffer) in tables.tensors() {
-            let network = |got: String| CheckpointError::Network {
-                path: path.to_owned(),
-                expected: format!("{name} of shape {:?}", entry.shape.extents()),
-                got,
-            };
-            let tensor = file.tensor(&name).map_err(|_| network(format!("a {} without it", about.arch)))?;
-            if tensor.dtype() != Dtype::F32 || tensor.shape() != entry.shape.extents() {
-                return Err(network(format!("{:?} of shape {:?} in a {}", tensor.dtype(), tensor.shape(), about.arch)));
+        for (slot, buffer) in &mut state.slots {
+            for (name, entry) in tables.tensors(*slot) {
+                let network = |got: String| CheckpointError::Network {
+                    path: path.to_owned(),
+                    expected: format!("{name} of shape {:?}", entry.shape.extents()),
+                    got,
+                };
+                let tensor = file.tensor(&name).map_err(|_| network(format!("a {} without it", about.arch)))?;
+                if tensor.dtype() != Dtype::F32 || tensor.shape() != entry.shape.extents() {
+                    let (dtype, shape) = (tensor.dtype(), tensor.shape());
+                    return Err(network(format!("{dtype:?} of shape {shape:?} in a {}", about.arch)));
+                }
+                buffer[entry.offset..entry.offset + entry.bytes()].copy_from_slice(tensor.data());
             }
-            buffer.of_mut(&mut state)[entry.offset..entry.offset + entry.bytes()].copy_from_slice(tensor.data());
         }
         Ok(Checkpoint { path: path.to_owned(), about, state })
     }
@@ -190,17 +170,21 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use in18_program::Arch;
+    use in18_program::{Arch, Layout};
     use serde_json::json;
 
+    /// Of training: with a slot beside the network's own.
     fn tables(classes: usize) -> Tables {
-        Tables::of_network(&Arch::Resnet18.network(classes))
+        let velocity = Slot { name: "velocity", layout: Layout::Parameters, prefix: "momentum_buffer." };
+        let mut tables = Tables::of_network(&Arch::Resnet18.network(classes));
+        tables.slots.push(velocity);
+        tables
     }
 
     fn written(folder: &Path) -> (PathBuf, About, ModelState) {
         let tables = tables(3);
         let mut state = tables.zeros();
-        for buffer in [&mut state.parameters, &mut state.velocities, &mut state.statistics] {
+        for (_, buffer) in &mut state.slots {
             // Only what lies in entries is stored; padding stays zero.
             buffer.iter_mut().step_by(4096).enumerate().for_each(|(index, byte)| *byte = index as u8);
         }

@@ -281,7 +281,7 @@ fn prune(folder: &Path, keep: NonZeroUsize) -> io::Result<()> {
 
 /// Whether every stored number is one.
 fn is_finite(state: &ModelState) -> bool {
-    [&state.parameters, &state.velocities, &state.statistics].into_iter().all(|bytes| {
+    state.slots.iter().all(|(_, bytes)| {
         let (numbers, _) = bytes.as_chunks::<4>();
         // All bits of the exponent set: infinite or no number.
         numbers.iter().all(|&number| u32::from_le_bytes(number) & 0x7f80_0000 != 0x7f80_0000)
@@ -290,6 +290,8 @@ fn is_finite(state: &ModelState) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use in18_program::PARAMETERS;
+
     use super::*;
 
     #[test]
@@ -301,7 +303,7 @@ mod tests {
 
     #[test]
     fn numbers_that_are_none_are_seen() {
-        let state = |number: f32| ModelState { velocities: number.to_le_bytes().to_vec(), ..ModelState::default() };
+        let state = |number: f32| ModelState { slots: vec![(PARAMETERS, number.to_le_bytes().to_vec())] };
         assert!(is_finite(&state(f32::MAX)) && is_finite(&state(-1e-40)));
         for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             assert!(!is_finite(&state(number)), "{number}");

@@ -1,15 +1,10 @@
 //! What the ranks of a run tell each other after each batch: results, bad images, and what their systems ask for. Every decision follows from what all of them know, so all take it at the same step.
 
-use std::thread;
-use std::time::Duration;
-
-use in18_loader::Batch;
-use in18_program::{Metrics, PendingMetrics};
+use in18_comm::Comm;
+use in18_program::Metrics;
 
 use crate::error::TrainError;
-use crate::exchange::start_step_and_sum;
-use crate::first_step::Doing;
-use crate::trainer::{Trainer, size};
+use crate::trainer::Trainer;
 
 /// What the system asks of the run, as all ranks know it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,9 +36,6 @@ pub(super) struct Joint {
 /// Signals that end a run, SIGINT and SIGTERM, in the order in which one of several counts.
 const STOPS: [i32; 2] = [2, 15];
 
-/// How often a device is asked whether it is done: a step takes a hundred times as long.
-const POLL: Duration = Duration::from_micros(100);
-
 /// A place in a run.
 pub(super) enum Place {
     /// A step of an epoch's training, from 1.
@@ -68,36 +60,6 @@ impl std::fmt::Display for Place {
 }
 
 impl Trainer<'_> {
-    /// Starts forward and backward over this rank's batch; gradients become sums over all ranks'. `place` names the step.
-    pub(super) fn start_train_step(&mut self, batch: &Batch<'_>, place: &Place) -> Result<PendingMetrics, TrainError> {
-        let (size, pixels, labels) = (size(batch), batch.pixels(), batch.labels());
-        self.note(place, "computing")?;
-        self.first_step_does(Doing::Computing);
-        let metrics = start_step_and_sum(self.model, self.comm, &self.cuts, size, pixels, labels)?;
-        self.note(place, "exchanging gradients")?;
-        // Either ends the last operation: what follows, the update among it, takes none of its time.
-        self.first_step_does(if self.comm.world() > 1 { Doing::Exchanging } else { Doing::Computing });
-        self.comm.finish()?;
-        if self.comm.world() > 1 {
-            self.model.take_exchanged()?;
-        }
-        Ok(metrics)
-    }
-
-    /// The results of a step that was started; waits for them, but not for ever for other ranks.
-    pub(super) fn metrics(&mut self, pending: PendingMetrics) -> Result<Metrics, TrainError> {
-        if self.model.is_apart() {
-            self.first_step_does(Doing::Finishing);
-        }
-        if self.comm.world() > 1 {
-            while !self.model.is_done(&pending)? {
-                self.comm.watch()?;
-                thread::sleep(POLL);
-            }
-        }
-        Ok(self.model.metrics(pending)?)
-    }
-
     /// Joins the results of a batch, that of `place`. Bad images of all ranks are noted on each, under the set that `split` and `suffix` name.
     pub(super) fn join(&mut self, own: Own, split: &str, suffix: &str, place: &Place) -> Result<Joint, TrainError> {
         self.note(place, "adding up results")?;
@@ -148,14 +110,19 @@ impl Trainer<'_> {
 
     /// Tells the other ranks where this one is and what it is about to do there. One that hangs is the one whose note is behind.
     pub(super) fn note(&mut self, place: &Place, doing: &str) -> Result<(), TrainError> {
-        if self.comm.world() > 1 {
-            self.comm.note(&format!("{place}, {doing}"))?;
-        }
-        Ok(())
+        note(self.comm, place, doing)
     }
 
     /// Waits until every rank has come here.
     pub(super) fn meet(&mut self) -> Result<(), TrainError> {
         Ok(self.comm.sum(&mut [0.0])?)
     }
+}
+
+/// [`Trainer::note`], where the trainer's parts are in use.
+pub(super) fn note(comm: &mut dyn Comm, place: &Place, doing: &str) -> Result<(), TrainError> {
+    if comm.world() > 1 {
+        comm.note(&format!("{place}, {doing}"))?;
+    }
+    Ok(())
 }

@@ -11,9 +11,10 @@ use crate::clock::Laps;
 use crate::error::TrainError;
 use crate::first_step::Doing;
 use crate::loss_scale::LossScaling;
+use crate::step::{Scaled, Stage, StartedStep, StepScalars, finish};
 use crate::tally::Tally;
-use crate::trainer::ranks::{Joint, Own, Place};
-use crate::trainer::{Trainer, named};
+use crate::trainer::ranks::{Joint, Own, Place, note};
+use crate::trainer::{Trainer, input, named};
 
 /// A loss so many times that of guessing has exploded: no training comes back from there.
 const EXPLODED: f64 = 100.0;
@@ -79,15 +80,28 @@ impl Trainer<'_> {
     ) -> Result<RunningStep, TrainError> {
         let step = self.progress.step + ahead + 1;
         let rate = epoch.lr(step);
-        let scale = self.progress.loss_scale.get(self.options.loss_scaling);
-        self.model.set_loss_scale(scale);
-        let metrics = self.start_train_step(batch, &Place::Step { step, epoch: epoch.epoch })?;
-        if !self.overflows(epoch.epoch, step)? {
-            // Gradients are sums over the ranks.
-            let gradient_scale = (scale * self.comm.world() as f32).recip();
-            let updates = self.optimizer.updates(rate as f32, gradient_scale, self.model.trainable_arenas());
-            self.model.update(&updates)?;
-        }
+        let (place, at) = (
+            Place::Step { step, epoch: epoch.epoch },
+            StepScalars { rate: rate as f32, momentum: self.options.momentum },
+        );
+        let Trainer { model, comm, first, progress, .. } = self;
+        let started =
+            self.step.start((model, *comm), input(batch), at, &mut progress.loss_scale, &mut |stage, _, comm| {
+                let (noted, doing) = match stage {
+                    Stage::Computing => (Some("computing"), Doing::Computing),
+                    Stage::Exchanging if comm.world() > 1 => (Some("exchanging gradients"), Doing::Exchanging),
+                    Stage::Exchanging | Stage::Updating => (None, Doing::Computing),
+                };
+                if let Some(noted) = noted {
+                    note(comm, &place, noted)?;
+                }
+                if let Some(first) = first {
+                    first.does(doing);
+                }
+                Ok(())
+            })?;
+        let StartedStep { metrics, scaled } = started;
+        self.record_scale(epoch.epoch, step, scaled)?;
         Ok(RunningStep { step, rate, metrics, bad: named(batch.bad()), data_seconds })
     }
 
@@ -119,7 +133,10 @@ impl Trainer<'_> {
         laps: &mut Laps,
     ) -> Result<(), TrainError> {
         let RunningStep { step, rate, metrics, bad, data_seconds } = running;
-        let metrics = self.metrics(metrics)?;
+        if self.model.is_apart() {
+            self.first_step_does(Doing::Finishing);
+        }
+        let metrics = finish(self.model, self.comm, metrics)?;
         let images = metrics.images as u64;
         let own = Own { metrics, bad, left: steps - step };
         // Where this rank is: its notes never go back.
@@ -145,7 +162,7 @@ impl Trainer<'_> {
             images_before,
             size: epoch.size,
             lr: rate,
-            momentum: f64::from(self.optimizer.momentum()),
+            momentum: f64::from(self.options.momentum),
             loss: tally.loss(),
             top1: tally.top1(),
             top5: tally.top5(),
@@ -158,23 +175,18 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Whether this step's gradients are too large for the loss's scale, if that is a dynamic one; it moves on.
-    fn overflows(&mut self, epoch: usize, step: usize) -> Result<bool, TrainError> {
-        if self.options.loss_scaling != LossScaling::Dynamic {
-            return Ok(false);
+    /// Tells of a dynamic loss scale that is another now.
+    fn record_scale(&mut self, epoch: usize, step: usize, scaled: Scaled) -> Result<(), TrainError> {
+        match scaled {
+            Scaled::Kept => {}
+            Scaled::Moved { overflow } => {
+                let scale = self.progress.loss_scale;
+                let (scale, overflows) = (f64::from(scale.get(LossScaling::Dynamic)), scale.overflows);
+                self.record(Event::LossScale { epoch, step, scale, overflow, overflows });
+            }
+            Scaled::Exhausted => return Err(TrainError::Overflow { epoch, step, kept: self.kept_by_all()? }),
         }
-        self.comm.settle()?;
-        let finite = self.model.gradients_are_finite()?;
-        let loss_scale = &mut self.progress.loss_scale;
-        if !finite && loss_scale.is_exhausted() {
-            let kept = self.kept_by_all()?;
-            return Err(TrainError::Overflow { epoch, step, kept });
-        }
-        if loss_scale.step(finite) {
-            let (scale, overflows) = (f64::from(loss_scale.get(LossScaling::Dynamic)), loss_scale.overflows);
-            self.record(Event::LossScale { epoch, step, scale, overflow: !finite, overflows });
-        }
-        Ok(!finite)
+        Ok(())
     }
 
     /// As the original: a change of rate is told of at an epoch's first and last step.

@@ -3,21 +3,21 @@
 use std::collections::VecDeque;
 
 use in18_loader::{BatchPlan, OnBadImage};
-use in18_program::PendingMetrics;
 use in18_recipe::EpochPlan;
 use in18_record::{EvalRecord, Event};
 
 use crate::clock::Laps;
 use crate::error::TrainError;
+use crate::evaluation::StartedEvaluation;
 use crate::tally::Tally;
 use crate::trainer::ranks::{Joint, Own, Place};
 use crate::trainer::saving::Point;
-use crate::trainer::{Loaders, NOTHING, Trainer, named, size};
+use crate::trainer::{Loaders, NOTHING, Trainer, input, named};
 
 /// A batch whose results have not been looked at.
 struct RunningBatch {
     /// None where this rank had none.
-    metrics: Option<PendingMetrics>,
+    metrics: Option<StartedEvaluation>,
     bad: Vec<(u32, String)>,
 }
 
@@ -69,7 +69,7 @@ impl Trainer<'_> {
                 running.push_back(match stream.next()? {
                     Some(batch) if !batch.is_empty() => {
                         self.note(&place, "computing")?;
-                        let metrics = self.model.start_evaluation(size(&batch), batch.pixels(), batch.labels())?;
+                        let metrics = self.evaluation.start(self.model, input(&batch))?;
                         RunningBatch { metrics: Some(metrics), bad: named(batch.bad()) }
                     }
                     batch => {
@@ -79,7 +79,10 @@ impl Trainer<'_> {
             }
             let Some(RunningBatch { metrics, bad }) = running.pop_front() else { break };
             // A rank's share may be shorter than another's, or empty: it goes on taking part in the exchange.
-            let metrics = metrics.map_or(Ok(NOTHING), |pending| self.metrics(pending))?;
+            let metrics = match metrics {
+                Some(started) => self.evaluation.finish(self.model, self.comm, started)?,
+                None => NOTHING,
+            };
             let own = Own { metrics, bad, left: steps.saturating_sub(step) };
             let place = Place::ValidationStep { step: started, epoch: epoch.epoch };
             let Joint { metrics, left } = self.join(own, "validation", &epoch.val_dir, &place)?;

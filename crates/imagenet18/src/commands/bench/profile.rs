@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Instant;
 
-use anyhow::Result;
-use in18_program::Mode;
-
 use super::step::{Bench, median};
+use anyhow::Result;
 
 /// Operations of one label.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,23 +65,13 @@ impl Profile {
                 implementation,
             })
             .collect();
-        if bench.mode == Mode::Training {
-            // Weight, velocity and gradient are read, weight and velocity written.
-            let traffic = 5 * bench.model.parameters().bytes() as u64;
-            let update = "update".to_owned();
-            rows.push(Row { kind: update.clone(), label: update, count: 1, traffic, ..Row::default() });
-        }
-        let update = ops.len();
         let mut times = vec![Vec::with_capacity(steps); rows.len()];
         for _ in 0..steps {
             // The first operation's time includes handing the batch over.
             let mut last = Instant::now();
             bench.observed_step(|op| {
                 let now = Instant::now();
-                // An evaluation has no update.
-                if let Some(times) = times.get_mut(op.unwrap_or(update)) {
-                    times.push((now - last).as_secs_f64());
-                }
+                times[op].push((now - last).as_secs_f64());
                 last = now;
             })?;
         }

@@ -1,18 +1,18 @@
 //! `bench step`: a training or evaluation step on random pixels.
 
 use std::collections::VecDeque;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use in18_comm::{Comm, Solo};
 use in18_optim::Sgd;
 use in18_program::initial::Initialization;
-use in18_program::{Arch, Metrics, Mode, Model, PendingMetrics, Size};
+use in18_program::{Arch, Input, Metrics, Mode, Model, PendingMetrics, Size, UpdateScalars};
 use in18_random::{Draws, Purpose};
 use in18_tensor::DType;
 use in18_train::{
-    BUCKET_BYTES, Doing, FirstStep, PATIENCE, Signals, StepName, optimizer, peak_rss_bytes, start_step_and_sum,
+    Doing, FirstStep, LossScale, LossScaling, PATIENCE, Signals, Stage, StepName, StepScalars, TrainingStep, finish,
+    peak_rss_bytes,
 };
 use serde_json::json;
 
@@ -29,17 +29,21 @@ const CLASSES: usize = 1000;
 /// Steps that are not counted: they touch memory for the first time and warm caches.
 const WARM_UP: usize = 2;
 
-/// The rate of the measured updates: small, so that the loss stays a number however many steps there are.
-const RATE: f32 = 1e-3;
+/// Of the measured updates: the rate is small, so that the loss stays a number however many steps there are.
+const AT: StepScalars = StepScalars { rate: 1e-3, momentum: 0.9 };
+
+/// Their loss is not scaled.
+const SCALING: LossScaling = LossScaling::Fixed(1.0);
+
+/// Their penalty.
+const OPTIMIZER: Sgd = Sgd { weight_decay: 1e-4, no_bn_wd: false };
 
 /// A network and a batch to measure it on.
 pub(super) struct Bench {
     // Before the model, and so dropped before it: an exchange under way ends while its memory is there.
     comm: Box<dyn Comm>,
     pub model: Model,
-    optimizer: Sgd,
-    /// Where gradients are cut for their exchange.
-    cuts: Vec<usize>,
+    step: TrainingStep,
     /// Seconds that the last step waited for the exchange when there was nothing left to compute.
     waited: f64,
     pub mode: Mode,
@@ -58,7 +62,7 @@ impl Bench {
             "arch": arguments.arch.to_string(),
             "size": [batch, height, width],
             "precision": dtype.to_string(),
-            "parts": self.cuts,
+            "parts": self.step.cuts(),
             "exchanged_bytes": self.model.exchanged_bytes(),
             "steps": arguments.steps,
         });
@@ -68,31 +72,45 @@ impl Bench {
     /// Starts a forward step; in training with the backward half and the update. With several ranks, gradients are summed
     /// meanwhile.
     fn start_step(&mut self) -> Result<PendingMetrics> {
-        let Bench { model, comm, cuts, size, pixels, labels, .. } = self;
-        let pending = match self.mode {
-            Mode::Training => start_step_and_sum(model, &mut **comm, cuts, *size, pixels, labels)?,
-            Mode::Evaluation => model.start_evaluation(*size, pixels, labels)?,
-        };
-        if let (Some(first), 2..) = (&self.first, self.comm.world()) {
-            first.does(Doing::Exchanging);
+        if self.mode == Mode::Evaluation {
+            return Ok(self.model.start_evaluation(Input {
+                size: self.size,
+                pixels: &self.pixels,
+                targets: &self.labels,
+            })?);
         }
-        let start = Instant::now();
-        self.comm.finish()?;
-        self.waited = start.elapsed().as_secs_f64();
-        if self.comm.world() > 1 {
-            self.model.take_exchanged()?;
-        }
-        self.update()?;
-        Ok(pending)
+        self.start_training(false)
+    }
+
+    /// Starts a training step and measures how long it waits for the exchange at its end; `apart`: on the device, which has
+    /// nothing left to compute then.
+    fn start_training(&mut self, apart: bool) -> Result<PendingMetrics> {
+        let Bench { model, comm, step, size, pixels, labels, first, waited, .. } = self;
+        let input = Input { size: *size, pixels, targets: labels };
+        let mut start = Instant::now();
+        let started =
+            step.start((model, &mut **comm), input, AT, &mut LossScale::default(), &mut |stage, model, comm| {
+                if apart && stage != Stage::Computing {
+                    model.synchronize()?;
+                }
+                match stage {
+                    Stage::Computing => {}
+                    Stage::Exchanging => {
+                        if let (Some(first), 2..) = (&first, comm.world()) {
+                            first.does(Doing::Exchanging);
+                        }
+                        start = Instant::now();
+                    }
+                    Stage::Updating => *waited = start.elapsed().as_secs_f64(),
+                }
+                Ok(())
+            })?;
+        Ok(started.metrics)
     }
 
     /// Waits for a step's results; with several ranks, these are summed as in training.
     fn finish_step(&mut self, pending: PendingMetrics) -> Result<()> {
-        while self.comm.world() > 1 && !self.model.is_done(&pending)? {
-            self.comm.watch()?;
-            thread::sleep(Duration::from_micros(100));
-        }
-        let metrics = self.model.metrics(pending)?;
+        let metrics = finish(&mut self.model, &mut *self.comm, pending)?;
         self.comm.sum(&mut [metrics.loss_sum])?;
         if self.first.take().is_some() {
             self.model.forget_watcher();
@@ -102,13 +120,8 @@ impl Bench {
 
     /// Seconds that a device which goes on by itself waits for the exchange when it has nothing left to compute.
     fn waited_on_device(&mut self) -> Result<f64> {
-        let Bench { model, comm, cuts, size, pixels, labels, .. } = self;
-        let pending = start_step_and_sum(model, &mut **comm, cuts, *size, pixels, labels)?;
-        model.synchronize()?;
-        let start = Instant::now();
-        comm.finish()?;
-        model.synchronize()?;
-        let waited = start.elapsed().as_secs_f64();
+        let pending = self.start_training(true)?;
+        let waited = self.waited;
         self.finish_step(pending)?;
         Ok(waited)
     }
@@ -117,8 +130,9 @@ impl Bench {
     fn exchange_alone(&mut self) -> Result<f64> {
         let mut parts = Vec::new();
         let mut ready = |part, dtype| parts.push((part, dtype));
-        let (model, size) = (&mut self.model, self.size);
-        let pending = model.start_train_step_in_parts(size, &self.pixels, &self.labels, &self.cuts, &mut ready)?;
+        let Bench { model, step, size, pixels, labels, .. } = self;
+        let input = Input { size: *size, pixels, targets: labels };
+        let pending = model.start_training_in_parts(input, step.cuts(), &mut ready)?;
         model.metrics(pending)?;
         model.synchronize()?;
         self.comm.sum(&mut [0.0])?;
@@ -129,22 +143,13 @@ impl Bench {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// The same, calling `after` with each operation's number, and with none after the update.
-    pub fn observed_step(&mut self, mut after: impl FnMut(Option<usize>)) -> Result<()> {
-        let (at, mut operation) = ((self.mode, self.size), |op| after(Some(op)));
-        let metrics = self.model.observed_step(at, &self.pixels, &self.labels, &mut operation)?;
-        self.update()?;
-        self.model.synchronize()?;
-        after(None);
+    /// A step alone, calling `after` with each operation's number once it is done.
+    pub fn observed_step(&mut self, mut after: impl FnMut(usize)) -> Result<()> {
+        let Bench { model, mode, size, pixels, labels, .. } = self;
+        let scalars = UpdateScalars { rate: AT.rate, momentum: AT.momentum, gradient_scale: 1.0 };
+        let input = Input { size: *size, pixels, targets: labels };
+        let metrics = model.observed_step(*mode, input, scalars, &mut after)?;
         check(&metrics)
-    }
-
-    fn update(&mut self) -> Result<()> {
-        if self.mode == Mode::Training {
-            let scale = (self.comm.world() as f32).recip();
-            self.model.update(&self.optimizer.updates(RATE, scale, self.model.trainable_arenas()))?;
-        }
-        Ok(())
     }
 }
 
@@ -168,7 +173,7 @@ fn prepare(arguments: &BenchStepArgs, engine: Engine, rank: &Rank) -> Result<(Be
     let (mut bench, compile_seconds) = alone_on(engine, arguments.arch, (mode, size), rank.on_this_machine())?;
     drop(compiling);
     if arguments.no_overlap {
-        bench.cuts = bench.model.gradient_cuts(usize::MAX);
+        bench.step = TrainingStep::in_parts_of(usize::MAX, &bench.model, SCALING);
     }
     if arguments.gradients == GradientType::Compute {
         bench.model.exchange_as(dtype)?;
@@ -187,7 +192,9 @@ pub(super) fn alone_on(
     let mut model = Model::new(engine.kernels, arch.network(CLASSES), engine.dtype)?;
     model.share_memory(processes);
     Initialization { seed: 0, bn0: false }.apply(&mut model)?;
-    let optimizer = optimizer(&model, 0.9, 1e-4, false);
+    if mode == Mode::Training {
+        model.set_update(&OPTIMIZER.update(model.parameters()))?;
+    }
     let start = Instant::now();
     // Before the pixels are made: a size that no memory holds ends here, with a message.
     model.prepare(mode, size)?;
@@ -195,9 +202,8 @@ pub(super) fn alone_on(
     let mut draws = Draws::new(0, Purpose::Augmentation, (0, 0));
     let pixels = (0..size.batch * size.height * size.width * 3).map(|_| draws.below(256) as u8).collect();
     let labels = (0..size.batch).map(|_| draws.below(CLASSES as u64) as i32).collect();
-    let cuts = model.gradient_cuts(BUCKET_BYTES);
-    let comm = Box::new(Solo);
-    Ok((Bench { comm, model, optimizer, cuts, waited: 0.0, mode, size, pixels, labels, first: None }, compile_seconds))
+    let (step, comm) = (TrainingStep::new(&model, SCALING), Box::new(Solo));
+    Ok((Bench { comm, model, step, waited: 0.0, mode, size, pixels, labels, first: None }, compile_seconds))
 }
 
 /// Says what the first step is doing if it takes long.
@@ -302,7 +308,7 @@ impl Exchange {
                 *wait = bench.waited_on_device()?;
             }
         }
-        let (bytes, parts) = (bench.model.exchanged_bytes(), bench.cuts.len());
+        let (bytes, parts) = (bench.model.exchanged_bytes(), bench.step.cuts().len());
         Ok(Exchange { bytes, parts, alone_seconds: median(&mut alone), waited_seconds: median(waits) })
     }
 

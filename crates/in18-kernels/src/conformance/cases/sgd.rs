@@ -1,7 +1,8 @@
 use in18_tensor::{DType, Shape};
 
 use crate::conformance::inputs::Inputs;
-use crate::conformance::{Case, Kind, Sgd, Tolerance};
+use crate::conformance::{Case, Kind, Tolerance};
+use crate::op::{SGD_SCALARS, Sgd};
 
 /// Several ranges at once, with lengths that fill no vector, and with and without weight decay and momentum.
 pub(super) fn cases() -> Vec<Case> {
@@ -51,14 +52,15 @@ pub(super) fn cases() -> Vec<Case> {
     let cases = groups.map(|group| {
         let mut case = Case::new(format!("sgd {}", group.name));
         let mut inputs = Inputs::new(case.name(), DType::F32);
+        let scalars = vec![group.rate, group.momentum, group.gradient_scale];
+        let scalars = case.input("scalars", Kind::Scalars, Shape::new(&[SGD_SCALARS]), scalars);
         for &length in group.lengths {
             let shape = Shape::new(&[length]);
             let mut values = || inputs.plain(length, 0.0, 1.0);
             let parameter = case.updated("parameter", Kind::Parameter, shape, values(), Tolerance::SINGLE);
             let velocity = case.updated("velocity", Kind::Parameter, shape, values(), Tolerance::SINGLE);
             let gradient = case.consumed("gradient", Kind::Parameter, shape, values());
-            let Group { rate, momentum, weight_decay, gradient_scale, .. } = group;
-            case.push_sgd(Sgd { parameter, velocity, gradient, gradient_scale, rate, momentum, weight_decay });
+            case.push(Sgd { weight_decay: group.weight_decay, scalars, gradient, parameter, velocity });
         }
         case
     });

@@ -1,0 +1,153 @@
+//! What a model keeps from step to step: named slots, each an arena of fp32 numbers that one of the network's tables lays out.
+//!
+//! A network brings two of them, an optimizer those that it wants. Whoever saves, loads or shares a model goes through its
+//! slots, and knows neither how many there are nor what they mean.
+
+use in18_kernels::Kernels;
+use in18_tensor::{ArenaId, MemoryRange, Region};
+
+use crate::error::ProgramError;
+use crate::table::ParameterTable;
+
+/// The table that says where a slot's values lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// [`ParameterTable::parameters`].
+    Parameters,
+    /// [`ParameterTable::statistics`].
+    Statistics,
+}
+
+/// Names a part of a model's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Such as `velocity`.
+    pub name: &'static str,
+    /// Where its values lie.
+    pub layout: Layout,
+    /// What stands before a tensor's name in files.
+    pub prefix: &'static str,
+}
+
+/// What is trained.
+pub const PARAMETERS: Slot = Slot { name: "parameters", layout: Layout::Parameters, prefix: "" };
+
+/// Batch normalisation's running statistics.
+pub const STATISTICS: Slot = Slot { name: "statistics", layout: Layout::Statistics, prefix: "" };
+
+/// The tables of one network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateTables {
+    /// The trainable parameters.
+    pub parameters: ParameterTable,
+    /// The running statistics.
+    pub statistics: ParameterTable,
+}
+
+impl StateTables {
+    /// Of a network.
+    pub fn of(network: &crate::Network) -> Self {
+        let (parameters, statistics) = (ParameterTable::parameters(network), ParameterTable::statistics(network));
+        StateTables { parameters, statistics }
+    }
+
+    /// The table that lays a slot out.
+    pub fn table(&self, slot: Slot) -> &ParameterTable {
+        match slot.layout {
+            Layout::Parameters => &self.parameters,
+            Layout::Statistics => &self.statistics,
+        }
+    }
+}
+
+/// Copies of a model's slots: all that a step builds on beside its batch and its scalars. fp32, each entry at its offset in
+/// the slot's table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelState {
+    /// In the model's order.
+    pub slots: Vec<(Slot, Vec<u8>)>,
+}
+
+impl ModelState {
+    /// Zeros in some slots.
+    pub fn zeros(tables: &StateTables, slots: &[Slot]) -> Self {
+        let zeros = slots.iter().map(|&slot| (slot, vec![0; tables.table(slot).bytes()]));
+        ModelState { slots: zeros.collect() }
+    }
+}
+
+/// A model's slots in a provider's memory.
+pub(crate) struct Slots {
+    slots: Vec<(Slot, Region)>,
+}
+
+impl Slots {
+    /// Those of every network, as zeros.
+    pub fn new(kernels: &mut dyn Kernels, tables: &StateTables) -> Result<Self, ProgramError> {
+        let mut slots = Slots { slots: Vec::new() };
+        for slot in [PARAMETERS, STATISTICS] {
+            slots.add(kernels, tables, slot)?;
+        }
+        Ok(slots)
+    }
+
+    /// Adds a slot of zeros, unless there is one of this name.
+    pub fn add(&mut self, kernels: &mut dyn Kernels, tables: &StateTables, slot: Slot) -> Result<(), ProgramError> {
+        if self.slots.iter().all(|(own, _)| own.name != slot.name) {
+            let bytes = tables.table(slot).bytes();
+            let arena = kernels.allocate(bytes)?;
+            self.slots.push((slot, Region { arena, offset: 0, bytes }));
+        }
+        Ok(())
+    }
+
+    /// Their names.
+    pub fn names(&self) -> Vec<Slot> {
+        self.slots.iter().map(|(slot, _)| *slot).collect()
+    }
+
+    /// A slot's arena.
+    ///
+    /// # Panics
+    /// If there is no such slot.
+    pub fn arena(&self, slot: Slot) -> ArenaId {
+        let found = self.slots.iter().find(|(own, _)| own.name == slot.name);
+        found.unwrap_or_else(|| panic!("the model has no slot named {}", slot.name)).1.arena
+    }
+
+    /// Bytes of all of them.
+    pub fn bytes(&self) -> usize {
+        self.slots.iter().map(|(_, region)| region.bytes).sum()
+    }
+
+    /// Copies all of them out of the provider's memory. A copy of earlier is written over, its memory kept.
+    pub fn save(&self, kernels: &dyn Kernels, state: &mut ModelState) -> Result<(), ProgramError> {
+        state.slots.resize_with(self.slots.len(), || (PARAMETERS, Vec::new()));
+        for ((slot, region), (name, buffer)) in self.slots.iter().zip(&mut state.slots) {
+            *name = *slot;
+            buffer.resize(region.bytes, 0);
+            kernels.read(*region, buffer)?;
+        }
+        Ok(())
+    }
+
+    /// The inverse of [`save`](Self::save).
+    pub fn load(&self, kernels: &mut dyn Kernels, state: &ModelState) -> Result<(), ProgramError> {
+        for (slot, region) in &self.slots {
+            let found = state.slots.iter().find(|(name, _)| name.name == slot.name);
+            let buffer = found.map_or(&[][..], |(_, buffer)| buffer);
+            if buffer.len() != region.bytes {
+                let (name, expected, got) = (slot.name.to_owned(), region.bytes, buffer.len());
+                return Err(ProgramError::Length { name, expected, got });
+            }
+            kernels.write(*region, buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Where they lie, for an exchange with other processes.
+    pub fn ranges(&self, kernels: &mut dyn Kernels) -> Result<Vec<MemoryRange>, ProgramError> {
+        let ranges = self.slots.iter().map(|(_, region)| kernels.memory_range(*region));
+        Ok(ranges.collect::<Result<_, _>>()?)
+    }
+}

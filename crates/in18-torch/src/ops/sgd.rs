@@ -1,0 +1,43 @@
+//! The update of parameters: libtorch's fused one, for all ranges that are treated alike at once.
+
+use in18_kernels::op::{SGD_SCALARS, Sgd};
+use in18_kernels::{KernelError, Op};
+use in18_tensor::{DType, Tensor, from_bytes};
+
+use super::Step;
+use crate::memory::Context;
+use crate::safe::{View, check};
+use crate::sys;
+
+/// How many operations, from the first on, are updates with the same coefficients: they go out together.
+pub fn alike(ops: &[Op]) -> usize {
+    let Some(Op::Sgd(first)) = ops.first() else { return 0 };
+    let is_alike =
+        |op: &&Op| matches!(op, Op::Sgd(op) if (op.weight_decay, op.scalars) == (first.weight_decay, first.scalars));
+    ops.iter().take_while(is_alike).count()
+}
+
+/// A step that updates all ranges of operations that are [`alike`].
+pub fn compile(ops: &[Op], context: &Context) -> Result<Step, KernelError> {
+    let ops: Vec<Sgd> = ops.iter().filter_map(|op| if let Op::Sgd(op) = op { Some(*op) } else { None }).collect();
+    let views = |operand: fn(&Sgd) -> &Tensor| -> Result<Vec<View>, KernelError> {
+        ops.iter().map(|op| context.view(operand(op))).collect()
+    };
+    let (parameters, gradients) = (views(|op| &op.parameter)?, views(|op| &op.gradient)?);
+    let velocities = views(|op| &op.velocity)?;
+    Ok(Box::new(move |context| {
+        let mut bytes = [0; SGD_SCALARS * DType::F32.bytes()];
+        context.read_host(&ops[0].scalars.region, &mut bytes)?;
+        let scalars: Vec<f64> = from_bytes(DType::F32, &bytes).into_iter().map(f64::from).collect();
+        let [rate, momentum, gradient_scale] = [scalars[0], scalars[1], scalars[2]];
+        let decay = f64::from(ops[0].weight_decay);
+        let lists = [&parameters, &velocities, &gradients].map(|views| views.iter().map(View::raw).collect::<Vec<_>>());
+        // SAFETY: three lists of one length, of views that `Context::view` checked and that, as `Op::check` saw, do not overlap.
+        let code = unsafe {
+            let [w, v, g] = lists.each_ref().map(Vec::as_ptr);
+            sys::in18_torch_sgd(ops.len(), w, v, g, gradient_scale, rate, momentum, decay)
+        };
+        check(code, || "an update of parameters".to_owned())?;
+        ops.iter().try_for_each(|op| context.changed(op.parameter.region.arena))
+    }))
+}
