@@ -9,6 +9,7 @@ use anyhow::Result;
 use in18_record::{
     ConsoleBar, ConsoleLines, DebugLog, EventLog, Jsonl, Opening, Recorder, Sink, TensorBoard, VerboseLog,
 };
+use in18_system::proc;
 use in18_train::TrainError;
 
 use crate::exit::Usage;
@@ -130,8 +131,8 @@ pub fn checkpoints(logdir: &Path) -> PathBuf {
 
 /// This machine's name, for the names of TensorBoard's files.
 fn host() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let plain: String = name.trim().chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
+    let name = proc::host_name().unwrap_or_default();
+    let plain: String = name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
     if plain.is_empty() { "localhost".to_owned() } else { plain }
 }
 

@@ -34,7 +34,7 @@ fn a_launcher_that_leaves_out_how_many_ranks_a_machine_has_is_told_once() {
 #[test]
 fn devices_that_are_not_there_are_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
-    let has_gpus = Path::new("/proc/driver/nvidia/version").exists();
+    let has_gpus = in18_system::proc::has_nvidia_driver();
     photos(folder.path(), 2);
     let phases = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,1),'lr':(0.02,0.05)}]";
     let torch_says =

@@ -28,7 +28,6 @@ mod sizes;
 mod tables;
 mod tars;
 mod verify;
-mod whole;
 
 pub use error::Error;
 pub use index::{Checksums, Index, IndexError, PackedImage, Shard};

@@ -14,12 +14,13 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use in18_system::WholeFile;
+
 use crate::error::Error;
 use crate::index::{Index, Shard};
 use crate::packed::modified_nanoseconds;
 use crate::place::Place;
 use crate::set::OpenOptions;
-use crate::whole::write_whole;
 
 pub(crate) use labels::MAX_CLASSES;
 pub use members::{Member, members};
@@ -40,7 +41,8 @@ pub(crate) fn index(place: &Place, files: &[OsString], options: &OpenOptions) ->
     let (index, is_whole) = gather::gather(place, shards, options.ground_truth.as_deref())?;
     if is_whole && let Some(path) = kept {
         // Where nothing can be written, the next run lists again.
-        let _ = write_whole(&path, index.text().as_bytes());
+        let _ = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let _ = WholeFile::resumable(&path).and_then(|kept| kept.write(index.text().as_bytes()));
     }
     Ok(index)
 }

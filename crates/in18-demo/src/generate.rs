@@ -6,6 +6,7 @@
 use crate::error::DemoError;
 use crate::photo::{Photo, draw};
 use crate::{Class, DemoSpec, Split};
+use in18_system::WholeFile;
 use jpeg_encoder::{ColorType, Encoder};
 use std::fs;
 use std::io;
@@ -68,13 +69,7 @@ pub fn generate(dir: &Path, spec: &DemoSpec, threads: usize) -> Result<Summary, 
             create_dir(&dir.join(split.folder()).join(class.name()))?;
         }
     }
-    // Beside the photos, so that a rename stays within one file system, and named after the
-    // process, so that two runs into one folder do not meet.
-    let temporary = dir.join(format!(".partial-{}", std::process::id()));
-    create_dir(&temporary)?;
-    let written = write_photos(dir, &temporary, spec, threads);
-    fs::remove_dir_all(&temporary).map_err(file("remove", &temporary))?;
-    summary.bytes = written?;
+    summary.bytes = write_photos(dir, spec, threads)?;
     let complete = dir.join(COMPLETE);
     fs::rename(&unfinished, &complete).map_err(file("write", &complete))?;
     Ok(summary)
@@ -110,7 +105,7 @@ fn is_complete(dir: &Path, spec: &DemoSpec) -> Result<bool, DemoError> {
 }
 
 /// Writes all photos and returns their bytes. The first failure stops every thread.
-fn write_photos(dir: &Path, temporary: &Path, spec: &DemoSpec, threads: usize) -> Result<u64, DemoError> {
+fn write_photos(dir: &Path, spec: &DemoSpec, threads: usize) -> Result<u64, DemoError> {
     let total = spec.train_images + spec.val_images;
     let next = AtomicUsize::new(0);
     let bytes = AtomicU64::new(0);
@@ -129,7 +124,7 @@ fn write_photos(dir: &Path, temporary: &Path, spec: &DemoSpec, threads: usize) -
                     };
                     let photo = draw(spec.seed, split, index);
                     let path = dir.join(split.folder()).join(photo.class.name()).join(format!("{index:05}.jpg"));
-                    match write_whole(&photo, &path, &temporary.join(format!("{k}.jpg"))) {
+                    match write_photo(&photo, &path) {
                         Ok(length) => {
                             bytes.fetch_add(length, Ordering::Relaxed);
                         }
@@ -151,7 +146,7 @@ fn write_photos(dir: &Path, temporary: &Path, spec: &DemoSpec, threads: usize) -
     }
 }
 
-fn write_whole(photo: &Photo, path: &Path, temporary: &Path) -> Result<u64, DemoError> {
+fn write_photo(photo: &Photo, path: &Path) -> Result<u64, DemoError> {
     let mut encoded = Vec::new();
     let colour = if photo.grey { ColorType::Luma } else { ColorType::Rgb };
     // Sides are at most 400 pixels.
@@ -159,8 +154,7 @@ fn write_whole(photo: &Photo, path: &Path, temporary: &Path) -> Result<u64, Demo
     Encoder::new(&mut encoded, photo.quality)
         .encode(&photo.pixels, width, height, colour)
         .map_err(|cause| DemoError::Encode { path: path.to_path_buf(), cause: cause.to_string() })?;
-    fs::write(temporary, &encoded).map_err(file("write", temporary))?;
-    fs::rename(temporary, path).map_err(file("write", path))?;
+    WholeFile::new(path).and_then(|photo| photo.write(&encoded)).map_err(file("write", path))?;
     Ok(encoded.len() as u64)
 }
 

@@ -11,7 +11,6 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
-pub mod host;
 mod kernels;
 pub mod op;
 pub mod reference;

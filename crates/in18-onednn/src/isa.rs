@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::__cpuid;
 
-use in18_kernels::{KernelError, host};
+use in18_kernels::KernelError;
+use in18_system::proc;
 
 use crate::safe::PROVIDER;
 use crate::sys;
@@ -35,7 +36,7 @@ impl Isa {
             && is_x86_feature_detected!("avx512vl");
         let has_pairs = is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512vnni");
         let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        let cpu = || host::cpu_model().unwrap_or_else(|| "a CPU".to_owned());
+        let cpu = || proc::cpu_model().unwrap_or_else(|| "a CPU".to_owned());
         if let Some(refusal) = refusal(has_avx2, includes(allowed, sys::ISA_AVX2), cpu) {
             return Err(refusal);
         }

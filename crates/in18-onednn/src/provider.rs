@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use in18_kernels::{KernelError, Kernels, Op, ProgramId, host};
+use in18_kernels::{KernelError, Kernels, Op, ProgramId};
+use in18_system::proc;
 use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor};
 
 use crate::arena::Arena;
@@ -162,7 +163,7 @@ impl Kernels for OneDnn {
     }
 
     fn available_bytes(&self) -> Option<usize> {
-        host::available_bytes()
+        proc::available_bytes()
     }
 
     fn allocate(&mut self, bytes: usize) -> Result<ArenaId, KernelError> {

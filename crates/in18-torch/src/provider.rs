@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use in18_cuda::{Gpu, Memory, Read};
-use in18_kernels::{DeviceMemory, KernelError, Kernels, Op, PendingRead, ProgramId, host};
+use in18_kernels::{DeviceMemory, KernelError, Kernels, Op, PendingRead, ProgramId};
+use in18_system::proc;
 use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Shape, Tensor};
 
 use crate::gpu;
@@ -131,7 +132,7 @@ impl Kernels for Torch {
 
     fn available_bytes(&self) -> Option<usize> {
         match self.context.device {
-            Device::Cpu => host::available_bytes(),
+            Device::Cpu => proc::available_bytes(),
             Device::Cuda(_) => {
                 Some(usize::try_from(self.context.gpu.as_ref()?.available_bytes().ok()?).unwrap_or(usize::MAX))
             }

@@ -13,6 +13,7 @@ use in18_loader::{BadImage, Batch, BatchPlan, Loader, OnBadImage, Share, Shuffle
 use in18_program::{Input, Metrics, Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
 use in18_record::{EpochRecord, Event, LoaderRecord, Recorder, RunEnd, RunStart};
+use in18_system::proc::peak_rss_bytes;
 use in18_tensor::DType;
 use in18_weights::save_parameters;
 
@@ -24,7 +25,6 @@ use crate::error::{Half, TrainError};
 use crate::evaluation::{Evaluation, Views};
 use crate::first_step::{Doing, FirstStep, StepName};
 use crate::loss_scale::LossScaling;
-use crate::memory::peak_rss_bytes;
 use crate::network::NetworkMeter;
 use crate::progress::Progress;
 use crate::step::TrainingStep;

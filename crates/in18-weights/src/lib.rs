@@ -1,6 +1,5 @@
 //! A network as a safetensors file with torchvision's names: written whole and sealed with a checksum, read and checked.
 //!
-//! * [`replace`], [`write_whole`]: files that appear whole or not at all.
 //! * [`write_sealed`], [`save_parameters`]: tensors, and a model's state, as a file.
 //! * [`WeightFile`]: a network out of any safetensors file with torchvision's names.
 //! * [`checksum`]: the digest that such a file carries of itself.
@@ -13,9 +12,7 @@ pub mod checksum;
 mod error;
 mod read;
 mod save;
-mod whole;
 
 pub use error::{WeightsError, plain};
 pub use read::{Head, STATE, WeightFile};
 pub use save::{DESCRIPTION, Stored, description, save_parameters, write_sealed};
-pub use whole::{TEMPORARY, replace, write_whole};

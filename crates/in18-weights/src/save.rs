@@ -7,13 +7,13 @@ use std::io;
 use std::path::Path;
 
 use in18_program::{Model, Role};
+use in18_system::WholeFile;
 use safetensors::tensor::View;
 use safetensors::{Dtype, SafeTensorError};
 use serde_json::{Map, Value};
 
 use crate::checksum;
 use crate::error::WeightsError;
-use crate::whole::replace;
 
 /// The metadata entry that describes a file of ours: a JSON object with at least `arch`, `classes` and `checksum`.
 pub const DESCRIPTION: &str = "imagenet18";
@@ -79,7 +79,7 @@ pub fn write_sealed(
     description.insert(checksum::KEY.to_owned(), checksum::PLACEHOLDER.into());
     // One entry: the crate writes them in the order of a hash map, and the same network shall be the same file.
     let metadata = HashMap::from([(DESCRIPTION.to_owned(), Value::Object(description).to_string())]);
-    replace(path, |temporary| {
+    WholeFile::new(path)?.make_durably(|temporary| {
         // The crate makes files that only their owner may read; ours are as any other program's.
         let permissions = File::create(temporary)?.metadata()?.permissions();
         safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|error| match error {

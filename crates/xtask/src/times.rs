@@ -2,7 +2,8 @@
 
 use crate::process::{capture, last_line, workspace};
 use anyhow::{Context, Result, bail};
-use std::fs::{self, OpenOptions};
+use in18_system::proc::cpu_model;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
@@ -58,7 +59,7 @@ impl Origin {
             // An archive of the code has none.
             commit: answer(Command::new("git").args(git).current_dir(workspace()))
                 .unwrap_or_else(|_| UNKNOWN.to_owned()),
-            cpu: cpu(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
+            cpu: column(cpu_model()),
             cores: available_parallelism().map_or(1, |cores| cores.get()),
         })
     }
@@ -73,10 +74,9 @@ fn answer(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The first processor's name.
-fn cpu(cpuinfo: &str) -> String {
-    let names = cpuinfo.lines().filter_map(|line| line.split_once(':')).filter(|(key, _)| key.trim() == "model name");
-    names.map(|(_, name)| name.trim().replace([',', '"'], " ")).next().unwrap_or_else(|| UNKNOWN.to_owned())
+/// A processor's name as a column holds it.
+fn column(name: Option<String>) -> String {
+    name.map_or_else(|| UNKNOWN.to_owned(), |name| name.replace([',', '"'], " "))
 }
 
 fn table(origin: &Origin, start: &str, rows: &[Row]) -> String {
@@ -92,6 +92,7 @@ fn table(origin: &Origin, start: &str, rows: &[Row]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const ROWS: [Row; 2] =
         [Row { stage: "fmt", seconds: 0.26, verdict: "ok" }, Row { stage: "deny", seconds: 61.0, verdict: "failed" }];
@@ -122,8 +123,7 @@ mod tests {
 
     #[test]
     fn a_processors_name_fits_a_column() {
-        let cpuinfo = "processor\t: 0\nmodel name\t: Some(R) CPU, 2 GHz\n\nmodel name\t: Other\n";
-        assert_eq!(cpu(cpuinfo), "Some(R) CPU  2 GHz");
-        assert_eq!(cpu(""), "unknown");
+        assert_eq!(column(Some("Some(R) CPU, 2 GHz".to_owned())), "Some(R) CPU  2 GHz");
+        assert_eq!(column(None), "unknown");
     }
 }

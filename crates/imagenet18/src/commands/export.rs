@@ -1,7 +1,8 @@
 //! `imagenet18 export`: a trained network for use elsewhere.
 
 use anyhow::Result;
-use in18_weights::{WeightsError, write_whole};
+use in18_system::WholeFile;
+use in18_weights::WeightsError;
 
 use crate::classifier::Opened;
 use crate::cli::ExportArgs;
@@ -22,7 +23,9 @@ pub fn export(arguments: &ExportArgs) -> Result<()> {
     } else {
         let network = opened.arch.network(opened.classes.len());
         let bytes = in18_onnx::encode(&network, &opened.classes, |name| opened.file.values(name))?;
-        write_whole(out, &bytes).map_err(|cause| WeightsError::Write { path: out.clone(), cause })?;
+        WholeFile::new(out)
+            .and_then(|file| file.write_durably(&bytes))
+            .map_err(|cause| WeightsError::Write { path: out.clone(), cause })?;
     }
     output::print(&format!("{}: {} of {} classes\n", out.display(), opened.arch, opened.classes.len()))
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use in18_record::Follower;
 use in18_report::{Reference, Run, page};
+use in18_system::WholeFile;
 use in18_train::TrainError;
-use in18_weights::write_whole;
 
 use crate::cli::ReportArgs;
 use crate::exit::Usage;
@@ -23,7 +23,7 @@ pub fn report(arguments: &ReportArgs) -> Result<()> {
     let now = jiff::Timestamp::now().as_millisecond() as f64 / 1e3;
     let html = page(&runs, reference.as_ref(), now);
     let path = &arguments.out;
-    write_whole(path, html.as_bytes()).map_err(|cause| {
+    WholeFile::new(path).and_then(|file| file.write_durably(html.as_bytes())).map_err(|cause| {
         let path = path.display();
         TrainError::Write { path: PathBuf::from(format!("--out {path}")), cause }
     })?;

@@ -1,14 +1,17 @@
 //! Prepared images as a file each, in class folders.
 
+use std::fs;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+
+use in18_system::WholeFile;
 
 use super::encode::{Encoded, Worker};
 use super::error::PrepareError;
 use super::in_order::in_order;
 use super::{Preparation, Prepared, Target, names};
 use crate::set::ImageSet;
-use crate::whole::write_whole;
 
 /// Writes the files that are not there.
 pub(super) fn run(
@@ -48,9 +51,16 @@ fn write(preparation: &Preparation<'_>, worker: &mut Worker, image: usize) -> Re
     };
     for (Target { folder, .. }, Encoded { bytes, is_copy, .. }) in missing.into_iter().zip(encoded) {
         let path = folder.join(if is_copy { name.clone() } else { as_jpeg(&name) });
-        write_whole(&path, &bytes).map_err(|source| PrepareError::writing(&path, source))?;
+        put(&path, &bytes).map_err(|source| PrepareError::writing(&path, source))?;
     }
     Ok(Prepared::Written)
+}
+
+fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    WholeFile::resumable(path)?.write(bytes)
 }
 
 /// Where an image goes, below the folder of class folders. Names out of archives may be anything, and more than one image's.

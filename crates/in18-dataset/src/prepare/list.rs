@@ -4,8 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use in18_system::WholeFile;
+
 use crate::index::PackedImage;
-use crate::whole::write_durably;
 
 /// What is in a shard.
 #[derive(Debug, Default)]
@@ -28,7 +29,7 @@ impl ShardList {
 
     /// Leaves the list of a shard that is in its place.
     pub fn write(&self, folder: &Path, shard: usize) -> io::Result<()> {
-        write_durably(&path(folder, shard), self.text().as_bytes())
+        WholeFile::resumable(&path(folder, shard))?.write_durably(self.text().as_bytes())
     }
 
     /// Removes the list of a shard, if it is there.

@@ -4,8 +4,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use in18_system::WholeFile;
+
 use super::error::PrepareError;
-use crate::whole::write_whole;
 
 /// The note's file: hidden, so that it is no image.
 pub(crate) const NOTE: &str = ".prepared-by-imagenet18";
@@ -25,7 +26,8 @@ pub(super) fn check(folder: &Path, expected: String) -> Result<(), PrepareError>
                 let got = "files of another program".to_owned();
                 return Err(PrepareError::Other { path: folder.to_owned(), expected, got });
             }
-            write_whole(&note, expected.as_bytes()).map_err(|source| PrepareError::writing(&note, source))
+            let file = WholeFile::resumable(&note);
+            file.and_then(|file| file.write(expected.as_bytes())).map_err(|source| PrepareError::writing(&note, source))
         }
         Err(source) => Err(PrepareError::writing(&note, source)),
     }

@@ -15,6 +15,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use in18_jpeg::Format;
+use in18_system::WholeFile;
 use tar::Header;
 
 use super::encode::{Encoded, Worker};
@@ -25,7 +26,6 @@ use super::{Preparation, Prepared, Target, names};
 use crate::index::{Checksums, Index, PackedImage, Shard, printable};
 use crate::packed::{INDEX, check_shards};
 use crate::tars::BLOCK;
-use crate::whole::{part_of, put_in_place, write_durably};
 
 /// Zero bytes at an archive's end.
 const END: [u8; 2 * BLOCK as usize] = [0; 2 * BLOCK as usize];
@@ -128,7 +128,8 @@ impl Shards<'_> {
         }
         images.sort_by_key(|(number, ..)| *number);
         images.iter().for_each(|(_, image, name)| index.push(*image, name));
-        write_durably(&folder.join(INDEX), index.text().as_bytes()).map_err(writing)?;
+        let path = folder.join(INDEX);
+        WholeFile::resumable(&path).and_then(|file| file.write_durably(index.text().as_bytes())).map_err(writing)?;
         (0..shards).try_for_each(|shard| ShardList::remove(folder, shard)).map_err(writing)
     }
 }
@@ -185,7 +186,9 @@ struct ShardWriter {
 impl ShardWriter {
     fn new(folder: &Path, shard: usize) -> Result<Self, PrepareError> {
         let path = folder.join(file_name(shard));
-        let file = part_of(&path).and_then(File::create).map_err(|source| PrepareError::writing(&path, source))?;
+        let file = WholeFile::resumable(&path)
+            .and_then(|file| file.create())
+            .map_err(|source| PrepareError::writing(&path, source))?;
         let file = BufWriter::with_capacity(1 << 18, file);
         Ok(Self { folder: folder.to_owned(), shard, file, list: ShardList::default() })
     }
@@ -232,7 +235,7 @@ impl ShardWriter {
             self.list.bytes += END.len() as u64;
             let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
             // The list must not reach the disk before what it lists.
-            put_in_place(&file, &path)?;
+            WholeFile::resumable(&path)?.finish_durably(&file)?;
             self.list.write(&self.folder, self.shard)
         };
         done().map_err(|source| PrepareError::writing(&path, source))

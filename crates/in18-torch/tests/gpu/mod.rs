@@ -1,8 +1,6 @@
 //! The GPUs that tests run on, too: a real one where there is one, and an emulated one.
 #![allow(dead_code, reason = "not every test has a use for both")]
 
-use std::path::Path;
-
 use in18_cuda::Gpu;
 use in18_testkit::skip::{Lack, impossible, missing};
 use in18_torch::{Device, Torch, gpus};
@@ -11,7 +9,7 @@ use in18_torch::{Device, Torch, gpus};
 pub fn first() -> Option<Device> {
     match gpus() {
         Ok(count) if count > 0 => return Some(Device::Cuda(0)),
-        Err(why) if Path::new("/proc/driver/nvidia/version").exists() => {
+        Err(why) if in18_system::proc::has_nvidia_driver() => {
             missing(&format!("what this machine's GPU needs ({why})"), "`cargo xtask setup --cuda`");
         }
         Ok(_) | Err(_) => impossible(Lack::Gpu),

@@ -14,7 +14,7 @@ use in18_program::ModelState;
 
 use crate::checkpoint::file::{About, Checkpoint, Tables};
 use crate::error::{CheckpointError, TrainError};
-use in18_weights::{TEMPORARY, replace};
+use in18_system::{TEMPORARY, WholeFile};
 
 /// Where checkpoints go, and when there is one.
 #[derive(Clone, Debug, PartialEq)]
@@ -253,10 +253,11 @@ fn write_job(
     Checkpoint::write(&path, tables, about, state)?;
     if is_best {
         // A second name for the file costs nothing; where that is not possible, a copy does.
-        replace(&options.best, |temporary| {
-            fs::hard_link(&path, temporary).or_else(|_| fs::copy(&path, temporary).map(|_| ()))
-        })
-        .map_err(|cause| TrainError::Write { path: options.best.clone(), cause })?;
+        let link =
+            |temporary: &Path| fs::hard_link(&path, temporary).or_else(|_| fs::copy(&path, temporary).map(|_| ()));
+        WholeFile::new(&options.best)
+            .and_then(|best| best.make_durably(link))
+            .map_err(|cause| TrainError::Write { path: options.best.clone(), cause })?;
     }
     prune(&options.folder, options.keep).map_err(|cause| TrainError::Write { path: options.folder.clone(), cause })?;
     Ok(Written { path, epoch, step })

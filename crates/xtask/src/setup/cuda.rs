@@ -88,7 +88,7 @@ pub fn is_driver_here() -> bool {
         capture(Command::new("ldconfig").arg("-p"))
             .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("libcuda.so.1 "))
     };
-    Path::new("/proc/driver/nvidia/version").exists() || known_to_loader()
+    in18_system::proc::has_nvidia_driver() || known_to_loader()
 }
 
 fn install(what: &str, source: &Source, megabytes: u32) -> Result<()> {

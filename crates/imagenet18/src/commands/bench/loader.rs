@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use in18_dataset::ImageSet;
 use in18_loader::{Augmentation, BatchPlan, EpochOrder, Loader, OnBadImage, Share, StageTimes};
-use in18_train::peak_rss_bytes;
+use in18_system::proc::peak_rss_bytes;
 
 use super::step::median;
 use crate::cli::BenchLoaderArgs;

@@ -9,10 +9,10 @@ use in18_optim::Sgd;
 use in18_program::initial::Initialization;
 use in18_program::{Arch, Input, Metrics, Mode, Model, PendingMetrics, Size, UpdateScalars};
 use in18_random::{Draws, Purpose};
+use in18_system::proc::peak_rss_bytes;
 use in18_tensor::DType;
 use in18_train::{
     Doing, FirstStep, LossScale, LossScaling, PATIENCE, Signals, Stage, StepName, StepScalars, TrainingStep, finish,
-    peak_rss_bytes,
 };
 use serde_json::json;
 

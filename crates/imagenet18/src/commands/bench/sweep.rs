@@ -8,8 +8,9 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use in18_kernels::{Kernels, host};
+use in18_kernels::Kernels;
 use in18_program::{Arch, Mode, Size};
+use in18_system::proc;
 use in18_tensor::DType;
 use serde_json::json;
 
@@ -39,7 +40,7 @@ pub(super) fn sweep(arguments: &BenchSweepArgs) -> Result<()> {
     let (dtype, described) = (chosen.dtype, chosen.kernels.describe());
     let peak = peak(&mut *chosen.kernels, dtype)?;
     drop(chosen);
-    let cpu = host::cpu_model().unwrap_or_else(|| "an unknown CPU".to_owned());
+    let cpu = proc::cpu_model().unwrap_or_else(|| "an unknown CPU".to_owned());
     if arguments.json {
         let line = json!({ "cpu": cpu, "engine": described, "precision": dtype.to_string(), "peak_gflops": peak });
         output::print(&format!("{line}\n"))?;
