@@ -1,27 +1,10 @@
-//! Something done with every one of many, on several threads.
+//! The same work for many numbers, on several threads.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::set::ImageSet;
-
-/// Images that a thread takes at a time.
-const CHUNK: usize = 64;
-
-impl ImageSet {
-    /// What `of` makes of every image, by number, on `threads` threads, each with a state that `state` makes.
-    pub fn each<S, T: Send>(
-        &self,
-        threads: NonZeroUsize,
-        state: impl Fn() -> S + Sync,
-        of: impl Fn(&mut S, usize) -> T + Sync,
-    ) -> Vec<T> {
-        each(self.len(), CHUNK, threads, state, of)
-    }
-}
-
-/// What `of` makes of every number below `count`, on `threads` threads that take `chunk` of them at a time, each with a
-/// state that `state` makes.
+/// What `of` makes of every number below `count`, in their order, on `threads` threads. A thread
+/// takes `chunk` numbers at a time and has a state of its own, which `state` makes.
 pub(crate) fn each<S, T: Send>(
     count: usize,
     chunk: usize,

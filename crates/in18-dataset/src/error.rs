@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::index::IndexError;
+use crate::packed::IndexError;
 
 /// Why a data set cannot be used: what was expected where, what is there, what to change. One line each.
 #[derive(Debug, thiserror::Error)]

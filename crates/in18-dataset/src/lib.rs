@@ -2,38 +2,39 @@
 //! What images there are, their labels, their sizes, and where their bytes lie.
 //!
 //! ```text
-//! class folders ─┐
-//! prepared shards├─► ImageSet ─► ImageReader (one image's bytes) ─► loader
-//! tar archives  ─┤       └─────► Preparation (smaller copies, as folders or shards)
-//! Parquet tables ┘
+//! sources/folders   class folders   ─┐
+//! sources/shards    prepared shards  ├─► ImageSet ─► ImageReader (one image's bytes) ─► loader
+//! sources/archives  tar archives     │      └──────► Preparation (smaller copies, as folders or shards)
+//! sources/tables    Parquet tables  ─┘
 //! ```
-//! Owns the layout of a data set on disk: `DATA + suffix` holds `train` and `validation` or `val`, each of them class
-//! folders or tar shards. In class folders every file that is not hidden counts as an image, whatever its name: whether it
-//! is one shows when it is decoded. Knows no order of training, no batches and no pixels, so that one source can take another's
-//! place without the loader noticing.
+//! Owns the layout of a data set on disk: `DATA + suffix` holds `train` and `validation` or `val`,
+//! each of them a folder that one of the sources recognises. A source is one file that implements
+//! `source::Source` and has a line in `sources::KINDS`; nothing else knows which sources there are.
+//! This crate knows no order of training, no batches and no pixels, so that one source can take
+//! another's place without the loader noticing.
 
 mod each;
 mod error;
 mod fingerprint;
-mod folders;
-mod index;
-mod open;
+mod image_file;
+mod listing;
+mod location;
 mod packed;
-mod place;
 mod prepare;
+mod printable;
 mod read;
 mod root;
 mod set;
-mod sizes;
-mod tables;
-mod tars;
+mod source;
+mod sources;
 mod verify;
 
 pub use error::Error;
-pub use index::{Checksums, Index, IndexError, PackedImage, Shard};
-pub use place::{Half, Place};
+pub use location::{Half, Location};
+pub use packed::{Checksums, Index, IndexError, PackedImage, Shard};
 pub use prepare::{Preparation, PrepareError, PrepareOptions, Prepared, PreparedFormat, PreparedSize};
 pub use read::ImageReader;
 pub use root::{DataRoot, check_same_classes};
-pub use set::{ImageSet, OpenOptions};
-pub use tars::{Member, members};
+pub use set::ImageSet;
+pub use source::OpenOptions;
+pub use sources::{Member, members};

@@ -1,29 +1,34 @@
-//! Images in tar shards: a folder of them with their index.
+//! Images in tar files, found by an index: what prepared shards and archives of others share.
+//!
+//! Shards are read at positions, never mapped: a shard that is cut under a running process gives
+//! errors for its images instead of a signal for the process.
 
-use std::ffi::OsString;
+mod around;
+mod fields;
+mod index;
+
 use std::fs::{self, File};
-use std::io::{self, BufReader, ErrorKind};
+use std::io::{self, ErrorKind};
 use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use in18_jpeg::Size;
 use rustix::fs::Advice;
 
 use crate::error::{Error, some_of};
-use crate::folders::list;
-use crate::index::{Index, PackedImage, Shard};
-use crate::open::open_image;
-use crate::place::Place;
-use crate::prepare::NOTE;
-use crate::set::OpenOptions;
-use crate::tars;
+use crate::image_file::open_image;
+use crate::source::Source;
+use around::Gap;
 
-/// The index of prepared shards, beside them.
-pub(crate) const INDEX: &str = "index.tsv";
+pub use index::{Checksums, Index, IndexError, PackedImage, Shard};
 
-/// Shards of a set that stay open. More are opened for each image, which takes microseconds: systems let a process have 1,024
-/// files, and a run may have several sets.
+/// Tar archives consist of blocks of this many bytes.
+pub(crate) const BLOCK: u64 = 512;
+
+/// Shards of a set that stay open. Further ones are opened for each image, which takes
+/// microseconds: systems let a process have 1,024 files, and a run may have several sets.
 const OPEN_SHARDS: usize = 96;
 
 /// Shards and their index.
@@ -31,92 +36,28 @@ const OPEN_SHARDS: usize = 96;
 pub(crate) struct Packed {
     folder: PathBuf,
     index: Index,
-    /// Images of each class.
-    class_lens: Vec<usize>,
     /// The first shards, opened when they are first read.
     files: Vec<OnceLock<File>>,
-}
-
-/// The index of the shards that lie in a place, if any do: that of prepared ones, or one that is made.
-pub(crate) fn index(place: &Place, options: &OpenOptions) -> Result<Option<Index>, Error> {
-    let path = place.folder.join(INDEX);
-    match File::open(&path).and_then(|file| Index::read(BufReader::new(file))) {
-        Ok(index) => return index.map(Some).map_err(|source| Error::Index { path, source }),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-        Err(source) => return Err(Error::Unreadable { path, source }),
-    }
-    let files = archives(place, ".tar")?;
-    if files.is_empty() {
-        return Ok(None);
-    }
-    if place.folder.join(NOTE).exists() {
-        return Err(Error::Unfinished { path: place.folder.clone() });
-    }
-    tars::index(place, &files, options).map(Some)
-}
-
-/// The files of a place with this ending. None where there are folders: archives may lie beside what they were unpacked to.
-pub(crate) fn archives(place: &Place, ending: &str) -> Result<Vec<OsString>, Error> {
-    let (folders, mut files) = list(&place.folder)?;
-    files.retain(|file| file.to_str().is_some_and(|name| name.ends_with(ending) && place.has(name)));
-    Ok(if folders.is_empty() || place.part.is_some() { files } else { Vec::new() })
+    /// What lies before each image, worked out when first checked.
+    gaps: OnceLock<Vec<Gap>>,
 }
 
 impl Packed {
-    /// Opens the shards of an index and gives their classes.
+    /// Opens the shards of an index.
     ///
     /// # Errors
-    /// [`Error::Shards`] for those that are not as the index says.
-    pub(crate) fn open(folder: &Path, mut index: Index) -> Result<(Self, Vec<String>), Error> {
+    /// [`Error::Shards`] for those that are not as the index says, [`Error::Unreadable`].
+    pub(crate) fn open(folder: &Path, index: Index) -> Result<Self, Error> {
         check_shards(folder, &index.shards)?;
         if index.images.is_empty() {
             return Err(Error::Shards { path: folder.to_owned(), got: "none with an image".to_owned() });
         }
-        let classes = std::mem::take(&mut index.classes);
-        let mut class_lens = vec![0; classes.len()];
-        index.images.iter().for_each(|image| class_lens[image.label as usize] += 1);
         let files = (0..index.shards.len().min(OPEN_SHARDS)).map(|_| OnceLock::new()).collect();
-        Ok((Self { folder: folder.to_owned(), index, class_lens, files }, classes))
-    }
-
-    /// Without the names of the classes, which are the set's.
-    pub(crate) fn index(&self) -> &Index {
-        &self.index
-    }
-
-    pub(crate) fn class_len(&self, label: usize) -> usize {
-        self.class_lens[label]
-    }
-
-    /// Appends the shard's file and an image's name in it to `path`.
-    pub(crate) fn push_path(&self, image: usize, path: &mut PathBuf) {
-        let shard = self.index.images[image].shard as usize;
-        path.push(&self.index.shards[shard].name);
-        path.push(self.index.name(image));
-    }
-
-    /// An image's bytes, in the place of what `bytes` held.
-    ///
-    /// # Errors
-    /// [`Error::Vanished`], [`Error::Unreadable`], [`Error::Changed`].
-    pub(crate) fn read(&self, image: usize, bytes: &mut Vec<u8>) -> Result<(), Error> {
-        let PackedImage { shard, offset, length, checksums, .. } = self.index.images[image];
-        let path = || {
-            let mut path = self.folder.clone();
-            self.push_path(image, &mut path);
-            path
-        };
-        self.read_at(shard as usize, offset, length as usize, bytes).map_err(|error| Error::reading(&path(), error))?;
-        let Some(checksums) = checksums else { return Ok(()) };
-        let got = crc32c::crc32c(bytes);
-        if got != checksums.image {
-            return Err(Error::Changed { path: path(), expected: checksums.image, got });
-        }
-        Ok(())
+        Ok(Self { folder: folder.to_owned(), index, files, gaps: OnceLock::new() })
     }
 
     /// A stretch of a shard, in the place of what `bytes` held.
-    pub(crate) fn read_at(&self, shard: usize, offset: u64, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+    fn read_at(&self, shard: usize, offset: u64, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
         bytes.resize(length, 0);
         let done = match self.kept_open(shard) {
             Some(file) => file.and_then(|file| file.read_exact_at(bytes, offset)),
@@ -130,8 +71,70 @@ impl Packed {
         })
     }
 
-    /// Asks the system to read stretches of shards ahead.
-    pub(crate) fn fetch(&self, images: &[u32]) {
+    /// A shard that stays open, if it is one of those.
+    fn kept_open(&self, shard: usize) -> Option<io::Result<&File>> {
+        let slot = self.files.get(shard)?;
+        if let Some(file) = slot.get() {
+            return Some(Ok(file));
+        }
+        // Two threads may both open it; one of their handles stays.
+        Some(self.open_shard(shard).map(|file| slot.get_or_init(|| file)))
+    }
+
+    fn open_shard(&self, shard: usize) -> io::Result<File> {
+        open_image(&self.folder.join(&self.index.shards[shard].name))
+    }
+}
+
+impl Source for Packed {
+    fn classes(&self) -> &[String] {
+        &self.index.classes
+    }
+
+    fn len(&self) -> usize {
+        self.index.images.len()
+    }
+
+    fn label(&self, image: usize) -> usize {
+        self.index.images[image].label as usize
+    }
+
+    /// The shard's file and the image's name in it.
+    fn push_path(&self, image: usize, path: &mut PathBuf) {
+        let shard = self.index.images[image].shard as usize;
+        path.push(&self.index.shards[shard].name);
+        path.push(self.index.name(image));
+    }
+
+    fn push_name(&self, image: usize, name: &mut PathBuf) {
+        name.push(self.index.name(image));
+    }
+
+    /// Checksums that the index has are compared at every read.
+    fn read(&self, image: usize, path: &Path, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        let PackedImage { shard, offset, length, checksums, .. } = self.index.images[image];
+        let read = self.read_at(shard as usize, offset, length as usize, bytes);
+        read.map_err(|error| Error::reading(path, error))?;
+        let Some(checksums) = checksums else { return Ok(()) };
+        let got = crc32c::crc32c(bytes);
+        if got != checksums.image {
+            return Err(Error::Changed { path: path.to_owned(), expected: checksums.image, got });
+        }
+        Ok(())
+    }
+
+    fn size(&self, image: usize, _path: &Path) -> Option<Result<Size, Error>> {
+        self.index.images[image].size.map(Ok)
+    }
+
+    fn stored_order(&self) -> Vec<u32> {
+        let images = &self.index.images;
+        let mut order: Vec<u32> = (0..images.len() as u32).collect();
+        order.sort_by_key(|&image| (images[image as usize].shard, images[image as usize].offset));
+        order
+    }
+
+    fn fetch(&self, images: &[u32]) {
         let images = images.iter().map(|&image| &self.index.images[image as usize]);
         let mut images = images.peekable();
         while let Some(first) = images.next() {
@@ -151,27 +154,40 @@ impl Packed {
         }
     }
 
-    /// A shard that stays open, if it is one of those.
-    fn kept_open(&self, shard: usize) -> Option<io::Result<&File>> {
-        let slot = self.files.get(shard)?;
-        if let Some(file) = slot.get() {
-            return Some(Ok(file));
+    fn check_around(&self, image: usize, bytes: &mut Vec<u8>) -> Result<(), String> {
+        let gap = &self.gaps.get_or_init(|| around::gaps(&self.index.images))[image];
+        let image = &self.index.images[image];
+        let shard = image.shard as usize;
+        around::check(image, gap, &self.index.shards[shard], |start, length| {
+            self.read_at(shard, start, length as usize, bytes)?;
+            Ok(crc32c::crc32c(bytes))
+        })
+    }
+
+    /// Shards hold no image where none could be read when they were prepared.
+    fn check_without_images(&self) -> Vec<Error> {
+        let mut has_images = vec![false; self.index.shards.len()];
+        self.index.images.iter().for_each(|image| has_images[image.shard as usize] = true);
+        let mut bytes = Vec::new();
+        let mut found = Vec::new();
+        for (number, shard) in self.index.shards.iter().enumerate().filter(|(number, _)| !has_images[*number]) {
+            let path = self.folder.join(&shard.name);
+            match (self.read_at(number, 0, shard.bytes as usize, &mut bytes), shard.end) {
+                (Err(source), _) => found.push(Error::Unreadable { path, source }),
+                (Ok(()), Some(end)) if crc32c::crc32c(&bytes) != end => {
+                    found.push(Error::Around { path, got: "another shard than was written".to_owned() });
+                }
+                (Ok(()), _) => {}
+            }
         }
-        // Two threads may both open it; one of their handles stays.
-        Some(self.open_shard(shard).map(|file| slot.get_or_init(|| file)))
+        found
     }
-
-    fn open_shard(&self, shard: usize) -> io::Result<File> {
-        open_image(&self.folder.join(&self.index.shards[shard].name))
-    }
-}
-
-/// Whether a file is one that images may be packed in, by its name.
-pub(crate) fn is_archive(file: &str) -> bool {
-    file.ends_with(".tar") || file.ends_with(".parquet")
 }
 
 /// Compares lengths, and times where they are known.
+///
+/// # Errors
+/// [`Error::Shards`], [`Error::Unreadable`].
 pub(crate) fn check_shards(folder: &Path, shards: &[Shard]) -> Result<(), Error> {
     let mut wrong = Vec::new();
     for Shard { name, bytes, modified, .. } in shards {

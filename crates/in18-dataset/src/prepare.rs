@@ -21,9 +21,8 @@ use std::str::FromStr;
 use in18_random::permutation;
 
 pub use error::PrepareError;
-pub(crate) use note::NOTE;
 
-use crate::place::Half;
+use crate::location::Half;
 use crate::root::DataRoot;
 use crate::set::ImageSet;
 use shards::Shards;
@@ -163,7 +162,7 @@ impl<'a> Preparation<'a> {
     fn order(&self) -> Vec<u32> {
         let images = self.set.len() as u32;
         match self.half {
-            Half::Train if !self.set.is_sequential() => permutation(0, 0, images),
+            Half::Train if !self.set.source().is_sequential() => permutation(0, 0, images),
             Half::Train | Half::Validation => (0..images).collect(),
         }
     }

@@ -1,21 +1,14 @@
-//! One image's bytes, or as much of them as tells its size.
+//! One image's bytes or its size, and the sizes of all images.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use in18_jpeg::{Orientation, Size};
 
 use crate::error::Error;
-use crate::open::open_image;
-use crate::set::{ImageSet, Source};
-use crate::tables::Unfit;
+use crate::set::ImageSet;
 
-/// Most headers end within so many bytes; where one does not, twice as much is read, until it does.
-const FIRST_READ: u64 = 4096;
-
-/// Reads images into memory that is kept from one to the next.
+/// Reads images into memory that is kept from one image to the next. Each thread has its own.
 #[derive(Debug, Default)]
 pub struct ImageReader {
     path: PathBuf,
@@ -26,22 +19,10 @@ impl ImageReader {
     /// All bytes of an image, `image < set.len()`.
     ///
     /// # Errors
-    /// [`Error::Vanished`], [`Error::Unreadable`], [`Error::Changed`].
+    /// [`Error::Vanished`], [`Error::Unreadable`], [`Error::Changed`], [`Error::Archive`].
     pub fn read(&mut self, set: &ImageSet, image: usize) -> Result<&[u8], Error> {
         set.path_into(image, &mut self.path);
-        match &set.source {
-            Source::Packed(packed) => packed.read(image, &mut self.bytes)?,
-            Source::Tables(tables) => {
-                let read = tables.read(image, &mut self.bytes);
-                read.map_err(|Unfit { expected, got }| Error::Archive { path: self.path.clone(), expected, got })?;
-            }
-            Source::Folders(_) => {
-                self.bytes.clear();
-                open_image(&self.path)
-                    .and_then(|mut file| file.read_to_end(&mut self.bytes))
-                    .map_err(|error| Error::reading(&self.path, error))?;
-            }
-        }
+        set.source().read(image, &self.path, &mut self.bytes)?;
         Ok(&self.bytes)
     }
 
@@ -55,44 +36,30 @@ impl ImageReader {
         &self.path
     }
 
-    /// An image's size, upright if that is asked of the set; from an index that has it or from the start of the image.
+    /// An image's size, upright if that is asked of the set; from an index that has it or from the
+    /// start of the image.
     ///
     /// # Errors
     /// As [`read`](Self::read); [`Error::Image`].
     pub fn size(&mut self, set: &ImageSet, image: usize) -> Result<Size, Error> {
-        if set.exif() {
-            let file = self.read(set, image)?;
-            let (size, orientation) = (in18_jpeg::header(file), Orientation::of(file));
-            let size = size.map_err(|source| Error::Image { path: self.path.clone(), source })?;
-            return Ok(orientation.turned(size));
+        set.path_into(image, &mut self.path);
+        if !set.exif()
+            && let Some(size) = set.source().size(image, &self.path)
+        {
+            return size;
         }
-        let header = match &set.source {
-            Source::Packed(packed) => match packed.index().images[image].size {
-                Some(size) => Ok(size),
-                None => in18_jpeg::header(self.read(set, image)?),
-            },
-            Source::Tables(_) => in18_jpeg::header(self.read(set, image)?),
-            Source::Folders(_) => {
-                set.path_into(image, &mut self.path);
-                let opened = open_image(&self.path).and_then(|file| Ok((file.metadata()?.len(), file)));
-                let read = opened.and_then(|(length, file)| size_in_header(&file, 0, length));
-                read.map_err(|error| Error::reading(&self.path, error))?
-            }
-        };
-        header.map_err(|source| Error::Image { path: self.path.clone(), source })
+        let file = self.read(set, image)?;
+        let orientation = if set.exif() { Orientation::of(file) } else { Orientation::UPRIGHT };
+        let size = in18_jpeg::header(file).map_err(|source| Error::Image { path: self.path.clone(), source })?;
+        Ok(orientation.turned(size))
     }
 }
 
-/// The size of the image at an offset of a file, of which only the start is read; or what is wrong with its header.
-pub(crate) fn size_in_header(file: &File, offset: u64, length: u64) -> io::Result<Result<Size, in18_jpeg::Error>> {
-    let mut start = vec![0; length.min(FIRST_READ) as usize];
-    loop {
-        file.read_exact_at(&mut start, offset)?;
-        match in18_jpeg::header(&start) {
-            Err(in18_jpeg::Error::Truncated { .. }) if (start.len() as u64) < length => {
-                start.resize((start.len() as u64 * 2).min(length) as usize, 0);
-            }
-            result => return Ok(result),
-        }
+impl ImageSet {
+    /// The size of every image, by number, on `threads` threads: from the index, or from the start
+    /// of each file. Images of tables, and those to be turned, are read whole. An
+    /// [`Error::Vanished`], [`Error::Unreadable`] or [`Error::Image`] where a size cannot be told.
+    pub fn sizes(&self, threads: NonZeroUsize) -> Vec<Result<Size, Error>> {
+        self.each(threads, ImageReader::default, |reader, image| reader.size(self, image))
     }
 }

@@ -4,10 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, some_of};
-use crate::folders::list;
-use crate::packed::is_archive;
-use crate::place::{Half, Place};
+use crate::listing::{Listing, list};
+use crate::location::{Half, Location};
 use crate::set::ImageSet;
+use crate::sources::is_archive;
 
 /// The data path as the user gave it. A phase appends its suffix to the text, not as a folder:
 /// `/data/imagenet` + `-sz/160` is `/data/imagenet-sz/160`.
@@ -17,7 +17,8 @@ pub struct DataRoot {
 }
 
 impl DataRoot {
-    /// Takes the data path. Slashes at its end are dropped, so that suffixes append as they do without them.
+    /// Takes the data path. Slashes at its end are dropped, so that suffixes append as they do
+    /// without them.
     pub fn new(data: impl AsRef<Path>) -> Self {
         let data = data.as_ref();
         // `components` drops slashes at the end and keeps a lone root.
@@ -34,20 +35,21 @@ impl DataRoot {
         PathBuf::from(path)
     }
 
-    /// Where the training images lie: `DATA + suffix/train`, or archives in `DATA + suffix` with "train" in their names.
+    /// Where the training images lie: `DATA + suffix/train`, or archives in `DATA + suffix` with
+    /// "train" in their names.
     ///
     /// # Errors
     /// [`Error::NoData`], [`Error::NotAFolder`], [`Error::Unreadable`], [`Error::NoSplit`].
-    pub fn train(&self, suffix: &str) -> Result<Place, Error> {
+    pub fn train(&self, suffix: &str) -> Result<Location, Error> {
         half(self.with_suffix(suffix), Half::Train, &["train"], "train/CLASS/* or archives with `train` in their names")
     }
 
-    /// Where the validation images lie: `DATA + suffix/validation`, or else `DATA + suffix/val`, or archives with "val" in
-    /// their names.
+    /// Where the validation images lie: `DATA + suffix/validation`, or else `DATA + suffix/val`, or
+    /// archives with "val" in their names.
     ///
     /// # Errors
     /// As [`train`](Self::train).
-    pub fn validation(&self, suffix: &str) -> Result<Place, Error> {
+    pub fn validation(&self, suffix: &str) -> Result<Location, Error> {
         half(
             self.with_suffix(suffix),
             Half::Validation,
@@ -78,21 +80,20 @@ pub fn check_same_classes(train: &ImageSet, validation: &ImageSet) -> Result<(),
     })
 }
 
-fn half(path: PathBuf, half: Half, names: &[&str], expected: &'static str) -> Result<Place, Error> {
-    let (folders, files) = list(&path)?;
+fn half(path: PathBuf, half: Half, names: &[&str], expected: &'static str) -> Result<Location, Error> {
+    let listing = list(&path)?;
+    let Listing { folders, files } = &listing;
     if let Some(name) = names.iter().find(|name| folders.iter().any(|f| f == OsStr::new(name))) {
         return Ok(path.join(name).into());
     }
     if files.iter().filter_map(|file| file.to_str()).any(|file| is_archive(file) && half.has(file)) {
-        return Ok(Place { folder: path, part: Some(half) });
+        return Ok(Location { folder: path, half: Some(half) });
     }
-    let got = match (folders.as_slice(), files.len()) {
-        ([], 0) => "an empty folder".to_owned(),
-        ([], n) => format!("{n} files and no folder"),
-        (folders, _) => {
-            let folders: Vec<String> = folders.iter().map(|f| f.to_string_lossy().into_owned()).collect();
-            format!("the folders {}", some_of(&folders))
-        }
+    let got = if folders.is_empty() {
+        listing.without_folders()
+    } else {
+        let folders: Vec<String> = folders.iter().map(|f| f.to_string_lossy().into_owned()).collect();
+        format!("the folders {}", some_of(&folders))
     };
     Err(Error::NoSplit { path, expected, got })
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use in18_dataset::{DataRoot, Error, ImageSet, Place, check_same_classes};
+use in18_dataset::{DataRoot, Error, ImageSet, Location, check_same_classes};
 use in18_jpeg::Size;
 use tempfile::TempDir;
 
@@ -83,9 +83,9 @@ fn suffixes_append_to_the_path_as_text() {
     for data in ["imagenet", "imagenet/"] {
         let root = DataRoot::new(dir.path().join(data));
         let small = dir.path().join("imagenet-sz/160");
-        assert_eq!(root.train("-sz/160").unwrap(), Place::from(small.join("train")));
-        assert_eq!(root.validation("-sz/160").unwrap(), Place::from(small.join("validation")));
-        assert_eq!(root.validation("").unwrap(), Place::from(dir.path().join("imagenet/val")));
+        assert_eq!(root.train("-sz/160").unwrap(), Location::from(small.join("train")));
+        assert_eq!(root.validation("-sz/160").unwrap(), Location::from(small.join("validation")));
+        assert_eq!(root.validation("").unwrap(), Location::from(dir.path().join("imagenet/val")));
     }
 }
 
@@ -213,4 +213,23 @@ fn sizes_come_from_headers_in_order() {
         "DIR/c2/120: expected a JPEG or PNG image, got a GIF",
     ];
     assert_eq!(bad, [7, 9, 70, 120].into_iter().zip(says.map(str::to_owned)).collect::<Vec<_>>());
+}
+
+#[test]
+fn only_names_and_classes_change_a_fingerprint() {
+    let fingerprint = |images: &[&str]| {
+        let folder = tree(images);
+        ImageSet::open(folder.path()).unwrap().fingerprint()
+    };
+    let images = ["a/1.jpg", "a/2.jpg", "b/1.jpg"];
+    let first = fingerprint(&images);
+    // As after a move: each call makes a folder of another name.
+    assert_eq!(first, fingerprint(&images));
+    for (name, others) in [
+        ("fewer", &["a/1.jpg", "b/1.jpg"][..]),
+        ("renamed", &["a/1.jpg", "a/3.jpg", "b/1.jpg"]),
+        ("another class", &["a/1.jpg", "a/2.jpg", "c/1.jpg"]),
+    ] {
+        assert_ne!(first, fingerprint(others), "{name}");
+    }
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use in18_dataset::{
-    DataRoot, Error, Half, ImageReader, ImageSet, Index, OpenOptions, Place, Preparation, PrepareOptions, Prepared,
+    DataRoot, Error, Half, ImageReader, ImageSet, Index, Location, OpenOptions, Preparation, PrepareOptions, Prepared,
     PreparedFormat,
 };
 use in18_jpeg::{Decoder, Rgb8Image, Size};
@@ -269,7 +269,7 @@ fn webdatasets_shards_need_no_index() {
     fs::write(folder.path().join("set/val-0.tar"), tar(&[("0.cls", b"1"), ("0.jpg", &a)])).unwrap();
     let root = DataRoot::new(folder.path().join("set"));
     let halves = [root.train("").unwrap(), root.validation("").unwrap()];
-    assert_eq!(halves[0], Place { folder: folder.path().join("set"), part: Some(Half::Train) });
+    assert_eq!(halves[0], Location { folder: folder.path().join("set"), half: Some(Half::Train) });
     let sets = halves.map(|place| ImageSet::open_with(place, &options).unwrap());
     assert_eq!((sets[0].len(), sets[1].len()), (2, 1));
     assert_eq!((files(&cache).len(), files(&folder.path().join("set")).len()), (2, 2));

@@ -66,7 +66,7 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Where an image goes, below the folder of class folders. Names out of archives may be anything, and more than one image's.
 fn target_name(set: &ImageSet, image: usize) -> PathBuf {
     let name = set.name(image);
-    if set.is_in_folders() {
+    if set.source().has_class_folders() {
         return name;
     }
     let label = set.label(image);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use in18_system::WholeFile;
 
-use crate::index::PackedImage;
+use crate::packed::PackedImage;
 
 /// What is in a shard.
 #[derive(Debug, Default)]

@@ -7,9 +7,7 @@ use std::path::Path;
 use in18_system::WholeFile;
 
 use super::error::PrepareError;
-
-/// The note's file: hidden, so that it is no image.
-pub(crate) const NOTE: &str = ".prepared-by-imagenet18";
+use crate::sources::shards::NOTE;
 
 /// Compares the note in a folder with what is asked for, or leaves one.
 pub(super) fn check(folder: &Path, expected: String) -> Result<(), PrepareError> {

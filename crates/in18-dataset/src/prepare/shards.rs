@@ -23,9 +23,9 @@ use super::error::PrepareError;
 use super::in_order::in_order;
 use super::list::ShardList;
 use super::{Preparation, Prepared, Target, names};
-use crate::index::{Checksums, Index, PackedImage, Shard, printable};
-use crate::packed::{INDEX, check_shards};
-use crate::tars::BLOCK;
+use crate::packed::{BLOCK, Checksums, Index, PackedImage, Shard, check_shards};
+use crate::printable::printable;
+use crate::sources::shards::INDEX;
 
 /// Zero bytes at an archive's end.
 const END: [u8; 2 * BLOCK as usize] = [0; 2 * BLOCK as usize];

@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek};
 
 use tar::{Archive, EntryType};
 
-use crate::index::printable;
+use crate::printable::printable;
 
 /// A regular file in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The samples of archives: images and what labels them.
+//! The samples of archives: images and what the archives say of their labels.
 
 use std::fs::File;
 use std::io;
@@ -7,16 +7,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread::available_parallelism;
 
-use super::Window;
-use super::labels::{Label, Labelled, number_labels};
+use super::labels::Label;
 use super::members::{Member, members};
-use super::truth::Truth;
+use super::window::Window;
 use crate::each::each;
 use crate::error::Error;
-use crate::index::{Index, PackedImage, Shard, printable};
-use crate::open::open_image;
-use crate::place::{Half, Place};
-use crate::read::size_in_header;
+use crate::image_file::{open_image, size_in_header};
+use crate::packed::{PackedImage, Shard};
+use crate::printable::printable;
 
 /// Endings of the files that are images.
 const IMAGES: [&str; 3] = ["jpg", "jpeg", "png"];
@@ -24,25 +22,29 @@ const IMAGES: [&str; 3] = ["jpg", "jpeg", "png"];
 const MAX_LABEL: u64 = 256;
 
 /// An archive, which may lie in another one.
-struct Range {
-    shard: usize,
+pub(super) struct Range {
+    /// The file that it lies in, by number.
+    pub shard: usize,
     start: u64,
     length: u64,
     /// Its name without the ending.
-    stem: String,
+    pub stem: String,
 }
 
 /// An image, and its label if something in the archive says it.
-struct Sample {
-    image: PackedImage,
-    name: String,
-    label: Option<Label>,
+pub(super) struct Sample {
+    /// With label 0.
+    pub image: PackedImage,
+    pub name: String,
+    pub label: Option<Label>,
 }
 
-/// Lists all samples; and whether the archives alone say all of it.
-pub(super) fn gather(place: &Place, shards: Vec<Shard>, truth: Option<&Path>) -> Result<(Index, bool), Error> {
-    let folder = place.folder.as_path();
-    // Anew for each task: there may be more archives than a process may have open files.
+/// The samples of all archives, which may lie in one another.
+///
+/// # Errors
+/// [`Error::Archive`], naming the shard that is damaged.
+pub(super) fn samples(folder: &Path, shards: &[Shard]) -> Result<Vec<(Range, Vec<Sample>)>, Error> {
+    // Opened anew for each task: there may be more archives than a process may have open files.
     let open = |shard: usize| open_image(&folder.join(&shards[shard].name));
     let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let damaged = |shard: usize, error: io::Error| Error::Archive {
@@ -53,62 +55,13 @@ pub(super) fn gather(place: &Place, shards: Vec<Shard>, truth: Option<&Path>) ->
     let list = |shard: usize| {
         open(shard).and_then(|file| ranges(shard, &shards[shard], &file)).map_err(|error| damaged(shard, error))
     };
-    let ranges = flatten(each(shards.len(), 1, threads, || (), |(), shard| list(shard)))?;
+    let ranges = each(shards.len(), 1, threads, || (), |(), shard| list(shard));
+    let ranges: Vec<Range> = ranges.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     let read = |range: &Range| {
-        open(range.shard).and_then(|file| samples(range, &file)).map_err(|error| damaged(range.shard, error))
+        open(range.shard).and_then(|file| samples_in(range, &file)).map_err(|error| damaged(range.shard, error))
     };
-    let of_ranges = each(ranges.len(), 1, threads, || (), |(), range| read(&ranges[range]));
-    let of_ranges = of_ranges.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let all = || ranges.iter().zip(&of_ranges).flat_map(|(range, samples)| samples.iter().map(move |one| (range, one)));
-
-    if all().next().is_none() {
-        let got = format!("none in {} tar files", shards.len());
-        return Err(Error::Archive { path: folder.to_owned(), expected: "images (.jpg, .jpeg, .png)", got });
-    }
-    let unlabelled = all().find(|(_, sample)| sample.label.is_none());
-    // A list that lies beside the archives of both halves is of the validation images.
-    let may_be_listed = unlabelled.is_some() && place.part != Some(Half::Train);
-    let truth = if may_be_listed { Truth::find(folder, truth)? } else { None };
-    if let (Some((range, sample)), None) = (unlabelled, &truth) {
-        // Archives are named after their class where none says labels, and there is more than one.
-        let is_by_archive = ranges.len() > 1 && all().all(|(_, sample)| sample.label.is_none());
-        if !is_by_archive {
-            return Err(Error::Archive {
-                path: folder.join(&shards[range.shard].name),
-                expected: "a .cls file beside every image, an archive for each class, or a list of labels",
-                got: format!(
-                    "none for {}; put the list beside the archive or give it to `imagenet18 data prepare` by --ground-truth",
-                    sample.name
-                ),
-            });
-        }
-    }
-    let label = |(range, sample): (&Range, &Sample)| match (&sample.label, &truth) {
-        (Some(label), _) => Ok(label.clone()),
-        (None, Some(truth)) => truth.label(&sample.name),
-        (None, None) => Ok(Label::Class(range.stem.clone())),
-    };
-    let labels = all().map(label).collect::<Result<Vec<Label>, Error>>()?;
-    let above = all().map(|(_, sample)| sample.name.rsplit_once('/').map(|(folder, _)| folder));
-    let Labelled { classes, numbers } = number_labels(&labels, above).map_err(|got| Error::Archive {
-        path: folder.to_owned(),
-        expected: "labels that are all numbers or all names of classes",
-        got,
-    })?;
-    let mut labelled: Vec<(&Sample, u32)> = all().map(|(_, sample)| sample).zip(numbers).collect();
-    if matches!(labels[0], Label::Class(_)) {
-        // As if they were unpacked into class folders.
-        labelled.sort_by_key(|(sample, label)| (*label, &sample.name));
-    }
-    let mut index = Index::new(classes, shards.clone());
-    for (sample, label) in labelled {
-        index.push(PackedImage { label, ..sample.image }, &sample.name);
-    }
-    Ok((index, truth.is_none()))
-}
-
-fn flatten<T>(results: Vec<Result<Vec<T>, Error>>) -> Result<Vec<T>, Error> {
-    Ok(results.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    let found = each(ranges.len(), 1, threads, || (), |(), range| read(&ranges[range]));
+    ranges.into_iter().zip(found).map(|(range, samples)| Ok((range, samples?))).collect()
 }
 
 /// The archive itself, or those that it consists of.
@@ -130,7 +83,7 @@ fn ranges(shard: usize, Shard { name, bytes, .. }: &Shard, file: &File) -> io::R
 
 /// The images of an archive. Files that belong together follow one another, and their names differ behind the first dot; where
 /// none of them is a label, each image is by itself.
-fn samples(range: &Range, file: &File) -> io::Result<Vec<Sample>> {
+fn samples_in(range: &Range, file: &File) -> io::Result<Vec<Sample>> {
     let listed = members(Window::new(file, range.start, range.length), range.length)?;
     let named = listed.iter().filter_map(|member| ending(&member.name).map(|(key, ending)| (member, key, ending)));
     let named: Vec<(&Member, &[u8], String)> = named.collect();

@@ -1,4 +1,4 @@
-//! Where a set lies: a folder, or those archives of a folder that belong to one half.
+//! Where a set lies: a folder, or those archives of a folder that belong to one half of the data.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -32,25 +32,25 @@ impl Half {
     }
 }
 
-/// A folder; where it holds the archives of both halves, one of them.
+/// A folder that holds a set. Where it holds the archives of both halves, one of the halves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// The folder.
     pub folder: PathBuf,
-    /// The half whose archives are meant; none for all that lies there.
-    pub part: Option<Half>,
+    /// The half whose archives are meant; none for all that lies in the folder.
+    pub half: Option<Half>,
 }
 
-impl Place {
-    /// Whether an archive belongs here.
+impl Location {
+    /// Whether an archive of the folder belongs to the set.
     pub(crate) fn has(&self, file: &str) -> bool {
-        self.part.is_none_or(|half| half.has(file))
+        self.half.is_none_or(|half| half.has(file))
     }
 }
 
-impl<P: AsRef<Path>> From<P> for Place {
+impl<P: AsRef<Path>> From<P> for Location {
     fn from(folder: P) -> Self {
-        Self { folder: folder.as_ref().to_owned(), part: None }
+        Self { folder: folder.as_ref().to_owned(), half: None }
     }
 }
 

@@ -17,7 +17,12 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use crate::error::Error;
-use crate::index::printable;
+use crate::printable::printable;
+use crate::source::{Candidate, Kind, MAX_CLASSES, OpenOptions, Recognised, Source};
+
+pub(super) const KIND: Kind = Kind { archives: Some(ENDING), recognise };
+
+const ENDING: &str = ".parquet";
 
 /// Names that a column of labels has.
 const LABELS: [&str; 4] = ["label", "labels", "fine_label", "cls"];
@@ -28,12 +33,12 @@ const KEPT_GROUPS: usize = 2;
 
 /// Tables of images.
 #[derive(Debug)]
-pub(crate) struct Tables {
+struct Tables {
+    classes: Vec<String>,
     files: Vec<PathBuf>,
     groups: Vec<Group>,
     /// Of every image.
     labels: Vec<u32>,
-    class_lens: Vec<usize>,
     kept: Mutex<Vec<(usize, Arc<Unpacked>)>>,
 }
 
@@ -53,21 +58,34 @@ struct Group {
 /// The images of a group, once somebody has read them.
 type Unpacked = OnceLock<Result<Vec<Option<ByteArray>>, Unfit>>;
 
+/// Takes folders of tables. Refuses them with [`Error::Sequential`] where images must be read in
+/// any order.
+fn recognise(candidate: &Candidate<'_>, options: &OpenOptions) -> Recognised {
+    let files = candidate.archives(ENDING)?;
+    if files.is_empty() {
+        return Ok(None);
+    }
+    if !options.sequential {
+        return Err(Error::Sequential { path: candidate.folder().to_owned() });
+    }
+    Ok(Some(Box::new(Tables::open(candidate.folder(), &files)?)))
+}
+
 impl Tables {
-    /// Opens the tables `files` of a folder and gives their classes. Reads their labels and no image.
-    pub(crate) fn open(folder: &Path, files: &[OsString]) -> Result<(Self, Vec<String>), Error> {
+    /// Opens the tables `files` of a folder. Reads their labels and no image.
+    fn open(folder: &Path, files: &[OsString]) -> Result<Self, Error> {
         let mut tables = Self {
+            classes: Vec::new(),
             files: files.iter().map(|file| folder.join(file)).collect(),
             groups: Vec::new(),
             labels: Vec::new(),
-            class_lens: Vec::new(),
             kept: Mutex::new(Vec::new()),
         };
         let mut names = None;
         for file in 0..tables.files.len() {
             let path = tables.files[file].clone();
             let found = tables.add(file);
-            let found = found.map_err(|Unfit { expected, got }| Error::Archive { path, expected, got })?;
+            let found = found.map_err(|unfit| unfit.at(&path))?;
             names = names.or(found);
         }
         if tables.labels.is_empty() {
@@ -75,35 +93,13 @@ impl Tables {
             return Err(Error::Archive { path: folder.to_owned(), expected: "images", got });
         }
         let count = tables.labels.iter().max().map_or(0, |&most| most as usize + 1);
-        let classes =
-            names.filter(|names| names.len() >= count).unwrap_or_else(|| (0..count).map(|n| n.to_string()).collect());
-        tables.class_lens = vec![0; classes.len()];
-        tables.labels.iter().for_each(|&label| tables.class_lens[label as usize] += 1);
-        Ok((tables, classes))
+        let names = names.filter(|names| names.len() >= count);
+        tables.classes = names.unwrap_or_else(|| (0..count).map(|n| n.to_string()).collect());
+        Ok(tables)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    pub(crate) fn label(&self, image: usize) -> usize {
-        self.labels[image] as usize
-    }
-
-    pub(crate) fn class_len(&self, label: usize) -> usize {
-        self.class_lens[label]
-    }
-
-    /// Appends the table's file and the image's row in it to `path`.
-    pub(crate) fn push_name(&self, image: usize, path: &mut PathBuf) {
-        let group = &self.groups[self.group(image)];
-        let first_of_file = self.groups.iter().find(|other| other.file == group.file).map_or(0, |first| first.first);
-        path.push(self.files[group.file].file_name().unwrap_or_default());
-        path.push(format!("row-{}", image - first_of_file));
-    }
-
-    /// An image's bytes, in the place of what `bytes` held; or what the table has instead.
-    pub(crate) fn read(&self, image: usize, bytes: &mut Vec<u8>) -> Result<(), Unfit> {
+    /// Puts an image's bytes in the place of what `bytes` held; or says what the table has instead.
+    fn copy(&self, image: usize, bytes: &mut Vec<u8>) -> Result<(), Unfit> {
         let group = self.group(image);
         let unpacked = self.unpacked(group);
         let images = unpacked.get_or_init(|| self.unpack(group)).as_ref().map_err(Unfit::clone)?;
@@ -192,11 +188,47 @@ impl Tables {
     }
 }
 
+impl Source for Tables {
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn label(&self, image: usize) -> usize {
+        self.labels[image] as usize
+    }
+
+    /// The table's file and the image's row in it.
+    fn push_path(&self, image: usize, path: &mut PathBuf) {
+        let group = &self.groups[self.group(image)];
+        let first_of_file = self.groups.iter().find(|other| other.file == group.file).map_or(0, |first| first.first);
+        path.push(self.files[group.file].file_name().unwrap_or_default());
+        path.push(format!("row-{}", image - first_of_file));
+    }
+
+    fn read(&self, image: usize, path: &Path, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        self.copy(image, bytes).map_err(|unfit| unfit.at(path))
+    }
+
+    fn is_sequential(&self) -> bool {
+        true
+    }
+}
+
 /// What a table has, and what it should have.
 #[derive(Debug, Clone)]
-pub(crate) struct Unfit {
-    pub expected: &'static str,
-    pub got: String,
+struct Unfit {
+    expected: &'static str,
+    got: String,
+}
+
+impl Unfit {
+    fn at(self, path: &Path) -> Error {
+        Error::Archive { path: path.to_owned(), expected: self.expected, got: self.got }
+    }
 }
 
 impl From<ParquetError> for Unfit {
@@ -228,7 +260,7 @@ fn labels(column: ColumnReader, rows: usize) -> Result<Vec<u32>, Unfit> {
         _ => return Err(Unfit { expected: "labels that are whole numbers", got: "others".to_owned() }),
     };
     let label = |number: i64| match u32::try_from(number) {
-        Ok(label) if label < crate::tars::MAX_CLASSES => Ok(label),
+        Ok(label) if label < MAX_CLASSES => Ok(label),
         // The hub's test splits are labelled -1.
         _ => Err(Unfit { expected: "labels from 0 on", got: number.to_string() }),
     };

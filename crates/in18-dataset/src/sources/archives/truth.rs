@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn the_kit_is_read_packed_and_unpacked() {
         let folder = tempfile::tempdir().unwrap();
-        let meta = include_bytes!("../../tests/data/meta.mat");
+        let meta = include_bytes!("../../../tests/data/meta.mat");
         let mut kit = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
         let files = [
             ("data/ILSVRC2012_validation_ground_truth.txt", &b"3\n1\n"[..]),

@@ -15,9 +15,10 @@
 use std::fmt::Write;
 use std::io::{self, BufRead};
 use std::num::NonZeroU32;
-use std::str::FromStr;
 
 use in18_jpeg::Size;
+
+use super::fields::{Hex, field, hex, optional, or_dash, text};
 
 const FIRST_LINE: &str = "imagenet18 index 1";
 
@@ -240,61 +241,6 @@ impl PackedImage {
     }
 }
 
-/// A name as an index can hold it: control characters, and bytes that are no text, become replacement characters.
-pub(crate) fn printable(name: &[u8]) -> String {
-    let text = String::from_utf8_lossy(name);
-    let clean: String = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
-    if clean.is_empty() { char::REPLACEMENT_CHARACTER.to_string() } else { clean }
-}
-
-struct Hex(u32);
-
-impl FromStr for Hex {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        // `from_str_radix` would take a sign, too.
-        let is_plain = text.len() == 8 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if is_plain { u32::from_str_radix(text, 16).map(Hex).map_err(|_| ()) } else { Err(()) }
-    }
-}
-
-fn hex(checksum: u32) -> String {
-    format!("{checksum:08x}")
-}
-
-fn or_dash<T: ToString>(value: Option<T>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
-}
-
-fn field<'a, T: FromStr>(
-    fields: &mut impl Iterator<Item = &'a str>,
-    expected: &'static str,
-) -> Result<T, (&'static str, String)> {
-    let got = fields.next().unwrap_or("the end of the line");
-    got.parse().map_err(|_| (expected, got.to_owned()))
-}
-
-fn optional<'a, T: FromStr>(
-    fields: &mut impl Iterator<Item = &'a str>,
-    expected: &'static str,
-) -> Result<Option<T>, (&'static str, String)> {
-    match fields.next() {
-        Some("-") => Ok(None),
-        other => field(&mut other.into_iter(), expected).map(Some),
-    }
-}
-
-fn text<'a>(
-    fields: &mut impl Iterator<Item = &'a str>,
-    expected: &'static str,
-) -> Result<String, (&'static str, String)> {
-    match fields.next() {
-        Some(text) if !text.is_empty() && !text.contains(char::is_control) => Ok(text.to_owned()),
-        other => Err((expected, other.unwrap_or("the end of the line").to_owned())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,12 +321,6 @@ mod tests {
         assert_eq!(said("0.jpg\n", "0.jpg\t\n"), "line 6: expected the end of the line, got ");
         assert_eq!(said("class\tcat", "class\t"), "line 2: expected a class, got ");
         assert_eq!(said("class\tcat", "glass\tcat"), "line 2: expected classes, then shards, then images, got glass");
-    }
-
-    #[test]
-    fn names_become_printable() {
-        assert_eq!(printable(b"a\tb\n\xff"), "a\u{fffd}b\u{fffd}\u{fffd}");
-        assert_eq!(printable(b""), "\u{fffd}");
     }
 
     proptest! {

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Labels are below this number: classes are counted up to the largest.
-pub(crate) const MAX_CLASSES: u32 = 1 << 20;
+use crate::source::MAX_CLASSES;
 
 /// What an image is labelled with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

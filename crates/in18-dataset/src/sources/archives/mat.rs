@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     /// Written by SciPy: `scripts/golden/meta.py`.
-    const META: &[u8] = include_bytes!("../../tests/data/meta.mat");
+    const META: &[u8] = include_bytes!("../../../tests/data/meta.mat");
 
     #[test]
     fn the_table_is_read() {
