@@ -5,7 +5,7 @@ use super::coefficients::Coefficients;
 use super::frame::BLOCK;
 use super::huffman::{Table, extend};
 use super::markers::{Scan, Stop, ZIGZAG};
-use super::scan::{Layout, Memory, Place, Restarts, Tables};
+use super::scan::{Layout, McuBlock, Memory, Restarts, Tables};
 use crate::error::Error;
 
 use super::damaged;
@@ -73,9 +73,9 @@ pub(super) fn decode_scan(
             }
             restarts.before_mcu(stream, &mut memory)?;
             if !stream.made_up {
-                for place in &layout.places {
-                    let block = &mut to.blocks[place.in_row(row) + mcu * place.step];
-                    decode_block(stream, scan, tables, place, &mut memory, block)?;
+                for mcu_block in &layout.mcu_blocks {
+                    let block = &mut to.blocks[mcu_block.in_row(row) + mcu * mcu_block.step];
+                    decode_block(stream, scan, tables, mcu_block, &mut memory, block)?;
                 }
             }
             restarts.after_mcu();
@@ -88,18 +88,18 @@ fn decode_block(
     stream: &mut Stream<'_>,
     scan: &Scan,
     tables: &Tables,
-    place: &Place,
+    mcu_block: &McuBlock,
     memory: &mut Memory,
     block: &mut [i16; BLOCK],
 ) -> Result<(), Stop> {
     match (scan.first, scan.high) {
-        (0, 0) => dc_first(stream, scan, &tables.dc[place.dc], &mut memory.dc[place.slot], block),
+        (0, 0) => dc_first(stream, scan, &tables.dc[mcu_block.dc], &mut memory.dc[mcu_block.slot], block),
         (0, _) => {
             block[0] |= (stream.take(1)? << scan.low) as i16;
             Ok(())
         }
-        (_, 0) => ac_first(stream, scan, &tables.ac[place.ac], memory, block),
-        _ => ac_refine(stream, scan, &tables.ac[place.ac], memory, block),
+        (_, 0) => ac_first(stream, scan, &tables.ac[mcu_block.ac], memory, block),
+        _ => ac_refine(stream, scan, &tables.ac[mcu_block.ac], memory, block),
     }
 }
 

@@ -54,11 +54,11 @@ pub(super) fn write(
         segment(&mut file, 0xc4, &dc.segment(number));
         segment(&mut file, 0xc4, &ac.segment(0x10 | number));
     }
-    let places = Places::of(frame)?;
+    let layout = McuLayout::of(frame)?;
     segment(&mut file, 0xdd, &RESTART_INTERVAL.to_be_bytes());
     segment(&mut file, 0xda, &scan);
     let mcus: Vec<(usize, usize)> =
-        (0..places.mcus_high).flat_map(|row| (0..places.mcus_wide).map(move |mcu| (row, mcu))).collect();
+        (0..layout.mcus_high).flat_map(|row| (0..layout.mcus_wide).map(move |mcu| (row, mcu))).collect();
     for (number, interval) in mcus.chunks(usize::from(RESTART_INTERVAL)).enumerate() {
         if number > 0 {
             file.extend([0xff, 0xd0 + ((number - 1) % 8) as u8]);
@@ -66,7 +66,7 @@ pub(super) fn write(
         let mut bits = Bits { file: &mut file, held: 0, count: 0 };
         let mut before = [0; 4];
         for &(row, mcu) in interval {
-            for (component, block) in places.blocks(coefficients, row, mcu) {
+            for (component, block) in layout.blocks(coefficients, row, mcu) {
                 let [dc, ac] = &codes[usize::from(huffman_number(space, component))];
                 write_block(&mut bits, dc, ac, &mut before[component], &coefficients.blocks[block])?;
             }
@@ -111,13 +111,13 @@ fn distinct(quantization: &[Option<[u16; BLOCK]>]) -> Option<Distinct> {
 }
 
 /// Where the blocks of each MCU lie.
-struct Places<'a> {
+struct McuLayout<'a> {
     frame: &'a Frame,
     mcus_wide: usize,
     mcus_high: usize,
 }
 
-impl<'a> Places<'a> {
+impl<'a> McuLayout<'a> {
     fn of(frame: &'a Frame) -> Option<Self> {
         // The blocks of a lone component are MCUs by themselves.
         if let [only] = frame.components.as_slice() {

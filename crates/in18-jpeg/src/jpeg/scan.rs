@@ -32,7 +32,7 @@ impl Tables {
 
 /// Where a block of an MCU lies and what decodes it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct McuBlock {
     /// Which of the scan's components it belongs to.
     pub slot: usize,
     /// Numbers of its tables.
@@ -46,7 +46,7 @@ pub(super) struct Place {
     row_step: usize,
 }
 
-impl Place {
+impl McuBlock {
     /// Index of the block in the first MCU of a row.
     pub fn in_row(&self, row: usize) -> usize {
         self.start + row * self.row_step
@@ -56,7 +56,7 @@ impl Place {
 /// The MCUs of a scan (T.81 A.2): of several components interleaved, or of one, whose blocks are MCUs by themselves.
 #[derive(Debug)]
 pub(super) struct Layout {
-    pub places: Vec<Place>,
+    pub mcu_blocks: Vec<McuBlock>,
     pub mcus_wide: usize,
     pub mcus_high: usize,
     /// Rows of MCUs that make a row of the whole frame's MCUs.
@@ -66,25 +66,25 @@ pub(super) struct Layout {
 impl Layout {
     pub fn of(scan: &Scan, frame: &Frame, coefficients: &Coefficients) -> Result<Self, Error> {
         let is_lone = scan.components.len() == 1;
-        let mut places = Vec::with_capacity(MAX_MCU_BLOCKS);
+        let mut mcu_blocks = Vec::with_capacity(MAX_MCU_BLOCKS);
         for (slot, part) in scan.components.iter().enumerate() {
             let component = &frame.components[part.index];
             let (h, v) = if is_lone { (1, 1) } else { (component.h, component.v) };
             let row_step = component.stride * v;
             for (y, x) in (0..v).flat_map(|y| (0..h).map(move |x| (y, x))) {
                 let start = coefficients.row(part.index, y) + x;
-                places.push(Place { slot, dc: part.dc, ac: part.ac, start, step: h, row_step });
+                mcu_blocks.push(McuBlock { slot, dc: part.dc, ac: part.ac, start, step: h, row_step });
             }
         }
         let only = &frame.components[scan.components[0].index];
         if is_lone {
             let (mcus_wide, mcus_high) = (only.blocks_wide, only.blocks_high);
-            return Ok(Self { places, mcus_wide, mcus_high, rows_per_frame_row: only.v });
+            return Ok(Self { mcu_blocks, mcus_wide, mcus_high, rows_per_frame_row: only.v });
         }
-        if places.len() > MAX_MCU_BLOCKS {
-            return Err(damaged(&format!("{} blocks of a scan interleaved", places.len())));
+        if mcu_blocks.len() > MAX_MCU_BLOCKS {
+            return Err(damaged(&format!("{} blocks of a scan interleaved", mcu_blocks.len())));
         }
-        Ok(Self { places, mcus_wide: frame.mcus_wide, mcus_high: frame.mcus_high, rows_per_frame_row: 1 })
+        Ok(Self { mcu_blocks, mcus_wide: frame.mcus_wide, mcus_high: frame.mcus_high, rows_per_frame_row: 1 })
     }
 }
 

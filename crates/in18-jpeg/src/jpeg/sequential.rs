@@ -8,7 +8,7 @@ use super::coefficients::Coefficients;
 use super::frame::BLOCK;
 use super::huffman::{Table, extend};
 use super::markers::ZIGZAG;
-use super::scan::{Layout, Memory, Place, Restarts, Tables};
+use super::scan::{Layout, McuBlock, Memory, Restarts, Tables};
 
 /// Bytes that libjpeg wants to have ahead before it decodes fast, for each block of an MCU.
 const AHEAD: usize = 512;
@@ -63,23 +63,23 @@ impl Sequential<'_> {
         columns: Range<usize>,
         coefficients: &mut Coefficients,
     ) -> Result<(), Starved> {
-        let mut places = [(self.layout.places[0], 0); super::frame::MAX_MCU_BLOCKS];
-        for (at, place) in places.iter_mut().zip(&self.layout.places) {
-            *at = (*place, place.in_row(row) + columns.start * place.step);
+        let mut mcu_blocks = [(self.layout.mcu_blocks[0], 0); super::frame::MAX_MCU_BLOCKS];
+        for (at, mcu_block) in mcu_blocks.iter_mut().zip(&self.layout.mcu_blocks) {
+            *at = (*mcu_block, mcu_block.in_row(row) + columns.start * mcu_block.step);
         }
-        let places = &mut places[..self.layout.places.len()];
+        let mcu_blocks = &mut mcu_blocks[..self.layout.mcu_blocks.len()];
         for _ in columns {
             if self.is_alone {
-                clear(places, coefficients);
+                clear(mcu_blocks, coefficients);
             }
-            while let Err(Starved) = self.decode_mcu(stream, places, coefficients) {
+            while let Err(Starved) = self.decode_mcu(stream, mcu_blocks, coefficients) {
                 if !stream.read_on() {
                     return Err(Starved);
                 }
             }
             self.done += 1;
-            for (place, at) in places.iter_mut() {
-                *at += place.step;
+            for (mcu_block, at) in mcu_blocks.iter_mut() {
+                *at += mcu_block.step;
             }
         }
         Ok(())
@@ -89,21 +89,21 @@ impl Sequential<'_> {
     fn decode_mcu(
         &mut self,
         stream: &mut Stream<'_>,
-        places: &[(Place, usize)],
+        mcu_blocks: &[(McuBlock, usize)],
         coefficients: &mut Coefficients,
     ) -> Result<(), Starved> {
         self.restarts.before_mcu(stream, &mut self.memory)?;
         if !stream.made_up {
             // libjpeg decodes fast where there are no restarts and the end is far. Elsewhere, nobody can tell that it is done
             // here as long as nothing of a failed attempt stays.
-            let is_theirs = self.restarts.interval == 0 && stream.has_ahead(AHEAD * places.len());
+            let is_theirs = self.restarts.interval == 0 && stream.has_ahead(AHEAD * mcu_blocks.len());
             let is_fast = is_theirs || (self.is_alone && stream.ends_well());
-            if !(is_fast && self.decode_fast(stream, places, coefficients)) {
+            if !(is_fast && self.decode_fast(stream, mcu_blocks, coefficients)) {
                 if is_fast && !is_theirs {
-                    clear(places, coefficients);
+                    clear(mcu_blocks, coefficients);
                 }
                 let before = stream.bits;
-                match self.decode_carefully(stream, places, coefficients) {
+                match self.decode_carefully(stream, mcu_blocks, coefficients) {
                     Ok(memory) => self.memory = memory,
                     Err(Starved) => {
                         stream.bits = before;
@@ -119,15 +119,20 @@ impl Sequential<'_> {
     /// Decodes an MCU; false, with nothing but coefficients changed, if a marker came too soon: without restarts, already if
     /// libjpeg's fast reading would have seen it.
     #[inline(always)]
-    fn decode_fast(&mut self, stream: &mut Stream<'_>, places: &[(Place, usize)], to: &mut Coefficients) -> bool {
+    fn decode_fast(
+        &mut self,
+        stream: &mut Stream<'_>,
+        mcu_blocks: &[(McuBlock, usize)],
+        to: &mut Coefficients,
+    ) -> bool {
         let mut bits = stream.bits;
         let mut memory = self.memory;
-        for &(place, at) in places {
-            let (dc, ac) = (&self.tables.dc[place.dc & 3], &self.tables.ac[place.ac & 3]);
+        for &(mcu_block, at) in mcu_blocks {
+            let (dc, ac) = (&self.tables.dc[mcu_block.dc & 3], &self.tables.ac[mcu_block.ac & 3]);
             let block = &mut to.blocks[at];
             let (difference, last);
             (bits, difference, last) = decode_block(bits, stream.data, dc, ac, block);
-            let value = &mut memory.dc[place.slot & 3];
+            let value = &mut memory.dc[mcu_block.slot & 3];
             *value = value.wrapping_add(difference);
             block[0] = *value as i16;
             to.last[at] = to.last[at].max(last);
@@ -148,20 +153,20 @@ impl Sequential<'_> {
     fn decode_carefully(
         &self,
         stream: &mut Stream<'_>,
-        places: &[(Place, usize)],
+        mcu_blocks: &[(McuBlock, usize)],
         to: &mut Coefficients,
     ) -> Result<Memory, Starved> {
         let mut memory = self.memory;
-        for &(place, at) in places {
+        for &(mcu_block, at) in mcu_blocks {
             let block = &mut to.blocks[at];
-            let size = u32::from(stream.symbol(&self.tables.dc[place.dc])?);
+            let size = u32::from(stream.symbol(&self.tables.dc[mcu_block.dc])?);
             let difference = if size == 0 { 0 } else { extend(stream.take(size)?, size) };
-            let value = &mut memory.dc[place.slot];
+            let value = &mut memory.dc[mcu_block.slot];
             *value = value.wrapping_add(difference);
             block[0] = *value as i16;
             let mut n = 1;
             while n < BLOCK {
-                let symbol = stream.symbol(&self.tables.ac[place.ac])?;
+                let symbol = stream.symbol(&self.tables.ac[mcu_block.ac])?;
                 let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
                 if size == 0 {
                     if run != 15 {
@@ -182,8 +187,8 @@ impl Sequential<'_> {
 
 /// Makes blocks zero, and known to be.
 #[inline(always)]
-fn clear(places: &[(Place, usize)], coefficients: &mut Coefficients) {
-    for &(_, at) in places {
+fn clear(mcu_blocks: &[(McuBlock, usize)], coefficients: &mut Coefficients) {
+    for &(_, at) in mcu_blocks {
         coefficients.blocks[at] = [0; BLOCK];
         coefficients.last[at] = 0;
     }
@@ -280,9 +285,10 @@ mod tests {
         let result = if is_fast {
             decoder.decode_row(&mut stream, 0, &mut coefficients)
         } else {
-            let at = layout.places.iter().map(|place| (*place, place.in_row(0))).collect::<Vec<_>>();
+            let at = layout.mcu_blocks.iter().map(|mcu_block| (*mcu_block, mcu_block.in_row(0))).collect::<Vec<_>>();
             (0..layout.mcus_wide).try_for_each(|mcu| {
-                let at: Vec<_> = at.iter().map(|&(place, start)| (place, start + mcu * place.step)).collect();
+                let at: Vec<_> =
+                    at.iter().map(|&(mcu_block, start)| (mcu_block, start + mcu * mcu_block.step)).collect();
                 clear(&at, &mut coefficients);
                 if !stream.made_up {
                     decoder.memory = decoder.decode_carefully(&mut stream, &at, &mut coefficients)?;
