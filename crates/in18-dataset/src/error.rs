@@ -3,8 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::packed::IndexError;
-
 /// Why a data set cannot be used: what was expected where, what is there, what to change. One line each.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -171,6 +169,18 @@ pub enum Error {
         /// What came.
         got: String,
     },
+}
+
+/// Why a text is no index.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: expected {expected}, got {got}")]
+pub struct IndexError {
+    /// From 1.
+    pub line: usize,
+    /// What an index has there.
+    pub expected: &'static str,
+    /// What came.
+    pub got: String,
 }
 
 impl Error {

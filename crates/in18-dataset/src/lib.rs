@@ -29,9 +29,9 @@ mod source;
 mod sources;
 mod verify;
 
-pub use error::Error;
+pub use error::{Error, IndexError};
 pub use location::{Half, Location};
-pub use packed::{Checksums, Index, IndexError, PackedImage, Shard};
+pub use packed::{Checksums, Index, PackedImage, Shard};
 pub use prepare::{Preparation, PrepareError, PrepareOptions, Prepared, PreparedFormat, PreparedSize};
 pub use read::ImageReader;
 pub use root::{DataRoot, check_same_classes};

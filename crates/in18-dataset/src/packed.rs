@@ -22,7 +22,7 @@ use crate::image_file::open_image;
 use crate::source::Source;
 use around::Gap;
 
-pub use index::{Checksums, Index, IndexError, PackedImage, Shard};
+pub use index::{Checksums, Index, PackedImage, Shard};
 
 /// Tar archives consist of blocks of this many bytes.
 pub(crate) const BLOCK: u64 = 512;

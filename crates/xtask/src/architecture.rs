@@ -1,6 +1,7 @@
-//! The invariants of the architecture that a program can check: which crate may use which, and where `unsafe` may
-//! stand. The tables below are the truth; a crate that they do not list is an error.
+//! The invariants of the architecture that a program can check: which crate may use which, which crates have no circle
+//! of modules, and where `unsafe` may stand. The tables below are the truth; a crate that they do not list is an error.
 
+use crate::circles::circles;
 use crate::process::{capture, cargo, last_line};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -65,6 +66,10 @@ const MAY_BE_UNSAFE: [&str; 4] = ["in18-comm", "in18-cuda", "in18-onednn", "in18
 /// Crates that deny `unsafe` in their root and allow it in a few files only, for instructions that not every processor has.
 const MAY_BE_UNSAFE_IN: [(&str, &[&str]); 1] = [("in18-jpeg", &["jpeg/avx2.rs", "resize/avx2.rs"])];
 
+/// Crates in which modules still use one another in a circle. In all others a circle is an error.
+const WITH_CIRCLES: [&str; 7] =
+    ["imagenet18", "in18-cuda", "in18-jpeg", "in18-onednn", "in18-program", "in18-torch", "in18-weights"];
+
 const FORBID_UNSAFE: &str = "#![forbid(unsafe_code)]";
 const DENY_UNSAFE: &str = "#![deny(unsafe_code)]";
 
@@ -96,6 +101,7 @@ pub fn check() -> Result<()> {
                 )?);
             }
         }
+        violations.extend(circle_violations(package)?);
         if MAY_BE_UNSAFE.contains(&package.name.as_str()) {
             continue;
         }
@@ -133,6 +139,18 @@ fn edge_violations(package: &Package, workspace: &[Package]) -> Vec<String> {
             format!("{} may not depend on {}{tests}", package.name, dependency.name)
         })
         .collect()
+}
+
+fn circle_violations(package: &Package) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for src in package.roots.iter().filter_map(|root| root.parent()) {
+        found.extend(circles(src)?.into_iter().map(|circle| format!("{}: {circle} use one another", src.display())));
+    }
+    match (WITH_CIRCLES.contains(&package.name.as_str()), found.is_empty()) {
+        (true, true) => Ok(vec![format!("{} has no circle of modules any more: take it off the list", package.name)]),
+        (true, false) => Ok(Vec::new()),
+        (false, _) => Ok(found),
+    }
 }
 
 /// Tests may use every crate but the providers; for the rest the table holds.

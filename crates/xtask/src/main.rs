@@ -5,6 +5,7 @@
 
 mod architecture;
 mod arguments;
+mod circles;
 mod fuzz;
 mod golden;
 mod interop;

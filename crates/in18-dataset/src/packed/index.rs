@@ -19,6 +19,7 @@ use std::num::NonZeroU32;
 use in18_jpeg::Size;
 
 use super::fields::{Hex, field, hex, optional, or_dash, text};
+use crate::error::IndexError;
 
 const FIRST_LINE: &str = "imagenet18 index 1";
 
@@ -74,18 +75,6 @@ pub struct Checksums {
     pub image: u32,
     /// What lies between the image before and this one: headers and labels.
     pub before: u32,
-}
-
-/// Why a text is no index.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: expected {expected}, got {got}")]
-pub struct IndexError {
-    /// From 1.
-    pub line: usize,
-    /// What an index has there.
-    pub expected: &'static str,
-    /// What came.
-    pub got: String,
 }
 
 impl Index {
