@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a data set cannot be used: what was expected where, what is there, what to change. One line each.
+/// Why a data set cannot be used: what was expected where, what is there, what to change. Each is
+/// one line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The data folder itself is not there.
@@ -63,7 +64,8 @@ pub enum Error {
         /// The first of their names, and how many more.
         classes: String,
     },
-    /// Training and validation do not have the same classes, so their labels would not mean the same.
+    /// Training and validation do not have the same classes, so equal labels would not mean the
+    /// same.
     #[error(
         "expected the same class folders in {train} and {validation}, got {only_train} only in the first and \
          {only_validation} only in the second: rename, add or remove folders until they agree"

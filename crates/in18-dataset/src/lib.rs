@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! sources/folders   class folders   ─┐
-//! sources/shards    prepared shards  ├─► ImageSet ─► ImageReader (one image's bytes) ─► loader
-//! sources/archives  tar archives     │      └──────► Preparation (smaller copies, as folders or shards)
+//! sources/shards    prepared shards  ├─► ImageSet ─► ImageReader (an image's bytes) ─► loader
+//! sources/archives  tar archives     │      └──────► Preparation (smaller copies)
 //! sources/tables    Parquet tables  ─┘
 //! ```
 //! Owns the layout of a data set on disk: `DATA + suffix` holds `train` and `validation` or `val`,

@@ -1,9 +1,10 @@
-//! Copies of a set whose images are small: short side at most so many pixels, aspect kept, never enlarged.
+//! Copies of a set whose images are small: the short side is at most as long as asked for, the
+//! aspect is kept, and nothing is enlarged.
 //!
-//! An image that is small enough already, and every image of the full size, keeps its pixels, to the bit. All are JPEGs with
-//! restarts every few blocks, so that a decoder can begin near any region; but for PNGs, and some damaged files, which are
-//! copied as they are. The same images give the same bytes. What
-//! is there is left alone: a preparation that was interrupted continues.
+//! An image that is small enough already, and every image of the full size, keeps its pixels, to
+//! the bit. Copies are JPEGs with a restart every few blocks, so that a decoder can begin near any
+//! region; only PNGs and some damaged files are copied as they are. The same images give the same
+//! bytes. What is there is left alone: a preparation that was interrupted continues.
 
 mod encode;
 mod error;
@@ -30,7 +31,7 @@ use shards::Shards;
 /// How large prepared images are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreparedSize {
-    /// The short side has at most so many pixels.
+    /// The short side has at most this many pixels.
     ShortSide(NonZeroU32),
     /// As they are.
     Full,
@@ -61,7 +62,7 @@ impl FromStr for PreparedSize {
 /// How prepared images lie on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreparedFormat {
-    /// Tar archives of so many images with an index.
+    /// Tar archives of this many images each, with an index.
     Shards(NonZeroUsize),
     /// A file each, in class folders.
     Folders,
@@ -144,8 +145,8 @@ impl<'a> Preparation<'a> {
         Ok(Preparation { set, half, options, targets })
     }
 
-    /// Prepares all images on `threads` threads, telling `report` in a fixed order what became of each; it says whether to go
-    /// on.
+    /// Prepares all images on `threads` threads. Tells `report` in a fixed order what became of
+    /// each image; `report` answers whether to go on.
     ///
     /// # Errors
     /// [`PrepareError::Write`].
@@ -157,8 +158,8 @@ impl<'a> Preparation<'a> {
         }
     }
 
-    /// Images to train on lie in an order of chance, so that any stretch of a shard holds all kinds of them; but for those of
-    /// tables, which keep their order.
+    /// Images to train on lie in an order of chance, so that any stretch of a shard holds all kinds
+    /// of them. Sources that are read in their order keep it.
     fn order(&self) -> Vec<u32> {
         let images = self.set.len() as u32;
         match self.half {

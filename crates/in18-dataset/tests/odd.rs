@@ -1,5 +1,5 @@
-//! Odd and damaged files through every kind of source: each is an image or named, and the verdict does not depend on
-//! where its bytes lie. It is Pillow's, where that is known.
+//! Odd and damaged files through every kind of source: each is an image or named, and the verdict
+//! does not depend on where its bytes lie. Where Pillow's verdict is known, it is the same.
 
 use std::fs::{self, File};
 use std::num::NonZeroUsize;

@@ -1,4 +1,5 @@
-//! Shards: what is prepared is what is read, every bit of it is watched over, and other programs' archives are understood.
+//! Shards: what is prepared is what is read, every changed bit is found, and other programs'
+//! archives are understood.
 
 use std::fs;
 use std::io::Write;

@@ -7,10 +7,11 @@
 //! image   SHARD OFFSET LENGTH LABEL WIDTH HEIGHT CHECKSUM BEFORE NAME   one an image, from 0
 //! end     CHECKSUM                                                   of everything above
 //! ```
-//! Checksums are CRC-32C in eight hexadecimal digits: of an image's bytes, of what lies BEFORE them (after the padding of
-//! the image before), and of what follows a shard's last image (END). MODIFIED is a shard's time of modification in
-//! nanoseconds since 1970. What is not known is `-`: shards that were prepared here have no MODIFIED, so that they may be
-//! copied; shards of others have no checksums.
+//! Checksums are CRC-32C in eight hexadecimal digits: of an image's bytes, of what lies BEFORE them
+//! (after the padding of the image before), and of what follows a shard's last image (END).
+//! MODIFIED is a shard's time of modification in nanoseconds since 1970. What is not known is `-`: shards
+//! that were prepared here have no MODIFIED, so that they may be copied; shards of others have no
+//! checksums.
 
 use std::fmt::Write;
 use std::io::{self, BufRead};
@@ -83,7 +84,8 @@ impl Index {
         Self { classes, shards, ..Self::default() }
     }
 
-    /// Reads an index and checks that its parts fit together: labels have a class, images lie in shards that are there.
+    /// Reads an index and checks that its parts fit together: labels have a class, images lie in
+    /// shards that are there.
     ///
     /// # Errors
     /// [`IndexError`], also where anything was changed or cut off since the index was written.

@@ -83,7 +83,8 @@ fn reduced(from: Size, to: PreparedSize) -> Option<Size> {
     (least > short).then(|| Size::new(scaled(from.width), scaled(from.height)))
 }
 
-/// A baseline JPEG of RGB pixels with chroma at half the resolution and frequent restarts; or why there is none.
+/// A baseline JPEG of RGB pixels with chroma at half the resolution and frequent restarts; or why
+/// there is none.
 fn encode(pixels: &[u8], size: Size, quality: u8) -> Result<Vec<u8>, String> {
     // A PNG may be larger than any JPEG.
     let side = |pixels: u32| {
@@ -93,7 +94,8 @@ fn encode(pixels: &[u8], size: Size, quality: u8) -> Result<Vec<u8>, String> {
     let mut file = Vec::new();
     let mut encoder = Encoder::new(&mut file, quality);
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    // With optimised tables this encoder would write a scan a component, which decode whole and more slowly.
+    // With optimised tables this encoder would write a scan for each component; such files decode
+    // more slowly, and only whole.
     encoder.set_optimized_huffman_tables(false);
     encoder.set_restart_interval(RESTART_INTERVAL);
     encoder.encode(pixels, width, height, ColorType::Rgb).map_err(|error| error.to_string())?;

@@ -63,7 +63,8 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     WholeFile::resumable(path)?.write(bytes)
 }
 
-/// Where an image goes, below the folder of class folders. Names out of archives may be anything, and more than one image's.
+/// Where an image goes, below the folder of class folders. Names out of archives may be anything,
+/// and two images may share one.
 fn target_name(set: &ImageSet, image: usize) -> PathBuf {
     let name = set.name(image);
     if set.source().has_class_folders() {

@@ -7,8 +7,9 @@ use std::thread::ScopedJoinHandle;
 /// Results of a thread that may wait to be taken.
 const WAITING: usize = 8;
 
-/// Calls `take` with each of `numbers`, in their order, and what `of` makes of it on one of `threads` threads, each of which has
-/// a state that `state` makes. Ends early when `take` says false.
+/// Calls `take` with each of `numbers`, in their order, and what `of` makes of the number on one of
+/// `threads` threads. Each thread has a state that `state` makes. Ends early when `take` says
+/// false.
 pub(super) fn in_order<S, T: Send>(
     numbers: &[u32],
     threads: NonZeroUsize,

@@ -18,7 +18,8 @@ pub(super) struct ShardList {
 }
 
 impl ShardList {
-    /// Reads the list of a shard; none if the shard is not finished, or the list is damaged, so that it is made again.
+    /// Reads the list of a shard; none if the shard is not finished, or if the list is damaged, so
+    /// that both are made again.
     pub fn read(folder: &Path, shard: usize) -> io::Result<Option<Self>> {
         match fs::read_to_string(path(folder, shard)) {
             Ok(text) => Ok(Self::parse(&text)),

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-/// Bytes of a class's name in a path: with an image's name, `/` and ending they fit into a tar header's field.
+/// Bytes of a class's name in a path: with an image's name, `/` and ending they fit into a tar
+/// header's field.
 const CLASS_BYTES: usize = 100;
 const NAME_BYTES: usize = 80;
 
-/// What an image is called, without folder and ending: its number, which makes it unlike all others, and what it was called.
+/// What an image is called, without folder and ending: its number, which makes the name unlike all
+/// others, and the name it had.
 pub(super) fn stem(name: &Path, number: u32) -> String {
     let stem = name.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     // A copy of shards keeps the number of the first copy out.
@@ -23,8 +25,8 @@ pub(super) fn number(name: &str) -> Option<u32> {
     file.split_once('-').and_then(|(digits, _)| digits.parse().ok())
 }
 
-/// The folder of a class: its name, if that means nothing special in a path; or else that and the label, so that no two
-/// classes have the same.
+/// The folder of a class: its name, if that means nothing special in a path; or else a plain form
+/// of the name and the label, so that no two classes share a folder.
 pub(super) fn class_folder(class: &str, label: usize) -> String {
     let plain = plain(class, CLASS_BYTES);
     if plain == class { plain } else { format!("{plain}-{label}") }

@@ -16,7 +16,7 @@ pub(super) fn check(folder: &Path, expected: String) -> Result<(), PrepareError>
         Ok(got) if got == expected => Ok(()),
         Ok(got) => Err(PrepareError::Other { path: folder.to_owned(), expected, got }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // What is hidden may be this note, half written when somebody stopped us.
+            // What is hidden may be this note, half written by a program that was stopped.
             let is_shown = |entry: fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
             let entries = fs::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
             let entries = entries.map_err(|source| PrepareError::writing(folder, source))?;

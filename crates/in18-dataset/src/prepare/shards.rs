@@ -1,11 +1,11 @@
 //! Prepared images in tar shards with their index.
 //!
 //! ```text
-//! 000000.tar    CLASS/00000123-NAME.cls, CLASS/00000123-NAME.jpg, …   WebDataset's layout; 00000123 is the image's number
+//! 000000.tar    CLASS/00000123-NAME.cls, CLASS/00000123-NAME.jpg, …   00000123 is the number
 //! index.tsv     what lies where, written last
 //! ```
-//! A shard appears whole, and then the hidden list of what is in it: a shard with its list is done. When all are, the lists
-//! become the index.
+//! The layout is WebDataset's. A shard appears whole, and then the hidden list of what is in it: a
+//! shard with its list is done. When all shards are done, the lists become the index.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -30,7 +30,7 @@ use crate::sources::shards::INDEX;
 /// Zero bytes at an archive's end.
 const END: [u8; 2 * BLOCK as usize] = [0; 2 * BLOCK as usize];
 
-/// A preparation that makes shards of so many images.
+/// A preparation that makes shards of `images` images each.
 pub(super) struct Shards<'a> {
     pub preparation: &'a Preparation<'a>,
     pub images: NonZeroUsize,
@@ -74,7 +74,7 @@ impl Shards<'_> {
         Prepared::Bad(format!("{}: left out before, since it could not be read then", path.display()))
     }
 
-    /// Makes one shard of each size that has not got it; false if nobody wants to go on.
+    /// Makes one shard of each size that lacks it; false if `report` does not want to go on.
     fn shard(
         &self,
         shard: usize,

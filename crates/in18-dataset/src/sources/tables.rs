@@ -1,6 +1,7 @@
 //! Images in Parquet tables, as Hugging Face's hub has them: a column of files and one of labels.
 //!
-//! A table can only be read a group of rows at a time, so these sets are for preparing, not for training.
+//! A table can only be read a group of rows at a time, so these sets are for preparing, not for
+//! training.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -28,7 +29,8 @@ const ENDING: &str = ".parquet";
 const LABELS: [&str; 4] = ["label", "labels", "fine_label", "cls"];
 /// What a group of rows may unpack to: several are in memory at once.
 const MAX_GROUP_BYTES: i64 = 1 << 29;
-/// Groups of rows that are kept beside one for each core: threads that read in order are in as many, at most.
+/// Groups of rows that are kept in memory, beside one for each core: threads that read in order are
+/// in at most one group for each core.
 const KEPT_GROUPS: usize = 2;
 
 /// Tables of images.
@@ -55,7 +57,7 @@ struct Group {
     first: usize,
 }
 
-/// The images of a group, once somebody has read them.
+/// The images of a group, once a thread has read them.
 type Unpacked = OnceLock<Result<Vec<Option<ByteArray>>, Unfit>>;
 
 /// Takes folders of tables. Refuses them with [`Error::Sequential`] where images must be read in
@@ -270,8 +272,8 @@ fn labels(column: ColumnReader, rows: usize) -> Result<Vec<u32>, Unfit> {
     numbers.into_iter().map(label).collect()
 }
 
-/// The names that Hugging Face's libraries note in a table, made different where two classes are called the same, as two pairs
-/// of ImageNet's are.
+/// The names that Hugging Face's libraries note in a table. Classes of the same name, as two pairs
+/// of ImageNet's are, get their numbers added.
 fn class_names(metadata: &ParquetMetaData) -> Option<Vec<String>> {
     let pairs = metadata.file_metadata().key_value_metadata()?;
     let noted = pairs.iter().find(|pair| pair.key == "huggingface")?.value.as_ref()?;

@@ -34,8 +34,9 @@ pub(super) struct Labelled {
     pub numbers: Vec<u32>,
 }
 
-/// Numbers `labels`. Names are numbered in their order. Numbers stay; the folder that all images of a number lie in, and no
-/// others, is the name of that class, if every class has such a folder; or else the number is.
+/// Numbers `labels`. Names are numbered in their order, numbers stay. A class that is a number is
+/// named after the folder that its images, and no others, lie in; if any class has no such folder,
+/// every class is named by its number.
 pub(super) fn number_labels<'a>(
     labels: &[Label],
     folders: impl Iterator<Item = Option<&'a str>>,

@@ -1,7 +1,8 @@
 //! The table of synsets in the development kit's `meta.mat`, a MATLAB 5 file.
 //!
-//! Of the format (MathWorks, "MAT-File Format", R2024a, chapter 1) as much as the file uses: one compressed element that holds
-//! an array of structures, whose fields are numbers and characters.
+//! Reads as much of the format (MathWorks, "MAT-File Format", R2024a, chapter 1) as the file uses:
+//! one compressed element that holds an array of structures, whose fields are numbers and
+//! characters.
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -81,8 +81,8 @@ fn ranges(shard: usize, Shard { name, bytes, .. }: &Shard, file: &File) -> io::R
     Ok(inner.collect())
 }
 
-/// The images of an archive. Files that belong together follow one another, and their names differ behind the first dot; where
-/// none of them is a label, each image is by itself.
+/// The images of an archive. Files that belong together follow one another, and their names differ
+/// behind the first dot. Where none of them is a label, each image is a sample of its own.
 fn samples_in(range: &Range, file: &File) -> io::Result<Vec<Sample>> {
     let listed = members(Window::new(file, range.start, range.length), range.length)?;
     let named = listed.iter().filter_map(|member| ending(&member.name).map(|(key, ending)| (member, key, ending)));
@@ -107,7 +107,8 @@ fn samples_in(range: &Range, file: &File) -> io::Result<Vec<Sample>> {
     Ok(found)
 }
 
-/// A name without what follows the first dot of its last part, and that in lower case. None for hidden files and folders.
+/// A name up to the first dot of its last part, and what follows the dot in lower case. None for
+/// names without a dot there, and for hidden ones.
 fn ending(name: &[u8]) -> Option<(&[u8], String)> {
     let start = name.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
     let dot = start + name[start..].iter().position(|&byte| byte == b'.')?;

@@ -1,8 +1,11 @@
 //! Labels that lie beside the images, not among them: ImageNet's validation images come without.
 //!
-//! Read are the development kit of ILSVRC2012, packed or its two files (`ILSVRC2012_validation_ground_truth.txt`, numbers
-//! by the kit's own count, with `meta.mat`, which gives their synsets); `LOC_val_solution.csv`, as Kaggle hands it out; and
-//! lists of synsets, one a line in the order of the images or behind the images' names.
+//! These lists are read:
+//! * the development kit of ILSVRC2012, packed, or two files of it:
+//!   `ILSVRC2012_validation_ground_truth.txt`, numbers by the kit's own count, and `meta.mat`,
+//!   which gives the synset of each number;
+//! * `LOC_val_solution.csv`, as Kaggle hands it out;
+//! * lists of synsets, one a line, in the order of the images or behind the images' names.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,7 +18,7 @@ use super::labels::Label;
 use super::mat::synsets;
 use crate::error::Error;
 
-/// What such lists are called, where nobody names one.
+/// What such lists are called where the user names none.
 const KNOWN: [&str; 4] = [
     "ILSVRC2012_devkit_t12.tar.gz",
     "ILSVRC2012_validation_ground_truth.txt",
