@@ -9,9 +9,9 @@
 //! ```
 //! Checksums are CRC-32C in eight hexadecimal digits: of an image's bytes, of what lies BEFORE them
 //! (after the padding of the image before), and of what follows a shard's last image (END).
-//! MODIFIED is a shard's time of modification in nanoseconds since 1970. What is not known is `-`: shards
-//! that were prepared here have no MODIFIED, so that they may be copied; shards of others have no
-//! checksums.
+//! MODIFIED is a shard's time of modification in nanoseconds since 1970. What is not known is `-`:
+//! shards that were prepared here have no MODIFIED, so that they may be copied; shards of others
+//! have no checksums.
 
 use std::fmt::Write;
 use std::io::{self, BufRead};
