@@ -11,6 +11,7 @@
 //! plain. An update's operations see ranges of these as one row of numbers.
 
 mod batch_norm;
+pub(crate) mod check;
 mod conv;
 mod conv_norm;
 mod cost;
@@ -21,12 +22,16 @@ mod normalize;
 mod pool;
 mod sgd;
 
+use in18_tensor::Tensor;
+
+use self::check::Check;
+use crate::KernelError;
+
 pub use batch_norm::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 pub use conv::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 pub use conv_norm::{ConvNorm, ConvNormAddRelu};
 pub use cross_entropy::{CrossEntropy, CrossEntropyBackward, METRICS, TOP_K};
 pub use elementwise::{Add, AddRelu, ReluBackward, SumReluBackward};
-use in18_tensor::Tensor;
 pub use linear::{Linear, LinearBackwardData, LinearBackwardWeight};
 pub use normalize::{Normalize, PIXEL_DEVIATION, PIXEL_MEAN};
 pub use pool::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBackward};
@@ -75,8 +80,10 @@ macro_rules! operation {
 use operation;
 
 /// The enum of all operations, with what can be asked of any of them.
+///
+/// `$d` is a dollar sign, for the macro that this one defines.
 macro_rules! vocabulary {
-    ($( $name:ident ),* $(,)?) => {
+    ($d:tt $( $name:ident ),* $(,)?) => {
         /// One operation of a program.
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub enum Op<T = Tensor> {
@@ -86,6 +93,14 @@ macro_rules! vocabulary {
             )*
         }
 
+        /// The value of one expression for the operation inside of an [`Op`], whatever its kind.
+        macro_rules! each_operation {
+            ($d op:expr, $d inner:ident => $d value:expr) => {
+                match $d op { $( $crate::op::Op::$name($d inner) => $d value, )* }
+            };
+        }
+        pub(crate) use each_operation;
+
         impl<T: Copy> Op<T> {
             /// The same operation on other operands.
             pub fn map<U>(&self, f: impl FnMut(T) -> U) -> Op<U> {
@@ -94,12 +109,12 @@ macro_rules! vocabulary {
 
             /// The operands that it reads.
             pub fn reads(&self) -> Vec<T> {
-                match self { $( Op::$name(op) => op.reads(), )* }
+                each_operation!(self, op => op.reads())
             }
 
             /// The operands that it writes.
             pub fn writes(&self) -> Vec<T> {
-                match self { $( Op::$name(op) => op.writes(), )* }
+                each_operation!(self, op => op.writes())
             }
 
             /// The name of its kind.
@@ -118,7 +133,7 @@ macro_rules! vocabulary {
     };
 }
 
-vocabulary!(
+vocabulary!($
     Normalize,
     Conv,
     ConvBackwardData,
@@ -145,3 +160,13 @@ vocabulary!(
     CrossEntropyBackward,
     Sgd,
 );
+
+impl Op {
+    /// Whether shapes, types and formats of the operands fit together. Every provider asks before it compiles.
+    ///
+    /// # Errors
+    /// [`KernelError::Operand`], which names the operand.
+    pub fn check(&self) -> Result<(), KernelError> {
+        each_operation!(self, op => op.check())
+    }
+}

@@ -9,7 +9,6 @@
 //! weights when it reads them. Everything else is fp32 throughout.
 
 mod batch_norm;
-mod check;
 mod conv;
 mod conv_norm;
 mod cross_entropy;
@@ -24,8 +23,9 @@ use std::ops::Range;
 
 use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor};
 
-use self::check::Checker;
 use self::memory::Memory;
+use crate::op::check::Checker;
+use crate::op::each_operation;
 use crate::{KernelError, Kernels, Op, ProgramId};
 
 /// Bytes of one place in a max pooling's workspace: the flat index into the source of an output's maximum, as u32.
@@ -126,59 +126,16 @@ impl Kernels for Reference {
             got: ops.end,
         })?;
         for op in range {
-            operation(op).run(&mut self.memory)?;
+            each_operation!(op, op => op.run(&mut self.memory))?;
         }
         Ok(())
     }
 }
 
-/// What each operation's file implements for its halves.
+/// What each operation's file implements for its halves. Their operands have been [checked](Op::check).
 trait Operation {
-    /// Whether shapes, types and formats of the operands fit together.
-    fn check(&self) -> Result<(), KernelError>;
-
     /// Loads the operands, computes, stores the results.
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError>;
-}
-
-impl Op {
-    /// Whether shapes, types and formats of the operands fit together. Every provider asks before it compiles.
-    ///
-    /// # Errors
-    /// [`KernelError::Operand`], which names the operand.
-    pub fn check(&self) -> Result<(), KernelError> {
-        operation(self).check()
-    }
-}
-
-fn operation(op: &Op) -> &dyn Operation {
-    match op {
-        Op::Normalize(op) => op,
-        Op::Conv(op) => op,
-        Op::ConvBackwardData(op) => op,
-        Op::ConvBackwardWeight(op) => op,
-        Op::ConvNorm(op) => op,
-        Op::ConvNormAddRelu(op) => op,
-        Op::BatchNorm(op) => op,
-        Op::BatchNormAddRelu(op) => op,
-        Op::BatchNormBackward(op) => op,
-        Op::BatchNormReluBackward(op) => op,
-        Op::BatchNormInference(op) => op,
-        Op::Add(op) => op,
-        Op::AddRelu(op) => op,
-        Op::ReluBackward(op) => op,
-        Op::SumReluBackward(op) => op,
-        Op::MaxPool(op) => op,
-        Op::MaxPoolBackward(op) => op,
-        Op::GlobalAvgPool(op) => op,
-        Op::GlobalAvgPoolBackward(op) => op,
-        Op::Linear(op) => op,
-        Op::LinearBackwardData(op) => op,
-        Op::LinearBackwardWeight(op) => op,
-        Op::CrossEntropy(op) => op,
-        Op::CrossEntropyBackward(op) => op,
-        Op::Sgd(op) => op,
-    }
 }
 
 /// How long a workspace must be is each provider's own affair.

@@ -3,7 +3,9 @@
 //!
 //! Ioffe and Szegedy, *Batch Normalization*, 2015; running statistics as PyTorch keeps them.
 
+use super::check::{Check, Checker, named};
 use super::operation;
+use crate::KernelError;
 
 operation! {
     /// Training: `dst = relu?(gamma · (src − mean) / √(variance + epsilon) + beta)` with the batch's own mean and
@@ -166,5 +168,55 @@ operation! {
             /// (N, C, H, W) activation.
             dst,
         }
+    }
+}
+
+impl Check for BatchNorm {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::new("BatchNorm", &self.src);
+        let shape = checker.source("src", &self.src)?;
+        let operands = named!(self: gamma, beta, running_mean, running_variance, mean, inverse_deviation);
+        checker.parameters(operands, &shape[1..2])?;
+        checker.activation("dst", &self.dst, &shape)
+    }
+}
+
+impl Check for BatchNormAddRelu {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::new("BatchNormAddRelu", &self.src);
+        let shape = checker.source("src", &self.src)?;
+        let operands = named!(self: gamma, beta, running_mean, running_variance, mean, inverse_deviation);
+        checker.parameters(operands, &shape[1..2])?;
+        checker.activations(named!(self: addend, dst), &shape)
+    }
+}
+
+impl Check for BatchNormBackward {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::new("BatchNormBackward", &self.src);
+        let shape = checker.source("src", &self.src)?;
+        let operands = named!(self: gamma, mean, inverse_deviation, dgamma, dbeta);
+        checker.parameters(operands, &shape[1..2])?;
+        checker.activations(named!(self: ddst, dsrc), &shape)
+    }
+}
+
+impl Check for BatchNormReluBackward {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::new("BatchNormReluBackward", &self.src);
+        let shape = checker.source("src", &self.src)?;
+        let operands = named!(self: gamma, beta, mean, inverse_deviation, dgamma, dbeta);
+        checker.parameters(operands, &shape[1..2])?;
+        checker.activations(named!(self: dst, ddst, dsrc), &shape)
+    }
+}
+
+impl Check for BatchNormInference {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::new("BatchNormInference", &self.src);
+        let shape = checker.source("src", &self.src)?;
+        let operands = named!(self: gamma, beta, running_mean, running_variance);
+        checker.parameters(operands, &shape[1..2])?;
+        checker.activation("dst", &self.dst, &shape)
     }
 }

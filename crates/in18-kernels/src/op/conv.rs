@@ -1,6 +1,8 @@
 //! Two-dimensional convolution without bias (cross-correlation, as in every framework).
 
+use super::check::{Check, Checker, NamedOperand};
 use super::operation;
+use crate::KernelError;
 
 /// A square sliding window: its side, its step and the zeros around the image, all in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +84,40 @@ operation! {
             dweight,
         }
     }
+}
+
+impl Check for Conv {
+    fn check(&self) -> Result<(), KernelError> {
+        check("Conv", self.window, ("src", &self.src), ("weight", &self.weight), ("dst", &self.dst))
+    }
+}
+
+impl Check for ConvBackwardData {
+    fn check(&self) -> Result<(), KernelError> {
+        check("ConvBackwardData", self.window, ("dsrc", &self.dsrc), ("weight", &self.weight), ("ddst", &self.ddst))
+    }
+}
+
+impl Check for ConvBackwardWeight {
+    fn check(&self) -> Result<(), KernelError> {
+        check("ConvBackwardWeight", self.window, ("src", &self.src), ("dweight", &self.dweight), ("ddst", &self.ddst))
+    }
+}
+
+/// A convolution's operands, or a gradient's in the places of what they are gradients of.
+pub(super) fn check(
+    operation: &'static str,
+    window: Window,
+    (src_name, src): NamedOperand<'_>,
+    (weight_name, weight): NamedOperand<'_>,
+    (dst_name, dst): NamedOperand<'_>,
+) -> Result<(), KernelError> {
+    let checker = Checker::new(operation, src);
+    checker.window(window)?;
+    let [n, inputs, h, w] = checker.source(src_name, src)?;
+    let [_, outputs, _, _] = checker.source(dst_name, dst)?;
+    checker.parameter(weight_name, weight, &[outputs, inputs, window.kernel, window.kernel])?;
+    checker.activation(dst_name, dst, &[n, outputs, window.output(h), window.output(w)])
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Evaluation's convolutions: batch normalisation with fixed statistics is a scale and a shift of each output channel, so
 //! it folds into the convolution's weights.
 
-use super::{Window, operation};
+use super::check::{Check, Checker, named};
+use super::{Window, conv, operation};
+use crate::KernelError;
 
 operation! {
     /// [`Conv`](super::Conv), [`BatchNormInference`](super::BatchNormInference) and ReLU as one:
@@ -66,5 +68,21 @@ operation! {
             dst,
         }
         writes {}
+    }
+}
+
+impl Check for ConvNorm {
+    fn check(&self) -> Result<(), KernelError> {
+        conv::check("ConvNorm", self.window, ("src", &self.src), ("weight", &self.weight), ("dst", &self.dst))?;
+        let operands = named!(self: gamma, beta, running_mean, running_variance);
+        Checker::new("ConvNorm", &self.src).parameters(operands, &self.dst.shape.extents()[1..2])
+    }
+}
+
+impl Check for ConvNormAddRelu {
+    fn check(&self) -> Result<(), KernelError> {
+        conv::check("ConvNormAddRelu", self.window, ("src", &self.src), ("weight", &self.weight), ("dst", &self.dst))?;
+        let operands = named!(self: gamma, beta, running_mean, running_variance);
+        Checker::new("ConvNormAddRelu", &self.src).parameters(operands, &self.dst.shape.extents()[1..2])
     }
 }

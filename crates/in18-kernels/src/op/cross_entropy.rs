@@ -1,6 +1,10 @@
 //! The loss, and what is counted beside it.
 
+use in18_tensor::{DType, Format, Tensor};
+
+use super::check::{Check, Checker};
 use super::operation;
+use crate::KernelError;
 
 /// Elements of a metrics tensor: the loss summed over the batch, then images whose label has the highest logit,
 /// then images whose label is among the [`TOP_K`] highest. A tie goes to the class with the lower number; a logit
@@ -44,4 +48,25 @@ operation! {
             dlogits,
         }
     }
+}
+
+impl Check for CrossEntropy {
+    fn check(&self) -> Result<(), KernelError> {
+        check("CrossEntropy", &self.logits, &self.labels)?.parameter("metrics", &self.metrics, &[METRICS])
+    }
+}
+
+impl Check for CrossEntropyBackward {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = check("CrossEntropyBackward", &self.logits, &self.labels)?;
+        checker.parameter("scale", &self.scale, &[1])?;
+        checker.parameter("dlogits", &self.dlogits, self.logits.shape.extents())
+    }
+}
+
+fn check(operation: &'static str, logits: &Tensor, labels: &Tensor) -> Result<Checker, KernelError> {
+    let checker = Checker::plain(operation);
+    let [n, _] = checker.matrix("logits", logits)?;
+    checker.tensor("labels", labels, &[n], DType::I32, Format::Plain)?;
+    Ok(checker)
 }

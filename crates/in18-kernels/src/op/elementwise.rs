@@ -2,7 +2,9 @@
 //!
 //! The output of these may lie over any one of their inputs.
 
+use super::check::{Check, Checker, Named, named};
 use super::operation;
+use crate::KernelError;
 
 operation! {
     /// `dst = a + b`: the sum of two gradients of one activation.
@@ -68,4 +70,36 @@ operation! {
             dsrc,
         }
     }
+}
+
+impl Check for Add {
+    fn check(&self) -> Result<(), KernelError> {
+        one_shape("Add", named!(self: a, b, dst))
+    }
+}
+
+impl Check for AddRelu {
+    fn check(&self) -> Result<(), KernelError> {
+        one_shape("AddRelu", named!(self: a, b, dst))
+    }
+}
+
+impl Check for ReluBackward {
+    fn check(&self) -> Result<(), KernelError> {
+        one_shape("ReluBackward", named!(self: dst, ddst, dsrc))
+    }
+}
+
+impl Check for SumReluBackward {
+    fn check(&self) -> Result<(), KernelError> {
+        one_shape("SumReluBackward", named!(self: dst, ddst_a, ddst_b, dsrc))
+    }
+}
+
+/// The first operand decides the shape of all.
+fn one_shape(operation: &'static str, operands: Named<'_>) -> Result<(), KernelError> {
+    let (name, first) = operands[0];
+    let checker = Checker::new(operation, first);
+    let shape = checker.source(name, first)?;
+    checker.activations(operands, &shape)
 }

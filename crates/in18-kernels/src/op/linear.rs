@@ -1,7 +1,9 @@
 //! The classifier: a linear map with bias. It is fp32 whatever the activations are: it costs next to nothing, and the
 //! logits decide the loss.
 
+use super::check::{Check, Checker};
 use super::operation;
+use crate::KernelError;
 
 operation! {
     /// `dst[n,k] = Σ src[n,c] · weight[k,c] + bias[k]`.
@@ -52,5 +54,37 @@ operation! {
             /// (K) fp32.
             dbias,
         }
+    }
+}
+
+impl Check for Linear {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::plain("Linear");
+        let [n, c] = checker.matrix("src", &self.src)?;
+        let [_, k] = checker.matrix("dst", &self.dst)?;
+        checker.parameter("weight", &self.weight, &[k, c])?;
+        checker.parameter("bias", &self.bias, &[k])?;
+        checker.parameter("dst", &self.dst, &[n, k])
+    }
+}
+
+impl Check for LinearBackwardData {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::plain("LinearBackwardData");
+        let [k, c] = checker.matrix("weight", &self.weight)?;
+        let [n, _] = checker.matrix("ddst", &self.ddst)?;
+        checker.parameter("ddst", &self.ddst, &[n, k])?;
+        checker.parameter("dsrc", &self.dsrc, &[n, c])
+    }
+}
+
+impl Check for LinearBackwardWeight {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::plain("LinearBackwardWeight");
+        let [n, c] = checker.matrix("src", &self.src)?;
+        let [_, k] = checker.matrix("ddst", &self.ddst)?;
+        checker.parameter("ddst", &self.ddst, &[n, k])?;
+        checker.parameter("dweight", &self.dweight, &[k, c])?;
+        checker.parameter("dbias", &self.dbias, &[k])
     }
 }

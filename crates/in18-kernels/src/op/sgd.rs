@@ -1,6 +1,8 @@
 //! The update of parameters by stochastic gradient descent.
 
+use super::check::{Check, Checker};
 use super::operation;
+use crate::KernelError;
 
 /// Values of [`Sgd::scalars`], in the order in which they lie there: the learning rate, the share of the last velocity that is
 /// kept, and what gradients are multiplied with (1 over the loss's scale, and over the number of ranks where they are sums).
@@ -30,5 +32,17 @@ operation! {
             velocity,
         }
         writes {}
+    }
+}
+
+impl Check for Sgd {
+    fn check(&self) -> Result<(), KernelError> {
+        let checker = Checker::plain("Sgd");
+        let length = checker.vector("parameter", &self.parameter)?;
+        checker.parameter("scalars", &self.scalars, &[SGD_SCALARS])?;
+        checker.parameter("velocity", &self.velocity, &[length])?;
+        checker.parameter("gradient", &self.gradient, &[length])?;
+        let operands = [("parameter", &self.parameter), ("velocity", &self.velocity), ("gradient", &self.gradient)];
+        checker.apart(&operands)
     }
 }

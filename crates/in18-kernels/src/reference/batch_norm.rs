@@ -2,7 +2,6 @@
 
 use in18_tensor::{Shape, Tensor};
 
-use super::check::Checker;
 use super::elementwise::relu;
 use super::memory::Memory;
 use super::{Operation, to_f32};
@@ -10,10 +9,6 @@ use crate::KernelError;
 use crate::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 
 impl Operation for BatchNorm {
-    fn check(&self) -> Result<(), KernelError> {
-        self.training().check(&Checker::new("BatchNorm", &self.src))
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         self.training().run(memory, |_, normalised| {
             let result = normalised as f32;
@@ -31,12 +26,6 @@ impl BatchNorm {
 }
 
 impl Operation for BatchNormAddRelu {
-    fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::new("BatchNormAddRelu", &self.src);
-        checker.activation("addend", &self.addend, self.src.shape.extents())?;
-        self.training().check(&checker)
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let addend = memory.load(&self.addend)?;
         self.training().run(memory, |i, normalised| relu((normalised + f64::from(addend[i])) as f32))
@@ -66,18 +55,6 @@ struct Training<'a> {
 }
 
 impl Training<'_> {
-    fn check(&self, checker: &Checker) -> Result<(), KernelError> {
-        let shape = checker.source("src", self.src)?;
-        let channels = &shape[1..2];
-        checker.parameter("gamma", self.gamma, channels)?;
-        checker.parameter("beta", self.beta, channels)?;
-        checker.parameter("running_mean", self.running_mean, channels)?;
-        checker.parameter("running_variance", self.running_variance, channels)?;
-        checker.activation("dst", self.dst, &shape)?;
-        checker.parameter("mean", self.mean, channels)?;
-        checker.parameter("inverse_deviation", self.inverse_deviation, channels)
-    }
-
     /// `result` makes a result of its flat index and the normalised, scaled and shifted source.
     fn run(&self, memory: &mut Memory, result: impl Fn(usize, f64) -> f32) -> Result<(), KernelError> {
         let shape = self.src.shape;
@@ -116,10 +93,6 @@ impl Training<'_> {
 }
 
 impl Operation for BatchNormBackward {
-    fn check(&self) -> Result<(), KernelError> {
-        self.gradient().check(&Checker::new("BatchNormBackward", &self.src))
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let ddst = memory.load(&self.ddst)?;
         self.gradient().run(memory, ddst)
@@ -128,21 +101,13 @@ impl Operation for BatchNormBackward {
 
 impl BatchNormBackward {
     fn gradient(&self) -> Gradient<'_> {
-        let BatchNormBackward { ref src, ref gamma, ref ddst, ref mean, .. } = *self;
+        let BatchNormBackward { ref src, ref gamma, ref mean, .. } = *self;
         let BatchNormBackward { ref inverse_deviation, ref dsrc, ref dgamma, ref dbeta, .. } = *self;
-        Gradient { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta }
+        Gradient { src, gamma, mean, inverse_deviation, dsrc, dgamma, dbeta }
     }
 }
 
 impl Operation for BatchNormReluBackward {
-    fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::new("BatchNormReluBackward", &self.src);
-        let shape = checker.source("src", &self.src)?;
-        checker.activation("dst", &self.dst, &shape)?;
-        checker.parameter("beta", &self.beta, &shape[1..2])?;
-        self.gradient().check(&checker)
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let (dst, ddst) = (memory.load(&self.dst)?, memory.load(&self.ddst)?);
         let passed = dst.iter().zip(ddst).map(|(&dst, ddst)| if dst > 0.0 { ddst } else { 0.0 });
@@ -152,9 +117,9 @@ impl Operation for BatchNormReluBackward {
 
 impl BatchNormReluBackward {
     fn gradient(&self) -> Gradient<'_> {
-        let BatchNormReluBackward { ref src, ref gamma, ref ddst, ref mean, .. } = *self;
+        let BatchNormReluBackward { ref src, ref gamma, ref mean, .. } = *self;
         let BatchNormReluBackward { ref inverse_deviation, ref dsrc, ref dgamma, ref dbeta, .. } = *self;
-        Gradient { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta }
+        Gradient { src, gamma, mean, inverse_deviation, dsrc, dgamma, dbeta }
     }
 }
 
@@ -162,7 +127,6 @@ impl BatchNormReluBackward {
 struct Gradient<'a> {
     src: &'a Tensor,
     gamma: &'a Tensor,
-    ddst: &'a Tensor,
     mean: &'a Tensor,
     inverse_deviation: &'a Tensor,
     dsrc: &'a Tensor,
@@ -171,18 +135,6 @@ struct Gradient<'a> {
 }
 
 impl Gradient<'_> {
-    fn check(&self, checker: &Checker) -> Result<(), KernelError> {
-        let shape = checker.source("src", self.src)?;
-        let channels = &shape[1..2];
-        checker.parameter("gamma", self.gamma, channels)?;
-        checker.activation("ddst", self.ddst, &shape)?;
-        checker.parameter("mean", self.mean, channels)?;
-        checker.parameter("inverse_deviation", self.inverse_deviation, channels)?;
-        checker.activation("dsrc", self.dsrc, &shape)?;
-        checker.parameter("dgamma", self.dgamma, channels)?;
-        checker.parameter("dbeta", self.dbeta, channels)
-    }
-
     /// Ioffe and Szegedy, section 3, after merging their sums: with x̂ the normalised source and g the gradient
     /// of the normalisation's result, `dsrc = gamma / σ · (g − mean(g) − x̂ · mean(g·x̂))`.
     fn run(&self, memory: &mut Memory, g: Vec<f32>) -> Result<(), KernelError> {
@@ -212,17 +164,6 @@ impl Gradient<'_> {
 }
 
 impl Operation for BatchNormInference {
-    fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::new("BatchNormInference", &self.src);
-        let shape = checker.source("src", &self.src)?;
-        let channels = &shape[1..2];
-        checker.parameter("gamma", &self.gamma, channels)?;
-        checker.parameter("beta", &self.beta, channels)?;
-        checker.parameter("running_mean", &self.running_mean, channels)?;
-        checker.parameter("running_variance", &self.running_variance, channels)?;
-        checker.activation("dst", &self.dst, &shape)
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let shape = self.src.shape;
         let load = |tensor: &Tensor| memory.load(tensor);

@@ -8,17 +8,12 @@ use std::ops::Range;
 
 use in18_tensor::Shape;
 
-use super::check::Checker;
 use super::memory::Memory;
 use super::{Operation, to_f32};
 use crate::KernelError;
 use crate::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 
 impl Operation for Conv {
-    fn check(&self) -> Result<(), KernelError> {
-        check("Conv", self.window, ("src", &self.src), ("weight", &self.weight), ("dst", &self.dst))
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let src = memory.load(&self.src)?;
         let weight = memory.load_weight(&self.weight, self.src.dtype)?;
@@ -32,10 +27,6 @@ impl Operation for Conv {
 }
 
 impl Operation for ConvBackwardData {
-    fn check(&self) -> Result<(), KernelError> {
-        check("ConvBackwardData", self.window, ("dsrc", &self.dsrc), ("weight", &self.weight), ("ddst", &self.ddst))
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let weight = memory.load_weight(&self.weight, self.ddst.dtype)?;
         let ddst = memory.load(&self.ddst)?;
@@ -50,10 +41,6 @@ impl Operation for ConvBackwardData {
 }
 
 impl Operation for ConvBackwardWeight {
-    fn check(&self) -> Result<(), KernelError> {
-        check("ConvBackwardWeight", self.window, ("src", &self.src), ("dweight", &self.dweight), ("ddst", &self.ddst))
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let src = memory.load(&self.src)?;
         let ddst = memory.load(&self.ddst)?;
@@ -119,21 +106,4 @@ pub(super) fn each_row(src: Shape, dst: Shape, window: Window, mut row: impl FnM
 /// The pixel under place `tap` of the window at output `place`, along one axis, or none in the padding.
 fn source(place: usize, tap: usize, extent: usize, window: Window) -> Option<usize> {
     (place * window.stride + tap).checked_sub(window.padding).filter(|&pixel| pixel < extent)
-}
-
-type Named<'a> = (&'static str, &'a in18_tensor::Tensor);
-
-pub(super) fn check(
-    operation: &'static str,
-    window: Window,
-    (src_name, src): Named,
-    (weight_name, weight): Named,
-    (dst_name, dst): Named,
-) -> Result<(), KernelError> {
-    let checker = Checker::new(operation, src);
-    checker.window(window)?;
-    let [n, inputs, h, w] = checker.source(src_name, src)?;
-    let [_, outputs, _, _] = checker.source(dst_name, dst)?;
-    checker.parameter(weight_name, weight, &[outputs, inputs, window.kernel, window.kernel])?;
-    checker.activation(dst_name, dst, &[n, outputs, window.output(h), window.output(w)])
 }

@@ -3,7 +3,6 @@
 use in18_tensor::{Tensor, rounded};
 
 use super::Operation;
-use super::check::Checker;
 use super::conv;
 use super::elementwise::relu;
 use super::memory::Memory;
@@ -11,10 +10,6 @@ use crate::KernelError;
 use crate::op::{ConvNorm, ConvNormAddRelu, Window};
 
 impl Operation for ConvNorm {
-    fn check(&self) -> Result<(), KernelError> {
-        self.folded().check("ConvNorm")
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let sums = self.folded().sums(memory)?;
         let dst: Vec<f32> = sums.into_iter().map(|sum| if self.relu { relu(sum as f32) } else { sum as f32 }).collect();
@@ -23,10 +18,6 @@ impl Operation for ConvNorm {
 }
 
 impl Operation for ConvNormAddRelu {
-    fn check(&self) -> Result<(), KernelError> {
-        self.folded().check("ConvNormAddRelu")
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let (sums, addend) = (self.folded().sums(memory)?, memory.load(&self.dst)?);
         let dst: Vec<f32> =
@@ -65,16 +56,6 @@ struct Folded<'a> {
 }
 
 impl Folded<'_> {
-    fn check(&self, operation: &'static str) -> Result<(), KernelError> {
-        conv::check(operation, self.window, ("src", self.src), ("weight", self.weight), ("dst", self.dst))?;
-        let checker = Checker::new(operation, self.src);
-        let channels = &self.dst.shape.extents()[1..2];
-        checker.parameter("gamma", self.gamma, channels)?;
-        checker.parameter("beta", self.beta, channels)?;
-        checker.parameter("running_mean", self.running_mean, channels)?;
-        checker.parameter("running_variance", self.running_variance, channels)
-    }
-
     /// Convolution and shift. The scale and the scaled weights are fp32, as every provider computes them.
     fn sums(&self, memory: &Memory) -> Result<Vec<f64>, KernelError> {
         let load = |tensor: &Tensor| memory.load(tensor);

@@ -1,18 +1,13 @@
 //! The loss with its gradient, and the counts of correct guesses.
 
-use in18_tensor::{DType, Format, Tensor};
+use in18_tensor::Tensor;
 
-use super::check::Checker;
 use super::memory::Memory;
 use super::{Operation, to_f32};
 use crate::KernelError;
-use crate::op::{CrossEntropy, CrossEntropyBackward, METRICS, TOP_K};
+use crate::op::{CrossEntropy, CrossEntropyBackward, TOP_K};
 
 impl Operation for CrossEntropy {
-    fn check(&self) -> Result<(), KernelError> {
-        check("CrossEntropy", &self.logits, &self.labels)?.parameter("metrics", &self.metrics, &[METRICS])
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let classes = self.logits.shape[1];
         let logits = memory.load(&self.logits)?;
@@ -29,12 +24,6 @@ impl Operation for CrossEntropy {
 }
 
 impl Operation for CrossEntropyBackward {
-    fn check(&self) -> Result<(), KernelError> {
-        let checker = check("CrossEntropyBackward", &self.logits, &self.labels)?;
-        checker.parameter("scale", &self.scale, &[1])?;
-        checker.parameter("dlogits", &self.dlogits, self.logits.shape.extents())
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let [n, classes] = [self.logits.shape[0], self.logits.shape[1]];
         let logits = memory.load(&self.logits)?;
@@ -67,13 +56,6 @@ fn is_ahead(logits: &[f32], class: usize, other: usize) -> bool {
         (true, true) => class < other,
         (a_is_nan, _) => !a_is_nan,
     }
-}
-
-fn check(operation: &'static str, logits: &Tensor, labels: &Tensor) -> Result<Checker, KernelError> {
-    let checker = Checker::plain(operation);
-    let [n, _] = checker.matrix("logits", logits)?;
-    checker.tensor("labels", labels, &[n], DType::I32, Format::Plain)?;
-    Ok(checker)
 }
 
 fn load_labels(

@@ -1,21 +1,11 @@
 //! The classifier, in fp32 whatever the activations are.
 
-use super::check::Checker;
 use super::memory::Memory;
 use super::{Operation, to_f32};
 use crate::KernelError;
 use crate::op::{Linear, LinearBackwardData, LinearBackwardWeight};
 
 impl Operation for Linear {
-    fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::plain("Linear");
-        let [n, c] = checker.matrix("src", &self.src)?;
-        let [_, k] = checker.matrix("dst", &self.dst)?;
-        checker.parameter("weight", &self.weight, &[k, c])?;
-        checker.parameter("bias", &self.bias, &[k])?;
-        checker.parameter("dst", &self.dst, &[n, k])
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let [n, c, k] = [self.src.shape[0], self.src.shape[1], self.dst.shape[1]];
         let (src, weight, bias) = (memory.load(&self.src)?, memory.load(&self.weight)?, memory.load(&self.bias)?);
@@ -31,14 +21,6 @@ impl Operation for Linear {
 }
 
 impl Operation for LinearBackwardData {
-    fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::plain("LinearBackwardData");
-        let [k, c] = checker.matrix("weight", &self.weight)?;
-        let [n, _] = checker.matrix("ddst", &self.ddst)?;
-        checker.parameter("ddst", &self.ddst, &[n, k])?;
-        checker.parameter("dsrc", &self.dsrc, &[n, c])
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let [n, c, k] = [self.dsrc.shape[0], self.dsrc.shape[1], self.ddst.shape[1]];
         let (weight, ddst) = (memory.load(&self.weight)?, memory.load(&self.ddst)?);
@@ -55,15 +37,6 @@ impl Operation for LinearBackwardData {
 }
 
 impl Operation for LinearBackwardWeight {
-    fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::plain("LinearBackwardWeight");
-        let [n, c] = checker.matrix("src", &self.src)?;
-        let [_, k] = checker.matrix("ddst", &self.ddst)?;
-        checker.parameter("ddst", &self.ddst, &[n, k])?;
-        checker.parameter("dweight", &self.dweight, &[k, c])?;
-        checker.parameter("dbias", &self.dbias, &[k])
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let [n, c, k] = [self.src.shape[0], self.src.shape[1], self.ddst.shape[1]];
         let (src, ddst) = (memory.load(&self.src)?, memory.load(&self.ddst)?);

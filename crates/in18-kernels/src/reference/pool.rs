@@ -1,19 +1,11 @@
 //! Max pooling and the global mean.
 
-use super::check::Checker;
 use super::memory::Memory;
 use super::{Operation, to_f32};
 use crate::KernelError;
 use crate::op::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBackward, Window};
 
 impl Operation for MaxPool {
-    fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::new("MaxPool", &self.src);
-        checker.window(self.window)?;
-        let [n, c, h, w] = checker.source("src", &self.src)?;
-        checker.activation("dst", &self.dst, &[n, c, self.window.output(h), self.window.output(w)])
-    }
-
     /// NaN wins, so that it shows in the loss.
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let (from, to) = (self.src.shape, self.dst.shape);
@@ -46,13 +38,6 @@ impl Operation for MaxPool {
 }
 
 impl Operation for MaxPoolBackward {
-    fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::new("MaxPoolBackward", &self.ddst);
-        checker.window(self.window)?;
-        let [n, c, h, w] = checker.source("dsrc", &self.dsrc)?;
-        checker.activation("ddst", &self.ddst, &[n, c, self.window.output(h), self.window.output(w)])
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let ddst = memory.load(&self.ddst)?;
         let indices = memory.load_indices(&self.workspace, ddst.len())?;
@@ -71,12 +56,6 @@ impl Operation for MaxPoolBackward {
 }
 
 impl Operation for GlobalAvgPool {
-    fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::new("GlobalAvgPool", &self.src);
-        let [n, c, _, _] = checker.source("src", &self.src)?;
-        checker.parameter("dst", &self.dst, &[n, c])
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let pixels = self.src.shape[2] * self.src.shape[3];
         let src = memory.load(&self.src)?;
@@ -86,12 +65,6 @@ impl Operation for GlobalAvgPool {
 }
 
 impl Operation for GlobalAvgPoolBackward {
-    fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::new("GlobalAvgPoolBackward", &self.dsrc);
-        let [n, c, _, _] = checker.source("dsrc", &self.dsrc)?;
-        checker.parameter("ddst", &self.ddst, &[n, c])
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let pixels = self.dsrc.shape[2] * self.dsrc.shape[3];
         let ddst = memory.load(&self.ddst)?;

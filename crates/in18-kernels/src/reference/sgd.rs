@@ -1,22 +1,11 @@
 //! The update of a range of parameters, in fp32 and in the order of PyTorch's operations.
 
 use super::Operation;
-use super::check::Checker;
 use super::memory::Memory;
 use crate::KernelError;
-use crate::op::{SGD_SCALARS, Sgd};
+use crate::op::Sgd;
 
 impl Operation for Sgd {
-    fn check(&self) -> Result<(), KernelError> {
-        let checker = Checker::plain("Sgd");
-        let length = checker.vector("parameter", &self.parameter)?;
-        checker.parameter("scalars", &self.scalars, &[SGD_SCALARS])?;
-        checker.parameter("velocity", &self.velocity, &[length])?;
-        checker.parameter("gradient", &self.gradient, &[length])?;
-        let operands = [("parameter", &self.parameter), ("velocity", &self.velocity), ("gradient", &self.gradient)];
-        checker.apart(&operands)
-    }
-
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let scalars = memory.load(&self.scalars)?;
         let (rate, momentum, gradient_scale) = (scalars[0], scalars[1], scalars[2]);

@@ -1,19 +1,40 @@
-//! What operands must look like. The reference is strict, so that a program that is wrong fails here first.
+//! What operands must look like. The checks are strict, so that a program that is wrong fails before it runs, on any
+//! provider.
 
 use in18_tensor::{DType, Format, Shape, Tensor};
 
+use super::Window;
 use crate::KernelError;
-use crate::op::Window;
+
+/// What each operation's file implements beside its declaration.
+pub(super) trait Check {
+    /// Whether shapes, types and formats of the operands fit together.
+    fn check(&self) -> Result<(), KernelError>;
+}
+
+/// An operand with its name, for messages.
+pub(super) type NamedOperand<'a> = (&'static str, &'a Tensor);
+
+/// Operands with their names.
+pub(super) type Named<'a> = &'a [NamedOperand<'a>];
+
+/// The [`Named`] operands of an operation.
+macro_rules! named {
+    ($op:ident: $( $operand:ident ),*) => {
+        &[$( (stringify!($operand), &$op.$operand) ),*]
+    };
+}
+pub(super) use named;
 
 /// Checks the operands of one operation, whose activations must all be of one type.
-pub(super) struct Checker {
+pub(crate) struct Checker {
     operation: &'static str,
     activation: DType,
 }
 
 impl Checker {
     /// For an operation whose activations are of the same type as this one.
-    pub(super) fn new(operation: &'static str, activation: &Tensor) -> Self {
+    pub(crate) fn new(operation: &'static str, activation: &Tensor) -> Self {
         Checker { operation, activation: activation.dtype }
     }
 
@@ -42,6 +63,11 @@ impl Checker {
             return Err(self.misuse(operand, "fp32, bf16 or fp16", &self.activation.to_string()));
         }
         self.tensor(operand, tensor, shape, self.activation, Format::Activation)
+    }
+
+    /// Activations of one given shape.
+    pub(super) fn activations(&self, operands: Named<'_>, shape: &[usize]) -> Result<(), KernelError> {
+        operands.iter().try_for_each(|(operand, tensor)| self.activation(operand, tensor, shape))
     }
 
     /// A plain fp32 tensor whose shape decides others': any of this rank without an empty extent.
@@ -78,6 +104,11 @@ impl Checker {
         self.tensor(operand, tensor, shape, DType::F32, Format::Plain)
     }
 
+    /// Plain fp32 tensors of one given shape.
+    pub(super) fn parameters(&self, operands: Named<'_>, shape: &[usize]) -> Result<(), KernelError> {
+        operands.iter().try_for_each(|(operand, tensor)| self.parameter(operand, tensor, shape))
+    }
+
     /// A tensor of a given shape, type and format.
     pub(super) fn tensor(
         &self,
@@ -97,7 +128,7 @@ impl Checker {
     }
 
     /// A workspace of at least so many bytes.
-    pub(super) fn workspace(&self, tensor: &Tensor, bytes: usize) -> Result<(), KernelError> {
+    pub(crate) fn workspace(&self, tensor: &Tensor, bytes: usize) -> Result<(), KernelError> {
         if tensor.region.bytes >= bytes {
             return Ok(());
         }
