@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use in18_kernels::op::Window;
-use in18_program::{Arch, LayerKind, Network};
+use in18_program::layers::{BatchNorm, Conv, GlobalAvgPool, Input, Linear};
+use in18_program::{Arch, Network};
 use in18_train::checkpoint::{Checkpoint, Tables};
 use in18_weights::{Head, WeightFile, checksum};
 use libfuzzer_sys::fuzz_target;
@@ -16,11 +17,11 @@ use safetensors::SafeTensors;
 static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     let window = Window { kernel: 3, stride: 2, padding: 1 };
     let mut network = Network::default();
-    let input = network.push("input", LayerKind::Input, &[]);
-    let conv = network.push("conv1", LayerKind::Conv { window, inputs: 3, outputs: 2 }, &[input]);
-    let norm = network.push("bn1", LayerKind::BatchNorm { channels: 2, relu: true, ends_residual: false }, &[conv]);
-    let mean = network.push("avgpool", LayerKind::GlobalAvgPool, &[norm]);
-    network.push("fc", LayerKind::Linear { inputs: 2, outputs: 2 }, &[mean]);
+    let input = network.push("input", Input, &[]);
+    let conv = network.push("conv1", Conv { window, inputs: 3, outputs: 2 }, &[input]);
+    let norm = network.push("bn1", BatchNorm { relu: true, ..BatchNorm::new(2) }, &[conv]);
+    let mean = network.push("avgpool", GlobalAvgPool, &[norm]);
+    network.push("fc", Linear { inputs: 2, outputs: 2 }, &[mean]);
     Tables::of_network(&network)
 });
 

@@ -11,7 +11,8 @@ use in18_kernels::op::Window;
 use in18_onednn::OneDnn;
 use in18_optim::Sgd;
 use in18_program::initial::Initialization;
-use in18_program::{Input, LayerKind, Model, Network, Size};
+use in18_program::layers::{self, AddRelu, Conv, GlobalAvgPool, Linear, MaxPool};
+use in18_program::{Input, Model, Network, Size};
 use in18_tensor::DType;
 use in18_torch::Torch;
 use in18_train::{LossScale, LossScaling, StepScalars, TrainingStep, finish};
@@ -130,15 +131,13 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
 fn without_normalisation() -> Network {
     let window = |kernel, stride, padding| Window { kernel, stride, padding };
     let mut network = Network::default();
-    let input = network.push("input", LayerKind::Input, &[]);
-    let kind = LayerKind::Conv { window: window(3, 2, 1), inputs: 3, outputs: 16 };
-    let first = network.push("first", kind, &[input]);
-    let pooled = network.push("pool", LayerKind::MaxPool { window: window(3, 2, 1) }, &[first]);
-    let kind = LayerKind::Conv { window: window(3, 1, 1), inputs: 16, outputs: 16 };
-    let second = network.push("second", kind, &[pooled]);
-    let sum = network.push("sum", LayerKind::AddRelu, &[second, pooled]);
-    let mean = network.push("mean", LayerKind::GlobalAvgPool, &[sum]);
-    network.push("fc", LayerKind::Linear { inputs: 16, outputs: 3 }, &[mean]);
+    let input = network.push("input", Input, &[]);
+    let first = network.push("first", Conv { window: window(3, 2, 1), inputs: 3, outputs: 16 }, &[input]);
+    let pooled = network.push("pool", MaxPool { window: window(3, 2, 1) }, &[first]);
+    let second = network.push("second", Conv { window: window(3, 1, 1), inputs: 16, outputs: 16 }, &[pooled]);
+    let sum = network.push("sum", AddRelu, &[second, pooled]);
+    let mean = network.push("mean", GlobalAvgPool, &[sum]);
+    network.push("fc", Linear { inputs: 16, outputs: 3 }, &[mean]);
     network
 }
 

@@ -1,8 +1,7 @@
-//! Layers as nodes.
+//! A network as a graph: each layer says which nodes it is, and here they are joined.
 
-use in18_program::lower::EPSILON;
-use in18_program::network::{Layer, LayerKind};
-use in18_program::{Network, ParameterTable};
+use in18_program::onnx::{OnnxAttribute, OnnxNode};
+use in18_program::{Network, Node as Layer, ParameterTable};
 use prost::Message;
 
 use crate::message::{
@@ -67,83 +66,45 @@ fn value(name: &str, extents: Vec<Extent>) -> ValueInfo {
 }
 
 fn nodes(network: &Network) -> Vec<Node> {
-    let layers = network.layers();
-    let last = layers.len() - 1;
+    let layers = network.nodes();
     // A layer's output bears its number: a parameter's name always has a dot, so that the two never meet.
-    let output = |index: usize| match (&layers[index].kind, index) {
-        (LayerKind::Input, _) => INPUT.to_owned(),
-        (_, index) if index == last => OUTPUT.to_owned(),
-        (_, index) => format!("y{index}"),
+    let output = |layer: &Layer| match layer.id.0 {
+        _ if layer.inputs.is_empty() => INPUT.to_owned(),
+        index if index == layers.len() - 1 => OUTPUT.to_owned(),
+        index => format!("y{index}"),
     };
     let mut nodes = Vec::new();
-    for (index, Layer { name, kind, inputs }) in layers.iter().enumerate() {
-        let x: Vec<String> = inputs.iter().map(|input| output(input.0)).collect();
-        let y = output(index);
-        let inner = format!("{y}_inner");
-        let with = |parts: &[&str]| {
-            let parameters = parts.iter().map(|part| format!("{name}.{part}"));
-            x.iter().cloned().chain(parameters).collect::<Vec<_>>()
-        };
-        match *kind {
-            LayerKind::Input => {}
-            LayerKind::Conv { window, .. } => {
-                nodes.push(node(
-                    name,
-                    "Conv",
-                    with(&["weight"]),
-                    &y,
-                    sliding(window.kernel, window.stride, window.padding),
-                ));
-            }
-            LayerKind::BatchNorm { relu, .. } => {
-                let operands = with(&["weight", "bias", "running_mean", "running_var"]);
-                let normalised = if relu { &inner } else { &y };
-                nodes.push(node(name, "BatchNormalization", operands, normalised, vec![float("epsilon", EPSILON)]));
-                if relu {
-                    nodes.push(node(&format!("{name}.relu"), "Relu", vec![inner], &y, vec![]));
-                }
-            }
-            LayerKind::AddRelu => {
-                nodes.push(node(&format!("{name}.add"), "Add", x, &inner, vec![]));
-                nodes.push(node(name, "Relu", vec![inner], &y, vec![]));
-            }
-            LayerKind::MaxPool { window } => {
-                nodes.push(node(name, "MaxPool", x, &y, sliding(window.kernel, window.stride, window.padding)));
-            }
-            LayerKind::GlobalAvgPool => {
-                nodes.push(node(name, "GlobalAveragePool", x, &inner, vec![]));
-                nodes.push(node(&format!("{name}.flatten"), "Flatten", vec![inner], &y, vec![int("axis", 1)]));
-            }
-            LayerKind::Linear { .. } => {
-                nodes.push(node(name, "Gemm", with(&["weight", "bias"]), &y, vec![int("transB", 1)]));
-            }
+    for layer in layers {
+        let chain = layer.layer.onnx();
+        let last = chain.len().saturating_sub(1);
+        let mut x: Vec<String> = layer.inputs.iter().map(|&input| output(network.node(input))).collect();
+        for (index, OnnxNode { op_type, suffix, parameters, attributes }) in chain.into_iter().enumerate() {
+            let y = match index {
+                index if index == last => output(layer),
+                0 => format!("{}_inner", output(layer)),
+                index => format!("{}_inner{index}", output(layer)),
+            };
+            let mut input = std::mem::replace(&mut x, vec![y.clone()]);
+            input.extend(parameters.iter().map(|parameter| layer.parameter_name(parameter)));
+            nodes.push(Node {
+                input,
+                output: vec![y],
+                name: format!("{}{suffix}", layer.name),
+                op_type: op_type.to_owned(),
+                attribute: attributes.into_iter().map(|(name, value)| attribute(name, value)).collect(),
+            });
         }
     }
     nodes
 }
 
-fn node(name: &str, op: &str, input: Vec<String>, output: &str, attribute: Vec<Attribute>) -> Node {
-    Node { input, output: vec![output.to_owned()], name: name.to_owned(), op_type: op.to_owned(), attribute }
-}
-
-fn sliding(kernel: usize, stride: usize, padding: usize) -> Vec<Attribute> {
-    vec![
-        ints("kernel_shape", vec![kernel as i64; 2]),
-        ints("strides", vec![stride as i64; 2]),
-        ints("pads", vec![padding as i64; 4]),
-    ]
-}
-
-fn float(name: &str, f: f32) -> Attribute {
-    Attribute { name: name.to_owned(), f: Some(f), r#type: Attribute::FLOAT, ..Attribute::default() }
-}
-
-fn int(name: &str, i: i64) -> Attribute {
-    Attribute { name: name.to_owned(), i: Some(i), r#type: Attribute::INT, ..Attribute::default() }
-}
-
-fn ints(name: &str, ints: Vec<i64>) -> Attribute {
-    Attribute { name: name.to_owned(), ints, r#type: Attribute::INTS, ..Attribute::default() }
+fn attribute(name: &str, value: OnnxAttribute) -> Attribute {
+    let named = Attribute { name: name.to_owned(), ..Attribute::default() };
+    match value {
+        OnnxAttribute::Float(f) => Attribute { f: Some(f), r#type: Attribute::FLOAT, ..named },
+        OnnxAttribute::Int(i) => Attribute { i: Some(i), r#type: Attribute::INT, ..named },
+        OnnxAttribute::Ints(ints) => Attribute { ints, r#type: Attribute::INTS, ..named },
+    }
 }
 
 #[cfg(test)]

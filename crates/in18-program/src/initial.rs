@@ -1,55 +1,59 @@
 //! Initial values of parameters and statistics: torchvision's, with the original trainer's `--init-bn0` as an option.
-//!
-//! Convolutions: normal with deviation `√(2 / fan_out)`, `fan_out = O·K·K` (He et al., *Delving Deep into
-//! Rectifiers*, 2015). Batch normalisation: gamma 1, beta 0, running mean 0, running variance 1. Classifier: as
-//! PyTorch's `nn.Linear`, uniform in `±1/√inputs`, weights and bias; with [`Initialization::bn0`], weights
-//! N(0, 0.01) instead, and gamma 0 at the end of every residual block (Goyal et al., *Accurate, Large Minibatch
-//! SGD*, 2017, section 5.1).
+//! Each layer says how its own are distributed ([`Layer::initial`](crate::layers::Layer::initial)).
 
 use in18_random::{Draws, Purpose};
 
 use crate::error::ProgramError;
+use crate::layers::Parameter;
 use crate::model::Model;
-use crate::table::{Entry, Role};
+use crate::network::Node;
 
-/// Deviation of the classifier's initial weights with `--init-bn0`.
-const LINEAR_DEVIATION: f64 = 0.01;
+/// Where values start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Distribution {
+    /// All at this number.
+    Constant(f32),
+    /// Normal, with mean 0.
+    Normal {
+        /// Standard deviation.
+        deviation: f64,
+    },
+    /// Uniform in `±bound`.
+    Uniform {
+        /// The largest value.
+        bound: f64,
+    },
+}
 
 /// How a network starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Initialization {
     /// Each seed is another network.
     pub seed: u64,
-    /// Whether residual blocks start as the identity.
+    /// Whether residual blocks start as the identity, and the classifier near 0.
     pub bn0: bool,
 }
 
 impl Initialization {
     /// Sets all of a model's parameters and statistics; velocities stay as they are (zeros in a new model).
     pub fn apply(&self, model: &mut Model) -> Result<(), ProgramError> {
-        let entries: Vec<Entry> =
-            model.parameters().entries().iter().chain(model.statistics().entries()).cloned().collect();
-        for entry in entries {
-            model.set(&entry.name, &self.values(&entry))?;
+        for node in model.network().nodes().to_vec() {
+            for parameter in node.layer.parameters().iter().chain(&node.layer.statistics()) {
+                model.set(&node.parameter_name(parameter.name), &self.values(&node, parameter))?;
+            }
         }
         Ok(())
     }
 
-    /// The initial values of one entry: a function of the seed and its name.
-    pub fn values(&self, entry: &Entry) -> Vec<f32> {
-        let elements = entry.shape.elements();
-        let mut draws = Draws::new(self.seed, Purpose::Initialization, (hash(&entry.name), 0));
-        match entry.role {
-            Role::ConvWeight => {
-                let fan_out = entry.shape[0] * entry.shape[2] * entry.shape[3];
-                normal(&mut draws, (2.0 / fan_out as f64).sqrt(), elements)
-            }
-            Role::LinearWeight if self.bn0 => normal(&mut draws, LINEAR_DEVIATION, elements),
-            Role::LinearWeight => uniform(&mut draws, 1.0 / (entry.shape[1] as f64).sqrt(), elements),
-            Role::LinearBias { inputs } => uniform(&mut draws, 1.0 / (inputs as f64).sqrt(), elements),
-            Role::Gamma { ends_residual } => vec![if self.bn0 && ends_residual { 0.0 } else { 1.0 }; elements],
-            Role::Beta | Role::RunningMean => vec![0.0; elements],
-            Role::RunningVariance => vec![1.0; elements],
+    /// The initial values of one of a layer's parameters or statistics: a function of the seed and its name.
+    pub fn values(&self, node: &Node, parameter: &Parameter) -> Vec<f32> {
+        let elements = parameter.shape.elements();
+        let name = node.parameter_name(parameter.name);
+        let mut draws = Draws::new(self.seed, Purpose::Initialization, (hash(&name), 0));
+        match node.layer.initial(parameter.name, self) {
+            Distribution::Constant(value) => vec![value; elements],
+            Distribution::Normal { deviation } => normal(&mut draws, deviation, elements),
+            Distribution::Uniform { bound } => uniform(&mut draws, bound, elements),
         }
     }
 }
@@ -73,7 +77,14 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::{Arch, ParameterTable};
+    use crate::{Arch, Network, ParameterTable};
+
+    fn values(how: Initialization, network: &Network, name: &str) -> Vec<f32> {
+        let (layer, parameter) = name.rsplit_once('.').unwrap();
+        let node = network.nodes().iter().find(|node| node.name == layer).unwrap();
+        let parameters = node.layer.parameters();
+        how.values(node, parameters.iter().find(|known| known.name == parameter).unwrap())
+    }
 
     fn deviation(values: &[f32]) -> f64 {
         (values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
@@ -88,10 +99,10 @@ mod tests {
 
     #[test]
     fn values_follow_the_recipe() {
-        let table = ParameterTable::parameters(&Arch::Resnet50.network(1000));
+        let network = Arch::Resnet50.network(1000);
         let plain = Initialization { seed: 1, bn0: false };
         let bn0 = Initialization { seed: 1, bn0: true };
-        let values = |how: Initialization, name: &str| how.values(table.get(name).unwrap());
+        let values = |how, name| values(how, &network, name);
 
         let conv = values(bn0, "layer2.0.conv2.weight");
         let expected = (2.0f64 / (128.0 * 9.0)).sqrt();
@@ -112,9 +123,8 @@ mod tests {
 
     #[test]
     fn seeds_differ_and_repeat() {
-        let table = ParameterTable::parameters(&Arch::Resnet18.network(10));
-        let entry = table.get("conv1.weight").unwrap();
-        let values = |seed| Initialization { seed, bn0: false }.values(entry);
+        let network = Arch::Resnet18.network(10);
+        let values = |seed| values(Initialization { seed, bn0: false }, &network, "conv1.weight");
         assert_eq!(values(0), values(0));
         assert_ne!(values(0), values(1));
     }

@@ -1,7 +1,8 @@
 //! Networks, and their compilation into flat lists of operations over planned memory.
 //!
-//! * [`network`]: a network as data, a list of layers with torchvision's parameter names; [`resnet`] describes the
-//!   ResNets. Knows no hardware and no image size.
+//! * [`Network`]: a network as data, a list of layers with torchvision's parameter names. Knows no hardware and no image
+//!   size. [`resnet`] describes the ResNets.
+//! * [`layers`]: all that is known about a layer, in one file for each.
 //! * [`ParameterTable`]: what survives a step, by name, laid out in flat arenas.
 //! * [`lower`]: a network at one batch size, height and width becomes a forward and a backward list of operations.
 //! * [`plan`]: places what lives only during a step in one arena, by lifetime.
@@ -13,9 +14,11 @@
 
 mod error;
 pub mod initial;
+pub mod layers;
 pub mod lower;
 mod model;
-pub mod network;
+mod network;
+pub mod onnx;
 pub mod plan;
 pub mod resnet;
 mod state;
@@ -25,7 +28,7 @@ mod update;
 pub use error::ProgramError;
 pub use in18_kernels::{DeviceMemory, Op};
 pub use model::{Input, Metrics, Mode, Model, PendingMetrics, Size};
-pub use network::{Layer, LayerId, LayerKind, Network};
+pub use network::{Network, Node, NodeId};
 pub use resnet::Arch;
 pub use state::{Layout, ModelState, PARAMETERS, STATISTICS, Slot, StateTables};
 pub use table::{Entry, ParameterTable, Role};

@@ -1,67 +1,43 @@
 //! A network as data: layers in the order in which they run, each named as torchvision names its parameters.
 
-use in18_kernels::op::Window;
+use std::any::Any;
+use std::sync::Arc;
 
-/// Names a layer's output within its network: the layer's place in the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LayerId(pub usize);
+use crate::layers::{Layer, Linear};
 
-/// What a layer does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LayerKind {
-    /// The normalised pixels: (N, 3, H, W).
-    Input,
-    /// Convolution without bias.
-    Conv {
-        /// Kernel, stride, padding.
-        window: Window,
-        /// Input channels.
-        inputs: usize,
-        /// Output channels.
-        outputs: usize,
-    },
-    /// Batch normalisation, with ReLU if it follows at once.
-    BatchNorm {
-        /// Channels.
-        channels: usize,
-        /// Whether ReLU follows.
-        relu: bool,
-        /// Whether it ends a residual block's own path: `--init-bn0` starts these at gamma 0.
-        ends_residual: bool,
-    },
-    /// Sum of two paths, then ReLU.
-    AddRelu,
-    /// Max pooling.
-    MaxPool {
-        /// Kernel, stride, padding.
-        window: Window,
-    },
-    /// The mean over all pixels: what lets the network take any image size.
-    GlobalAvgPool,
-    /// The classifier, with bias.
-    Linear {
-        /// Features.
-        inputs: usize,
-        /// Classes.
-        outputs: usize,
-    },
-}
+/// Names a layer of a network, and its output: the layer's place in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub usize);
 
-/// A layer: what it does, and to what.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Layer {
+/// A layer in its place in a network.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its place in the network's list.
+    pub id: NodeId,
     /// Prefix of its parameters' names, torchvision's; a layer without parameters has a name for messages.
     pub name: String,
     /// What it does.
-    pub kind: LayerKind,
+    pub layer: Arc<dyn Layer>,
     /// The layers whose outputs it takes.
-    pub inputs: Vec<LayerId>,
+    pub inputs: Vec<NodeId>,
+}
+
+impl Node {
+    /// The layer, if it is of this kind.
+    pub fn downcast<L: Layer>(&self) -> Option<&L> {
+        (&*self.layer as &dyn Any).downcast_ref()
+    }
+
+    /// The whole name of one of the layer's parameters or statistics, such as `layer1.0.conv1.weight`.
+    pub fn parameter_name(&self, parameter: &str) -> String {
+        format!("{}.{parameter}", self.name)
+    }
 }
 
 /// A network: layers in an order in which each comes after its inputs; the last gives the logits.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Network {
-    layers: Vec<Layer>,
+    nodes: Vec<Node>,
 }
 
 impl Network {
@@ -69,23 +45,28 @@ impl Network {
     ///
     /// # Panics
     /// If an input is not an earlier layer.
-    pub fn push(&mut self, name: impl Into<String>, kind: LayerKind, inputs: &[LayerId]) -> LayerId {
-        let id = LayerId(self.layers.len());
-        assert!(inputs.iter().all(|input| input.0 < id.0), "a layer's inputs come before it");
-        self.layers.push(Layer { name: name.into(), kind, inputs: inputs.to_vec() });
+    pub fn push(&mut self, name: impl Into<String>, layer: impl Layer, inputs: &[NodeId]) -> NodeId {
+        let id = NodeId(self.nodes.len());
+        assert!(inputs.iter().all(|&input| input < id), "a layer's inputs come before it");
+        self.nodes.push(Node { id, name: name.into(), layer: Arc::new(layer), inputs: inputs.to_vec() });
         id
     }
 
     /// The layers in order.
-    pub fn layers(&self) -> &[Layer] {
-        &self.layers
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// A layer by its place.
+    ///
+    /// # Panics
+    /// If the place is another network's.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
     }
 
     /// How many classes the last layer tells apart.
     pub fn classes(&self) -> usize {
-        match self.layers.last().map(|layer| &layer.kind) {
-            Some(LayerKind::Linear { outputs, .. }) => *outputs,
-            _ => 0,
-        }
+        self.nodes.last().and_then(Node::downcast).map_or(0, |classifier: &Linear| classifier.outputs)
     }
 }

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use in18_kernels::op::Window;
 
-use crate::network::{LayerId, LayerKind, Network};
+use crate::layers::{AddRelu, BatchNorm, Conv, GlobalAvgPool, Input, Linear, MaxPool};
+use crate::network::{Network, NodeId};
 
 /// Which ResNet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,12 +90,12 @@ const STEM_CHANNELS: usize = 64;
 
 fn build(block: Block, blocks: [usize; 4], classes: usize) -> Network {
     let mut network = Network::default();
-    let input = network.push("input", LayerKind::Input, &[]);
+    let input = network.push("input", Input, &[]);
     let stem = Window { kernel: 7, stride: 2, padding: 3 };
     let x = conv(&mut network, "conv1", stem, 3, STEM_CHANNELS, input);
     let x = norm(&mut network, "bn1", STEM_CHANNELS, true, false, x);
     let window = Window { kernel: 3, stride: 2, padding: 1 };
-    let mut x = network.push("maxpool", LayerKind::MaxPool { window }, &[x]);
+    let mut x = network.push("maxpool", MaxPool { window }, &[x]);
     let mut channels = STEM_CHANNELS;
     for (stage, &count) in blocks.iter().enumerate() {
         let width = STEM_CHANNELS << stage;
@@ -105,8 +106,8 @@ fn build(block: Block, blocks: [usize; 4], classes: usize) -> Network {
             channels = width * block.expansion();
         }
     }
-    let x = network.push("avgpool", LayerKind::GlobalAvgPool, &[x]);
-    network.push("fc", LayerKind::Linear { inputs: channels, outputs: classes }, &[x]);
+    let x = network.push("avgpool", GlobalAvgPool, &[x]);
+    network.push("fc", Linear { inputs: channels, outputs: classes }, &[x]);
     network
 }
 
@@ -117,8 +118,8 @@ fn residual(
     channels: usize,
     width: usize,
     stride: usize,
-    x: LayerId,
-) -> LayerId {
+    x: NodeId,
+) -> NodeId {
     let outputs = width * block.expansion();
     let named = |part: &str| format!("{name}.{part}");
     let own = match block {
@@ -143,7 +144,7 @@ fn residual(
     } else {
         x
     };
-    network.push(named("relu"), LayerKind::AddRelu, &[own, shortcut])
+    network.push(named("relu"), AddRelu, &[own, shortcut])
 }
 
 fn one(stride: usize) -> Window {
@@ -154,10 +155,10 @@ fn three(stride: usize) -> Window {
     Window { kernel: 3, stride, padding: 1 }
 }
 
-fn conv(network: &mut Network, name: &str, window: Window, inputs: usize, outputs: usize, x: LayerId) -> LayerId {
-    network.push(name, LayerKind::Conv { window, inputs, outputs }, &[x])
+fn conv(network: &mut Network, name: &str, window: Window, inputs: usize, outputs: usize, x: NodeId) -> NodeId {
+    network.push(name, Conv { window, inputs, outputs }, &[x])
 }
 
-fn norm(network: &mut Network, name: &str, channels: usize, relu: bool, ends_residual: bool, x: LayerId) -> LayerId {
-    network.push(name, LayerKind::BatchNorm { channels, relu, ends_residual }, &[x])
+fn norm(network: &mut Network, name: &str, channels: usize, relu: bool, ends_residual: bool, x: NodeId) -> NodeId {
+    network.push(name, BatchNorm { relu, ends_residual, ..BatchNorm::new(channels) }, &[x])
 }

@@ -8,37 +8,30 @@ use std::collections::HashMap;
 
 use in18_tensor::{ALIGNMENT, Shape};
 
-use crate::network::{Layer, LayerKind, Network};
+use crate::layers::{Layer, Parameter};
+use crate::network::{Network, Node};
 
-/// What a parameter or statistic is.
+/// What a parameter or statistic is, for rules that treat kinds of them differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// A convolution's (O, I, K, K).
-    ConvWeight,
-    /// Batch normalisation's gamma, (C); `ends_residual` as in [`LayerKind::BatchNorm`].
-    Gamma {
-        /// Whether it is the last of a residual block.
-        ends_residual: bool,
-    },
+    /// A convolution's (O, I, K, K), the classifier's (K, C).
+    Weight,
+    /// The classifier's (K).
+    Bias,
+    /// Batch normalisation's gamma, (C).
+    Gamma,
     /// Batch normalisation's beta, (C).
     Beta,
-    /// The classifier's (K, C).
-    LinearWeight,
-    /// The classifier's (K).
-    LinearBias {
-        /// The classifier's features, C.
-        inputs: usize,
-    },
-    /// A statistic: the running mean, (C).
+    /// A statistic of batch normalisation: the running mean, (C).
     RunningMean,
-    /// A statistic: the running variance, (C).
+    /// A statistic of batch normalisation: the running variance, (C).
     RunningVariance,
 }
 
 impl Role {
     /// Whether it belongs to a batch normalisation.
     pub fn is_batch_norm(self) -> bool {
-        !matches!(self, Role::ConvWeight | Role::LinearWeight | Role::LinearBias { .. })
+        matches!(self, Role::Gamma | Role::Beta | Role::RunningMean | Role::RunningVariance)
     }
 }
 
@@ -73,36 +66,19 @@ pub struct ParameterTable {
 impl ParameterTable {
     /// The trainable parameters of a network, in the order in which the backward pass finishes their gradients.
     pub fn parameters(network: &Network) -> Self {
-        let mut table = ParameterTable::default();
-        for Layer { name, kind, .. } in network.layers().iter().rev() {
-            match *kind {
-                LayerKind::Conv { window: w, inputs, outputs } => {
-                    let shape = Shape::new(&[outputs, inputs, w.kernel, w.kernel]);
-                    table.push(format!("{name}.weight"), shape, Role::ConvWeight);
-                }
-                LayerKind::BatchNorm { channels, ends_residual, .. } => {
-                    let shape = Shape::new(&[channels]);
-                    table.push(format!("{name}.weight"), shape, Role::Gamma { ends_residual });
-                    table.push(format!("{name}.bias"), shape, Role::Beta);
-                }
-                LayerKind::Linear { inputs, outputs } => {
-                    table.push(format!("{name}.weight"), Shape::new(&[outputs, inputs]), Role::LinearWeight);
-                    table.push(format!("{name}.bias"), Shape::new(&[outputs]), Role::LinearBias { inputs });
-                }
-                LayerKind::Input | LayerKind::AddRelu | LayerKind::MaxPool { .. } | LayerKind::GlobalAvgPool => {}
-            }
-        }
-        table
+        Self::of(network.nodes().iter().rev(), |layer| layer.parameters())
     }
 
     /// The running statistics of a network.
     pub fn statistics(network: &Network) -> Self {
+        Self::of(network.nodes().iter(), |layer| layer.statistics())
+    }
+
+    fn of<'a>(nodes: impl Iterator<Item = &'a Node>, parameters: fn(&dyn Layer) -> Vec<Parameter>) -> Self {
         let mut table = ParameterTable::default();
-        for Layer { name, kind, .. } in network.layers() {
-            if let LayerKind::BatchNorm { channels, .. } = *kind {
-                let shape = Shape::new(&[channels]);
-                table.push(format!("{name}.running_mean"), shape, Role::RunningMean);
-                table.push(format!("{name}.running_var"), shape, Role::RunningVariance);
+        for node in nodes {
+            for Parameter { name, shape, role } in parameters(&*node.layer) {
+                table.push(node.parameter_name(name), shape, role);
             }
         }
         table

@@ -1,163 +1,74 @@
-//! Which layers run as one operation. In training the sum and the ReLU that end a residual block join the normalisation
-//! before them; in an evaluation, where statistics are fixed, all of these join the convolution.
+//! Which layers run as part of a later layer's operation. Each layer says which ([`Layer::absorbs`]): in training the sum
+//! and the ReLU that end a residual block absorb the normalisation before them; in an evaluation, where statistics are
+//! fixed, normalisations absorb their convolutions, too.
+//!
+//! [`Layer::absorbs`]: crate::layers::Layer::absorbs
 
-use in18_kernels::op;
-
-use super::{EPSILON, Lowering, MOMENTUM, Saved, ValueId};
-use crate::error::ProgramError;
 use crate::model::Mode;
-use crate::network::{Layer, LayerId, LayerKind, Network};
+use crate::network::{Network, Node, NodeId};
 
-/// How a layer runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    /// By its own operation.
-    Whole,
-    /// As the beginning of a later layer's operation: it has no output of its own.
-    Beginning,
-    /// Training's sum and ReLU, with the normalisation of one of the paths.
-    NormAddRelu {
-        /// That path's normalisation.
-        norm: LayerId,
-        /// The other path's end.
-        addend: LayerId,
-    },
-    /// Evaluation's normalisation, with the convolution before it.
-    ConvNorm {
-        /// The convolution.
-        conv: LayerId,
-    },
-    /// Evaluation's sum and ReLU, with the convolution and the normalisation of one of the paths.
-    ConvNormAddRelu {
-        /// That path's convolution.
-        conv: LayerId,
-        /// Its normalisation.
-        norm: LayerId,
-        /// The other path's end.
-        addend: LayerId,
-    },
+/// A network's layers, with what earlier ones have absorbed.
+pub struct Fusion<'a> {
+    network: &'a Network,
+    mode: Mode,
+    /// By layer: those that read its output, in order.
+    readers: Vec<Vec<NodeId>>,
+    /// By layer: the earlier one that is part of its operation.
+    absorbed: Vec<Option<NodeId>>,
+    /// By layer: whether it is part of a later one's operation.
+    is_part: Vec<bool>,
 }
 
-/// Each layer's part.
-pub(super) fn parts(network: &Network, mode: Mode) -> Vec<Part> {
-    let layers = network.layers();
-    let mut readers = vec![Vec::new(); layers.len()];
-    for (id, layer) in layers.iter().enumerate() {
-        layer.inputs.iter().for_each(|input| readers[input.0].push(LayerId(id)));
+impl<'a> Fusion<'a> {
+    /// Asks every layer of a network in turn.
+    pub(super) fn of(network: &'a Network, mode: Mode) -> Self {
+        let nodes = network.nodes();
+        let mut readers = vec![Vec::new(); nodes.len()];
+        for node in nodes {
+            node.inputs.iter().for_each(|input| readers[input.0].push(node.id));
+        }
+        let (absorbed, is_part) = (vec![None; nodes.len()], vec![false; nodes.len()]);
+        let mut fusion = Fusion { network, mode, readers, absorbed, is_part };
+        for node in nodes {
+            if let Some(part) = node.layer.absorbs(node, &fusion) {
+                fusion.absorbed[node.id.0] = Some(part);
+                fusion.is_part[part.0] = true;
+            }
+        }
+        fusion
     }
-    let only_reader = |id: LayerId| match readers[id.0][..] {
-        [reader] => Some(reader),
-        _ => None,
-    };
-    let mut parts = vec![Part::Whole; layers.len()];
-    for (id, layer) in layers.iter().enumerate() {
-        let id = LayerId(id);
-        match (&layer.kind, &layer.inputs[..]) {
-            (LayerKind::BatchNorm { .. }, &[conv])
-                if mode == Mode::Evaluation
-                    && matches!(layers[conv.0].kind, LayerKind::Conv { .. })
-                    && only_reader(conv) == Some(id) =>
-            {
-                parts[conv.0] = Part::Beginning;
-                parts[id.0] = Part::ConvNorm { conv };
-            }
-            (LayerKind::AddRelu, &[a, b]) => {
-                // The path that ends last has nothing to wait for: what it is added to is there already.
-                let mut paths = [(a, b), (b, a)];
-                paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.0));
-                for (norm, addend) in paths {
-                    let is_plain = matches!(layers[norm.0].kind, LayerKind::BatchNorm { relu: false, .. });
-                    if !is_plain || a == b || only_reader(norm) != Some(id) {
-                        continue;
-                    }
-                    parts[id.0] = match (mode, parts[norm.0]) {
-                        (Mode::Training, Part::Whole) => Part::NormAddRelu { norm, addend },
-                        // The sum takes the addend's place, which nobody may want after it.
-                        (Mode::Evaluation, Part::ConvNorm { conv })
-                            if readers[addend.0].iter().all(|reader| reader.0 <= id.0) =>
-                        {
-                            Part::ConvNormAddRelu { conv, norm, addend }
-                        }
-                        _ => continue,
-                    };
-                    parts[norm.0] = Part::Beginning;
-                    break;
-                }
-            }
-            _ => {}
+
+    /// What the program is for.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// A layer by its place.
+    pub fn node(&self, id: NodeId) -> &'a Node {
+        self.network.node(id)
+    }
+
+    /// The layers that read a layer's output, in order.
+    pub fn readers(&self, id: NodeId) -> &[NodeId] {
+        &self.readers[id.0]
+    }
+
+    /// The layer that reads a layer's output, if it is one and reads it once.
+    pub fn only_reader(&self, id: NodeId) -> Option<NodeId> {
+        match self.readers(id) {
+            &[reader] => Some(reader),
+            _ => None,
         }
     }
-    parts
-}
 
-impl Lowering<'_> {
-    /// The operation of a layer that others are part of; none if the layer is part of another.
-    pub(super) fn fused(
-        &mut self,
-        part: Part,
-        network: &Network,
-        layer: &Layer,
-    ) -> Result<Option<ValueId>, ProgramError> {
-        let (conv, norm, addend) = match part {
-            Part::Whole | Part::Beginning => return Ok(None),
-            Part::NormAddRelu { norm, addend } => return Ok(Some(self.norm_add_relu(network, norm, addend))),
-            Part::ConvNorm { conv } => (conv, layer, None),
-            Part::ConvNormAddRelu { conv, norm, addend } => {
-                (conv, &network.layers()[norm.0], Some(self.output(addend)))
-            }
-        };
-        let conv = &network.layers()[conv.0];
-        let (&LayerKind::Conv { window, outputs, .. }, &LayerKind::BatchNorm { relu, .. }) = (&conv.kind, &norm.kind)
-        else {
-            unreachable!("{} and {} are a convolution and its normalisation", conv.name, norm.name)
-        };
-        let src = self.output(conv.inputs[0]);
-        let weight = self.parameter(conv, "weight");
-        let (gamma, beta) = (self.parameter(norm, "weight"), self.parameter(norm, "bias"));
-        let running_mean = self.statistic(norm, "running_mean");
-        let running_variance = self.statistic(norm, "running_var");
-        let shape = self.windowed(conv, src, window, outputs)?;
-        let dst = addend.unwrap_or_else(|| self.activation(shape));
-        let epsilon = EPSILON;
-        let op = match addend {
-            None => {
-                op::ConvNorm { window, epsilon, relu, src, weight, gamma, beta, running_mean, running_variance, dst }
-                    .into()
-            }
-            Some(_) => {
-                op::ConvNormAddRelu { window, epsilon, src, weight, gamma, beta, running_mean, running_variance, dst }
-                    .into()
-            }
-        };
-        self.ops.push(op);
-        Ok(Some(dst))
+    /// The earlier layer that is part of a layer's operation.
+    pub fn absorbed(&self, id: NodeId) -> Option<NodeId> {
+        self.absorbed[id.0]
     }
 
-    fn norm_add_relu(&mut self, network: &Network, norm: LayerId, addend: LayerId) -> ValueId {
-        let layer = &network.layers()[norm.0];
-        let (src, addend) = (self.output(layer.inputs[0]), self.output(addend));
-        let (gamma, beta) = (self.parameter(layer, "weight"), self.parameter(layer, "bias"));
-        let running_mean = self.statistic(layer, "running_mean");
-        let running_variance = self.statistic(layer, "running_var");
-        let dst = self.activation(self.values[src.0].shape);
-        let [mean, inverse_deviation] = [(); 2].map(|()| self.plain(self.values[gamma.0].shape));
-        let (epsilon, momentum) = (EPSILON, MOMENTUM);
-        let op = op::BatchNormAddRelu {
-            epsilon,
-            momentum,
-            src,
-            addend,
-            gamma,
-            beta,
-            running_mean,
-            running_variance,
-            dst,
-            mean,
-            inverse_deviation,
-        };
-        self.ops.push(op.into());
-        self.saved[norm.0] = Saved::BatchNorm { mean, inverse_deviation };
-        dst
+    /// Whether a layer is part of a later one's operation.
+    pub(super) fn is_part(&self, id: NodeId) -> bool {
+        self.is_part[id.0]
     }
 }
 
@@ -167,17 +78,26 @@ mod tests {
 
     use super::*;
     use crate::Arch;
+    use crate::layers::{AddRelu, BatchNorm, Conv, Input};
 
+    /// Layers that run alone; as parts of others; sums with a normalisation; normalisations with a convolution; sums
+    /// with both.
     fn counts(network: &Network, mode: Mode) -> [usize; 5] {
-        let parts = parts(network, mode);
-        let count = |is: fn(&Part) -> bool| parts.iter().filter(|part| is(part)).count();
-        [
-            count(|part| *part == Part::Whole),
-            count(|part| *part == Part::Beginning),
-            count(|part| matches!(part, Part::NormAddRelu { .. })),
-            count(|part| matches!(part, Part::ConvNorm { .. })),
-            count(|part| matches!(part, Part::ConvNormAddRelu { .. })),
-        ]
+        let fusion = Fusion::of(network, mode);
+        let mut counts = [0; 5];
+        for node in network.nodes() {
+            let is_sum = node.downcast::<AddRelu>().is_some();
+            let inner = fusion.absorbed(node.id).map(|part| fusion.absorbed(part).is_some());
+            counts[match (fusion.is_part(node.id), is_sum, inner) {
+                (true, _, _) => 1,
+                (false, _, None) => 0,
+                (false, true, Some(false)) => 2,
+                (false, false, Some(false)) => 3,
+                (false, true, Some(true)) => 4,
+                (false, false, Some(true)) => unreachable!("{} absorbed a layer with a part", node.name),
+            }] += 1;
+        }
+        counts
     }
 
     #[test]
@@ -198,13 +118,12 @@ mod tests {
     fn what_others_read_stays_whole() {
         let window = Window { kernel: 1, stride: 1, padding: 0 };
         let mut network = Network::default();
-        let input = network.push("input", LayerKind::Input, &[]);
-        let conv = network.push("conv", LayerKind::Conv { window, inputs: 3, outputs: 3 }, &[input]);
-        let kind = LayerKind::BatchNorm { channels: 3, relu: false, ends_residual: false };
-        let norm = network.push("norm", kind.clone(), &[conv]);
-        let sum = network.push("sum", LayerKind::AddRelu, &[norm, conv]);
-        let again = network.push("again", kind, &[sum]);
-        network.push("last", LayerKind::AddRelu, &[again, sum]);
-        assert_eq!(parts(&network, Mode::Evaluation), [Part::Whole; 6]);
+        let input = network.push("input", Input, &[]);
+        let conv = network.push("conv", Conv { window, inputs: 3, outputs: 3 }, &[input]);
+        let norm = network.push("norm", BatchNorm::new(3), &[conv]);
+        let sum = network.push("sum", AddRelu, &[norm, conv]);
+        let again = network.push("again", BatchNorm::new(3), &[sum]);
+        network.push("last", AddRelu, &[again, sum]);
+        assert_eq!(counts(&network, Mode::Evaluation), [6, 0, 0, 0, 0]);
     }
 }
