@@ -42,7 +42,7 @@ fn read(bytes: &[u8]) {
             whole(&file, bytes);
             file.arch(None).err().iter().for_each(|error| one_line(error));
             for head in [Head::Keep, Head::Replace] {
-                file.check(Arch::Resnet18, 2, head).err().iter().for_each(|error| one_line(error));
+                file.check(Arch::RESNET18, 2, head).err().iter().for_each(|error| one_line(error));
             }
         }
     }

@@ -78,7 +78,7 @@ impl Schedule {
 }
 
 /// The network that is trained if nobody names one: the original's.
-const DEFAULT_ARCH: Arch = Arch::Resnet50;
+const DEFAULT_ARCH: Arch = Arch::RESNET50;
 
 impl Brought {
     /// What a run on so many devices should tell of it, a line each.

@@ -131,7 +131,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
 fn without_normalisation() -> Network {
     let window = |kernel, stride, padding| Window { kernel, stride, padding };
     let mut network = Network::default();
-    let input = network.push("input", Input, &[]);
+    let input = network.push("input", layers::Input, &[]);
     let first = network.push("first", Conv { window: window(3, 2, 1), inputs: 3, outputs: 16 }, &[input]);
     let pooled = network.push("pool", MaxPool { window: window(3, 2, 1) }, &[first]);
     let second = network.push("second", Conv { window: window(3, 1, 1), inputs: 16, outputs: 16 }, &[pooled]);

@@ -11,7 +11,7 @@ const SIZE: Size = Size { batch: 4, height: 64, width: 64 };
 /// The bits of every parameter and of the loss after two steps, the first of which is watched or not. Gradients are handed out in
 /// parts, as several ranks have them.
 fn steps(dtype: DType, watched: bool) -> Vec<u32> {
-    let mut model = Model::new(Box::new(OneDnn::new(Some(2)).unwrap()), Arch::Resnet18.network(5), dtype).unwrap();
+    let mut model = Model::new(Box::new(OneDnn::new(Some(2)).unwrap()), Arch::RESNET18.network(5), dtype).unwrap();
     Initialization { seed: 3, bn0: false }.apply(&mut model).unwrap();
     model.set_update(&Sgd { weight_decay: 1e-4, no_bn_wd: true }.update(model.parameters())).unwrap();
     let scalars = UpdateScalars { rate: 0.1, momentum: 0.9, gradient_scale: 1.0 };

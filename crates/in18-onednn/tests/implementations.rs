@@ -69,10 +69,10 @@ fn survey(provider: &mut OneDnn, dtype: DType) -> (BTreeMap<String, usize>, BTre
     let arenas = Arenas { parameters: ArenaId(0), gradients: ArenaId(1), statistics: ArenaId(2), work: ArenaId(3) };
     let (mut seen, mut counts, mut found) = (HashSet::new(), BTreeMap::new(), BTreeMap::new());
     let all_sizes: Vec<[usize; 2]> = sizes().collect();
-    let of_imagenet = Arch::ALL.map(|arch| (arch, CLASSES, &all_sizes[..]));
+    let of_imagenet = Arch::all().map(|arch| (arch, CLASSES, &all_sizes[..]));
     let of_others =
-        [Arch::Resnet18, Arch::Resnet50].map(|arch| OTHER_CLASSES.map(|classes| (arch, classes, &[[32; 2]][..])));
-    for (arch, classes, sizes) in of_imagenet.into_iter().chain(of_others.into_iter().flatten()) {
+        [Arch::RESNET18, Arch::RESNET50].map(|arch| OTHER_CLASSES.map(|classes| (arch, classes, &[[32; 2]][..])));
+    for (arch, classes, sizes) in of_imagenet.chain(of_others.into_iter().flatten()) {
         let network = arch.network(classes);
         let tables = (ParameterTable::parameters(&network), ParameterTable::statistics(&network));
         for (&[height, width], batch) in sizes.iter().flat_map(|size| BATCHES.map(|batch| (size, batch))) {

@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn every_operand_is_made_before_it_is_used() {
-        for arch in Arch::ALL {
+        for arch in Arch::all() {
             let network = arch.network(2);
             let classes = ["a".to_owned(), "b\"".to_owned()];
             let bytes = encode::<Infallible>(&network, &classes, |_| Ok(vec![])).unwrap();

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn updates(no_bn_wd: bool) -> (ParameterTable, Vec<op::Sgd<UpdateOperand>>) {
-        let table = ParameterTable::parameters(&Arch::Resnet18.network(10));
+        let table = ParameterTable::parameters(&Arch::RESNET18.network(10));
         let update = Sgd { weight_decay: 1e-4, no_bn_wd }.update(&table);
         assert_eq!(update.slots, [VELOCITY]);
         let ops = update.ops.iter().map(|op| if let Op::Sgd(op) = op { *op } else { panic!("{}", op.name()) });

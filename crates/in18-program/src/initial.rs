@@ -92,14 +92,14 @@ mod tests {
 
     #[test]
     fn names_hash_apart() {
-        let table = ParameterTable::parameters(&Arch::Resnet152.network(10));
+        let table = ParameterTable::parameters(&Arch::RESNET152.network(10));
         let hashes: HashSet<u32> = table.entries().iter().map(|entry| hash(&entry.name)).collect();
         assert_eq!(hashes.len(), table.entries().len());
     }
 
     #[test]
     fn values_follow_the_recipe() {
-        let network = Arch::Resnet50.network(1000);
+        let network = Arch::RESNET50.network(1000);
         let plain = Initialization { seed: 1, bn0: false };
         let bn0 = Initialization { seed: 1, bn0: true };
         let values = |how, name| values(how, &network, name);
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn seeds_differ_and_repeat() {
-        let network = Arch::Resnet18.network(10);
+        let network = Arch::RESNET18.network(10);
         let values = |seed| values(Initialization { seed, bn0: false }, &network, "conv1.weight");
         assert_eq!(values(0), values(0));
         assert_ne!(values(0), values(1));

@@ -1,7 +1,7 @@
 //! Networks, and their compilation into flat lists of operations over planned memory.
 //!
 //! * [`Network`]: a network as data, a list of layers with torchvision's parameter names. Knows no hardware and no image
-//!   size. [`resnet`] describes the ResNets.
+//!   size. [`Arch`] names the networks that there are.
 //! * [`layers`]: all that is known about a layer, in one file for each.
 //! * [`ParameterTable`]: what survives a step, by name, laid out in flat arenas.
 //! * [`lower`]: a network at one batch size, height and width becomes a forward and a backward list of operations.
@@ -18,9 +18,9 @@ pub mod layers;
 pub mod lower;
 mod model;
 mod network;
+mod networks;
 pub mod onnx;
 pub mod plan;
-pub mod resnet;
 mod state;
 mod table;
 mod update;
@@ -29,7 +29,7 @@ pub use error::ProgramError;
 pub use in18_kernels::{DeviceMemory, Op};
 pub use model::{Input, Metrics, Mode, Model, PendingMetrics, Size};
 pub use network::{Network, Node, NodeId};
-pub use resnet::Arch;
+pub use networks::Arch;
 pub use state::{Layout, ModelState, PARAMETERS, STATISTICS, Slot, StateTables};
 pub use table::{Entry, ParameterTable, Role};
 pub use update::{Update, UpdateOperand, UpdateScalars};

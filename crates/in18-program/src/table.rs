@@ -121,11 +121,11 @@ mod tests {
     fn parameter_counts_are_torchvisions() {
         // torchvision.models: sum(p.numel() for p in model.parameters()), 1000 classes.
         for (arch, count) in [
-            (Arch::Resnet18, 11_689_512),
-            (Arch::Resnet34, 21_797_672),
-            (Arch::Resnet50, 25_557_032),
-            (Arch::Resnet101, 44_549_160),
-            (Arch::Resnet152, 60_192_808),
+            (Arch::RESNET18, 11_689_512),
+            (Arch::RESNET34, 21_797_672),
+            (Arch::RESNET50, 25_557_032),
+            (Arch::RESNET101, 44_549_160),
+            (Arch::RESNET152, 60_192_808),
         ] {
             assert_eq!(ParameterTable::parameters(&arch.network(1000)).elements(), count, "{arch}");
         }
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_classifier_comes_first_and_the_stem_last() {
-        let table = ParameterTable::parameters(&Arch::Resnet50.network(10));
+        let table = ParameterTable::parameters(&Arch::RESNET50.network(10));
         assert_eq!(table.entries().first().unwrap().name, "fc.weight");
         assert_eq!(table.entries().last().unwrap().name, "conv1.weight");
         assert_eq!(table.entries().len(), 161);
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn names_and_shapes_are_torchvisions() {
-        let table = ParameterTable::parameters(&Arch::Resnet50.network(10));
+        let table = ParameterTable::parameters(&Arch::RESNET50.network(10));
         for (name, shape) in [
             ("conv1.weight", &[64, 3, 7, 7][..]),
             ("layer1.0.downsample.0.weight", &[256, 64, 1, 1]),
@@ -152,7 +152,7 @@ mod tests {
         ] {
             assert_eq!(table.get(name).unwrap().shape.extents(), shape, "{name}");
         }
-        let statistics = ParameterTable::statistics(&Arch::Resnet18.network(10));
+        let statistics = ParameterTable::statistics(&Arch::RESNET18.network(10));
         assert_eq!(statistics.get("layer3.0.downsample.1.running_var").unwrap().shape.extents(), [256]);
     }
 }

@@ -16,7 +16,7 @@ fn flops(arch: Arch, mode: Mode, side: usize) -> u64 {
 #[test]
 fn multiply_adds_are_the_published_ones() {
     for (arch, published) in
-        [(Arch::Resnet18, 1.81), (Arch::Resnet34, 3.66), (Arch::Resnet50, 4.09), (Arch::Resnet101, 7.80)]
+        [(Arch::RESNET18, 1.81), (Arch::RESNET34, 3.66), (Arch::RESNET50, 4.09), (Arch::RESNET101, 7.80)]
     {
         let pairs = flops(arch, Mode::Evaluation, 224) as f64 / 2e9;
         assert!((pairs - published).abs() < 0.006, "{arch}: {pairs} against {published}");
@@ -26,7 +26,7 @@ fn multiply_adds_are_the_published_ones() {
 /// The backward half costs twice the forward half, but for the first convolution, whose input needs no gradient.
 #[test]
 fn training_costs_three_forward_passes_less_one_gradient() {
-    let (forward, training) = (flops(Arch::Resnet50, Mode::Evaluation, 64), flops(Arch::Resnet50, Mode::Training, 64));
+    let (forward, training) = (flops(Arch::RESNET50, Mode::Evaluation, 64), flops(Arch::RESNET50, Mode::Training, 64));
     let stem = 2 * 64 * 32 * 32 * 3 * 49;
     assert_eq!(training, 3 * forward - stem);
 }

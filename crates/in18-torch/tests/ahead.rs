@@ -12,7 +12,7 @@ const SIZE: Size = Size { batch: 4, height: 32, width: 32 };
 
 /// Losses of four steps on four batches, and what the last leaves as gradients; `ahead` steps run while one is looked at.
 fn steps(kernels: Torch, ahead: usize) -> (Vec<f64>, Vec<f32>) {
-    let mut model = Model::new(Box::new(kernels), Arch::Resnet18.network(10), DType::F32).unwrap();
+    let mut model = Model::new(Box::new(kernels), Arch::RESNET18.network(10), DType::F32).unwrap();
     Initialization { seed: 0, bn0: false }.apply(&mut model).unwrap();
     let (mut running, mut losses) = (Vec::new(), Vec::new());
     let mut finish = |model: &mut Model, pending| {

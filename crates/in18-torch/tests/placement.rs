@@ -23,7 +23,7 @@ fn nor_is_one_on_a_gpu() {
 fn check_on(device: Device) {
     for dtype in [DType::F32, DType::Bf16] {
         let kernels = Torch::new(device, None, false).expect("libtorch starts");
-        let mut model = Model::new(Box::new(kernels), Arch::Resnet50.network(10), dtype).unwrap();
+        let mut model = Model::new(Box::new(kernels), Arch::RESNET50.network(10), dtype).unwrap();
         Initialization { seed: 0, bn0: false }.apply(&mut model).unwrap();
         let size = Size { batch: 8, height: 64, width: 64 };
         let pixels: Vec<u8> = (0..8 * 64 * 64 * 3).map(|i| (i * 31 % 251) as u8).collect();

@@ -44,7 +44,7 @@ fn run(folder: &Path, patience: Duration) -> Vec<Event> {
     let phases = Phases::from_python(PHASES).unwrap();
     let mut data = Data::open(&data, &phases, &OpenOptions::default()).unwrap();
     let plan = Plan::resolve(&phases, &PlanInput::by_train_dir(1, data.train_images())).unwrap();
-    let mut model = Model::new(Box::new(Reference::new()), Arch::Resnet18.network(2), DType::F32).unwrap();
+    let mut model = Model::new(Box::new(Reference::new()), Arch::RESNET18.network(2), DType::F32).unwrap();
     Initialization { seed: 0, bn0: true }.apply(&mut model).unwrap();
     let events = Arc::new(Mutex::new(Vec::new()));
     let mut recorder = Recorder::new(vec![Box::new(Memory(Arc::clone(&events)))]);

@@ -273,7 +273,7 @@ impl WeightFile {
 
     /// The network that the file holds, classifier aside.
     fn fits(&self) -> Option<Arch> {
-        Arch::ALL.into_iter().find(|arch| self.misfit(&arch.network(1)).is_none())
+        Arch::all().find(|arch| self.misfit(&arch.network(1)).is_none())
     }
 
     fn hint(&self) -> String {

@@ -36,43 +36,43 @@ fn line(error: WeightsError) -> String {
 #[test]
 fn every_type_and_the_wrappers_prefix_are_read() {
     for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64] {
-        let file = parse(foreign(Arch::Resnet18, dtype, WRAPPER));
-        file.check(Arch::Resnet18, CLASSES, Head::Keep).unwrap();
+        let file = parse(foreign(Arch::RESNET18, dtype, WRAPPER));
+        file.check(Arch::RESNET18, CLASSES, Head::Keep).unwrap();
         assert_eq!(file.values("fc.bias").unwrap(), [0.5; CLASSES], "{dtype:?}");
     }
 }
 
 #[test]
 fn velocities_and_counts_do_not_matter() {
-    let mut tensors = foreign(Arch::Resnet18, Dtype::F32, "");
+    let mut tensors = foreign(Arch::RESNET18, Dtype::F32, "");
     tensors.push(("momentum_buffer.fc.bias".to_owned(), Stored::f32(&[3], &[0.0; 3])));
     tensors.push(("bn1.num_batches_tracked".to_owned(), Stored::count(7)));
     let file = parse(tensors);
-    file.check(Arch::Resnet18, CLASSES, Head::Keep).unwrap();
+    file.check(Arch::RESNET18, CLASSES, Head::Keep).unwrap();
     assert_eq!((file.count("bn1.num_batches_tracked"), file.count("bn2.num_batches_tracked")), (7, 0));
 }
 
 #[test]
 fn a_file_that_does_not_say_its_network_gets_the_fitting_one_named() {
-    let file = parse(foreign(Arch::Resnet34, Dtype::F16, ""));
+    let file = parse(foreign(Arch::RESNET34, Dtype::F16, ""));
     assert!(line(file.arch(None).unwrap_err()).ends_with("give --arch resnet34, which fits"));
-    assert_eq!(file.arch(Some(Arch::Resnet34)).unwrap(), Arch::Resnet34);
+    assert_eq!(file.arch(Some(Arch::RESNET34)).unwrap(), Arch::RESNET34);
 }
 
 #[test]
 fn other_networks_and_classes_are_named() {
-    let file = parse(foreign(Arch::Resnet50, Dtype::BF16, ""));
-    let says = line(file.check(Arch::Resnet18, CLASSES, Head::Keep).unwrap_err());
+    let file = parse(foreign(Arch::RESNET50, Dtype::BF16, ""));
+    let says = line(file.check(Arch::RESNET18, CLASSES, Head::Keep).unwrap_err());
     assert!(says.contains("expected a resnet18") && says.contains("--arch resnet50 fits it"), "{says}");
-    let says = line(file.check(Arch::Resnet50, 5, Head::Keep).unwrap_err());
+    let says = line(file.check(Arch::RESNET50, 5, Head::Keep).unwrap_err());
     assert!(says.contains("5 classes, got one of 3") && says.contains("--new-head"), "{says}");
-    file.check(Arch::Resnet50, 5, Head::Replace).unwrap();
+    file.check(Arch::RESNET50, 5, Head::Replace).unwrap();
 }
 
 #[test]
 fn missing_unknown_and_integer_tensors_are_named() {
     let without = |name: &str| -> Vec<_> {
-        foreign(Arch::Resnet18, Dtype::F32, "").into_iter().filter(|(other, _)| other != name).collect()
+        foreign(Arch::RESNET18, Dtype::F32, "").into_iter().filter(|(other, _)| other != name).collect()
     };
     let mut integers = without("bn1.weight");
     integers.push(("bn1.weight".to_owned(), Stored { dtype: Dtype::I32, shape: vec![64], bytes: vec![0; 256].into() }));
@@ -84,7 +84,7 @@ fn missing_unknown_and_integer_tensors_are_named() {
         (more, "extra.weight, which it does not have"),
         (integers, "bn1.weight of type I32"),
     ] {
-        let says = line(parse(tensors).check(Arch::Resnet18, CLASSES, Head::Keep).unwrap_err());
+        let says = line(parse(tensors).check(Arch::RESNET18, CLASSES, Head::Keep).unwrap_err());
         assert!(says.contains(part), "{says}");
     }
 }
@@ -121,14 +121,14 @@ fn an_export_says_what_it_is_and_reads_back_equal() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.safetensors");
     let classes: Vec<String> = ["a", "b", "ç\""].map(str::to_owned).to_vec();
-    let file = parse(foreign(Arch::Resnet18, Dtype::F64, ""));
-    file.export(&out, Arch::Resnet18, &classes).unwrap();
+    let file = parse(foreign(Arch::RESNET18, Dtype::F64, ""));
+    file.export(&out, Arch::RESNET18, &classes).unwrap();
     let read = WeightFile::read(&out).unwrap();
-    assert_eq!((read.arch(None).unwrap(), read.classes()), (Arch::Resnet18, Some(&*classes)));
+    assert_eq!((read.arch(None).unwrap(), read.classes()), (Arch::RESNET18, Some(&*classes)));
     for name in file.tensors.keys() {
         assert_eq!(file.values(name).unwrap(), read.values(name).unwrap(), "{name}");
     }
-    let says = read.arch(Some(Arch::Resnet50)).unwrap_err().to_string();
+    let says = read.arch(Some(Arch::RESNET50)).unwrap_err().to_string();
     assert!(says.contains("give --arch resnet18"), "{says}");
     let mut damaged = fs::read(&out).unwrap();
     *damaged.last_mut().unwrap() ^= 1;
@@ -148,11 +148,11 @@ fn what_a_file_says_of_itself_stays_on_one_line() {
 
 #[test]
 fn numbers_that_are_none_are_refused_by_name() {
-    let mut tensors = foreign(Arch::Resnet18, Dtype::F32, "");
+    let mut tensors = foreign(Arch::RESNET18, Dtype::F32, "");
     let bias = tensors.iter_mut().find(|(name, _)| name == "fc.bias").unwrap();
     bias.1 = Stored::f32(&[3], &[0.0, f32::NAN, 1.0]);
     let kernels = Box::new(in18_kernels::reference::Reference::new());
-    let mut model = Model::new(kernels, Arch::Resnet18.network(CLASSES), in18_tensor::DType::F32).unwrap();
-    let error = parse(tensors).load(&mut model, Arch::Resnet18, Head::Keep).unwrap_err();
+    let mut model = Model::new(kernels, Arch::RESNET18.network(CLASSES), in18_tensor::DType::F32).unwrap();
+    let error = parse(tensors).load(&mut model, Arch::RESNET18, Head::Keep).unwrap_err();
     assert!(line(error).contains("expected finite numbers in fc.bias, got NaN"));
 }

@@ -15,8 +15,13 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "FILE")]
     pub checkpoint: PathBuf,
 
-    /// The network, for a file that does not say so itself: resnet18, resnet34, resnet50, resnet101 or resnet152.
-    #[arg(long, short = 'a', value_name = "NAME")]
+    /// The network.
+    #[arg(
+        long,
+        short = 'a',
+        value_name = "NAME",
+        help = format!("The network, for a file that does not say so itself: one of {}", Arch::names())
+    )]
     pub arch: Option<Arch>,
 }
 

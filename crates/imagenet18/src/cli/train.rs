@@ -16,8 +16,13 @@ pub struct TrainArgs {
     #[arg(value_name = "DATA", required_unless_present = "images")]
     pub data: Option<PathBuf>,
 
-    /// The network: resnet18, resnet34, resnet50, resnet101 or resnet152 [default: the recipe's, or resnet50].
-    #[arg(long, short = 'a', value_name = "NAME")]
+    /// The network.
+    #[arg(
+        long,
+        short = 'a',
+        value_name = "NAME",
+        help = format!("The network, one of {} [default: the recipe's, or resnet50]", Arch::names())
+    )]
     pub arch: Option<Arch>,
 
     /// The schedule, as a Python list of dicts: "[{'ep':0,'sz':128,'bs':64}, {'ep':(0,5),'lr':(0.1,0.01)}]".

@@ -45,7 +45,7 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
         data: photos,
         opening: OpenOptions::default(),
         drop_last: false,
-        arch: Arch::Resnet18,
+        arch: Arch::RESNET18,
         phases: Phases::from_python(PHASES).map_err(|error| Usage(error.to_string()))?,
         init_bn0: true,
         brought: None,

@@ -103,15 +103,15 @@ mod tests {
     #[test]
     fn a_resnet_in_training_has_one_operation_a_normalisation() {
         // A block's last normalisation is part of its sum.
-        assert_eq!(counts(&Arch::Resnet18.network(10), Mode::Training), [4 + 20 + 12, 8, 8, 0, 0]);
-        assert_eq!(counts(&Arch::Resnet50.network(10), Mode::Training), [4 + 53 + 37, 16, 16, 0, 0]);
+        assert_eq!(counts(&Arch::RESNET18.network(10), Mode::Training), [4 + 20 + 12, 8, 8, 0, 0]);
+        assert_eq!(counts(&Arch::RESNET50.network(10), Mode::Training), [4 + 53 + 37, 16, 16, 0, 0]);
     }
 
     #[test]
     fn a_resnet_in_evaluation_has_one_operation_a_convolution() {
         // Whole: input, max pooling, mean, classifier. A block's last normalisation is part of its sum.
-        assert_eq!(counts(&Arch::Resnet18.network(10), Mode::Evaluation), [4, 20 + 8, 0, 12, 8]);
-        assert_eq!(counts(&Arch::Resnet50.network(10), Mode::Evaluation), [4, 53 + 16, 0, 37, 16]);
+        assert_eq!(counts(&Arch::RESNET18.network(10), Mode::Evaluation), [4, 20 + 8, 0, 12, 8]);
+        assert_eq!(counts(&Arch::RESNET50.network(10), Mode::Evaluation), [4, 53 + 16, 0, 37, 16]);
     }
 
     #[test]

@@ -176,7 +176,7 @@ mod tests {
     /// Of training: with a slot beside the network's own.
     fn tables(classes: usize) -> Tables {
         let velocity = Slot { name: "velocity", layout: Layout::Parameters, prefix: "momentum_buffer." };
-        let mut tables = Tables::of_network(&Arch::Resnet18.network(classes));
+        let mut tables = Tables::of_network(&Arch::RESNET18.network(classes));
         tables.slots.push(velocity);
         tables
     }
@@ -257,7 +257,7 @@ mod tests {
         let (path, mut about, state) = written(folder.path());
         let says = |tables: &Tables| Checkpoint::read(&path, tables).map(|_| ()).unwrap_err().to_string();
         assert!(says(&tables(4)).contains("fc.weight of shape [4, 512]"), "{}", says(&tables(4)));
-        let larger = Tables::of_network(&Arch::Resnet50.network(3));
+        let larger = Tables::of_network(&Arch::RESNET50.network(3));
         assert!(says(&larger).contains("resnet18"), "{}", says(&larger));
         about.version = 2;
         Checkpoint::write(&path, &tables(3), &about, &state).unwrap();

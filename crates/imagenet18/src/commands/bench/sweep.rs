@@ -209,7 +209,7 @@ mod tests {
     fn the_lowest_rate_comes_first_and_its_time_is_counted() {
         let rows = vec![row("fast", 1.0, 80), row("norm", 2.0, 0), row("cliff", 4.0, 4), row("tiny", 0.001, 0)];
         let size = Size { batch: 1, height: 32, width: 32 };
-        let step = Step::new(Arch::Resnet18, (Mode::Training, size), rows, Some(100.0));
+        let step = Step::new(Arch::RESNET18, (Mode::Training, size), rows, Some(100.0));
         let order: Vec<&str> = step.rows.iter().map(|row| row.label.as_str()).collect();
         assert_eq!(order[..2], ["cliff", "fast"]);
         assert!((step.low_share() - 4.0 / 7.001).abs() < 1e-9 && (step.memory_share() - 2.001 / 7.001).abs() < 1e-9);
@@ -217,7 +217,7 @@ mod tests {
         assert!(table.contains("57 % of the time in products below a quarter of peak"), "{table}");
         assert!(table.lines().nth(3).unwrap().contains("1.0 %  cliff, not told"), "{table}");
         // Without a peak, the fastest operation's rate takes its place.
-        let alone = Step::new(Arch::Resnet18, (Mode::Training, size), vec![row("only", 1.0, 80)], None);
+        let alone = Step::new(Arch::RESNET18, (Mode::Training, size), vec![row("only", 1.0, 80)], None);
         assert_eq!(alone.peak, 80.0);
     }
 }

@@ -1,27 +1,30 @@
 //! The ResNets of He et al., *Deep Residual Learning for Image Recognition*, 2015, as torchvision builds them: in a
 //! bottleneck block the stride is on the 3×3 convolution ("ResNet v1.5").
 
-use std::fmt;
-use std::str::FromStr;
-
 use in18_kernels::op::Window;
 
+use super::Arch;
 use crate::layers::{AddRelu, BatchNorm, Conv, GlobalAvgPool, Input, Linear, MaxPool};
 use crate::network::{Network, NodeId};
 
-/// Which ResNet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Arch {
+/// All of them, smallest first.
+pub(super) const ALL: &[Arch] = &[Arch::RESNET18, Arch::RESNET34, Arch::RESNET50, Arch::RESNET101, Arch::RESNET152];
+
+impl Arch {
     /// 18 layers, basic blocks.
-    Resnet18,
+    pub const RESNET18: Arch = Arch::new("resnet18", |classes| build(Block::Basic, [2, 2, 2, 2], classes));
+
     /// 34 layers, basic blocks.
-    Resnet34,
+    pub const RESNET34: Arch = Arch::new("resnet34", |classes| build(Block::Basic, [3, 4, 6, 3], classes));
+
     /// 50 layers, bottleneck blocks.
-    Resnet50,
+    pub const RESNET50: Arch = Arch::new("resnet50", |classes| build(Block::Bottleneck, [3, 4, 6, 3], classes));
+
     /// 101 layers, bottleneck blocks.
-    Resnet101,
+    pub const RESNET101: Arch = Arch::new("resnet101", |classes| build(Block::Bottleneck, [3, 4, 23, 3], classes));
+
     /// 152 layers, bottleneck blocks.
-    Resnet152,
+    pub const RESNET152: Arch = Arch::new("resnet152", |classes| build(Block::Bottleneck, [3, 8, 36, 3], classes));
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,51 +40,6 @@ impl Block {
             Block::Basic => 1,
             Block::Bottleneck => 4,
         }
-    }
-}
-
-impl Arch {
-    /// All of them, smallest first.
-    pub const ALL: [Arch; 5] = [Arch::Resnet18, Arch::Resnet34, Arch::Resnet50, Arch::Resnet101, Arch::Resnet152];
-
-    /// Torchvision's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Arch::Resnet18 => "resnet18",
-            Arch::Resnet34 => "resnet34",
-            Arch::Resnet50 => "resnet50",
-            Arch::Resnet101 => "resnet101",
-            Arch::Resnet152 => "resnet152",
-        }
-    }
-
-    /// The network, for images of three channels.
-    pub fn network(self, classes: usize) -> Network {
-        let (block, blocks) = match self {
-            Arch::Resnet18 => (Block::Basic, [2, 2, 2, 2]),
-            Arch::Resnet34 => (Block::Basic, [3, 4, 6, 3]),
-            Arch::Resnet50 => (Block::Bottleneck, [3, 4, 6, 3]),
-            Arch::Resnet101 => (Block::Bottleneck, [3, 4, 23, 3]),
-            Arch::Resnet152 => (Block::Bottleneck, [3, 8, 36, 3]),
-        };
-        build(block, blocks, classes)
-    }
-}
-
-impl fmt::Display for Arch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Arch {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Arch::ALL.into_iter().find(|arch| arch.name() == text).ok_or_else(|| {
-            let names = Arch::ALL.map(Arch::name).join(", ");
-            format!("expected one of {names}; got `{text}`")
-        })
     }
 }
 
