@@ -202,7 +202,7 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<WeightsError>() {
         return Some(weights_code(error));
     }
-    if cause.is::<in18_events::EventError>() || cause.is::<in18_record::dawn::DawnError>() {
+    if cause.is::<in18_record::event_files::EventError>() || cause.is::<in18_record::dawn::DawnError>() {
         return Some(DATA);
     }
     if cause.is::<in18_dataset::Error>() || cause.is::<ReadError>() || cause.is::<BadImages>() {

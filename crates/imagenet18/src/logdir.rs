@@ -67,7 +67,7 @@ impl Logdir {
     /// Refuses a folder without a run in which TensorBoard's files are those of something else: a run that begins
     /// removes what an earlier beginning of its own has left.
     pub fn refuse_foreign_events(&self) -> Result<()> {
-        let events = in18_events::list(&self.path).unwrap_or_default();
+        let events = in18_record::event_files::list(&self.path).unwrap_or_default();
         let Some(events) = events.first().filter(|_| !self.holds_a_run()) else { return Ok(()) };
         let (path, events) = (self.path.display(), events.display());
         Err(Usage(format!("--logdir {path}: expected an empty or new folder, got one with {events}: name another"))

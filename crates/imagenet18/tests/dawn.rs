@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use in18_events::EventWriter;
+use in18_record::event_files::EventWriter;
 
 fn dawn(arguments: &[&str], events: &Path) -> assert_cmd::assert::Assert {
     Command::cargo_bin("imagenet18").unwrap().arg("dawn").args(arguments).arg("--events").arg(events).assert()

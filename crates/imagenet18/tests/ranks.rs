@@ -35,7 +35,7 @@ fn two_ranks_count_every_image_once_and_repeat_themselves() {
     // 12 images in validation batches of at least 512: rank 1's share is empty.
     let counted: u64 = events(&logs("a"), "eval_step").iter().map(|step| step["images_total"].as_u64().unwrap()).sum();
     assert_eq!(counted, 24);
-    let scalars = in18_events::read_scalars(&logs("a")).unwrap().all;
+    let scalars = in18_record::event_files::read_scalars(&logs("a")).unwrap().all;
     let of = |tag: &str| -> Vec<f64> {
         scalars.iter().filter(|scalar| scalar.tag == tag).map(|scalar| scalar.value).collect()
     };
@@ -167,7 +167,7 @@ fn a_run_goes_on_with_fewer_and_with_more_ranks() {
     let begins = 24 * resumed["epoch"].as_u64().unwrap() + resumed["step"].as_u64().unwrap();
     assert_eq!(begins, 2 * done as u64);
     assert_eq!(steps.len() - done, 4 * 24 - 2 * done);
-    let scalars = in18_events::read_scalars(&logdir).unwrap().all;
+    let scalars = in18_record::event_files::read_scalars(&logdir).unwrap().all;
     let worlds = scalars.iter().filter(|scalar| scalar.tag == "sizes/world").map(|scalar| scalar.value);
     assert_eq!(worlds.collect::<Vec<f64>>(), [2.0, 1.0]);
 

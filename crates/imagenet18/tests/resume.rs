@@ -101,7 +101,7 @@ fn metrics(text: &str) -> Vec<Value> {
 
 /// TensorBoard's points without times.
 fn points(logdir: &Path) -> Vec<(String, i64, f64)> {
-    let mut scalars = in18_events::read_scalars(logdir).unwrap().all;
+    let mut scalars = in18_record::event_files::read_scalars(logdir).unwrap().all;
     scalars.retain(|scalar| {
         !["times/", "net/"].iter().any(|of_time| scalar.tag.starts_with(of_time)) && scalar.tag != "first"
     });

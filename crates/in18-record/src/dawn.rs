@@ -3,7 +3,7 @@
 //! The table is that of the original's `dawn/prepare_dawn_tsv.py`: a line a validation, hours by the events' own times
 //! since the event `first`, up to the first validation at 93 % top-5.
 
-use in18_events::Scalar;
+use crate::event_files::Scalar;
 
 /// The top-5 accuracy, in percent, at which DAWNBench's clock stops.
 pub const TARGET_TOP5: f64 = 93.0;

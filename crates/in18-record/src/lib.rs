@@ -17,6 +17,7 @@ pub mod dawn;
 mod debug_log;
 mod error;
 mod event;
+pub mod event_files;
 mod event_log;
 mod follower;
 mod jsonl;

@@ -1,9 +1,10 @@
 //! TensorBoard's event files, with the original trainer's tags.
 
+use crate::event_files::EventWriter;
 use crate::progress::StepLines;
 use crate::recorder::Sink;
 use crate::{EpochRecord, Event, Marks, Opening, RecordError, Stamp, StepRecord};
-use in18_events::EventWriter;
+
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::num::NonZeroUsize;
@@ -49,7 +50,7 @@ impl TensorBoard {
     ) -> Result<Self, RecordError> {
         let mut earlier = Marks::default();
         let failed = |path: &Path, cause| RecordError::Create { path: path.to_owned(), cause };
-        let files = in18_events::list(folder).map_err(|cause| failed(folder, cause))?;
+        let files = crate::event_files::list(folder).map_err(|cause| failed(folder, cause))?;
         let has_marks = |marks: &Marks| marks.iter().any(|(name, _)| name.starts_with(PREFIX));
         if matches!(opening, Opening::Continue(marks) if !has_marks(marks)) {
             // The log had failed before the checkpoint. What it has written until then stays, and is not gone on with.
@@ -212,7 +213,7 @@ mod tests {
     }
 
     fn lines(folder: &Path) -> Vec<String> {
-        let scalars = in18_events::read_scalars(folder).unwrap().all;
+        let scalars = crate::event_files::read_scalars(folder).unwrap().all;
         scalars.iter().map(|s| format!("{} {} {} {:?}", s.wall_time, s.step, s.tag, s.value as f32)).collect()
     }
 

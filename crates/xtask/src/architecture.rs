@@ -23,7 +23,7 @@ enum MayUse {
 
 use MayUse::{All, AllButProviders, These};
 
-const RULES: [Rule; 25] = [
+const RULES: [Rule; 24] = [
     Rule { name: "in18-system", may_use: These(&[]) },
     Rule { name: "in18-recipe", may_use: These(&[]) },
     Rule { name: "in18-jpeg", may_use: These(&[]) },
@@ -40,8 +40,7 @@ const RULES: [Rule; 25] = [
     Rule { name: "in18-cuda-emulator", may_use: These(&[]) },
     Rule { name: "in18-torch", may_use: These(&["in18-tensor", "in18-kernels", "in18-cuda", "in18-system"]) },
     Rule { name: "in18-comm", may_use: These(&["in18-tensor", "in18-cuda"]) },
-    Rule { name: "in18-events", may_use: These(&[]) },
-    Rule { name: "in18-record", may_use: These(&["in18-events"]) },
+    Rule { name: "in18-record", may_use: These(&[]) },
     Rule { name: "in18-report", may_use: These(&["in18-record"]) },
     Rule { name: "in18-demo", may_use: These(&["in18-system"]) },
     Rule { name: "in18-onnx", may_use: These(&["in18-program"]) },

@@ -1,8 +1,8 @@
 //! `imagenet18 dawn`: DAWNBench's table and the curves of a schedule, from TensorBoard's event files.
 
 use anyhow::Result;
-use in18_events::{Scalar, read_scalars};
 use in18_record::dawn::{Curve, curve, tsv};
+use in18_record::event_files::{Scalar, read_scalars};
 
 use crate::cli::{DawnArgs, DawnCommand, EventsArgs};
 use crate::output;

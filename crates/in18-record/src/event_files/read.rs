@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 
-use crate::message::{Event, SESSION_START, What};
-use crate::record::{self, Next};
+use super::message::{Event, SESSION_START, What};
+use super::record::{self, Next};
 
 /// One value of one tag.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use prost::Message;
 
-use crate::message::{Event, FILE_VERSION, SESSION_START, SessionLog, Summary, Value, What};
-use crate::record;
+use super::message::{Event, FILE_VERSION, SESSION_START, SessionLog, Summary, Value, What};
+use super::record;
 
 /// Appends events to a writer. Buffers nothing: give it a buffered writer.
 pub struct EventWriter<W> {

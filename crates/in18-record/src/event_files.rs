@@ -4,8 +4,7 @@
 //! * [`message`]: the few fields of TensorFlow's `Event` message that scalars need.
 //! * [`EventWriter`], [`read_scalars`]: files.
 //!
-//! Reads what this crate, tensorboardX and TensorFlow write. Knows no trainer, no tag's meaning and no clock.
-#![forbid(unsafe_code)]
+//! Reads what this module, tensorboardX and TensorFlow write. Knows no trainer, no tag's meaning and no clock.
 
 pub mod message;
 mod read;

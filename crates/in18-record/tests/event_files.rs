@@ -1,6 +1,6 @@
 //! Files: written and read back, cut, damaged, of several sessions.
 
-use in18_events::{EventError, EventWriter, Scalar, read_file, read_scalars};
+use in18_record::event_files::{EventError, EventWriter, Scalar, read_file, read_scalars};
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
