@@ -8,21 +8,34 @@ use in18_system::proc;
 use crate::safe::PROVIDER;
 use crate::sys;
 
-/// The vector instructions that this crate's own loops are compiled for.
+/// A level of vector instructions that this crate's own loops are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isa {
-    /// AVX-512 F, BW, DQ and VL, and its dot products of pairs, of bf16 and of integers (VNNI). Made only by [`Isa::detect`].
+pub enum Level {
+    /// AVX-512 F, BW, DQ and VL, and its dot products of pairs, of bf16 and of integers (VNNI).
     Avx512Bf16,
-    /// AVX-512 F, BW, DQ and VL. Made only by [`Isa::detect`].
+    /// AVX-512 F, BW, DQ and VL.
     Avx512,
-    /// AVX2 and FMA. Made only by [`Isa::detect`].
+    /// AVX2 and FMA.
     Avx2,
     /// What every x86-64 CPU has: for tests, as the oracle of the others.
     #[cfg(test)]
     Baseline,
 }
 
+/// The level that this CPU has. Its field is private, so that only [`Isa::detect`] makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isa(Level);
+
 impl Isa {
+    /// The level of every CPU.
+    #[cfg(test)]
+    pub const BASELINE: Isa = Isa(Level::Baseline);
+
+    /// The level that it proves.
+    pub fn level(self) -> Level {
+        self.0
+    }
+
     /// The widest that this CPU has; AVX-512 only if the library uses it too, since the layouts are the library's.
     ///
     /// # Errors
@@ -40,13 +53,13 @@ impl Isa {
         if let Some(refusal) = refusal(has_avx2, includes(allowed, sys::ISA_AVX2), cpu) {
             return Err(refusal);
         }
-        Ok(if has_avx512 && has_pairs && includes(allowed, sys::ISA_AVX512_CORE_BF16) {
-            Isa::Avx512Bf16
+        Ok(Isa(if has_avx512 && has_pairs && includes(allowed, sys::ISA_AVX512_CORE_BF16) {
+            Level::Avx512Bf16
         } else if has_avx512 && includes(allowed, sys::ISA_AVX512_CORE) {
-            Isa::Avx512
+            Level::Avx512
         } else {
-            Isa::Avx2
-        })
+            Level::Avx2
+        }))
     }
 }
 
@@ -56,7 +69,7 @@ pub fn has_fast_pairs(isa: Isa) -> bool {
     // The first leaf holds the maker's name.
     let maker = __cpuid(0);
     let name = [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes);
-    isa == Isa::Avx512Bf16 && name.as_flattened() != b"GenuineIntel"
+    isa.level() == Level::Avx512Bf16 && name.as_flattened() != b"GenuineIntel"
 }
 
 /// Why a CPU is refused, if it is. `has_avx2`: with FMA; `is_allowed`: oneDNN uses it.

@@ -22,7 +22,7 @@ use in18_tensor::{DType, Tensor};
 use self::gather::{Phase, Plane};
 pub use self::weights::{Direction, PackedWeights, Parts};
 use crate::finish::End;
-use crate::isa::Isa;
+use crate::isa::Level;
 use crate::safe::PROVIDER;
 use crate::step::{Context, Step};
 use crate::weights::Fold;
@@ -55,12 +55,12 @@ pub fn is_faster(window: Window, direction: Direction, [src, dst]: [&Tensor; 2],
     }
     let [src_plane, dst_plane] = planes;
     let pixels = src_plane.images * src_plane.pixels().min(dst_plane.pixels());
-    let most_inside = match (src.dtype, context.isa) {
+    let most_inside = match (src.dtype, context.isa.level()) {
         (DType::Bf16, _) if context.fast_pairs => MOST_INSIDE_FAST_PAIRS,
         (DType::Bf16, _) => 1.0,
         // oneDNN's 1×1 convolutions of fp32 gather nothing, but for the shapes that it has no code of their own for.
         _ if window.kernel == 1 => return is_uneven(window, larger(&src_plane, &dst_plane)),
-        (_, Isa::Avx2) => 1.0,
+        (_, Level::Avx2) => 1.0,
         _ => MOST_INSIDE_AVX512,
     };
     let inside = convolution::inside(Shapes { window, direction }, src_plane, dst_plane);
@@ -84,7 +84,7 @@ pub fn is_uneven(window: Window, [height, width]: [usize; 2]) -> bool {
 pub fn is_faster_backward_weight(op: &ConvBackwardWeight, context: &Context) -> bool {
     let has_slow_pairs = op.src.dtype == DType::Bf16 && !context.fast_pairs;
     let is_slow = op.window.kernel > 1 || is_uneven(op.window, [op.src.shape[2], op.src.shape[3]]);
-    context.layout.is_blocked(op.src.shape[1]) && (has_slow_pairs || context.isa == Isa::Avx2 && is_slow)
+    context.layout.is_blocked(op.src.shape[1]) && (has_slow_pairs || context.isa.level() == Level::Avx2 && is_slow)
 }
 
 /// Height and width of the larger side of a convolution.

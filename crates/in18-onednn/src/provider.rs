@@ -8,7 +8,7 @@ use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor};
 
 use crate::arena::Arena;
 use crate::integers;
-use crate::isa::{self, Isa};
+use crate::isa::{self, Isa, Level};
 use crate::layout::{Layout, plain};
 use crate::ops;
 use crate::safe::{self, Attributes, Call, Engine, MemoryDesc, PrimitiveDesc, Stream};
@@ -80,7 +80,7 @@ impl OneDnn {
     /// The same as where bf16 pairs are multiplied faster than fp32 numbers, or are not, whatever this CPU does: so that tests
     /// reach the code of both.
     pub fn with_fast_pairs(mut self, are_fast: bool) -> Self {
-        self.context.fast_pairs = are_fast && self.context.isa == Isa::Avx512Bf16;
+        self.context.fast_pairs = are_fast && self.context.isa.level() == Level::Avx512Bf16;
         self
     }
 

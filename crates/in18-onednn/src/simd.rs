@@ -10,7 +10,7 @@ mod plain;
 use std::arch::x86_64::{__m256, __m512, _MM_HINT_T0, _mm_prefetch, _mm_sfence};
 
 pub use self::avx512::rounded;
-use crate::isa::Isa;
+use crate::isa::{Isa, Level};
 use crate::vector::{Bf16, Element};
 
 /// Most lanes that a vector has.
@@ -157,10 +157,10 @@ pub unsafe fn run<K: Kernel>(isa: Isa, lanes: usize, kernel: K) {
     }
     // SAFETY: an `Isa` proves that the CPU has these instructions; the caller's promise is passed on.
     unsafe {
-        match (isa, lanes) {
-            (Isa::Avx512Bf16, 16) if K::MULTIPLIES_PAIRS => avx512_pairs(kernel),
-            (Isa::Avx512Bf16 | Isa::Avx512, 16) => avx512(kernel),
-            (Isa::Avx512Bf16 | Isa::Avx512 | Isa::Avx2, 8) => avx2(kernel),
+        match (isa.level(), lanes) {
+            (Level::Avx512Bf16, 16) if K::MULTIPLIES_PAIRS => avx512_pairs(kernel),
+            (Level::Avx512Bf16 | Level::Avx512, 16) => avx512(kernel),
+            (Level::Avx512Bf16 | Level::Avx512 | Level::Avx2, 8) => avx2(kernel),
             (_, 1) => kernel.run::<[f32; 1]>(),
             #[cfg(test)]
             (_, 16) => kernel.run::<[f32; 16]>(),
@@ -277,7 +277,7 @@ mod tests {
         };
         for lanes in [16, 8, 1] {
             let (expected, got) =
-                (results(Isa::Baseline, lanes), results(Isa::detect().expect("a CPU with AVX2"), lanes));
+                (results(Isa::BASELINE, lanes), results(Isa::detect().expect("a CPU with AVX2"), lanes));
             for (expected, got) in expected.iter().flatten().zip(got.iter().flatten()) {
                 assert!(expected == got || (expected.is_nan() && got.is_nan()), "{lanes} lanes: {expected} {got}");
             }

@@ -4,7 +4,7 @@
 //! in vector registers without having to prove anything about overlap. No loop here depends on the instruction set in its
 //! results. Loops that need explicit vectors are kernels of [`simd`](crate::simd).
 
-use crate::isa::Isa;
+use crate::isa::{Isa, Level};
 
 /// A type that activations are stored in; arithmetic is fp32.
 pub trait Element: Copy + Default + Send + Sync + 'static {
@@ -72,11 +72,11 @@ macro_rules! multiversion {
 
             // SAFETY: an `Isa` proves that the CPU has these instructions; the caller's promise is passed on.
             unsafe {
-                match isa {
-                    Isa::Avx512Bf16 | Isa::Avx512 => avx512($($arg),*),
-                    Isa::Avx2 => avx2($($arg),*),
+                match isa.level() {
+                    Level::Avx512Bf16 | Level::Avx512 => avx512($($arg),*),
+                    Level::Avx2 => avx2($($arg),*),
                     #[cfg(test)]
-                    Isa::Baseline => body($($arg),*),
+                    Level::Baseline => body($($arg),*),
                 }
             }
         }

@@ -22,7 +22,7 @@ use in18_tensor::{DType, align_up};
 
 use self::layout::{Chunk, Group, LANES, Problem, Walk};
 use self::tile::Rows;
-use crate::isa::Isa;
+use crate::isa::Level;
 use crate::step::{Context, LoopStep, Step};
 use crate::threads::{Shared, check_threads, grid_part, max_threads, parallel};
 
@@ -35,10 +35,10 @@ const GROUP_BYTES: usize = 640 << 10;
 
 /// The step that computes `op`, if this code can; oneDNN's has to where it cannot.
 pub fn compile(op: &ConvBackwardWeight, context: &mut Context) -> Result<Option<Box<dyn Step>>, KernelError> {
-    let has_dot_product = context.isa == Isa::Avx512Bf16;
+    let has_dot_product = context.isa.level() == Level::Avx512Bf16;
     let is_fast = match op.src.dtype {
         DType::Bf16 => has_dot_product && context.fast_pairs,
-        DType::F32 => has_dot_product || context.isa == Isa::Avx512,
+        DType::F32 => has_dot_product || context.isa.level() == Level::Avx512,
         DType::F16 | DType::U8 | DType::I32 => false,
     };
     let problem = Problem::new(op);

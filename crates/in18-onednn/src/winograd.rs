@@ -29,7 +29,7 @@ use self::convolution::Kernels;
 use self::tiles::Problem;
 pub use self::weights::{Form, Parts, TransformedWeights};
 use crate::finish::End;
-use crate::isa::Isa;
+use crate::isa::Level;
 use crate::step::{Context, Step};
 use crate::weights::Fold;
 
@@ -85,7 +85,9 @@ pub fn evaluation(
     end: End,
     context: &mut Context,
 ) -> Result<Option<Box<dyn Step>>, KernelError> {
-    let Some(form) = form(src.dtype, context.fixed_point && context.isa == Isa::Avx512Bf16) else { return Ok(None) };
+    let Some(form) = form(src.dtype, context.fixed_point && context.isa.level() == Level::Avx512Bf16) else {
+        return Ok(None);
+    };
     let least_tiles = if form == Form::Bf16Fixed { LEAST_TILES } else { LEAST_TILES_EVALUATION };
     let problem = problem(window, [src, dst], form, context)?.filter(|problem| problem.tiles() >= least_tiles);
     let Some(problem) = problem else { return Ok(None) };

@@ -317,7 +317,7 @@ mod tests {
                     bias: Shared::new(bias.as_mut_ptr().cast()),
                 };
                 // SAFETY: the vectors have the lengths that `pack` asks for.
-                unsafe { packed.pack(Isa::Baseline, parts) };
+                unsafe { packed.pack(Isa::BASELINE, parts) };
                 assert!(bias.iter().all(|&value| value == 0.0));
                 let mut sorted: Vec<f32> = to.iter().copied().filter(|&value| value != 0.0).collect();
                 sorted.sort_by(f32::total_cmp);

@@ -13,7 +13,7 @@ use std::arch::x86_64::{
 use in18_kernels::KernelError;
 use in18_tensor::{DType, Tensor};
 
-use crate::isa::Isa;
+use crate::isa::{Isa, Level};
 use crate::safe::MemoryDesc;
 use crate::simd::{PAIRS, rounded};
 use crate::sys;
@@ -41,7 +41,7 @@ impl Pairs {
     /// The copy that a layout of (O, I, K, K) weights asks for, if it is one of these and the CPU has the instructions.
     pub fn of(weight: &Tensor, desc: &MemoryDesc, isa: Isa) -> Result<Option<Self>, KernelError> {
         let &[outputs, inputs, height, width] = weight.shape.extents() else { return Ok(None) };
-        let has_avx512 = matches!(isa, Isa::Avx512 | Isa::Avx512Bf16);
+        let has_avx512 = matches!(isa.level(), Level::Avx512 | Level::Avx512Bf16);
         let is_whole = outputs.is_multiple_of(SIDE) && inputs.is_multiple_of(SIDE);
         if !has_avx512 || !is_whole || !matches!(height * width, 1 | 9) || weight.dtype != DType::F32 {
             return Ok(None);
