@@ -20,12 +20,12 @@ mod evaluation;
 mod first_step;
 pub mod identity;
 mod loss_scale;
-mod network;
 mod progress;
 mod signals;
 mod skipped;
 mod step;
 mod tally;
+mod traffic;
 mod trainer;
 
 pub use data::Data;

@@ -25,16 +25,16 @@ use crate::error::{Half, TrainError};
 use crate::evaluation::{Evaluation, Views};
 use crate::first_step::{Doing, FirstStep, StepName};
 use crate::loss_scale::LossScaling;
-use crate::network::NetworkMeter;
 use crate::progress::Progress;
 use crate::step::TrainingStep;
+use crate::traffic::TrafficMeter;
 
 mod ranks;
 mod saving;
 mod training;
 mod validation;
 
-use ranks::{Asked, Own, Place};
+use ranks::{BatchResults, Position, Requests};
 pub use saving::Saving;
 
 /// What comes of no images.
@@ -113,8 +113,8 @@ pub struct Trainer<'a> {
     store: Option<Store>,
     step: TrainingStep,
     evaluation: Evaluation,
-    asked: Asked,
-    network: NetworkMeter,
+    requests: Requests,
+    traffic: TrafficMeter,
     /// While the first step since a change of data goes on.
     first: Option<FirstStep>,
     /// Seconds of the run when the last checkpoint was taken.
@@ -155,7 +155,7 @@ impl<'a> Trainer<'a> {
             0 => Some(Store::open(saving.checkpoints.clone(), Tables::of(model), progress.steps)?),
             _ => None,
         };
-        let asked = Asked::default();
+        let requests = Requests::default();
         let (clock, saved_at) = (Clock::start(progress.seconds), progress.seconds);
         Ok(Trainer {
             comm,
@@ -170,8 +170,8 @@ impl<'a> Trainer<'a> {
             store,
             step,
             evaluation,
-            asked,
-            network: NetworkMeter::default(),
+            requests,
+            traffic: TrafficMeter::default(),
             first: None,
             saved_at,
         })
@@ -235,15 +235,15 @@ impl<'a> Trainer<'a> {
     }
 
     fn finish(&mut self, parameters: &Path) -> Result<Outcome, TrainError> {
-        self.note(&Place::RunEnd, "saving the network")?;
+        self.note(&Position::RunEnd, "saving the network")?;
         self.finish_saving()?;
         if self.comm.rank() == 0 {
             let arch = &self.saving.network.arch;
             save_parameters(parameters, self.model, arch, self.data.classes(), self.progress.steps)?;
         }
         // No rank ends while another could still fail.
-        self.note(&Place::RunEnd, "waiting for the others")?;
-        self.meet()?;
+        self.note(&Position::RunEnd, "waiting for the others")?;
+        self.barrier()?;
         let (what, path) = ("parameters".to_owned(), parameters.display().to_string());
         self.record(Event::Saved { what, path });
         match self.progress.skipped.count() {
@@ -365,8 +365,8 @@ impl<'a> Trainer<'a> {
         self.save(&point, is_best)?;
         // Whatever was asked for until now has been done with it.
         self.saving.signals.saving();
-        let nothing = Own { metrics: NOTHING, bad: Vec::new(), left: 0 };
-        self.join(nothing, "validation", &epoch.val_dir, &Place::End { epoch: epoch.epoch })?;
+        let nothing = BatchResults { metrics: NOTHING, bad: Vec::new(), left: 0 };
+        self.sum_results(nothing, "validation", &epoch.val_dir, &Position::End { epoch: epoch.epoch })?;
         self.stop_if_asked(&point)
     }
 

@@ -8,7 +8,7 @@ use crate::trainer::Trainer;
 
 /// What the system asks of the run, as all ranks know it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct Requests {
     /// A checkpoint.
     pub save: bool,
     /// The end, by this signal.
@@ -16,7 +16,7 @@ pub(super) struct Asked {
 }
 
 /// What a rank brings to an exchange.
-pub(super) struct Own {
+pub(super) struct BatchResults {
     /// Of its batch; of nothing if it had none.
     pub metrics: Metrics,
     /// Its bad images by number, with what is wrong with them.
@@ -26,7 +26,7 @@ pub(super) struct Own {
 }
 
 /// What came of all ranks' batches.
-pub(super) struct Joint {
+pub(super) struct SummedResults {
     /// Sums.
     pub metrics: Metrics,
     /// Batches that are left for any of them.
@@ -36,8 +36,8 @@ pub(super) struct Joint {
 /// Signals that end a run, SIGINT and SIGTERM, in the order in which one of several counts.
 const STOPS: [i32; 2] = [2, 15];
 
-/// A place in a run.
-pub(super) enum Place {
+/// A position in a run.
+pub(super) enum Position {
     /// A step of an epoch's training, from 1.
     Step { step: usize, epoch: usize },
     /// A step of its validation.
@@ -48,23 +48,29 @@ pub(super) enum Place {
     RunEnd,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Position {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Place::Step { step, epoch } => write!(f, "at step {step} of epoch {epoch}"),
-            Place::ValidationStep { step, epoch } => write!(f, "at step {step} of epoch {epoch}'s validation"),
-            Place::End { epoch } => write!(f, "at the end of epoch {epoch}"),
-            Place::RunEnd => f.write_str("at the end of the run"),
+            Position::Step { step, epoch } => write!(f, "at step {step} of epoch {epoch}"),
+            Position::ValidationStep { step, epoch } => write!(f, "at step {step} of epoch {epoch}'s validation"),
+            Position::End { epoch } => write!(f, "at the end of epoch {epoch}"),
+            Position::RunEnd => f.write_str("at the end of the run"),
         }
     }
 }
 
 impl Trainer<'_> {
-    /// Joins the results of a batch, that of `place`. Bad images of all ranks are noted on each, under the set that `split` and `suffix` name.
-    pub(super) fn join(&mut self, own: Own, split: &str, suffix: &str, place: &Place) -> Result<Joint, TrainError> {
-        self.note(place, "adding up results")?;
-        let Own { metrics, bad, left } = own;
-        let local = self.asked_here();
+    /// Joins the results of a batch, that of `position`. Bad images of all ranks are noted on each, under the set that `split` and `suffix` name.
+    pub(super) fn sum_results(
+        &mut self,
+        own: BatchResults,
+        split: &str,
+        suffix: &str,
+        position: &Position,
+    ) -> Result<SummedResults, TrainError> {
+        self.note(position, "adding up results")?;
+        let BatchResults { metrics, bad, left } = own;
+        let local = self.requests_here();
         let count = |condition: bool| f64::from(u8::from(condition));
         let mut values = [
             metrics.images as f64,
@@ -80,14 +86,14 @@ impl Trainer<'_> {
         self.comm.sum(&mut values)?;
         let [images, loss_sum, top1, top5, bads, left, save, first, second] = values;
         let stop = [first, second].into_iter().zip(STOPS).find(|(count, _)| *count > 0.0).map(|(_, signal)| signal);
-        self.asked = Asked { save: save > 0.0, stop };
+        self.requests = Requests { save: save > 0.0, stop };
         if bads > 0.0 {
             for bad in self.gathered(bad)? {
                 self.skip(split, suffix, bad)?;
             }
         }
         let metrics = Metrics { images: images as usize, loss_sum, top1: top1 as usize, top5: top5 as usize };
-        Ok(Joint { metrics, left: left as usize })
+        Ok(SummedResults { metrics, left: left as usize })
     }
 
     /// Every rank's bad images.
@@ -101,28 +107,28 @@ impl Trainer<'_> {
     }
 
     /// What this rank's system asks for; the clock counts on rank 0.
-    fn asked_here(&self) -> Asked {
+    fn requests_here(&self) -> Requests {
         let signals = &self.saving.signals;
         let is_due = self.clock.seconds() - self.saved_at >= self.saving.checkpoints.every_seconds;
         let save = signals.is_save_asked() || (is_due && self.comm.rank() == 0);
-        Asked { save, stop: signals.stopped_by() }
+        Requests { save, stop: signals.stopped_by() }
     }
 
     /// Tells the other ranks where this one is and what it is about to do there. One that hangs is the one whose note is behind.
-    pub(super) fn note(&mut self, place: &Place, doing: &str) -> Result<(), TrainError> {
-        note(self.comm, place, doing)
+    pub(super) fn note(&mut self, position: &Position, doing: &str) -> Result<(), TrainError> {
+        note(self.comm, position, doing)
     }
 
     /// Waits until every rank has come here.
-    pub(super) fn meet(&mut self) -> Result<(), TrainError> {
+    pub(super) fn barrier(&mut self) -> Result<(), TrainError> {
         Ok(self.comm.sum(&mut [0.0])?)
     }
 }
 
 /// [`Trainer::note`], where the trainer's parts are in use.
-pub(super) fn note(comm: &mut dyn Comm, place: &Place, doing: &str) -> Result<(), TrainError> {
+pub(super) fn note(comm: &mut dyn Comm, position: &Position, doing: &str) -> Result<(), TrainError> {
     if comm.world() > 1 {
-        comm.note(&format!("{place}, {doing}"))?;
+        comm.note(&format!("{position}, {doing}"))?;
     }
     Ok(())
 }

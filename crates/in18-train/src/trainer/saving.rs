@@ -31,7 +31,7 @@ pub(super) struct Point {
 impl Trainer<'_> {
     /// Does what the system and the clock ask for after a training step.
     pub(super) fn attend_here(&mut self) -> Result<(), TrainError> {
-        if self.is_asked() {
+        if self.is_save_due() {
             let point = self.point();
             return self.attend(&point);
         }
@@ -41,7 +41,7 @@ impl Trainer<'_> {
     /// Does what the system and the clock ask for; `point` is where the run would go on from.
     pub(super) fn attend(&mut self, point: &Point) -> Result<(), TrainError> {
         self.take_in_written()?;
-        if self.is_asked() {
+        if self.is_save_due() {
             self.saving.signals.saving();
             self.save(point, false)?;
             return self.stop_if_asked(point);
@@ -51,18 +51,18 @@ impl Trainer<'_> {
 
     /// Ends the run if a signal has come that says so; `point` is the last that was saved.
     pub(super) fn stop_if_asked(&mut self, point: &Point) -> Result<(), TrainError> {
-        let Some(signal) = self.asked.stop else { return Ok(()) };
+        let Some(signal) = self.requests.stop else { return Ok(()) };
         self.finish_saving()?;
         // Rank 0 ends last: the others would take it for lost.
-        self.meet()?;
+        self.barrier()?;
         let Progress { epoch, step, .. } = point.progress;
         let checkpoint = self.store.as_ref().and_then(Store::latest).unwrap_or_default();
         Err(TrainError::Interrupted { signal, epoch, step, checkpoint })
     }
 
     /// Whether a checkpoint is due, by the clock or by a signal.
-    pub(super) fn is_asked(&self) -> bool {
-        self.asked.save || self.asked.stop.is_some()
+    pub(super) fn is_save_due(&self) -> bool {
+        self.requests.save || self.requests.stop.is_some()
     }
 
     /// Where the run stands, its logs included.
@@ -105,7 +105,7 @@ impl Trainer<'_> {
     /// As [`kept`](Self::kept), where all ranks end: none goes before rank 0 has said so.
     pub(super) fn kept_by_all(&mut self) -> Result<String, TrainError> {
         let kept = self.kept();
-        self.meet()?;
+        self.barrier()?;
         Ok(kept)
     }
 

@@ -13,7 +13,7 @@ use crate::first_step::Doing;
 use crate::loss_scale::LossScaling;
 use crate::step::{Scaled, Stage, StartedStep, StepScalars, finish};
 use crate::tally::Tally;
-use crate::trainer::ranks::{Joint, Own, Place, note};
+use crate::trainer::ranks::{BatchResults, Position, SummedResults, note};
 use crate::trainer::{Trainer, input, named};
 
 /// A loss so many times that of guessing has exploded: no training comes back from there.
@@ -45,14 +45,14 @@ impl Trainer<'_> {
         loop {
             let asked = self.clock.seconds();
             let step = self.progress.step + running.len() + 1;
-            self.note(&Place::Step { step, epoch: epoch.epoch }, "waiting for its images")?;
+            self.note(&Position::Step { step, epoch: epoch.epoch }, "waiting for its images")?;
             self.first_step_does(Doing::Loading);
             let Some(batch) = stream.next()? else { break };
             let data_seconds = self.clock.seconds() - asked;
             running.push_back(self.start_step(epoch, running.len(), &batch, data_seconds)?);
             drop(batch);
             // Before anything is saved, all that was started must be done.
-            while running.len() > self.steps_ahead() || (self.is_asked() && !running.is_empty()) {
+            while running.len() > self.steps_ahead() || (self.is_save_due() && !running.is_empty()) {
                 self.finish_first(epoch, steps, &mut running, &mut laps)?;
             }
         }
@@ -80,8 +80,8 @@ impl Trainer<'_> {
     ) -> Result<RunningStep, TrainError> {
         let step = self.progress.step + ahead + 1;
         let rate = epoch.lr(step);
-        let (place, at) = (
-            Place::Step { step, epoch: epoch.epoch },
+        let (position, at) = (
+            Position::Step { step, epoch: epoch.epoch },
             StepScalars { rate: rate as f32, momentum: self.options.momentum },
         );
         let Trainer { model, comm, first, progress, .. } = self;
@@ -93,7 +93,7 @@ impl Trainer<'_> {
                     Stage::Exchanging | Stage::Updating => (None, Doing::Computing),
                 };
                 if let Some(noted) = noted {
-                    note(comm, &place, noted)?;
+                    note(comm, &position, noted)?;
                 }
                 if let Some(first) = first {
                     first.does(doing);
@@ -138,10 +138,10 @@ impl Trainer<'_> {
         }
         let metrics = finish(self.model, self.comm, metrics)?;
         let images = metrics.images as u64;
-        let own = Own { metrics, bad, left: steps - step };
+        let own = BatchResults { metrics, bad, left: steps - step };
         // Where this rank is: its notes never go back.
-        let place = Place::Step { step: step + others, epoch: epoch.epoch };
-        let Joint { metrics, .. } = self.join(own, "train", &epoch.train_dir, &place)?;
+        let position = Position::Step { step: step + others, epoch: epoch.epoch };
+        let SummedResults { metrics, .. } = self.sum_results(own, "train", &epoch.train_dir, &position)?;
         self.end_first_step();
         let tally = Tally::from(metrics);
         if !self.is_sane(tally.loss()) {
@@ -152,7 +152,7 @@ impl Trainer<'_> {
         let images_before = self.progress.images_seen;
         let step_seconds = laps.lap();
         self.progress.add_step(&metrics, step_seconds, data_seconds);
-        let (network, memory) = (self.network.rate(), self.model.device_memory().map(memory_use));
+        let (network, memory) = (self.traffic.rate(), self.model.device_memory().map(memory_use));
         self.record(Event::Step(StepRecord {
             epoch: epoch.epoch,
             step,

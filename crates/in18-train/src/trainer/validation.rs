@@ -10,7 +10,7 @@ use crate::clock::Laps;
 use crate::error::TrainError;
 use crate::evaluation::StartedEvaluation;
 use crate::tally::Tally;
-use crate::trainer::ranks::{Joint, Own, Place};
+use crate::trainer::ranks::{BatchResults, Position, SummedResults};
 use crate::trainer::saving::Point;
 use crate::trainer::{Loaders, NOTHING, Trainer, input, named};
 
@@ -64,11 +64,11 @@ impl Trainer<'_> {
             step += 1;
             while running.len() <= self.steps_ahead() {
                 started += 1;
-                let place = Place::ValidationStep { step: started, epoch: epoch.epoch };
-                self.note(&place, "waiting for its images")?;
+                let position = Position::ValidationStep { step: started, epoch: epoch.epoch };
+                self.note(&position, "waiting for its images")?;
                 running.push_back(match stream.next()? {
                     Some(batch) if !batch.is_empty() => {
-                        self.note(&place, "computing")?;
+                        self.note(&position, "computing")?;
                         let metrics = self.evaluation.start(self.model, input(&batch))?;
                         RunningBatch { metrics: Some(metrics), bad: named(batch.bad()) }
                     }
@@ -83,9 +83,9 @@ impl Trainer<'_> {
                 Some(started) => self.evaluation.finish(self.model, self.comm, started)?,
                 None => NOTHING,
             };
-            let own = Own { metrics, bad, left: steps.saturating_sub(step) };
-            let place = Place::ValidationStep { step: started, epoch: epoch.epoch };
-            let Joint { metrics, left } = self.join(own, "validation", &epoch.val_dir, &place)?;
+            let own = BatchResults { metrics, bad, left: steps.saturating_sub(step) };
+            let position = Position::ValidationStep { step: started, epoch: epoch.epoch };
+            let SummedResults { metrics, left } = self.sum_results(own, "validation", &epoch.val_dir, &position)?;
             total.add(&metrics);
             let tally = Tally::from(metrics);
             let step_seconds = laps.lap();

@@ -7,11 +7,11 @@ use in18_system::proc::{NetworkBytes, network_bytes};
 
 /// Tells the rate since it was last asked.
 #[derive(Debug, Default)]
-pub struct NetworkMeter {
+pub struct TrafficMeter {
     last: Option<(Instant, NetworkBytes)>,
 }
 
-impl NetworkMeter {
+impl TrafficMeter {
     /// None the first time, and where the system does not count.
     pub fn rate(&mut self) -> Option<NetworkRate> {
         let now = (Instant::now(), network_bytes()?);
@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn the_first_reading_has_no_rate() {
-        let mut meter = NetworkMeter::default();
+        let mut meter = TrafficMeter::default();
         assert!(meter.rate().is_none());
         let rate = meter.rate().expect("Linux counts");
         assert!(rate.received_gbit >= 0.0 && rate.sent_gbit >= 0.0);
