@@ -1,5 +1,6 @@
-//! Initial values of parameters and statistics: torchvision's, with the original trainer's `--init-bn0` as an option.
-//! Each layer says how its own are distributed ([`Layer::initial`](crate::layers::Layer::initial)).
+//! Initial values of parameters and statistics: torchvision's, with the original trainer's
+//! `--init-bn0` as an option. Each layer says how its own are distributed
+//! ([`Layer::initial`](crate::layers::Layer::initial)).
 
 use in18_random::{Draws, Purpose};
 
@@ -35,7 +36,8 @@ pub struct Initialization {
 }
 
 impl Initialization {
-    /// Sets all of a model's parameters and statistics; velocities stay as they are (zeros in a new model).
+    /// Sets all of a model's parameters and statistics; velocities stay as they are (zeros in a new
+    /// model).
     pub fn apply(&self, model: &mut Model) -> Result<(), ProgramError> {
         for node in model.network().nodes().to_vec() {
             for parameter in node.layer.parameters().iter().chain(&node.layer.statistics()) {
@@ -45,7 +47,8 @@ impl Initialization {
         Ok(())
     }
 
-    /// The initial values of one of a layer's parameters or statistics: a function of the seed and its name.
+    /// The initial values of one of a layer's parameters or statistics: a function of the seed and
+    /// its name.
     pub fn values(&self, node: &Node, parameter: &Parameter) -> Vec<f32> {
         let elements = parameter.shape.elements();
         let name = node.parameter_name(parameter.name);

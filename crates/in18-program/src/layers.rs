@@ -1,8 +1,9 @@
-//! The layers that networks are made of, one file each: parameters and their initial values, the operations of both
-//! halves of a step, the layers that it runs together with, and its ONNX nodes.
+//! The layers that networks are made of, one file each: parameters and their initial values, the
+//! operations of both halves of a step, the layers that it runs together with, and its ONNX nodes.
 //!
-//! A new layer is a new file here and a line in the list below. It may also live in another crate, since nothing here
-//! matches over all layers. A layer knows no size, no memory and no hardware: [`Lowering`] has these.
+//! A new layer is a new file here and a line in the list below. It may also live in another crate,
+//! since nothing here matches over all layers. A layer knows no size, no memory and no hardware:
+//! [`Lowering`] has these.
 
 mod conv;
 mod input;
@@ -23,12 +24,12 @@ use crate::network::{Node, NodeId};
 use crate::onnx::OnnxNode;
 use crate::table::Role;
 
-pub use conv::Conv;
-pub use input::Input;
-pub use linear::Linear;
-pub use norm::BatchNorm;
-pub use pool::{GlobalAvgPool, MaxPool};
-pub use sum::AddRelu;
+pub use conv::*;
+pub use input::*;
+pub use linear::*;
+pub use norm::*;
+pub use pool::*;
+pub use sum::*;
 
 /// One of a layer's parameters or statistics: fp32.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,23 +60,25 @@ pub trait Layer: Any + Debug + Send + Sync {
         Distribution::Constant(0.0)
     }
 
-    /// Which of its inputs runs as part of its operation, if one does. That layer then has no output of its own, and
-    /// its [`forward`](Self::forward) is not called. If it absorbs a layer itself, all of them run as one.
+    /// Which of its inputs runs as part of its operation, if one does. That layer then has no
+    /// output of its own, and its [`forward`](Self::forward) is not called. If it absorbs a layer
+    /// itself, all of them run as one.
     fn absorbs(&self, node: &Node, fusion: &Fusion<'_>) -> Option<NodeId> {
         let _ = (node, fusion);
         None
     }
 
-    /// Emits the operations of the forward half, those of [absorbed](Lowering::absorbed) layers included, and returns
-    /// the output.
+    /// Emits the operations of the forward half, those of [absorbed](Lowering::absorbed) layers
+    /// included, and returns the output.
     ///
     /// # Errors
     /// [`ProgramError::ImageTooSmall`], and what the provider says.
     fn forward(&self, node: &Node, lowering: &mut Lowering<'_>) -> Result<ValueId, ProgramError>;
 
-    /// Emits the operations of the backward half: from the [gradient](Lowering::gradient) of its output to those of its
-    /// parameters, which come first, so that they are ready as early as can be, and of its inputs, which it
-    /// [leaves](Lowering::leave_gradient) to them. Absorbed layers have their own.
+    /// Emits the operations of the backward half. The layer takes the
+    /// [gradient](Lowering::gradient) of its output. It computes the gradients of its parameters
+    /// first, so that they are ready as early as can be, and then those of its inputs, which it
+    /// [leaves](Lowering::leave_gradient) to them. Absorbed layers have a backward half of their own.
     fn backward(&self, node: &Node, lowering: &mut Lowering<'_>);
 
     /// Its ONNX nodes: a chain from its inputs to its output. None for the network's input.

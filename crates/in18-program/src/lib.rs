@@ -1,15 +1,17 @@
 //! Networks, and their compilation into flat lists of operations over planned memory.
 //!
-//! * [`Network`]: a network as data, a list of layers with torchvision's parameter names. Knows no hardware and no image
-//!   size. [`Arch`] names the networks that there are.
+//! * [`Network`]: a network as data, a list of layers with torchvision's parameter names. Knows no
+//!   hardware and no image size. [`Arch`] names the networks that there are.
 //! * [`layers`]: all that is known about a layer, in one file for each.
 //! * [`ParameterTable`]: what survives a step, by name, laid out in flat arenas.
-//! * [`lower`]: a network at one batch size, height and width becomes a forward and a backward list of operations.
+//! * [`lower`]: a network at one batch size, height and width becomes a forward and a backward list
+//!   of operations.
 //! * [`plan`]: places what lives only during a step in one arena, by lifetime.
 //! * [`Slot`]s: a model's state by name; [`Update`]: what a step does to it.
 //! * [`Model`]: a network's state on a kernel provider, and its programs by size.
 //!
-//! This crate knows no provider but through the [`Kernels`](in18_kernels::Kernels) trait, and no ranks.
+//! This crate knows no provider but through the [`Kernels`](in18_kernels::Kernels) trait, and no
+//! ranks.
 #![forbid(unsafe_code)]
 
 mod error;

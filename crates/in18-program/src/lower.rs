@@ -1,9 +1,10 @@
 //! A network at one size becomes a flat list of operations over planned memory.
 //!
 //! Each layer emits its own operations ([`Layer::forward`](crate::layers::Layer::forward),
-//! [`Layer::backward`](crate::layers::Layer::backward)). The backward pass is the network walked from its end: a layer
-//! takes the gradients that its readers left for its output and leaves gradients for its inputs. What the backward half
-//! needs of the forward half lives until then; the planner sees that from who reads it.
+//! [`Layer::backward`](crate::layers::Layer::backward)). The backward pass is the network walked
+//! from its end: a layer takes the gradients that its readers left for its output and leaves
+//! gradients for its inputs. What the backward half needs of the forward half lives until then; the
+//! planner sees that from who reads it.
 
 mod fusion;
 mod lowering;
@@ -56,7 +57,8 @@ pub struct Lowered {
     pub metrics: Tensor,
     /// Bytes of the work arena.
     pub work_bytes: usize,
-    /// After which operations how many bytes of the arena of gradients, from its beginning on, are final; both grow.
+    /// After which operations how many bytes of the arena of gradients, from its beginning on, are
+    /// final; both grow.
     pub finished_gradients: Vec<(usize, usize)>,
 }
 
@@ -99,9 +101,9 @@ pub fn lower(
     })
 }
 
-/// After which operations how much of the arena of gradients, from its beginning on, is final: pairs of an operation's number
-/// and a length in bytes, both growing. The table of parameters has the order of the backward pass, but for operations that
-/// finish several parameters.
+/// After which operations how much of the arena of gradients, from its beginning on, is final:
+/// pairs of an operation's number and a length in bytes, both growing. The table of parameters has
+/// the order of the backward pass, but for operations that finish several parameters.
 fn finished_gradients(ops: &[Op], gradients: ArenaId) -> Vec<(usize, usize)> {
     let mut written: Vec<(usize, usize, usize)> = Vec::new(); // first byte, byte after the last, operation
     for (index, op) in ops.iter().enumerate() {

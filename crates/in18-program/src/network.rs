@@ -1,4 +1,5 @@
-//! A network as data: layers in the order in which they run, each named as torchvision names its parameters.
+//! A network as data: layers in the order in which they run, each named as torchvision names its
+//! parameters.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ pub struct NodeId(pub usize);
 pub struct Node {
     /// Its place in the network's list.
     pub id: NodeId,
-    /// Prefix of its parameters' names, torchvision's; a layer without parameters has a name for messages.
+    /// Prefix of its parameters' names, torchvision's; a layer without parameters has a name for
+    /// messages.
     pub name: String,
     /// What it does.
     pub layer: Arc<dyn Layer>,
@@ -28,7 +30,8 @@ impl Node {
         (&*self.layer as &dyn Any).downcast_ref()
     }
 
-    /// The whole name of one of the layer's parameters or statistics, such as `layer1.0.conv1.weight`.
+    /// The whole name of one of the layer's parameters or statistics, such as
+    /// `layer1.0.conv1.weight`.
     pub fn parameter_name(&self, parameter: &str) -> String {
         format!("{}.{parameter}", self.name)
     }

@@ -2,15 +2,16 @@
 
 use in18_kernels::op::Window;
 
-/// A node of a layer's chain: the first takes the layer's inputs, each other the output of the one before, and the
-/// last gives the layer's output.
+/// A node of a layer's chain: the first takes the layer's inputs, each other the output of the one
+/// before, and the last gives the layer's output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnnxNode {
     /// ONNX's name of the operator.
     pub op_type: &'static str,
     /// What follows the layer's name in the node's.
     pub suffix: &'static str,
-    /// The layer's parameters and statistics that it takes after its inputs, by their names within the layer.
+    /// The layer's parameters and statistics that it takes after its inputs, by their names within
+    /// the layer.
     pub parameters: &'static [&'static str],
     /// Names and values.
     pub attributes: Vec<(&'static str, OnnxAttribute)>,

@@ -1,8 +1,9 @@
 //! What survives a step, by name: parameters and batch normalisation's running statistics.
 //!
-//! Parameters lie one after another **in the order in which the backward pass finishes their gradients** (last layer
-//! first), so that the gradients of any stretch of the backward pass are one range of one arena. Parameters, their
-//! velocities and their gradients lie at the same offsets of three arenas; statistics have an arena of their own.
+//! Parameters lie one after another **in the order in which the backward pass finishes their
+//! gradients** (last layer first), so that the gradients of any stretch of the backward pass are
+//! one range of one arena. Parameters, their velocities and their gradients lie at the same offsets
+//! of three arenas; statistics have an arena of their own.
 
 use std::collections::HashMap;
 
@@ -64,7 +65,8 @@ pub struct ParameterTable {
 }
 
 impl ParameterTable {
-    /// The trainable parameters of a network, in the order in which the backward pass finishes their gradients.
+    /// The trainable parameters of a network, in the order in which the backward pass finishes
+    /// their gradients.
     pub fn parameters(network: &Network) -> Self {
         Self::of(network.nodes().iter().rev(), |layer| layer.parameters())
     }

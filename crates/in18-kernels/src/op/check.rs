@@ -1,5 +1,5 @@
-//! What operands must look like. The checks are strict, so that a program that is wrong fails before it runs, on any
-//! provider.
+//! What operands must look like. The checks are strict, so that a program that is wrong fails
+//! before it runs, on any provider.
 
 use in18_tensor::{DType, Format, Shape, Tensor};
 

@@ -28,7 +28,8 @@ impl Layer for Conv {
         vec![Parameter { name: "weight", shape: Shape::new(&[outputs, inputs, kernel, kernel]), role: Role::Weight }]
     }
 
-    /// Normal with deviation `√(2 / fan_out)`, `fan_out = O·K·K` (He et al., *Delving Deep into Rectifiers*, 2015).
+    /// Normal with deviation `√(2 / fan_out)`, `fan_out = O·K·K` (He et al., *Delving Deep into
+    /// Rectifiers*, 2015).
     fn initial(&self, _: &str, _: &Initialization) -> Distribution {
         let fan_out = self.outputs * self.window.kernel * self.window.kernel;
         Distribution::Normal { deviation: (2.0 / fan_out as f64).sqrt() }

@@ -32,8 +32,9 @@ impl Layer for Linear {
         ]
     }
 
-    /// As PyTorch's `nn.Linear`, uniform in `±1/√inputs`, weights and bias. With [`Initialization::bn0`], weights are
-    /// N(0, 0.01) instead (Goyal et al., *Accurate, Large Minibatch SGD*, 2017, section 5.1).
+    /// As PyTorch's `nn.Linear`, uniform in `±1/√inputs`, weights and bias. With
+    /// [`Initialization::bn0`], weights are N(0, 0.01) instead (Goyal et al., *Accurate, Large
+    /// Minibatch SGD*, 2017, section 5.1).
     fn initial(&self, parameter: &str, how: &Initialization) -> Distribution {
         match parameter {
             "weight" if how.bn0 => Distribution::Normal { deviation: DEVIATION },

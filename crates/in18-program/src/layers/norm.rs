@@ -27,68 +27,82 @@ pub struct BatchNorm {
     pub momentum: f32,
 }
 
-/// What every form of it reads: (C) fp32 each.
-struct Operands {
-    gamma: ValueId,
-    beta: ValueId,
-    running_mean: ValueId,
-    running_variance: ValueId,
-}
-
 impl BatchNorm {
     /// One without ReLU, with PyTorch's epsilon and momentum.
     pub fn new(channels: usize) -> Self {
         BatchNorm { channels, relu: false, ends_residual: false, epsilon: 1e-5, momentum: 0.1 }
     }
 
-    fn operands(node: &Node, lowering: &mut Lowering<'_>) -> Operands {
+    /// What every form of it reads: gamma, beta, running mean, running variance.
+    fn operands(node: &Node, lowering: &mut Lowering<'_>) -> [ValueId; 4] {
         let [gamma, beta] = ["weight", "bias"].map(|name| lowering.parameter(node, name));
-        let [running_mean, running_variance] =
-            ["running_mean", "running_var"].map(|name| lowering.statistic(node, name));
-        Operands { gamma, beta, running_mean, running_variance }
+        let [mean, variance] = ["running_mean", "running_var"].map(|name| lowering.statistic(node, name));
+        [gamma, beta, mean, variance]
     }
 
-    /// New values for the batch's mean and inverse deviation, (C) fp32, which the backward half reads.
-    fn batch_statistics(&self, node: &Node, lowering: &mut Lowering<'_>) -> [ValueId; 2] {
-        let saved = [(); 2].map(|()| lowering.plain(Shape::new(&[self.channels])));
-        lowering.save(node, &saved);
-        saved
-    }
-
-    /// The forward half together with the sum and the ReLU that end a residual block: in training one operation after
-    /// the convolution, in an evaluation one with it.
-    pub(super) fn forward_add_relu(
+    /// The forward half. With an addend, the sum and the ReLU that end a residual block are part of
+    /// it.
+    pub(super) fn forward_add(
         &self,
         node: &Node,
-        addend: ValueId,
+        addend: Option<ValueId>,
         lowering: &mut Lowering<'_>,
     ) -> Result<ValueId, ProgramError> {
         if let Some(conv) = lowering.absorbed(node) {
-            return self.forward_conv(node, conv, Some(addend), lowering);
+            return self.forward_conv(node, conv, addend, lowering);
         }
-        let BatchNorm { epsilon, momentum, .. } = *self;
+        let BatchNorm { epsilon, momentum, relu, .. } = *self;
         let [src] = lowering.inputs(node);
-        let Operands { gamma, beta, running_mean, running_variance } = Self::operands(node, lowering);
+        let [gamma, beta, running_mean, running_variance] = Self::operands(node, lowering);
         let dst = lowering.activation(lowering.shape(src));
-        let [mean, inverse_deviation] = self.batch_statistics(node, lowering);
-        lowering.emit(op::BatchNormAddRelu {
-            epsilon,
-            momentum,
-            src,
-            addend,
-            gamma,
-            beta,
-            running_mean,
-            running_variance,
-            dst,
-            mean,
-            inverse_deviation,
-        });
+        if lowering.mode() == Mode::Evaluation {
+            lowering.emit(op::BatchNormInference {
+                epsilon,
+                relu,
+                src,
+                gamma,
+                beta,
+                running_mean,
+                running_variance,
+                dst,
+            });
+            return Ok(dst);
+        }
+        let [mean, inverse_deviation] = [(); 2].map(|()| lowering.plain(Shape::new(&[self.channels])));
+        lowering.save(node, &[mean, inverse_deviation]);
+        match addend {
+            None => lowering.emit(op::BatchNorm {
+                epsilon,
+                momentum,
+                relu,
+                src,
+                gamma,
+                beta,
+                running_mean,
+                running_variance,
+                dst,
+                mean,
+                inverse_deviation,
+            }),
+            Some(addend) => lowering.emit(op::BatchNormAddRelu {
+                epsilon,
+                momentum,
+                src,
+                addend,
+                gamma,
+                beta,
+                running_mean,
+                running_variance,
+                dst,
+                mean,
+                inverse_deviation,
+            }),
+        }
         Ok(dst)
     }
 
-    /// The forward half of an evaluation together with the convolution before it, and with a residual block's sum and
-    /// ReLU if there is an addend, in whose place the result lies then.
+    /// The forward half of an evaluation together with the convolution before it. With an addend,
+    /// the result lies in the addend's place.
     fn forward_conv(
         &self,
         node: &Node,
@@ -102,23 +116,11 @@ impl BatchNorm {
         let BatchNorm { epsilon, relu, .. } = *self;
         let [src] = lowering.inputs(conv);
         let weight = lowering.parameter(conv, "weight");
-        let Operands { gamma, beta, running_mean, running_variance } = Self::operands(node, lowering);
+        let [gamma, beta, running_mean, running_variance] = Self::operands(node, lowering);
         let shape = lowering.windowed(conv, src, window, outputs)?;
         let dst = addend.unwrap_or_else(|| lowering.activation(shape));
-        if addend.is_some() {
-            lowering.emit(op::ConvNormAddRelu {
-                window,
-                epsilon,
-                src,
-                weight,
-                gamma,
-                beta,
-                running_mean,
-                running_variance,
-                dst,
-            });
-        } else {
-            lowering.emit(op::ConvNorm {
+        match addend {
+            None => lowering.emit(op::ConvNorm {
                 window,
                 epsilon,
                 relu,
@@ -129,7 +131,18 @@ impl BatchNorm {
                 running_mean,
                 running_variance,
                 dst,
-            });
+            }),
+            Some(_) => lowering.emit(op::ConvNormAddRelu {
+                window,
+                epsilon,
+                src,
+                weight,
+                gamma,
+                beta,
+                running_mean,
+                running_variance,
+                dst,
+            }),
         }
         Ok(dst)
     }
@@ -152,8 +165,9 @@ impl Layer for BatchNorm {
         ]
     }
 
-    /// Gamma 1, beta 0, running mean 0, running variance 1. With [`Initialization::bn0`], gamma 0 at the end of every
-    /// residual block (Goyal et al., *Accurate, Large Minibatch SGD*, 2017, section 5.1).
+    /// Gamma 1, beta 0, running mean 0, running variance 1. With [`Initialization::bn0`], gamma 0
+    /// at the end of every residual block (Goyal et al., *Accurate, Large Minibatch SGD*, 2017,
+    /// section 5.1).
     fn initial(&self, parameter: &str, how: &Initialization) -> Distribution {
         Distribution::Constant(match parameter {
             "weight" if how.bn0 && self.ends_residual => 0.0,
@@ -171,42 +185,7 @@ impl Layer for BatchNorm {
     }
 
     fn forward(&self, node: &Node, lowering: &mut Lowering<'_>) -> Result<ValueId, ProgramError> {
-        if let Some(conv) = lowering.absorbed(node) {
-            return self.forward_conv(node, conv, None, lowering);
-        }
-        let BatchNorm { epsilon, momentum, relu, .. } = *self;
-        let [src] = lowering.inputs(node);
-        let Operands { gamma, beta, running_mean, running_variance } = Self::operands(node, lowering);
-        let dst = lowering.activation(lowering.shape(src));
-        match lowering.mode() {
-            Mode::Training => {
-                let [mean, inverse_deviation] = self.batch_statistics(node, lowering);
-                lowering.emit(op::BatchNorm {
-                    epsilon,
-                    momentum,
-                    relu,
-                    src,
-                    gamma,
-                    beta,
-                    running_mean,
-                    running_variance,
-                    dst,
-                    mean,
-                    inverse_deviation,
-                });
-            }
-            Mode::Evaluation => lowering.emit(op::BatchNormInference {
-                epsilon,
-                relu,
-                src,
-                gamma,
-                beta,
-                running_mean,
-                running_variance,
-                dst,
-            }),
-        }
-        Ok(dst)
+        self.forward_add(node, None, lowering)
     }
 
     fn backward(&self, node: &Node, lowering: &mut Lowering<'_>) {

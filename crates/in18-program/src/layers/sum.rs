@@ -14,7 +14,8 @@ use crate::onnx::OnnxNode;
 pub struct AddRelu;
 
 impl Layer for AddRelu {
-    /// The normalisation that ends one of the paths; in an evaluation only one that has absorbed its convolution.
+    /// The normalisation that ends one of the paths; in an evaluation only one that has absorbed
+    /// its convolution.
     fn absorbs(&self, node: &Node, fusion: &Fusion<'_>) -> Option<NodeId> {
         let &[a, b] = &node.inputs[..] else { return None };
         let ends_path = |norm: NodeId, addend: NodeId| {
@@ -41,7 +42,7 @@ impl Layer for AddRelu {
             let (Some(addend), Some(layer)) = (addend, norm.downcast::<BatchNorm>()) else {
                 unreachable!("{} is the normalisation that ends one of two paths", norm.name)
             };
-            return layer.forward_add_relu(norm, lowering.output(addend), lowering);
+            return layer.forward_add(norm, Some(lowering.output(addend)), lowering);
         }
         let [a, b] = lowering.inputs(node);
         let dst = lowering.activation(lowering.shape(a));

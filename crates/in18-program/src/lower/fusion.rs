@@ -1,6 +1,7 @@
-//! Which layers run as part of a later layer's operation. Each layer says which ([`Layer::absorbs`]): in training the sum
-//! and the ReLU that end a residual block absorb the normalisation before them; in an evaluation, where statistics are
-//! fixed, normalisations absorb their convolutions, too.
+//! Which layers run as part of a later layer's operation. Each layer says which
+//! ([`Layer::absorbs`]): in training the sum and the ReLU that end a residual block absorb the
+//! normalisation before them; in an evaluation, where statistics are fixed, normalisations absorb
+//! their convolutions, too.
 //!
 //! [`Layer::absorbs`]: crate::layers::Layer::absorbs
 
@@ -80,8 +81,8 @@ mod tests {
     use crate::Arch;
     use crate::layers::{AddRelu, BatchNorm, Conv, Input};
 
-    /// Layers that run alone; as parts of others; sums with a normalisation; normalisations with a convolution; sums
-    /// with both.
+    /// Layers that run alone; as parts of others; sums with a normalisation; normalisations with a
+    /// convolution; sums with both.
     fn counts(network: &Network, mode: Mode) -> [usize; 5] {
         let fusion = Fusion::of(network, mode);
         let mut counts = [0; 5];
@@ -109,7 +110,8 @@ mod tests {
 
     #[test]
     fn a_resnet_in_evaluation_has_one_operation_a_convolution() {
-        // Whole: input, max pooling, mean, classifier. A block's last normalisation is part of its sum.
+        // Whole: input, max pooling, mean, classifier. A block's last normalisation is part of its
+        // sum.
         assert_eq!(counts(&Arch::RESNET18.network(10), Mode::Evaluation), [4, 20 + 8, 0, 12, 8]);
         assert_eq!(counts(&Arch::RESNET50.network(10), Mode::Evaluation), [4, 53 + 16, 0, 37, 16]);
     }

@@ -1,4 +1,5 @@
-//! What layers emit their operations into: numbered values, which get their places once all operations are there.
+//! What layers emit their operations into: numbered values, which get their places once all
+//! operations are there.
 
 use in18_kernels::Kernels;
 use in18_kernels::op::{self, Op, Window};
@@ -79,7 +80,8 @@ impl<'a> Lowering<'a> {
         lowering
     }
 
-    /// Emits the forward half of all layers; returns the logits, which live through the whole program.
+    /// Emits the forward half of all layers; returns the logits, which live through the whole
+    /// program.
     pub(super) fn forward(&mut self) -> Result<ValueId, ProgramError> {
         for node in self.network.nodes() {
             if !self.fusion.is_part(node.id) {
@@ -162,7 +164,8 @@ impl<'a> Lowering<'a> {
         self.kernels
     }
 
-    /// The layer that runs as part of this one's operation, if one does ([`Layer::absorbs`](crate::layers::Layer::absorbs)).
+    /// The layer that runs as part of this one's operation, if one does
+    /// ([`Layer::absorbs`](crate::layers::Layer::absorbs)).
     pub fn absorbed(&self, node: &Node) -> Option<&'a Node> {
         self.fusion.absorbed(node.id).map(|id| self.network.node(id))
     }
@@ -172,7 +175,8 @@ impl<'a> Lowering<'a> {
         !self.network.node(id).inputs.is_empty()
     }
 
-    /// The shape of a layer's output (N, `channels`, H', W') if a window slides over `src`, (N, C, H, W).
+    /// The shape of a layer's output (N, `channels`, H', W') if a window slides over `src`, (N, C,
+    /// H, W).
     ///
     /// # Errors
     /// [`ProgramError::ImageTooSmall`] if the window fits nowhere.
@@ -265,7 +269,8 @@ impl Lowering<'_> {
         sum.expect("every layer's output is read by a later layer")
     }
 
-    /// What the readers of a layer's output have left so far: for operations that add gradients themselves.
+    /// What the readers of a layer's output have left so far: for operations that add gradients
+    /// themselves.
     pub fn gradient_parts(&self, node: &Node) -> &[ValueId] {
         &self.gradients[node.id.0]
     }

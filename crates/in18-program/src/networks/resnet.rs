@@ -1,5 +1,5 @@
-//! The ResNets of He et al., *Deep Residual Learning for Image Recognition*, 2015, as torchvision builds them: in a
-//! bottleneck block the stride is on the 3×3 convolution ("ResNet v1.5").
+//! The ResNets of He et al., *Deep Residual Learning for Image Recognition*, 2015, as torchvision
+//! builds them: in a bottleneck block the stride is on the 3×3 convolution ("ResNet v1.5").
 
 use in18_kernels::op::Window;
 
