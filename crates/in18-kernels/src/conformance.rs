@@ -1,18 +1,20 @@
 //! Checks a provider against the [reference](crate::reference), operation by operation.
 //!
-//! [`check`] runs a table of named cases on the provider under test and on the reference, on the same random
-//! inputs (already rounded to the activations' type), and compares every result within a stated [`Tolerance`].
-//! Beside the numbers it checks what every provider owes its caller:
+//! [`check`] runs a table of named cases on the provider under test and on the reference. Both get
+//! the same random inputs, already rounded to the activations' type. Every result must agree within
+//! a stated [`Tolerance`]. Beside the numbers, the suite checks what every provider owes its
+//! caller:
 //!
 //! * what is imported is exported again without a change;
-//! * results overwrite: all memory is filled with NaNs before a run, so whatever is read before it is written,
-//!   accumulated into or left out shows;
+//! * results overwrite: all memory is filled with NaNs before a run, so a value that is read before
+//!   it is written, accumulated into, or left out shows;
 //! * nothing is written outside the regions that an operation writes, and no input changes;
-//! * a program that is run whole and one that is run operation by operation give the same bits;
-//! * the memory and program calls of the trait do what they say, and refuse what they must.
+//! * a program gives the same bits whether it runs whole or operation by operation;
+//! * the trait's memory and program calls do what they say, and refuse what they must.
 //!
-//! [`Case`] and [`Bench`] also serve tests of single operations: a case is a list of operations on numbered
-//! values, and a bench lays the values out in an arena, fills the inputs in, runs, and takes the results out.
+//! [`Case`] and [`Bench`] also serve tests of single operations. A case is a list of operations on
+//! numbered values. A bench lays the values out in an arena, fills the inputs in, runs the
+//! operations, and takes the results out.
 //!
 //! This module knows no provider but the reference.
 
@@ -33,7 +35,7 @@ pub use tolerance::{Precision, Rounding, Tolerance};
 use crate::Kernels;
 use crate::reference::Reference;
 
-/// Something that a provider does otherwise than the reference.
+/// A difference between a provider and the reference.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// The case's name.
@@ -50,7 +52,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs every case with activations of a type, which must be fp32, bf16 or fp16, and returns how many there were.
+/// Runs every case with activations of the given type (fp32, bf16 or fp16), and returns the number
+/// of cases.
 ///
 /// # Errors
 /// All failures of all cases.

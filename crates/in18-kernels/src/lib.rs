@@ -1,9 +1,9 @@
 //! The operations that a network is made of, and what a provider of kernels must do to run them.
 //!
-//! [`Op`] is the whole vocabulary, two dozen operations. A forward operation and its backward ones stand in one
-//! file. [`Kernels`] is the trait that hardware stands behind. [`mod@reference`] implements it as plainly as
-//! possible and is the oracle that every other provider is checked against, by the suite in `conformance`
-//! (feature `conformance`, for tests).
+//! [`Op`] is the whole vocabulary of about two dozen operations. A forward operation and its
+//! backward operations stand in one file. [`Kernels`] is the trait that hardware stands behind.
+//! [`mod@reference`] implements the trait as plainly as possible: it is the oracle. The suite in
+//! `conformance` (feature `conformance`, for tests) checks every other provider against it.
 //!
 //! This crate knows no network, no data and no ranks.
 #![forbid(unsafe_code)]

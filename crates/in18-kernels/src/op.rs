@@ -1,14 +1,16 @@
 //! The vocabulary: every operation that a program may hold.
 //!
-//! An operation is plain data, generic over what it names as operands: a program's builder uses numbered
-//! values, a compiled program [`Tensor`]s. Each kind lives in a file of its own with its forward and backward
-//! halves side by side, in the same order of operands; a gradient carries the name of what it is the gradient
-//! of with a `d` in front. **Every operation overwrites what it writes; none accumulates**, except batch
-//! normalisation's running statistics, which it updates.
+//! An operation is plain data, generic over its operands. While a program is built, operands are
+//! numbered values; in a compiled program they are [`Tensor`]s. Each kind of operation has a file
+//! of its own. Its forward and backward halves stand side by side, with their operands in the same
+//! order. The gradient of `x` is called `dx`. **Every operation overwrites what it writes; none
+//! accumulates.** Only operands under `updates` are read and changed in place: batch
+//! normalisation's running statistics, and the state that an update changes.
 //!
-//! Activations and their gradients are (N, C, H, W) in [`Format::Activation`](in18_tensor::Format::Activation),
-//! all of one type (fp32, bf16 or fp16) within a program. Parameters, statistics and parameter gradients are fp32 and
-//! plain. An update's operations see ranges of these as one row of numbers.
+//! Activations and their gradients are (N, C, H, W) in
+//! [`Format::Activation`](in18_tensor::Format::Activation), all of one type (fp32, bf16 or fp16)
+//! within a program. Parameters, statistics and gradients of parameters are fp32 and plain. The
+//! operations of an update see ranges of these as one row of numbers.
 
 mod batch_norm;
 pub(crate) mod check;
@@ -79,7 +81,7 @@ macro_rules! operation {
 }
 use operation;
 
-/// The enum of all operations, with what can be asked of any of them.
+/// Declares the enum of all operations, and the methods that every operation has.
 ///
 /// `$d` is a dollar sign, for the macro that this one defines.
 macro_rules! vocabulary {
@@ -93,7 +95,7 @@ macro_rules! vocabulary {
             )*
         }
 
-        /// The value of one expression for the operation inside of an [`Op`], whatever its kind.
+        /// Evaluates one expression with the operation that is inside an [`Op`], whatever its kind.
         macro_rules! each_operation {
             ($d op:expr, $d inner:ident => $d value:expr) => {
                 match $d op { $( $crate::op::Op::$name($d inner) => $d value, )* }
@@ -162,7 +164,8 @@ vocabulary!($
 );
 
 impl Op {
-    /// Whether shapes, types and formats of the operands fit together. Every provider asks before it compiles.
+    /// Checks that shapes, types and formats of the operands fit together. Every provider calls
+    /// this before it compiles an operation.
     ///
     /// # Errors
     /// [`KernelError::Operand`], which names the operand.

@@ -1,12 +1,14 @@
-//! The oracle: every operation in the most obvious way, checked by hand-computed cases and finite differences.
+//! The oracle: every operation in the most obvious way, checked by hand-computed cases and finite
+//! differences.
 //!
-//! It owns plain bytes and nested loops, and must stay free of cleverness: blocked layouts, fused passes, threads
-//! and vector code belong to the providers that are compared with it. Every operation loads all of its operands
-//! as `Vec<f32>`, computes with sums in f64, and then stores its results, so an output may lie over an input.
+//! It owns plain bytes and nested loops, and must stay free of cleverness. Blocked layouts, fused
+//! passes, threads and vector code belong to the providers that are compared with it. Every
+//! operation loads all of its operands as `Vec<f32>`, computes with sums in f64, and then stores
+//! its results. An output may therefore lie over an input.
 //!
-//! Activations are held as fp32 in logical (N, C, H, W) order whatever their type; those of a bf16 or fp16 program
-//! are rounded when they are stored, as a provider's would be, and a convolution with such activations rounds its
-//! weights when it reads them. Everything else is fp32 throughout.
+//! Activations are held as fp32 in logical (N, C, H, W) order, whatever their type. Those of a bf16
+//! or fp16 program are rounded when they are stored, as another provider would round them. A
+//! convolution of such activations rounds its weights when it reads them. Everything else is fp32.
 
 mod batch_norm;
 mod conv;
@@ -28,7 +30,8 @@ use crate::op::check::Checker;
 use crate::op::each_operation;
 use crate::{KernelError, Kernels, Op, ProgramId};
 
-/// Bytes of one place in a max pooling's workspace: the flat index into the source of an output's maximum, as u32.
+/// Bytes of one place in a max pooling's workspace: the flat index into the source of an output's
+/// maximum, as u32.
 const MAX_POOL_INDEX_BYTES: usize = 4;
 
 /// The naive provider. It is slow: use it for tests.
@@ -132,13 +135,14 @@ impl Kernels for Reference {
     }
 }
 
-/// What each operation's file implements for its halves. Their operands have been [checked](Op::check).
+/// What each operation's file implements for each of its halves. The operands have been
+/// [checked](Op::check).
 trait Operation {
     /// Loads the operands, computes, stores the results.
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError>;
 }
 
-/// How long a workspace must be is each provider's own affair.
+/// Checks the length of a workspace. Each provider decides how long its workspaces are.
 fn check_workspace(op: &Op) -> Result<(), KernelError> {
     let (workspace, dst) = match op {
         Op::MaxPool(op) => (&op.workspace, &op.dst),

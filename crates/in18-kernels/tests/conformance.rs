@@ -1,4 +1,5 @@
-//! The suite passes on the reference itself and fails on references with a fault, which shows that it can.
+//! The suite passes on the reference itself, and fails on references with a fault. That shows that
+//! it can fail.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -22,7 +23,8 @@ fn the_reference_passes() {
 #[test]
 fn every_fault_is_found() {
     for dtype in [DType::F32, DType::Bf16] {
-        // One fault an operation or an obligation: all can be had at once, since each must show under its own name.
+        // One fault for each operation or obligation. All can be present at once, because each must
+        // show under its own name.
         let mut faulty = Faulty { inner: Reference::new(), programs: Vec::new(), ran: Vec::new(), runs: 0 };
         let failures = conformance::check(&mut faulty, dtype, Rounding::Once).expect_err("a faulty provider passed");
         let found = |case: &str, operand: &str, what: &str| {
@@ -55,7 +57,7 @@ fn every_fault_is_found() {
         for (case, operand, what) in expected {
             assert!(found(case, operand, what), "{dtype}: nothing found in {case}, {operand}: {}", list(&failures));
         }
-        // What has no fault is not accused.
+        // Operations without a fault are not accused.
         for (case, operand) in [("Linear ", "dst"), ("CrossEntropyBackward", "dlogits"), ("BatchNorm and", "dst")] {
             assert!(!found(case, operand, ""), "{dtype}: {case}, {operand}: {}", list(&failures));
         }
@@ -106,7 +108,8 @@ impl Faulty {
                 let beyond = Region { offset: op.dst.region.end(), bytes: 1, ..op.dst.region };
                 self.inner.write(beyond, &[0])
             }
-            // The last channel is forgotten where the kernel is large, the last pixel where it is a point.
+            // Forgets the last channel where the kernel is large, and the last pixel where it is a
+            // point.
             Op::Conv(op) if op.window.kernel == 7 => {
                 let plane = op.dst.shape[2] * op.dst.shape[3];
                 self.spoil(&op.dst, |dst| {
@@ -137,7 +140,7 @@ impl Faulty {
                     });
                 })
             }
-            // Learned the wrong thing from its first run.
+            // Changes its result after the first run.
             Op::ConvNormAddRelu(op) if !is_first => self.spoil(&op.dst, |dst| dst[0] += 1.0),
             // Forgets the addend.
             Op::BatchNormAddRelu(op) => {
@@ -166,7 +169,7 @@ impl Faulty {
             }),
             // Lets everything through.
             Op::ReluBackward(op) => self.spoil(&op.dsrc, |dsrc| dsrc.copy_from_slice(&before[0])),
-            // One place of bf16 too large: no more than a second rounding does.
+            // One unit of bf16 too large: no more than a second rounding changes.
             Op::SumReluBackward(op) => self.spoil(&op.dsrc, |dsrc| {
                 dsrc.iter_mut().for_each(|v| *v *= 1.0 + 1.0 / 128.0);
             }),
@@ -176,7 +179,7 @@ impl Faulty {
             Op::GlobalAvgPool(op) => {
                 self.spoil(&op.dst, |dst| dst.iter_mut().for_each(|v| *v = rounded(DType::Bf16, *v)))
             }
-            // So too, which is right where its result is in bf16.
+            // Computes in bf16, which is right where its result is in bf16.
             Op::GlobalAvgPoolBackward(op) => {
                 self.spoil(&op.dsrc, |dsrc| dsrc.iter_mut().for_each(|v| *v = rounded(DType::Bf16, *v)))
             }

@@ -1,9 +1,10 @@
 //! Every backward half of the reference against numerical derivatives of its forward half.
 //!
-//! For a forward half f and a random direction r in the space of its results, the gradient of `⟨r, f(x)⟩` with
-//! respect to x is what the backward half makes of the gradient r. Derivatives are taken by the five-point rule
-//! `(8 (f(x+h) − f(x−h)) − (f(x+2h) − f(x−2h))) / 12h`, whose error is O(h⁴); inputs are multiples of 1/64 and h is a
-//! power of two, so that no perturbation is rounded. What remains is fp32's rounding of results, some 1e-7 / h.
+//! Let f be a forward half and r a random direction in the space of its results. Given the gradient
+//! r, the backward half must return the gradient of `⟨r, f(x)⟩` with respect to x. Derivatives are
+//! taken by the five-point rule `(8 (f(x+h) − f(x−h)) − (f(x+2h) − f(x−2h))) / 12h`, whose error is
+//! O(h⁴). Inputs are multiples of 1/64 and h is a power of two, so no perturbation is rounded. What
+//! remains is fp32's rounding of results, some 1e-7 / h.
 
 use in18_kernels::Op;
 use in18_kernels::conformance::inputs::{Inputs, beta_clear_of_zero};
@@ -16,7 +17,7 @@ use in18_kernels::op::{
 use in18_kernels::reference::Reference;
 use in18_tensor::{DType, Shape};
 
-/// Results are judged by their last bits elsewhere; here they are only read.
+/// Other tests judge results by their last bits. Here results are only read.
 const ANY: Tolerance = Tolerance::EXACT;
 
 #[test]
@@ -59,7 +60,7 @@ fn convolution() {
         backward.push(ConvBackwardWeight { window, src: b_src, ddst, dweight });
 
         let gradients = run(&backward);
-        // Linear in either: any step will do, and a long one hides the rounding.
+        // The map is linear in either operand: any step works, and a long one hides the rounding.
         check(&mut forward, src, dst, &direction, gradients.get(dsrc), 0.5, 1e-5);
         check(&mut forward, weight, dst, &direction, gradients.get(dweight), 0.5, 1e-5);
     }
@@ -77,7 +78,7 @@ fn batch_normalisation() {
             let src_values = grid(&mut inputs, shape);
             let gamma_values: Vec<f32> = grid(&mut inputs, channels).iter().map(|v| v + v.signum() * 0.5).collect();
             let beta_values = beta_clear_of_zero(&src_values, shape, &gamma_values, epsilon);
-            // To a grid of its own, so that its perturbations are not rounded either.
+            // Beta is put on a grid of its own, so that its perturbations are not rounded either.
             let beta_values: Vec<f32> = beta_values.iter().map(|v| (v * 1024.0).round() / 1024.0).collect();
             let direction = grid(&mut inputs, shape);
 
@@ -131,7 +132,8 @@ fn batch_normalisation() {
                 case.push(BatchNormBackward { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta });
             }
 
-            // A step moves a result by up to 2h · gamma · max(1, x̂) / σ: no more than to the kink of ReLU.
+            // A step moves a result by up to 2h · gamma · max(1, x̂) / σ. That must not reach the
+            // kink of ReLU.
             let step = if relu { 1.0 / 128.0 } else { 1.0 / 64.0 };
             let nearest = run(&without_relu).get(dst).iter().fold(f32::MAX, |nearest, v| nearest.min(v.abs()));
             assert!(!relu || nearest > 8.0 * step, "{name}: a result lies at {nearest}");
@@ -162,7 +164,7 @@ fn sums_and_relu() {
     forward.push(Add { a, b, dst });
     add_relu.push(AddRelu { a, b, dst });
 
-    // The gradient of a sum is the sum's own.
+    // The gradient of each addend is the gradient of the sum.
     for addend in [a, b] {
         check(&mut forward, addend, dst, &direction, &direction, 0.25, 1e-5);
     }
@@ -178,7 +180,7 @@ fn sums_and_relu() {
         check(&mut add_relu, addend, dst, &direction, gradients.get(dsrc), 1.0 / 128.0, 1e-4);
     }
 
-    // Two gradients of one activation: half of the direction is given as one, the rest as the other.
+    // Two gradients of one activation: one gets half of the direction, the other the rest.
     let part = grid(&mut inputs, shape);
     let rest: Vec<f32> = direction.iter().zip(&part).map(|(whole, part)| whole - part).collect();
     let mut backward = Case::new("sum and relu");
@@ -316,8 +318,8 @@ fn a_wrong_gradient_is_found() {
     check(&mut forward, a, dst, &direction, &wrong, 0.25, 1e-5);
 }
 
-/// Compares a gradient with the derivative of `⟨direction, output⟩` in every element of an input. The tolerance is
-/// relative to the gradient's root mean square, or to 1/100 if that is less.
+/// Compares a gradient with the derivative of `⟨direction, output⟩` in every element of an input.
+/// The tolerance is relative to the gradient's root mean square, or to 1/100 if that is less.
 fn check(
     forward: &mut Case,
     input: ValueId,

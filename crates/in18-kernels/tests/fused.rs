@@ -1,4 +1,4 @@
-//! Operations that stand for several, on the reference provider: each gives what its parts give.
+//! Fused operations on the reference provider: each gives what its parts give.
 
 use in18_kernels::conformance::{Bench, Case, Kind, Outcome, Stepping, Tolerance};
 use in18_kernels::op::{
@@ -66,7 +66,8 @@ fn a_residual_end_equals_its_parts() {
     let addend = case.input("addend", Kind::Activation, shape, irregular(36, 0.125));
     let gamma = case.input("gamma", Kind::Parameter, channels, vec![0.5, -1.5, 2.0]);
     let beta = case.input("beta", Kind::Parameter, channels, vec![0.25, 1.0, -1.0]);
-    // Each of the two has statistics of its own to update: mean, inverse deviation, running mean, running variance.
+    // Each of the two operations has statistics of its own to update: mean, inverse deviation,
+    // running mean, running variance.
     let mut statistics = || {
         let running_mean = case.updated("running_mean", Kind::Parameter, channels, vec![0.5; 3], ANY);
         let running_variance = case.updated("running_variance", Kind::Parameter, channels, vec![2.0; 3], ANY);

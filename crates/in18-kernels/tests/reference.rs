@@ -1,4 +1,5 @@
-//! The reference's forward halves (and what finite differences cannot see) against results worked out by hand.
+//! The reference's forward halves (and what finite differences cannot see) against results worked
+//! out by hand.
 
 use in18_kernels::conformance::{Bench, Case, Kind, Outcome, Stepping, Tolerance};
 use in18_kernels::op::{
@@ -529,7 +530,7 @@ fn operands_that_do_not_fit_are_refused() {
         assert_eq!(error.to_string(), misfit.message, "{}", misfit.name);
     }
 
-    // A region is only known to be too small once arenas have their sizes.
+    // Whether a region fits its arena is known only once arenas have their sizes.
     let outside = Tensor { region: Region { offset: 4095, ..a.region }, ..a };
     let program = reference.compile(&[Add { a: outside, b: a, dst: a }.into()]).unwrap();
     assert!(matches!(reference.run(program, 0..1), Err(KernelError::OutOfBounds { size: 4096, .. })));

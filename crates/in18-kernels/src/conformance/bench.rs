@@ -1,4 +1,5 @@
-//! Runs a case on a provider: lays its values out in an arena, fills them, runs, and looks at what is left.
+//! Runs a case on a provider: lays its values out in an arena, fills them, runs, and reads what
+//! memory holds then.
 
 use in18_tensor::{ALIGNMENT, ArenaId, DType, Format, Region, Shape, Tensor, align_up};
 
@@ -14,7 +15,7 @@ const GUARD: usize = ALIGNMENT;
 /// Bytes for a case's scalars.
 const HOST_BYTES: usize = 16 * ALIGNMENT;
 
-/// A provider with an arena for one case after another.
+/// A provider with an arena that all cases use in turn.
 pub struct Bench<'a> {
     provider: &'a mut dyn Kernels,
     dtype: DType,
@@ -28,7 +29,8 @@ pub struct Bench<'a> {
 pub enum Stepping {
     /// In one call.
     Whole,
-    /// Twice in one call, since a provider may learn from its first runs, and then in a call for each.
+    /// Twice in one call, because a provider may choose differently after its first run; then one
+    /// call for each operation.
     Again,
 }
 
@@ -36,7 +38,7 @@ pub enum Stepping {
 pub struct Outcome {
     /// By [`ValueId`]; empty for workspaces.
     values: Vec<Vec<f32>>,
-    /// What the run should not have done: an operand's name and what happened to it.
+    /// Changes that the run should not have made: an operand's name, and what happened to it.
     pub damage: Vec<(&'static str, String)>,
 }
 
@@ -48,7 +50,7 @@ impl Outcome {
 }
 
 impl<'a> Bench<'a> {
-    /// Activations will be of the given type.
+    /// A bench whose activations are of the given type.
     ///
     /// # Errors
     /// The provider's, if it has no memory.
@@ -99,7 +101,8 @@ impl<'a> Bench<'a> {
         (0..count).try_for_each(|i| self.provider.run(program, i..i + 1))
     }
 
-    /// What memory holds before a run: what is given, and NaNs. Reports what does not come back as it was given.
+    /// Fills memory for a run: NaNs everywhere, then the given values. Reports values that do not
+    /// come back as they were given.
     fn fill(
         &mut self,
         case: &Case,
@@ -110,7 +113,8 @@ impl<'a> Bench<'a> {
         self.import(case, tensors)
     }
 
-    /// One tensor a value, each in a region of its own between guards, except scalars and those that lie over an input.
+    /// Makes one tensor for each value. Each lies in a region of its own between guards, except
+    /// scalars and values that lie over an input.
     fn lay_out(&self, values: &[Value]) -> Result<Vec<Tensor>, KernelError> {
         let (mut offset, mut host_offset) = (GUARD, 0);
         let mut tensors: Vec<Tensor> = Vec::with_capacity(values.len());
@@ -149,7 +153,7 @@ impl<'a> Bench<'a> {
         Ok((Tensor { region: nowhere, shape, dtype, format }, bytes))
     }
 
-    /// Imports what is given, and reports what does not come back as it was.
+    /// Imports the given values, and reports those that do not come back as they were.
     fn import(&mut self, case: &Case, tensors: &[Tensor]) -> Result<Vec<(&'static str, String)>, KernelError> {
         let mut damage = Vec::new();
         for (value, tensor) in case.values().iter().zip(tensors) {

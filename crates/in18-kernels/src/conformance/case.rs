@@ -1,4 +1,4 @@
-//! What is to be run and compared, without saying where it lies in memory.
+//! A case: what is run and compared, without saying where it lies in memory.
 
 use in18_tensor::Shape;
 
@@ -30,7 +30,7 @@ pub enum Kind {
     Labels,
     /// (N, 3, H, W) u8, channels last.
     Pixels,
-    /// What a max pooling with an output of the value's shape keeps.
+    /// The workspace of a max pooling. The value's shape is that of the pooling's output.
     MaxPoolWorkspace,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Value {
     pub(super) written: bool,
     /// How its content after the run is compared.
     pub(super) tolerance: Option<Tolerance>,
-    /// The input whose bytes it lies over.
+    /// The input over whose bytes it lies.
     pub(super) over: Option<ValueId>,
 }
 
@@ -89,14 +89,14 @@ impl Case {
         self.push_value(Value { name, kind, shape, given: None, written: true, tolerance, over: None })
     }
 
-    /// A value that is written over the bytes of an input, which it is like.
+    /// A value of an input's kind and shape that is written over that input's bytes.
     pub fn output_over(&mut self, name: &'static str, input: ValueId, tolerance: Tolerance) -> ValueId {
         let Value { kind, shape, .. } = self.values[input.0];
         let (tolerance, over) = (Some(tolerance), Some(input));
         self.push_value(Value { name, kind, shape, given: None, written: true, tolerance, over })
     }
 
-    /// A workspace: written by one operation, read by another, and nobody else's business.
+    /// A workspace: one operation writes it, another reads it, and its content is not compared.
     pub fn workspace(&mut self, kind: Kind, shape: Shape) -> ValueId {
         let name = "workspace";
         self.push_value(Value { name, kind, shape, given: None, written: true, tolerance: None, over: None })

@@ -1,5 +1,6 @@
-//! The table of cases: for every operation, the shapes that a ResNet meets and those that are easily got wrong
-//! (odd sizes, rectangles, single pixels, channels that fill no vector), small enough for naive loops.
+//! The table of cases. For every operation it has the shapes that a ResNet needs, and the shapes
+//! that are easily got wrong: odd sizes, rectangles, single pixels, channels that fill no vector.
+//! All are small enough for naive loops.
 
 mod batch_norm;
 mod classifier;

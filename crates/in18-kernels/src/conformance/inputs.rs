@@ -1,8 +1,10 @@
-//! Deterministic inputs, and the care that comparing needs: no ReLU and no maximum hangs on a rounding error.
+//! Deterministic inputs. They are chosen so that no ReLU and no maximum depends on a rounding
+//! error.
 
 use in18_tensor::{DType, Shape, rounded};
 
-/// A stream of values that depends on its name alone, so that a new case changes no other's inputs.
+/// A stream of values that depends on its name alone. A new case therefore changes no other case's
+/// inputs.
 pub struct Inputs {
     state: u64,
     dtype: DType,
@@ -18,7 +20,8 @@ impl Inputs {
         Inputs { state: hash, dtype }
     }
 
-    /// The next 64 bits: SplitMix64 (Steele, Lea and Flood, *Fast Splittable Pseudorandom Number Generators*, 2014).
+    /// The next 64 bits: SplitMix64 (Steele, Lea and Flood, *Fast Splittable Pseudorandom Number
+    /// Generators*, 2014).
     pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
@@ -50,7 +53,8 @@ impl Inputs {
         self.rounded(values)
     }
 
-    /// An activation whose channels have means and deviations of their own, as those before a batch normalisation.
+    /// An activation whose channels have different means and deviations, like the input of a batch
+    /// normalisation.
     pub fn channels(&mut self, shape: Shape) -> Vec<f32> {
         let means = self.plain(shape[1], 0.0, 1.0);
         let deviations: Vec<f32> = (0..shape[1]).map(|_| 0.5 + self.below(100) as f32 / 100.0).collect();
@@ -67,8 +71,9 @@ impl Inputs {
         values.into_iter().map(|value| rounded(self.dtype, value)).collect()
     }
 
-    /// An activation with no two equal values among any `DISTINCT` that follow one another in a plane, all
-    /// multiples of 1/16 (exact in bf16) up to 16 in size, and all negative where asked.
+    /// An activation without equal values among any `DISTINCT` that follow one another in a plane.
+    /// All are multiples of 1/16 (exact in bf16) up to 16 in size, and negative if `negative` says
+    /// so.
     pub fn distinct(&mut self, shape: Shape, negative: bool) -> Vec<f32> {
         const DISTINCT: usize = 256;
         let mut order: Vec<usize> = (0..DISTINCT).collect();
@@ -79,7 +84,8 @@ impl Inputs {
         (0..shape.elements()).map(|i| (order[i % DISTINCT] as f32 - offset) / 16.0).collect()
     }
 
-    /// An activation of few different values, half of them zeros: what follows a ReLU, with many equal maxima.
+    /// An activation like a ReLU's result: few different values, half of them zeros, so that many
+    /// maxima are equal.
     pub fn with_ties(&mut self, shape: Shape) -> Vec<f32> {
         (0..shape.elements()).map(|_| self.below(4).saturating_sub(1) as f32).collect()
     }
@@ -100,11 +106,13 @@ impl Inputs {
     }
 }
 
-/// A beta for each channel such that no result `gamma · x̂ + beta` of a batch normalisation lies near zero, where
-/// a rounding error would decide what ReLU lets through: it puts zero in the middle of the widest gap among
-/// the middle half of the channel's values of `gamma · x̂`. In a channel of up to some thousand values that gap is
-/// wide enough by a factor of a hundred. Where all are equal (gamma or the variance is 0), or nearly, results are
-/// all positive, at least 1/2.
+/// A beta for each channel such that no result `gamma · x̂ + beta` of a batch normalisation lies
+/// near zero. There a rounding error would decide what ReLU lets through.
+///
+/// It sorts the channel's values of `gamma · x̂`, finds the widest gap in the middle half of them,
+/// and puts zero in the middle of that gap. In a channel of up to some thousand values, the gap is
+/// wide enough by a factor of a hundred. If all values are equal (gamma or the variance is 0), or
+/// nearly equal, all results are positive, at least 1/2.
 pub fn beta_clear_of_zero(src: &[f32], shape: Shape, gamma: &[f32], epsilon: f32) -> Vec<f32> {
     let pixels = shape[2] * shape[3];
     let beta = gamma.iter().enumerate().map(|(c, &gamma)| {

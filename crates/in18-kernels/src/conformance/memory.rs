@@ -1,4 +1,4 @@
-//! What the memory and program calls of the trait must do, whatever is computed.
+//! What the trait's memory and program calls must do, whatever is computed.
 
 use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor};
 
@@ -11,7 +11,7 @@ pub(super) const CASES: usize = TABLE.len();
 
 type Check = fn(&mut dyn Kernels) -> Result<bool, KernelError>;
 
-/// Each says whether what its name claims holds.
+/// Each function says whether the claim beside it holds.
 const TABLE: &[(&str, Check)] = &[
     ("a new arena is filled with zeros", |provider| {
         let arena = provider.allocate(256)?;
@@ -118,5 +118,5 @@ fn read(provider: &dyn Kernels, arena: ArenaId, offset: usize, bytes: usize) -> 
     Ok(content)
 }
 
-/// What a call that reads nothing would leave.
+/// Fills buffers before a call, so that a call that reads nothing shows.
 const POISON: u8 = 0xaa;

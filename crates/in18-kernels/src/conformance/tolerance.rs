@@ -5,16 +5,18 @@ use in18_tensor::DType;
 /// How often a provider rounds to the type of activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
-    /// Once, when an operation stores its result. Gradients of parameters are fp32 from the first term.
+    /// Once, when an operation stores its result. Gradients of parameters are fp32 throughout.
     Once,
-    /// The same, but that an evaluation's convolutions may compute with 16-bit fixed-point numbers on the way.
+    /// Like `Once`, but an evaluation's convolutions may compute with 16-bit fixed-point numbers on
+    /// the way.
     OnceFromFixedPoint,
-    /// After each of the steps that an operation consists of; gradients of convolutions' weights once, before they become
-    /// fp32. libtorch's operations are like that.
+    /// After each of the steps that an operation consists of, as in libtorch. Gradients of a
+    /// convolution's weights are rounded once, before they become fp32.
     EachStep,
 }
 
-/// What results a provider may give: it follows from the type of activations and from how often they are rounded.
+/// Which tolerances apply. They follow from the type of activations and from how often results are
+/// rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Precision {
     /// The type of activations.
@@ -29,7 +31,8 @@ impl Precision {
         Tolerance::rounded_once(self.dtype)
     }
 
-    /// For an activation that one operation computes in several steps, such as a normalisation and a sum.
+    /// For an activation that one operation computes in several steps, such as a normalisation and
+    /// a sum.
     pub fn steps(self) -> Tolerance {
         match self.rounding {
             Rounding::Once | Rounding::OnceFromFixedPoint => Tolerance::rounded_once(self.dtype),
@@ -37,7 +40,7 @@ impl Precision {
         }
     }
 
-    /// For an evaluation's convolution with what is fused to it.
+    /// For an evaluation's convolution with everything that is fused to it.
     pub fn evaluation(self) -> Tolerance {
         match self.rounding {
             Rounding::OnceFromFixedPoint => Tolerance::rounded_from_fixed_point(self.dtype),
@@ -50,7 +53,8 @@ impl Precision {
         Tolerance::rounded_each_term(self.dtype)
     }
 
-    /// For the gradient of a convolution's source. libtorch's fp16 convolutions on the CPU round each of its terms.
+    /// For the gradient of a convolution's source. libtorch's fp16 convolutions on the CPU round
+    /// each term of the sum.
     pub fn source_gradient(self) -> Tolerance {
         match (self.rounding, self.dtype) {
             (Rounding::EachStep, DType::F16) => Tolerance::rounded_each_term(self.dtype),
@@ -68,7 +72,8 @@ impl Precision {
     }
 }
 
-/// The unit roundoff of a type: half a unit in the last of its significant bits, of which bf16 has 8 and fp16 11.
+/// The unit roundoff of a type: half a unit in the last of its significant bits. bf16 has 8 of
+/// them, fp16 has 11.
 fn roundoff(dtype: DType) -> Option<f64> {
     match dtype {
         DType::Bf16 => Some(2f64.powi(-8)),
@@ -79,13 +84,15 @@ fn roundoff(dtype: DType) -> Option<f64> {
 
 /// Bounds on the difference of a result from the expected one.
 ///
-/// With *magnitude* the larger of [`floor`](Tolerance::floor) and the root mean square of the expected values,
+/// With *magnitude* the larger of [`floor`](Tolerance::floor) and the root mean square of the
+/// expected values,
 ///
 /// * each element may differ by `relative · |expected| + absolute · magnitude`;
-/// * the L2 norm of all differences may reach `l2 · magnitude · √elements`, plus the difference that one element,
-///   the largest, may have (which only matters in tensors of a few hundred elements or fewer).
+/// * the L2 norm of all differences may reach `l2 · magnitude · √elements`, plus the difference
+///   that one element, the largest, may have. The second term only matters in tensors of a few
+///   hundred elements or fewer.
 ///
-/// NaN matches NaN, and an infinity itself.
+/// NaN matches NaN, and an infinity matches the same infinity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
     /// Share of the result's own L2 norm.
@@ -94,7 +101,7 @@ pub struct Tolerance {
     pub relative: f64,
     /// Share of the result's magnitude, for elements that cancellation left small.
     pub absolute: f64,
-    /// The least magnitude to assume: that of the terms, where a whole result may cancel.
+    /// The least magnitude to assume: that of the terms, for results that may cancel as a whole.
     pub floor: f64,
 }
 
@@ -102,37 +109,41 @@ impl Tolerance {
     /// For results that are copies or counts.
     pub const EXACT: Tolerance = Tolerance { l2: 0.0, relative: 0.0, absolute: 0.0, floor: 0.0 };
 
-    /// For results in fp32, in bf16 programs too: their sums are taken in fp32, in any order, over factors that
-    /// both sides hold alike. With roundoff 6e-8 and up to some thousand terms that leaves about 1e-6.
+    /// For results in fp32, in bf16 programs too. Their sums are taken in fp32, in any order, over
+    /// factors that both sides hold alike. With a roundoff of 6e-8 and up to some thousand terms,
+    /// that leaves about 1e-6.
     pub const SINGLE: Tolerance = Tolerance { l2: 1e-5, relative: 1e-5, absolute: 1e-4, floor: 0.0 };
 
-    /// For activations that are computed in fp32 and rounded once, when they are stored: both sides round nearly the same
-    /// number, so that nearly all elements agree, and where an fp32 error tips the rounding they are neighbours, two roundoffs
-    /// apart. In bf16 about 1 element in 1,000 tips, hence an L2 norm of some 2e-4; a second rounding anywhere on the way would
-    /// leave at least 1.5e-3. fp16 is finer by 8, and as many times more elements tip.
+    /// For activations that are computed in fp32 and rounded once, when they are stored. Both sides
+    /// round nearly the same number, so nearly all elements agree. Where an fp32 error tips the
+    /// rounding, the two results are neighbours, two roundoffs apart. In bf16, about 1 element in
+    /// 1,000 tips: an L2 norm of some 2e-4. A second rounding on the way would leave at least
+    /// 1.5e-3. fp16 is finer by a factor of 8, and 8 times more elements tip.
     fn rounded_once(dtype: DType) -> Tolerance {
         let once = |roundoff| Tolerance { l2: 0.256 * roundoff, relative: 2.0 * roundoff, absolute: 1e-4, floor: 0.0 };
         roundoff(dtype).map_or(Self::SINGLE, once)
     }
 
-    /// For activations that are rounded once, of sums that are off by a quarter of a roundoff of their magnitude (root mean
-    /// square), as sums of 16-bit fixed-point numbers are: less than a second rounding would do, which leaves 0.4 roundoffs in
-    /// the mean of what it rounds. Errors of single elements reach six times that.
+    /// For activations that are rounded once, of sums that are off by a quarter of a roundoff of
+    /// their magnitude (root mean square). Sums of 16-bit fixed-point numbers are like that. The
+    /// error is less than that of a second rounding, which leaves 0.4 roundoffs in the mean of what
+    /// it rounds. Single elements reach six times that error.
     fn rounded_from_fixed_point(dtype: DType) -> Tolerance {
         let fixed =
             |roundoff| Tolerance { l2: 0.5 * roundoff, relative: 2.0 * roundoff, absolute: 1.5 * roundoff, floor: 0.0 };
         roundoff(dtype).map_or(Self::SINGLE, fixed)
     }
 
-    /// For results that are rounded once and compared with ones that are not: half a unit in the last place at most, and less
-    /// than half as much in the mean.
+    /// For results that are rounded once and compared with results that are not rounded: at most
+    /// half a unit in the last place, and less than half of that in the mean.
     fn rounded_alone(dtype: DType) -> Tolerance {
         let alone = |roundoff| Tolerance { l2: 0.5 * roundoff, relative: 1.01 * roundoff, absolute: 1e-4, floor: 0.0 };
         roundoff(dtype).map_or(Self::SINGLE, alone)
     }
 
-    /// For activations that are sums of a few (up to four) terms and may be rounded after each addition: three roundings and the
-    /// last one's neighbour, of partial sums that may be larger than the sum.
+    /// For activations that are sums of up to four terms and may be rounded after each addition.
+    /// There are three roundings, of partial sums that may be larger than the sum, and the last one
+    /// may go to the neighbouring value.
     fn rounded_each_term(dtype: DType) -> Tolerance {
         let each = |roundoff| Tolerance {
             l2: 2.0 * roundoff,
@@ -148,7 +159,8 @@ impl Tolerance {
         Tolerance { floor, ..self }
     }
 
-    /// What is wrong with a result, if anything is: its L2 error, its worst element, how many are out of bounds.
+    /// What is wrong with a result, or `None`: its L2 error, its worst element, and how many
+    /// elements are out of bounds.
     pub fn violation(&self, expected: &[f32], got: &[f32]) -> Option<String> {
         if expected.len() != got.len() {
             return Some(format!("expected {} elements, got {}", expected.len(), got.len()));

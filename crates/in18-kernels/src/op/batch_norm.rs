@@ -1,5 +1,5 @@
-//! Batch normalisation over (N, H, W), with ReLU fused where it follows at once, and with the sum that ends a residual
-//! block.
+//! Batch normalisation over (N, H, W). Variants fuse the ReLU that follows at once, or the sum that
+//! ends a residual block.
 //!
 //! Ioffe and Szegedy, *Batch Normalization*, 2015; running statistics as PyTorch keeps them.
 
@@ -8,9 +8,11 @@ use super::operation;
 use crate::KernelError;
 
 operation! {
-    /// Training: `dst = relu?(gamma · (src − mean) / √(variance + epsilon) + beta)` with the batch's own mean and
-    /// biased variance, which it saves; running statistics move by `momentum` towards the mean and the *unbiased*
-    /// variance (times `n / (n − 1)` for `n = N·H·W` values a channel, times 1 if n is 1).
+    /// Training: `dst = relu?(gamma · (src − mean) / √(variance + epsilon) + beta)`, with the
+    /// batch's own mean and biased variance. The backward half reads the saved `mean` and
+    /// `inverse_deviation`. The running statistics move by `momentum` towards the mean and the
+    /// *unbiased* variance (times `n / (n − 1)` for `n = N·H·W` values a channel, times 1 if n is
+    /// 1).
     BatchNorm {
         attributes {
             /// Added to the variance.
@@ -49,9 +51,9 @@ operation! {
     /// [`BatchNorm`] and [`AddRelu`](super::AddRelu) in one pass, rounded once:
     /// `dst = max(gamma · (src − mean) / √(variance + epsilon) + beta + addend, 0)`.
     ///
-    /// Its gradient is that of its parts: [`ReluBackward`](super::ReluBackward) or
-    /// [`SumReluBackward`](super::SumReluBackward), whose result is the addend's gradient and that of [`BatchNormBackward`]
-    /// without ReLU.
+    /// Its gradient has two parts. [`ReluBackward`](super::ReluBackward) or
+    /// [`SumReluBackward`](super::SumReluBackward) gives the gradient of the sum, which is the
+    /// addend's gradient. [`BatchNormBackward`] continues from that same gradient.
     BatchNormAddRelu {
         attributes {
             /// Added to the variance.
@@ -113,8 +115,8 @@ operation! {
 }
 
 operation! {
-    /// The gradient of [`BatchNorm`] with ReLU: `ddst` counts where `dst > 0`. A provider may look at `dst`, or compute it
-    /// again.
+    /// The gradient of [`BatchNorm`] with ReLU: `ddst` counts where `dst > 0`. A provider may read
+    /// `dst` or compute it again.
     BatchNormReluBackward {
         reads {
             /// (N, C, H, W) activation.
@@ -144,7 +146,7 @@ operation! {
 }
 
 operation! {
-    /// Evaluation: as [`BatchNorm`], with the running statistics in place of the batch's.
+    /// Evaluation: like [`BatchNorm`], but with the running statistics in place of the batch's.
     BatchNormInference {
         attributes {
             /// Added to the variance.

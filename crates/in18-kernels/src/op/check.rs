@@ -1,12 +1,12 @@
-//! What operands must look like. The checks are strict, so that a program that is wrong fails
-//! before it runs, on any provider.
+//! Checks of operands. The checks are strict, so that a wrong program fails before it runs, with
+//! every provider.
 
 use in18_tensor::{DType, Format, Shape, Tensor};
 
 use super::Window;
 use crate::KernelError;
 
-/// What each operation's file implements beside its declaration.
+/// The check that each operation's file implements beside the operation's declaration.
 pub(super) trait Check {
     /// Whether shapes, types and formats of the operands fit together.
     fn check(&self) -> Result<(), KernelError>;
@@ -43,7 +43,8 @@ impl Checker {
         Checker { operation, activation: DType::F32 }
     }
 
-    /// An activation whose shape decides others': any (N, C, H, W) without an empty extent.
+    /// An activation whose shape decides the shapes of others: any (N, C, H, W) without an empty
+    /// extent.
     pub(super) fn source(&self, operand: &'static str, tensor: &Tensor) -> Result<[usize; 4], KernelError> {
         let &[n, c, h, w] = tensor.shape.extents() else {
             return Err(self.misuse(operand, "(N, C, H, W)", &tensor.shape.to_string()));
@@ -70,7 +71,7 @@ impl Checker {
         operands.iter().try_for_each(|(operand, tensor)| self.activation(operand, tensor, shape))
     }
 
-    /// A plain fp32 tensor whose shape decides others': any of this rank without an empty extent.
+    /// A plain fp32 matrix whose shape decides the shapes of others: any without an empty extent.
     pub(super) fn matrix(&self, operand: &'static str, tensor: &Tensor) -> Result<[usize; 2], KernelError> {
         let &[rows, columns] = tensor.shape.extents() else {
             return Err(self.misuse(operand, "a matrix", &tensor.shape.to_string()));
@@ -79,7 +80,7 @@ impl Checker {
         Ok([rows, columns])
     }
 
-    /// A plain fp32 row of numbers whose length decides others'.
+    /// A plain fp32 row of numbers whose length decides the lengths of others.
     pub(super) fn vector(&self, operand: &'static str, tensor: &Tensor) -> Result<usize, KernelError> {
         let &[length] = tensor.shape.extents() else {
             return Err(self.misuse(operand, "a row of numbers", &tensor.shape.to_string()));
@@ -136,7 +137,7 @@ impl Checker {
         Err(self.misuse("workspace", &format!("at least {bytes} bytes long"), &got))
     }
 
-    /// A window that moves and whose every place holds at least one pixel.
+    /// A window with a step above 0 that holds at least one pixel in each of its places.
     pub(super) fn window(&self, window: Window) -> Result<(), KernelError> {
         if window.stride > 0 && window.padding < window.kernel {
             return Ok(());

@@ -16,8 +16,9 @@ pub struct Window {
 }
 
 impl Window {
-    /// How many places the window takes along an extent: `⌊(extent + 2·padding − kernel) / stride⌋ + 1`, or 0 if
-    /// the padded extent is shorter than the window.
+    /// How many places the window takes along an extent:
+    /// `⌊(extent + 2·padding − kernel) / stride⌋ + 1`, or 0 if the padded extent is shorter than
+    /// the window.
     pub fn output(&self, extent: usize) -> usize {
         match (extent + 2 * self.padding).checked_sub(self.kernel) {
             Some(room) => room / self.stride + 1,
@@ -27,7 +28,8 @@ impl Window {
 }
 
 operation! {
-    /// `dst[n,o,y,x] = Σ src[n, i, y·stride + ky − padding, x·stride + kx − padding] · weight[o,i,ky,kx]`.
+    /// `dst[n,o,y,x] = Σ src[n,i,sy,sx] · weight[o,i,ky,kx]`, summed over i, ky and kx, with
+    /// `sy = y·stride + ky − padding` and `sx = x·stride + kx − padding`.
     Conv {
         attributes {
             /// Kernel, stride, padding.
@@ -104,7 +106,8 @@ impl Check for ConvBackwardWeight {
     }
 }
 
-/// A convolution's operands, or a gradient's in the places of what they are gradients of.
+/// Checks a convolution's operands. A gradient stands in the place of the operand whose gradient it
+/// is.
 pub(super) fn check(
     operation: &'static str,
     window: Window,

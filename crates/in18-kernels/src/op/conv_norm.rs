@@ -1,5 +1,5 @@
-//! Evaluation's convolutions: batch normalisation with fixed statistics is a scale and a shift of each output channel, so
-//! it folds into the convolution's weights.
+//! Convolutions of an evaluation. With fixed statistics, batch normalisation is a scale and a shift
+//! of each output channel, so it folds into the convolution's weights.
 
 use super::check::{Check, Checker, named};
 use super::{Window, conv, operation};
@@ -7,8 +7,9 @@ use crate::KernelError;
 
 operation! {
     /// [`Conv`](super::Conv), [`BatchNormInference`](super::BatchNormInference) and ReLU as one:
-    /// `dst = relu?(conv(src, weight · s) + beta − running_mean · s)` with `s = gamma / √(running_variance + epsilon)`
-    /// for each output channel, in fp32. Scaled weights are rounded to the activations' type, results once.
+    /// `dst = relu?(conv(src, weight · s) + beta − running_mean · s)` with
+    /// `s = gamma / √(running_variance + epsilon)` for each output channel, in fp32. Scaled weights
+    /// are rounded to the activations' type, results once.
     ConvNorm {
         attributes {
             /// Kernel, stride, padding.
@@ -40,8 +41,8 @@ operation! {
 }
 
 operation! {
-    /// A residual block's end: [`ConvNorm`] without its own ReLU is added to another activation, in whose place its ReLU is
-    /// stored.
+    /// The end of a residual block: [`ConvNorm`] without its own ReLU, plus another activation,
+    /// then ReLU. `dst` holds the other activation before, and the result after.
     ConvNormAddRelu {
         attributes {
             /// Kernel, stride, padding.

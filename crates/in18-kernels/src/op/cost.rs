@@ -5,9 +5,10 @@ use in18_tensor::Tensor;
 use super::Op;
 
 impl Op<Tensor> {
-    /// Floating-point operations of convolutions and linear maps, a multiplication and an addition counted as two; padding
-    /// counts as if it were pixels, as in the published figures (ResNet-50 at 224 px: 4.09 · 10⁹ pairs, He et al. 2015).
-    /// All other operations are bound by memory and count 0.
+    /// Floating-point operations of convolutions and linear maps: a multiplication and an addition
+    /// count as two. Padding counts as if it were pixels, as in the published figures (ResNet-50 at
+    /// 224 px: 4.09 · 10⁹ pairs, He et al. 2015). All other operations are bound by memory and
+    /// count 0.
     pub fn flops(&self) -> u64 {
         let product = |outputs: &Tensor, weight: &Tensor| {
             // Every output sums over the weight's elements of its channel.
@@ -27,12 +28,13 @@ impl Op<Tensor> {
         }
     }
 
-    /// Bytes of its operands, each read or written once: what must move if nothing stays in a cache.
+    /// Bytes of its operands, each read or written once: the least that must move if caches keep
+    /// nothing.
     pub fn traffic(&self) -> u64 {
         self.reads().iter().chain(&self.writes()).map(|tensor| tensor.region.bytes as u64).sum()
     }
 
-    /// Its kind and its shapes, in a few words: operations that read alike cost alike.
+    /// Its kind and its shapes, in a few words. Operations with equal labels cost the same.
     pub fn label(&self) -> String {
         let windowed = |src: &Tensor, weight: &Tensor, dst: &Tensor, stride: usize| {
             let [kernel, channels] = [weight.shape[2], dst.shape[1]];

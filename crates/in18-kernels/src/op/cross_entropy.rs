@@ -1,4 +1,4 @@
-//! The loss, and what is counted beside it.
+//! The loss, and the counts of correct guesses.
 
 use in18_tensor::{DType, Format, Tensor};
 
@@ -6,9 +6,9 @@ use super::check::{Check, Checker};
 use super::operation;
 use crate::KernelError;
 
-/// Elements of a metrics tensor: the loss summed over the batch, then images whose label has the highest logit,
-/// then images whose label is among the [`TOP_K`] highest. A tie goes to the class with the lower number; a logit
-/// that is not a number is below all others.
+/// Elements of a metrics tensor: the loss summed over the batch; the number of images whose label
+/// has the highest logit; the number of images whose label is among the [`TOP_K`] highest. At a
+/// tie, the class with the lower number comes first. NaN comes after all numbers.
 pub const METRICS: usize = 3;
 
 /// How many guesses the second count allows.
@@ -32,8 +32,9 @@ operation! {
 
 operation! {
     /// The gradient of the *mean* of [`CrossEntropy`] over the batch, times a scale:
-    /// `scale · (softmax(logits) − one_hot(label)) / N`. With fp16 activations the scale keeps small gradients from becoming 0
-    /// (Micikevicius et al., *Mixed Precision Training*, 2018); the update takes it out again.
+    /// `scale · (softmax(logits) − one_hot(label)) / N`. With fp16 activations, the scale keeps
+    /// small gradients from becoming 0 (Micikevicius et al., *Mixed Precision Training*, 2018). The
+    /// update divides by the scale again.
     CrossEntropyBackward {
         reads {
             /// (N, K) fp32.

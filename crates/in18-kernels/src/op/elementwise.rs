@@ -1,6 +1,6 @@
-//! Sums and ReLU on activations of one shape: what joins the two paths of a residual block.
+//! Sums and ReLU on activations of one shape. They join the two paths of a residual block.
 //!
-//! The output of these may lie over any one of their inputs.
+//! An operation's output may lie over any one of its inputs.
 
 use super::check::{Check, Checker, Named, named};
 use super::operation;
@@ -39,7 +39,8 @@ operation! {
 }
 
 operation! {
-    /// The gradient of [`AddRelu`] with respect to either addend: `dsrc = ddst where dst > 0, else 0`.
+    /// The gradient of [`AddRelu`] with respect to either addend:
+    /// `dsrc = ddst where dst > 0, else 0`.
     ReluBackward {
         reads {
             /// (N, C, H, W) activation: the result of the forward half.
@@ -55,7 +56,8 @@ operation! {
 }
 
 operation! {
-    /// [`Add`] and then [`ReluBackward`] in one pass: `dsrc = ddst_a + ddst_b where dst > 0, else 0`.
+    /// [`Add`] and then [`ReluBackward`] in one pass:
+    /// `dsrc = ddst_a + ddst_b where dst > 0, else 0`.
     SumReluBackward {
         reads {
             /// (N, C, H, W) activation: the result of the forward half.
@@ -96,7 +98,7 @@ impl Check for SumReluBackward {
     }
 }
 
-/// The first operand decides the shape of all.
+/// Checks that all operands have the shape of the first.
 fn one_shape(operation: &'static str, operands: Named<'_>) -> Result<(), KernelError> {
     let (name, first) = operands[0];
     let checker = Checker::new(operation, first);

@@ -1,5 +1,5 @@
-//! The classifier: a linear map with bias. It is fp32 whatever the activations are: it costs next to nothing, and the
-//! logits decide the loss.
+//! The classifier: a linear map with bias. It is fp32 whatever the activations are, because it
+//! costs next to nothing and its logits decide the loss.
 
 use super::check::{Check, Checker};
 use super::operation;

@@ -1,4 +1,5 @@
-//! Pooling: the maximum after the stem, and the global mean that lets the network take any image size.
+//! Pooling: the maximum after the stem, and the global mean that lets the network take any image
+//! size.
 
 use super::check::{Check, Checker};
 use super::{Window, operation};
@@ -25,7 +26,8 @@ operation! {
 }
 
 operation! {
-    /// The gradient of [`MaxPool`]: each output's gradient goes to the first place (row-major) of its maximum.
+    /// The gradient of [`MaxPool`]: each output's gradient goes to the first place (row-major) of
+    /// its maximum.
     MaxPoolBackward {
         attributes {
             /// Kernel, stride, padding.

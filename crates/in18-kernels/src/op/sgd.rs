@@ -4,15 +4,19 @@ use super::check::{Check, Checker};
 use super::operation;
 use crate::KernelError;
 
-/// Values of [`Sgd::scalars`], in the order in which they lie there: the learning rate, the share of the last velocity that is
-/// kept, and what gradients are multiplied with (1 over the loss's scale, and over the number of ranks where they are sums).
+/// Elements of [`Sgd::scalars`], in order: the learning rate; the momentum, which is the share of
+/// the last velocity that is kept; and the gradient scale, which gradients are multiplied with. The
+/// gradient scale is 1 over the loss's scale, and also over the number of ranks where gradients are
+/// sums over the ranks.
 pub const SGD_SCALARS: usize = 3;
 
 operation! {
-    /// `v ← momentum·v + (gradient_scale·g + weight_decay·w)`, then `w ← w − rate·v`, element by element.
+    /// `v ← momentum·v + (gradient_scale·g + weight_decay·w)`, then `w ← w − rate·v`, element by
+    /// element.
     ///
-    /// This is PyTorch's `torch.optim.SGD` without dampening and Nesterov's term (Sutskever et al., *On the
-    /// importance of initialization and momentum in deep learning*, 2013, in PyTorch's arrangement).
+    /// This is PyTorch's `torch.optim.SGD` without dampening and Nesterov's term (Sutskever et al.,
+    /// *On the importance of initialization and momentum in deep learning*, 2013, in PyTorch's
+    /// arrangement).
     Sgd {
         attributes {
             /// The L2 penalty.
@@ -20,9 +24,10 @@ operation! {
         }
         reads {
             /// ([`SGD_SCALARS`]) fp32: rate, momentum, gradient_scale. They lie in host memory (see
-            /// [`Kernels::allocate_host`](crate::Kernels::allocate_host)) and are read when the operation is started.
+            /// [`Kernels::allocate_host`](crate::Kernels::allocate_host)) and are read when the
+            /// operation is started.
             scalars,
-            /// g, (K) fp32. What it holds afterwards is not said.
+            /// g, (K) fp32. The operation may change it.
             gradient,
         }
         updates {

@@ -40,7 +40,7 @@ impl BatchNormAddRelu {
     }
 }
 
-/// What both operations by the batch's own statistics have in common.
+/// The common part of both operations that use the batch's statistics.
 struct Training<'a> {
     epsilon: f32,
     momentum: f32,
@@ -55,7 +55,8 @@ struct Training<'a> {
 }
 
 impl Training<'_> {
-    /// `result` makes a result of its flat index and the normalised, scaled and shifted source.
+    /// `result` gets an element's flat index and the element normalised, scaled and shifted. It
+    /// returns the result.
     fn run(&self, memory: &mut Memory, result: impl Fn(usize, f64) -> f32) -> Result<(), KernelError> {
         let shape = self.src.shape;
         let src = memory.load(self.src)?;
@@ -76,7 +77,8 @@ impl Training<'_> {
             running_mean[c] = ((1.0 - momentum) * f64::from(running_mean[c]) + momentum * mean) as f32;
             running_variance[c] =
                 ((1.0 - momentum) * f64::from(running_variance[c]) + momentum * variance * unbiased) as f32;
-            // The statistics as saved, so that both halves compute from the very same numbers.
+            // Compute from the statistics as they are saved, so that both halves use the very same
+            // numbers.
             means[c] = mean as f32;
             inverse_deviations[c] = (variance + f64::from(self.epsilon)).sqrt().recip() as f32;
             let normalise = Normalise::new(means[c], inverse_deviations[c].into(), gamma[c], beta[c]);
@@ -123,7 +125,7 @@ impl BatchNormReluBackward {
     }
 }
 
-/// What both backward halves have in common.
+/// The common part of both backward halves.
 struct Gradient<'a> {
     src: &'a Tensor,
     gamma: &'a Tensor,
@@ -135,8 +137,9 @@ struct Gradient<'a> {
 }
 
 impl Gradient<'_> {
-    /// Ioffe and Szegedy, section 3, after merging their sums: with x̂ the normalised source and g the gradient
-    /// of the normalisation's result, `dsrc = gamma / σ · (g − mean(g) − x̂ · mean(g·x̂))`.
+    /// Ioffe and Szegedy, section 3, after merging their sums: with x̂ the normalised source and g
+    /// the gradient of the normalisation's result,
+    /// `dsrc = gamma / σ · (g − mean(g) − x̂ · mean(g·x̂))`.
     fn run(&self, memory: &mut Memory, g: Vec<f32>) -> Result<(), KernelError> {
         let shape = self.src.shape;
         let src = memory.load(self.src)?;

@@ -1,8 +1,9 @@
 //! Convolution and its gradients.
 //!
-//! A convolution is a sum of products `source · weight · destination's gradient` over one set of index triples.
-//! [`each_row`] is the only place that knows the set; the three halves differ in which of the three they sum
-//! into, so that the gradients are right if the forward half is.
+//! A convolution is a sum of products `source · weight · destination's gradient` over one set of
+//! index triples. [`each_row`] is the only place that knows this set. The three halves differ only
+//! in which of the three factors they sum into. If the forward half is right, the gradients are
+//! right, too.
 
 use std::ops::Range;
 
@@ -56,23 +57,23 @@ impl Operation for ConvBackwardWeight {
 
 /// Products of one weight with neighbours in a row of the destination, as flat indices.
 pub(super) struct Row {
-    /// The first one's source.
+    /// The source of the first product.
     source: usize,
-    /// From one source to the next.
+    /// The distance from one source to the next.
     step: usize,
     pub(super) weight: usize,
     pub(super) destination: Range<usize>,
 }
 
 impl Row {
-    /// The sources, one for each place in the destination.
+    /// The sources in order, one for each place in the destination.
     pub(super) fn sources<'a>(&self, src: &'a [f32]) -> impl Iterator<Item = &'a f32> + use<'a> {
         src[self.source..].iter().step_by(self.step).take(self.destination.len())
     }
 }
 
-/// Calls `row` with every row of products of a convolution from (N, I, H, W) to (N, O, H', W') with weights (O, I, K, K).
-/// Zeros around the image contribute none.
+/// Calls `row` with every row of products of a convolution from (N, I, H, W) to (N, O, H', W') with
+/// weights (O, I, K, K). Zeros around the image contribute none.
 pub(super) fn each_row(src: Shape, dst: Shape, window: Window, mut row: impl FnMut(Row)) {
     let [n, inputs, h, w] = [src[0], src[1], src[2], src[3]];
     let [_, outputs, out_h, out_w] = [dst[0], dst[1], dst[2], dst[3]];
@@ -103,7 +104,8 @@ pub(super) fn each_row(src: Shape, dst: Shape, window: Window, mut row: impl FnM
     }
 }
 
-/// The pixel under place `tap` of the window at output `place`, along one axis, or none in the padding.
+/// The pixel under place `tap` of the window at output `place`, along one axis, or none in the
+/// padding.
 fn source(place: usize, tap: usize, extent: usize, window: Window) -> Option<usize> {
     (place * window.stride + tap).checked_sub(window.padding).filter(|&pixel| pixel < extent)
 }

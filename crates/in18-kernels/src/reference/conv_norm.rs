@@ -42,7 +42,7 @@ impl ConvNormAddRelu {
     }
 }
 
-/// What both operations begin with.
+/// The common part of both operations.
 struct Folded<'a> {
     window: Window,
     epsilon: f32,
@@ -56,7 +56,8 @@ struct Folded<'a> {
 }
 
 impl Folded<'_> {
-    /// Convolution and shift. The scale and the scaled weights are fp32, as every provider computes them.
+    /// Convolution and shift. The scale and the scaled weights are fp32, as every provider computes
+    /// them.
     fn sums(&self, memory: &Memory) -> Result<Vec<f64>, KernelError> {
         let load = |tensor: &Tensor| memory.load(tensor);
         let (src, mut weight) = (load(self.src)?, load(self.weight)?);

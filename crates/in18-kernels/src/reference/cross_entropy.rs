@@ -40,7 +40,8 @@ impl Operation for CrossEntropyBackward {
     }
 }
 
-/// One image's; shifted by the highest logit, so that no exponential overflows.
+/// The log softmax of one image. Logits are shifted by the highest one, so that no exponential
+/// overflows.
 fn log_softmax(logits: &[f32]) -> Vec<f64> {
     let highest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let shifted = logits.iter().map(|&logit| f64::from(logit) - highest);
@@ -48,7 +49,8 @@ fn log_softmax(logits: &[f32]) -> Vec<f64> {
     shifted.map(|logit| logit - log_sum).collect()
 }
 
-/// Whether a class is guessed before another: by its logit, and at a tie by its number; NaN comes last.
+/// Whether a class is guessed before another: the higher logit first, at a tie the lower number,
+/// and NaN last.
 fn is_ahead(logits: &[f32], class: usize, other: usize) -> bool {
     let (a, b) = (logits[class], logits[other]);
     match (a.is_nan(), b.is_nan()) {

@@ -5,7 +5,7 @@ use super::memory::Memory;
 use crate::KernelError;
 use crate::op::{Add, AddRelu, ReluBackward, SumReluBackward};
 
-/// `max(value, 0)`, except that NaN stays NaN, so that a run that has gone wrong shows it in its loss.
+/// `max(value, 0)`, except that NaN stays NaN. A run that has gone wrong then shows it in its loss.
 pub(super) fn relu(value: f32) -> f32 {
     if value <= 0.0 { 0.0 } else { value }
 }

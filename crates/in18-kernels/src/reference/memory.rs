@@ -1,4 +1,5 @@
-//! The arenas of the reference provider, and the only code that knows how a tensor's elements lie in them.
+//! The arenas of the reference provider, and the only code that knows how a tensor's elements lie
+//! in them.
 
 use half::{bf16, f16};
 use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor, rounded};
@@ -50,7 +51,8 @@ impl Memory {
         Ok(values.collect())
     }
 
-    /// Stores values given in the logical order of the tensor's shape; an activation in bf16 rounds them.
+    /// Stores values given in the logical order of the tensor's shape; an activation in bf16 rounds
+    /// them.
     pub(super) fn store(&mut self, tensor: &Tensor, values: &[f32]) -> Result<(), KernelError> {
         same_length("values of a tensor", tensor.shape.elements(), values.len())?;
         let storage = Storage::of(tensor)?;

@@ -6,7 +6,7 @@ use crate::KernelError;
 use crate::op::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBackward, Window};
 
 impl Operation for MaxPool {
-    /// NaN wins, so that it shows in the loss.
+    /// NaN counts as the largest value, so that it shows in the loss.
     fn run(&self, memory: &mut Memory) -> Result<(), KernelError> {
         let (from, to) = (self.src.shape, self.dst.shape);
         let [planes, h, w] = [from[0] * from[1], from[2], from[3]];
@@ -25,7 +25,8 @@ impl Operation for MaxPool {
                             }
                         }
                     }
-                    // Operands were checked: with a padding below the side, every place holds a pixel.
+                    // Operands were checked: the padding is smaller than the window, so every place
+                    // holds a pixel.
                     let best = best.unwrap_or_default();
                     dst.push(src[best]);
                     indices.push(best);
@@ -82,7 +83,7 @@ fn pixels(place: usize, extent: usize, window: Window) -> impl Iterator<Item = u
     })
 }
 
-/// Whether a later value takes the place of the best so far. Equal ones do not: the first stays.
+/// Whether a later value replaces the best so far. An equal value does not: the first one stays.
 fn beats(value: f32, best: f32) -> bool {
     value > best || (value.is_nan() && !best.is_nan())
 }

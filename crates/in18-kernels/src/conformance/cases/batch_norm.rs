@@ -31,8 +31,9 @@ pub(super) fn cases(precision: Precision) -> Vec<Case> {
     cases
 }
 
-/// Both halves in one program, so that each provider's backward half works on its own forward half's results. No
-/// result lies near zero (see [`beta_clear_of_zero`]), so that all providers' ReLUs let the same ones through.
+/// Both halves in one program, so that each provider's backward half works on its own forward
+/// half's results. No result lies near zero (see [`beta_clear_of_zero`]), so that every provider's
+/// ReLU lets the same elements through.
 fn training(precision: Precision, shape: Shape, relu: bool) -> Case {
     let mut case = Case::new(format!("BatchNorm and BatchNormBackward {shape}{}", with(relu)));
     let mut inputs = Inputs::new(case.name(), precision.dtype);
@@ -43,8 +44,9 @@ fn training(precision: Precision, shape: Shape, relu: bool) -> Case {
     let beta_values = beta_clear_of_zero(&src_values, shape, &gamma_values, EPSILON);
     let ddst_values = inputs.activation(shape);
 
-    // Statistics and gradients may cancel to nothing (one value a channel has no variance; two leave no gradient), so
-    // they are judged by their terms: sources have size 1 or so, gradients of sources gamma · ddst / σ.
+    // Statistics and gradients may cancel to nothing: one value a channel has no variance, and two
+    // leave no gradient. So they are judged by the size of their terms: sources have size 1 or so,
+    // gradients of sources gamma · ddst / σ.
     let statistic = Tolerance::SINGLE.with_floor(1.0);
     let pixels = shape[2] * shape[3];
     let terms = ddst_values.iter().enumerate().map(|(i, &ddst)| {
@@ -89,7 +91,7 @@ fn training(precision: Precision, shape: Shape, relu: bool) -> Case {
     case
 }
 
-/// Results may lie near zero: here nothing hangs on which of them ReLU lets through.
+/// Results may lie near zero. Here nothing depends on which of them ReLU lets through.
 fn add_relu(precision: Precision, shape: Shape) -> Case {
     let mut case = Case::new(format!("BatchNormAddRelu {shape}"));
     let mut inputs = Inputs::new(case.name(), precision.dtype);

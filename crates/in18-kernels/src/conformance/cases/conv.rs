@@ -22,15 +22,15 @@ const GEOMETRIES: &[(Window, [usize; 4], usize)] = &[
     (POINT, [2, 3, 5, 6], 3),
     (POINT, [1, 512, 1, 1], 128),
     (POINT, [1, 128, 13, 9], 32),
-    // So many pixels and channels that a provider may cut them into pieces.
+    // Enough pixels and channels that a provider may cut them into pieces.
     (POINT, [3, 48, 20, 19], 32),
     (POINT, [2, 1536, 5, 7], 96),
     (POINT_HALVING, [3, 512, 16, 15], 32),
     (SQUARE, [11, 160, 14, 13], 16),
-    // So many that a provider may transform them.
+    // Enough that a provider may use an algorithm with transforms.
     (SQUARE, [5, 64, 17, 15], 96),
     (SQUARE, [9, 32, 12, 13], 32),
-    // So many tiles, or channels, that it may do that in pieces.
+    // Enough tiles, or channels, that it may transform them piece by piece.
     (SQUARE, [16, 32, 32, 31], 32),
     (SQUARE, [2, 1024, 16, 16], 96),
     (POINT_HALVING, [2, 64, 14, 14], 128),
@@ -63,7 +63,8 @@ fn three(precision: Precision, window: Window, [n, i, h, w]: [usize; 4], outputs
     let mut inputs = Inputs::new(&geometry, precision.dtype);
     let src_values = inputs.activation(src_shape);
     let ddst_values = inputs.activation(dst_shape);
-    // As Kaiming's initialisation: results come out with a deviation near 1. Not rounded: that is the provider's work.
+    // As in Kaiming's initialisation, results have a deviation near 1. The provider rounds the
+    // weights, so they are not rounded here.
     let deviation = ((i * kernel * kernel) as f32).sqrt().recip();
     let weight_values = inputs.plain(weight_shape.elements(), 0.0, deviation);
 

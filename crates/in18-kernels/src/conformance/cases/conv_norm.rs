@@ -24,10 +24,11 @@ const GEOMETRIES: &[(Window, [usize; 4], usize)] = &[
     (SQUARE, [2, 64, 14, 14], 64),
     (SQUARE, [3, 24, 7, 9], 24),
     (SQUARE, [2, 512, 16, 13], 32),
-    // An odd number of tiles, several pairs of blocks of outputs, and channels that no halves are equal of.
+    // An odd number of tiles, several pairs of output blocks, and channels that do not divide into
+    // equal halves.
     (SQUARE, [5, 288, 9, 11], 64),
     (SQUARE, [2, 128, 1, 1], 128),
-    // Results that fill no block of channels, and a last pair of blocks that is not whole.
+    // Outputs that fill no block of channels, and outputs whose last pair of blocks is not whole.
     (POINT, [2, 3, 5, 6], 3),
     (SQUARE_HALVING, [5, 16, 7, 8], 3),
     (SQUARE, [1, 3, 9, 8], 20),

@@ -28,9 +28,10 @@ pub(super) fn cases(precision: Precision) -> Vec<Case> {
 enum Values {
     /// Each window has one maximum.
     Distinct,
-    /// So too, and zeros in the padding would win.
+    /// Each window has one maximum, below zero. Zeros in the padding would win.
     Negative,
-    /// Many windows have several maxima, of which the first gets the gradient: what a ReLU leaves.
+    /// Values as a ReLU leaves them. Many windows have several maxima, of which the first gets the
+    /// gradient.
     Ties,
 }
 

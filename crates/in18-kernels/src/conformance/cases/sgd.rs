@@ -4,7 +4,8 @@ use crate::conformance::inputs::Inputs;
 use crate::conformance::{Case, Kind, Tolerance};
 use crate::op::{SGD_SCALARS, Sgd};
 
-/// Several ranges at once, with lengths that fill no vector, and with and without weight decay and momentum.
+/// Several ranges at once, with lengths that fill no vector, and with and without weight decay and
+/// momentum.
 pub(super) fn cases() -> Vec<Case> {
     struct Group {
         name: &'static str,
