@@ -3,7 +3,8 @@
 use in18_kernels::op;
 use in18_program::{Entry, Layout, PARAMETERS, ParameterTable, Slot, Update, UpdateOperand};
 
-/// The velocities of momentum, by the table of parameters. PyTorch's SGD calls them momentum buffers.
+/// The velocities of momentum, laid out by the table of parameters. PyTorch's SGD calls them
+/// momentum buffers.
 pub const VELOCITY: Slot = Slot { name: "velocity", layout: Layout::Parameters, prefix: "momentum_buffer." };
 
 /// PyTorch's SGD with momentum over all parameters of a network.
@@ -15,7 +16,8 @@ pub struct Sgd {
     pub no_bn_wd: bool,
 }
 
-/// Neighbouring parameters that are treated alike, the padding between them included (it is zeros, and stays so).
+/// Neighbouring parameters that are treated alike, with the padding between them. The padding is
+/// zeros, and stays zeros.
 #[derive(Clone, Debug, PartialEq)]
 struct Group {
     offset: usize,
@@ -24,7 +26,8 @@ struct Group {
 }
 
 impl Sgd {
-    /// The update of a network's parameters, those of one penalty after another, so that a provider may run these together.
+    /// The update of a network's parameters. Groups of one penalty come one after another, so that
+    /// a provider may run them together.
     pub fn update(&self, parameters: &ParameterTable) -> Update {
         let mut groups = self.groups(parameters);
         groups.sort_by(|a, b| b.weight_decay.total_cmp(&a.weight_decay));

@@ -21,14 +21,14 @@ pub enum ProgramError {
         /// Of the image.
         width: usize,
     },
-    /// More memory than there is.
+    /// The program needs more memory than there is.
     #[error("{} images of {}x{} pixels need {} MiB beside the parameters, expected at most {} MiB; {}", size.batch, size.height,
         size.width, needed >> 20, available >> 20, match fits {
             0 => "not even one fits: use smaller images".to_owned(),
             fits => format!("the largest batch that fits is {fits}"),
         })]
     TooLarge {
-        /// What was to be prepared.
+        /// The size that the program was to be prepared for.
         size: Size,
         /// Bytes that it needs.
         needed: usize,
@@ -40,10 +40,10 @@ pub enum ProgramError {
     /// There is no parameter or statistic of this name.
     #[error("there is no parameter named {0}")]
     NoSuchParameter(String),
-    /// Results of a program that does not exist.
+    /// A program's results were asked for before it was prepared.
     #[error("no step of this mode and size has been prepared")]
     NotPrepared,
-    /// Values of another number than the parameter's elements.
+    /// The number of values is not the number of the parameter's elements.
     #[error("{name}: expected {expected} values, got {got}")]
     Length {
         /// The parameter, or the operand of a step.

@@ -9,10 +9,10 @@ use crate::layers::Parameter;
 use crate::model::Model;
 use crate::network::Node;
 
-/// Where values start.
+/// How initial values are distributed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Distribution {
-    /// All at this number.
+    /// All values are this number.
     Constant(f32),
     /// Normal, with mean 0.
     Normal {
@@ -29,7 +29,7 @@ pub enum Distribution {
 /// How a network starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Initialization {
-    /// Each seed is another network.
+    /// Each seed gives other values.
     pub seed: u64,
     /// Whether residual blocks start as the identity, and the classifier near 0.
     pub bn0: bool,

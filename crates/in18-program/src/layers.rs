@@ -49,12 +49,12 @@ pub trait Layer: Any + Debug + Send + Sync {
         Vec::new()
     }
 
-    /// What it keeps from step to step beside parameters.
+    /// What it keeps from step to step beside its parameters.
     fn statistics(&self) -> Vec<Parameter> {
         Vec::new()
     }
 
-    /// Where the values of a parameter or statistic of this name start.
+    /// How the initial values of its parameter or statistic of this name are distributed.
     fn initial(&self, parameter: &str, how: &Initialization) -> Distribution {
         let _ = (parameter, how);
         Distribution::Constant(0.0)
@@ -72,7 +72,7 @@ pub trait Layer: Any + Debug + Send + Sync {
     /// included, and returns the output.
     ///
     /// # Errors
-    /// [`ProgramError::ImageTooSmall`], and what the provider says.
+    /// [`ProgramError::ImageTooSmall`], and errors of the provider.
     fn forward(&self, node: &Node, lowering: &mut Lowering<'_>) -> Result<ValueId, ProgramError>;
 
     /// Emits the operations of the backward half. The layer takes the
@@ -81,6 +81,6 @@ pub trait Layer: Any + Debug + Send + Sync {
     /// [leaves](Lowering::leave_gradient) to them. Absorbed layers have a backward half of their own.
     fn backward(&self, node: &Node, lowering: &mut Lowering<'_>);
 
-    /// Its ONNX nodes: a chain from its inputs to its output. None for the network's input.
+    /// Its ONNX nodes: a chain from its inputs to its output. Empty for the network's input.
     fn onnx(&self) -> Vec<OnnxNode>;
 }

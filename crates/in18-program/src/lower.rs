@@ -32,7 +32,7 @@ pub struct Arenas {
     pub gradients: ArenaId,
     /// Running statistics, by [`ParameterTable::statistics`].
     pub statistics: ArenaId,
-    /// What lives only during a step.
+    /// Values that live only during a step.
     pub work: ArenaId,
 }
 
@@ -41,9 +41,9 @@ pub struct Arenas {
 pub struct Lowered {
     /// All operations: the forward half, then the backward half.
     pub ops: Vec<Op>,
-    /// Pixels to loss and counts.
+    /// The operations from pixels to loss and counts.
     pub forward: Range<usize>,
-    /// Loss to gradients; empty for evaluation.
+    /// The operations from loss to gradients; empty for evaluation.
     pub backward: Range<usize>,
     /// (N, 3, H, W) u8, channels last.
     pub pixels: Tensor,

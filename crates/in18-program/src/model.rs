@@ -76,24 +76,24 @@ pub struct Model {
     slots: Slots,
     arenas: Arenas,
     scalars: Scalars,
-    /// What a step does to the state, once an optimizer has said so.
+    /// What a step does to the state; `None` until an optimizer has said so.
     update: Option<PlacedUpdate>,
     programs: HashMap<(Mode, Size), Program>,
     loss_scale: f32,
-    /// How many operations the last step had before its update.
+    /// The number of operations that the last step had before its update.
     before_update: usize,
-    /// Where gradients are as the ranks exchange them, if that is not where they are computed.
+    /// Where gradients lie in the type in which ranks exchange them, if that is not fp32.
     exchanged: Option<(ArenaId, DType)>,
     /// Bytes of the work arena that have been taken from the system.
     taken: usize,
     /// Processes that share this machine's memory, this one among them.
     sharers: usize,
-    /// Whoever wants to know which operation runs.
+    /// A function that is told which operation runs.
     watcher: Option<Watcher>,
 }
 
 impl Model {
-    /// A network whose activations are of type `dtype`. All of its state is zeros.
+    /// A network whose activations are of type `dtype`. All of its state is zero.
     pub fn new(mut kernels: Box<dyn Kernels>, network: Network, dtype: DType) -> Result<Self, ProgramError> {
         let tables = StateTables::of(&network);
         let slots = Slots::new(&mut *kernels, &tables)?;
@@ -124,22 +124,22 @@ impl Model {
         })
     }
 
-    /// What runs, in a few words.
+    /// What computes, in a few words.
     pub fn describe(&self) -> String {
         self.kernels.describe()
     }
 
-    /// Whether steps go on after their functions have returned.
+    /// Whether steps may still run after their functions have returned.
     pub fn is_apart(&self) -> bool {
         self.kernels.is_apart()
     }
 
-    /// Waits for all that was started.
+    /// Waits until everything that was started has ended.
     pub fn synchronize(&self) -> Result<(), ProgramError> {
         Ok(self.kernels.synchronize()?)
     }
 
-    /// Figures of the device's own memory; none without one.
+    /// Use of the device's own memory; `None` if the provider has no device of its own.
     pub fn device_memory(&self) -> Option<DeviceMemory> {
         self.kernels.device_memory()
     }
@@ -159,12 +159,13 @@ impl Model {
         &self.tables.statistics
     }
 
-    /// What its state consists of.
+    /// The slots of its state.
     pub fn slots(&self) -> Vec<Slot> {
         self.slots.names()
     }
 
-    /// From now on steps update the state so. Slots that it needs and that are not there begin as zeros.
+    /// From now on, each step updates the state by this update. Slots that the update needs and
+    /// that do not exist begin as zeros.
     pub fn set_update(&mut self, update: &Update) -> Result<(), ProgramError> {
         for &slot in &update.slots {
             self.slots.add(&mut *self.kernels, &self.tables, slot)?;
@@ -192,22 +193,23 @@ impl Model {
         Ok(self.kernels.export(&self.stored(name)?)?)
     }
 
-    /// Copies all that a step builds on out of the provider's memory. A copy of earlier is written over, its memory
-    /// kept.
+    /// Copies all slots out of the provider's memory. An earlier copy in `state` is written over,
+    /// and its memory is used again.
     pub fn save_state(&self, state: &mut ModelState) -> Result<(), ProgramError> {
         self.slots.save(&*self.kernels, state)
     }
 
-    /// The inverse of [`save_state`](Self::save_state): steps from here on are those that followed the copy, bit for
-    /// bit (but for convolutions on a GPU, whose algorithms each process chooses by trial).
+    /// The inverse of [`save_state`](Self::save_state). The steps from here on equal those that
+    /// followed the copy, bit for bit. Convolutions on a GPU are an exception: each process chooses
+    /// their algorithms by trial.
     ///
     /// # Errors
-    /// [`ProgramError::Length`] if a slot is not there or of another length.
+    /// [`ProgramError::Length`] if a slot is missing or of another length.
     pub fn load_state(&mut self, state: &ModelState) -> Result<(), ProgramError> {
         self.slots.load(&mut *self.kernels, state)
     }
 
-    /// From now on training steps leave gradients of so many times the loss.
+    /// From now on, training steps leave gradients of `scale` times the loss.
     pub fn set_loss_scale(&mut self, scale: f32) {
         self.loss_scale = scale;
     }
@@ -224,7 +226,8 @@ impl Model {
         Ok(self.kernels.export(&plain(entry, self.arenas.gradients))?)
     }
 
-    /// Compiles the program for a size, if there is none yet. Returns the bytes that it works in.
+    /// Compiles the program for a size, unless there is one already. Returns the bytes that it
+    /// works in.
     pub fn prepare(&mut self, mode: Mode, size: Size) -> Result<usize, ProgramError> {
         if let Some(program) = self.programs.get(&(mode, size)) {
             return Ok(program.lowered.work_bytes);
@@ -246,15 +249,16 @@ impl Model {
         lower(&self.network, tables, (mode, size), self.dtype, &*self.kernels, self.arenas)
     }
 
-    /// The operations of a prepared step in the order in which they run: forward half, backward half, and the update.
+    /// The operations of a prepared step, in the order in which they run: forward half, backward
+    /// half, update.
     pub fn operations(&self, mode: Mode, size: Size) -> Result<Vec<Op>, ProgramError> {
         let program = self.programs.get(&(mode, size)).ok_or(ProgramError::NotPrepared)?;
         let update = self.update_of(mode).map_or(&[][..], |update| &update.ops);
         Ok([&program.lowered.ops, update].concat())
     }
 
-    /// What computes each of a prepared step's [`operations`](Self::operations), where the provider tells
-    /// ([`Kernels::implementation`]).
+    /// The provider's names of the code that computes each of a prepared step's
+    /// [`operations`](Self::operations), where the provider tells ([`Kernels::implementation`]).
     pub fn implementations(&self, mode: Mode, size: Size) -> Result<Vec<Option<String>>, ProgramError> {
         let program = self.programs.get(&(mode, size)).ok_or(ProgramError::NotPrepared)?;
         let all = [Some((program.id, program.lowered.ops.len())), self.update_of(mode).map(|it| (it.id, it.ops.len()))];
@@ -262,19 +266,20 @@ impl Model {
         Ok(each.map(|(id, op)| self.kernels.implementation(id, op)).collect())
     }
 
-    /// The update that ends a step: an evaluation has none.
+    /// The update that ends a step. An evaluation has none.
     fn update_of(&self, mode: Mode) -> Option<&PlacedUpdate> {
         self.update.as_ref().filter(|_| mode == Mode::Training)
     }
 
-    /// Releases every program, since other sizes follow.
+    /// Releases every program, because other sizes follow.
     pub fn forget_programs(&mut self) {
         for (_, program) in self.programs.drain() {
             self.kernels.release(program.id);
         }
     }
 
-    /// From now on gradients are handed out in this float type, rounded, instead of fp32.
+    /// From now on, gradients are handed out for exchange in this float type, rounded, instead of
+    /// fp32.
     pub fn exchange_as(&mut self, dtype: DType) -> Result<(), ProgramError> {
         let values = self.tables.parameters.bytes() / DType::F32.bytes();
         self.exchanged = match dtype {
@@ -284,13 +289,14 @@ impl Model {
         Ok(())
     }
 
-    /// Bytes of the gradients as they are exchanged.
+    /// Bytes of all gradients in the type in which they are exchanged.
     pub fn exchanged_bytes(&self) -> usize {
         let dtype = self.exchanged.map_or(DType::F32, |(_, dtype)| dtype);
         self.tables.parameters.bytes() / DType::F32.bytes() * dtype.bytes()
     }
 
-    /// Puts gradients that were exchanged in their place, if they were handed out in another type.
+    /// Copies exchanged gradients back to where the update reads them, if they were exchanged in
+    /// another type.
     pub fn take_exchanged(&mut self) -> Result<(), ProgramError> {
         let whole = Region { arena: self.arenas.gradients, offset: 0, bytes: self.tables.parameters.bytes() };
         if let Some((arena, dtype)) = self.exchanged {
@@ -299,8 +305,9 @@ impl Model {
         Ok(())
     }
 
-    /// Where to cut the gradients into parts of about `part` bytes, at borders between parameters; the last cut is the end. The
-    /// last part, whose exchange nothing hides, is no larger than an eighth of a part, if parameters allow.
+    /// Where to cut the gradients into parts of about `part` bytes. Cuts lie between parameters;
+    /// the last cut is the end. Nothing hides the exchange of the last part, so it is no larger
+    /// than an eighth of a part, if the parameters' sizes allow that.
     pub fn gradient_cuts(&self, part: usize) -> Vec<usize> {
         let entries = self.tables.parameters.entries();
         let total = self.tables.parameters.bytes();
@@ -317,13 +324,13 @@ impl Model {
         cuts
     }
 
-    /// Where all that a step builds on lies.
+    /// Where all slots lie, for an exchange with other ranks.
     pub fn state_ranges(&mut self) -> Result<Vec<MemoryRange>, ProgramError> {
         self.slots.ranges(&mut *self.kernels)
     }
 
-    /// The logits (N, K) of the last step, which must have been of this mode and size: all programs share one work
-    /// arena.
+    /// The logits (N, K) of the last step. That step must have been of this mode and size, because
+    /// all programs share one work arena.
     pub fn logits(&self, mode: Mode, size: Size) -> Result<Vec<f32>, ProgramError> {
         let program = self.programs.get(&(mode, size)).ok_or(ProgramError::NotPrepared)?;
         Ok(self.kernels.export(&program.lowered.logits)?)
@@ -336,7 +343,7 @@ impl Model {
     }
 }
 
-/// Where values of a region of fp32 lie in an arena of another type.
+/// The region that holds an fp32 region's values in an arena of another type.
 fn narrowed(region: Region, arena: ArenaId, dtype: DType) -> Region {
     let scaled = |bytes: usize| bytes / DType::F32.bytes() * dtype.bytes();
     Region { arena, offset: scaled(region.offset), bytes: scaled(region.bytes) }

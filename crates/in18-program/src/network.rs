@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::layers::{Layer, Linear};
 
-/// Names a layer of a network, and its output: the layer's place in the list.
+/// Names a layer of a network, and that layer's output. It is the layer's place in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub usize);
 
@@ -37,7 +37,8 @@ impl Node {
     }
 }
 
-/// A network: layers in an order in which each comes after its inputs; the last gives the logits.
+/// A network: layers in an order in which each comes after its inputs. The last layer gives the
+/// logits.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
     nodes: Vec<Node>,

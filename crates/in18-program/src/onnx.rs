@@ -8,7 +8,7 @@ use in18_kernels::op::Window;
 pub struct OnnxNode {
     /// ONNX's name of the operator.
     pub op_type: &'static str,
-    /// What follows the layer's name in the node's.
+    /// Follows the layer's name in the name of the node.
     pub suffix: &'static str,
     /// The layer's parameters and statistics that it takes after its inputs, by their names within
     /// the layer.
@@ -34,23 +34,24 @@ impl OnnxNode {
         OnnxNode { op_type, suffix: "", parameters: &[], attributes: Vec::new() }
     }
 
-    /// With a suffix to the layer's name, since every node of a graph has a name of its own.
+    /// The same node with a suffix to the layer's name, because every node of a graph needs a name
+    /// of its own.
     pub fn named(self, suffix: &'static str) -> Self {
         OnnxNode { suffix, ..self }
     }
 
-    /// With the layer's parameters of these names.
+    /// The same node with the layer's parameters of these names.
     pub fn parameters(self, parameters: &'static [&'static str]) -> Self {
         OnnxNode { parameters, ..self }
     }
 
-    /// With one more attribute.
+    /// The same node with one more attribute.
     pub fn attribute(mut self, name: &'static str, value: OnnxAttribute) -> Self {
         self.attributes.push((name, value));
         self
     }
 
-    /// With the attributes of a sliding window.
+    /// The same node with the attributes of a sliding window.
     pub fn window(self, window: Window) -> Self {
         let ints = |value: usize, count: usize| OnnxAttribute::Ints(vec![value as i64; count]);
         self.attribute("kernel_shape", ints(window.kernel, 2))

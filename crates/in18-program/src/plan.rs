@@ -1,8 +1,8 @@
 //! Memory planning: values that are never alive together may share bytes.
 //!
-//! Greedy by size: the largest value is placed first, each at the lowest offset where it overlaps no placed value
-//! that is alive at the same time (Pisarchyk and Lee, *Efficient Memory Management for Deep Neural Net Inference*,
-//! 2020, algorithm 3).
+//! Greedy by size: the largest value is placed first. Each value goes to the lowest offset where it
+//! overlaps no placed value that is alive at the same time (Pisarchyk and Lee, *Efficient Memory
+//! Management for Deep Neural Net Inference*, 2020, algorithm 3).
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +13,7 @@ use in18_tensor::align_up;
 pub struct Lifetime {
     /// Its size.
     pub bytes: usize,
-    /// The operations, by number, from the one that writes it to the last that reads it.
+    /// The numbers of the operations from the one that writes the value to the last that reads it.
     pub alive: RangeInclusive<usize>,
 }
 

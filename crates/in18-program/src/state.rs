@@ -1,7 +1,8 @@
-//! What a model keeps from step to step: named slots, each an arena of fp32 numbers that one of the network's tables lays out.
+//! What a model keeps from step to step: named slots. Each slot is an arena of fp32 numbers that
+//! one of the network's tables lays out.
 //!
-//! A network brings two of them, an optimizer those that it wants. Whoever saves, loads or shares a model goes through its
-//! slots, and knows neither how many there are nor what they mean.
+//! A network brings two slots. An optimizer brings those that it wants. Code that saves, loads or
+//! shares a model goes through the slots. It knows neither how many there are nor what they mean.
 
 use in18_kernels::Kernels;
 use in18_tensor::{ArenaId, MemoryRange, Region};
@@ -25,14 +26,14 @@ pub struct Slot {
     pub name: &'static str,
     /// Where its values lie.
     pub layout: Layout,
-    /// What stands before a tensor's name in files.
+    /// The prefix of its tensors' names in files.
     pub prefix: &'static str,
 }
 
-/// What is trained.
+/// The slot of what is trained.
 pub const PARAMETERS: Slot = Slot { name: "parameters", layout: Layout::Parameters, prefix: "" };
 
-/// Batch normalisation's running statistics.
+/// The slot of batch normalisation's running statistics.
 pub const STATISTICS: Slot = Slot { name: "statistics", layout: Layout::Statistics, prefix: "" };
 
 /// The tables of one network.
@@ -45,7 +46,7 @@ pub struct StateTables {
 }
 
 impl StateTables {
-    /// Of a network.
+    /// The tables of this network.
     pub fn of(network: &crate::Network) -> Self {
         let (parameters, statistics) = (ParameterTable::parameters(network), ParameterTable::statistics(network));
         StateTables { parameters, statistics }
@@ -60,8 +61,8 @@ impl StateTables {
     }
 }
 
-/// Copies of a model's slots: all that a step builds on beside its batch and its scalars. fp32, each entry at its offset in
-/// the slot's table.
+/// Copies of a model's slots: all that a step builds on, except its batch and its scalars. fp32,
+/// with each entry at its offset in the slot's table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelState {
     /// In the model's order.
@@ -69,7 +70,7 @@ pub struct ModelState {
 }
 
 impl ModelState {
-    /// Zeros in some slots.
+    /// A state of these slots, filled with zeros.
     pub fn zeros(tables: &StateTables, slots: &[Slot]) -> Self {
         let zeros = slots.iter().map(|&slot| (slot, vec![0; tables.table(slot).bytes()]));
         ModelState { slots: zeros.collect() }
@@ -82,7 +83,7 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// Those of every network, as zeros.
+    /// The slots that every network has, as zeros.
     pub fn new(kernels: &mut dyn Kernels, tables: &StateTables) -> Result<Self, ProgramError> {
         let mut slots = Slots { slots: Vec::new() };
         for slot in [PARAMETERS, STATISTICS] {
@@ -101,7 +102,7 @@ impl Slots {
         Ok(())
     }
 
-    /// Their names.
+    /// The slots, without their memory.
     pub fn names(&self) -> Vec<Slot> {
         self.slots.iter().map(|(slot, _)| *slot).collect()
     }
@@ -115,12 +116,13 @@ impl Slots {
         found.unwrap_or_else(|| panic!("the model has no slot named {}", slot.name)).1.arena
     }
 
-    /// Bytes of all of them.
+    /// Bytes of all slots.
     pub fn bytes(&self) -> usize {
         self.slots.iter().map(|(_, region)| region.bytes).sum()
     }
 
-    /// Copies all of them out of the provider's memory. A copy of earlier is written over, its memory kept.
+    /// Copies all slots out of the provider's memory. An earlier copy in `state` is written over,
+    /// and its memory is used again.
     pub fn save(&self, kernels: &dyn Kernels, state: &mut ModelState) -> Result<(), ProgramError> {
         state.slots.resize_with(self.slots.len(), || (PARAMETERS, Vec::new()));
         for ((slot, region), (name, buffer)) in self.slots.iter().zip(&mut state.slots) {
@@ -145,7 +147,7 @@ impl Slots {
         Ok(())
     }
 
-    /// Where they lie, for an exchange with other processes.
+    /// Where the slots lie, for an exchange with other processes.
     pub fn ranges(&self, kernels: &mut dyn Kernels) -> Result<Vec<MemoryRange>, ProgramError> {
         let ranges = self.slots.iter().map(|(_, region)| kernels.memory_range(*region));
         Ok(ranges.collect::<Result<_, _>>()?)

@@ -12,7 +12,7 @@ use in18_tensor::{ALIGNMENT, Shape};
 use crate::layers::{Layer, Parameter};
 use crate::network::{Network, Node};
 
-/// What a parameter or statistic is, for rules that treat kinds of them differently.
+/// The kind of a parameter or statistic, for rules that treat kinds differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// A convolution's (O, I, K, K), the classifier's (K, C).
@@ -56,7 +56,7 @@ impl Entry {
     }
 }
 
-/// Names, shapes and places of everything in one kind of arena.
+/// Names, shapes and places of all entries of one kind of arena.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct ParameterTable {
     entries: Vec<Entry>,

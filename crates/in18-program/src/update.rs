@@ -1,7 +1,8 @@
-//! The third list of operations beside forward and backward: what a step does to the model's state.
+//! What a step does to the model's state: the third list of operations, beside forward and
+//! backward.
 //!
-//! An optimizer makes one, on operands that are ranges of slots and of gradients; a model places it in its arenas and
-//! compiles it, once for all sizes.
+//! An optimizer makes the list, on operands that are ranges of slots and of gradients. A model
+//! places the operands in its arenas and compiles the list, once for all sizes.
 
 use in18_kernels::op::{Op, SGD_SCALARS};
 use in18_kernels::{Kernels, ProgramId};
@@ -10,14 +11,15 @@ use in18_tensor::{ALIGNMENT, ArenaId, DType, Format, Region, Shape, Tensor};
 use crate::error::ProgramError;
 use crate::state::{Slot, Slots};
 
-/// What changes from one update to the next. A step's are written before its update runs.
+/// Numbers that change from one update to the next. They are written before the step's update runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpdateScalars {
     /// The learning rate.
     pub rate: f32,
     /// The share of the last velocity that is kept.
     pub momentum: f32,
-    /// What gradients are multiplied with: 1 over the loss's scale, and over the number of ranks where they are sums.
+    /// What gradients are multiplied with: 1 over the loss's scale, and also over the number of
+    /// ranks if gradients are sums over the ranks.
     pub gradient_scale: f32,
 }
 
@@ -34,7 +36,7 @@ impl UpdateScalars {
 pub enum UpdateOperand {
     /// [`UpdateScalars`].
     Scalars,
-    /// Gradients of parameters, which lie as parameters do.
+    /// Gradients of parameters. They lie at the offsets of their parameters.
     Gradients {
         /// First byte.
         offset: usize,
@@ -57,7 +59,7 @@ pub enum UpdateOperand {
 pub struct Update {
     /// In the order in which they run.
     pub ops: Vec<Op<UpdateOperand>>,
-    /// The slots that they need beside a network's own.
+    /// The slots that the operations need beside the network's own.
     pub slots: Vec<Slot>,
 }
 

@@ -11,8 +11,8 @@ fn flops(arch: Arch, mode: Mode, side: usize) -> u64 {
     model.operations(mode, size).unwrap().iter().map(|op| op.flops()).sum()
 }
 
-/// torchvision's documentation gives these numbers of multiply-adds, in 10⁹, for 224 px ("GFLOPS" of each
-/// `ResNet*_Weights`).
+/// torchvision's documentation gives these numbers of multiply-adds, in 10⁹, for 224 px ("GFLOPS"
+/// of each `ResNet*_Weights`).
 #[test]
 fn multiply_adds_are_the_published_ones() {
     for (arch, published) in
@@ -23,7 +23,8 @@ fn multiply_adds_are_the_published_ones() {
     }
 }
 
-/// The backward half costs twice the forward half, but for the first convolution, whose input needs no gradient.
+/// The backward half costs twice the forward half, except for the first convolution: its input
+/// needs no gradient.
 #[test]
 fn training_costs_three_forward_passes_less_one_gradient() {
     let (forward, training) = (flops(Arch::RESNET50, Mode::Evaluation, 64), flops(Arch::RESNET50, Mode::Training, 64));

@@ -1,4 +1,4 @@
-//! Whoever watches a step learns each operation before it runs, and changes nothing.
+//! A step's watcher learns of each operation before it runs, and changes no result.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,8 +1,8 @@
-//! What a tensor *is*, without saying how anything computes on it: element type, shape, memory format and
-//! the region of planned memory where it lies.
+//! What a tensor *is*: its element type, its shape, its memory format, and the region of planned
+//! memory where it lies. Nothing here says how anything computes on it.
 //!
-//! This crate sits below both the programs that plan memory and the kernel providers that own it, so it
-//! knows neither: an [`ArenaId`] is a number that only a provider can turn into memory.
+//! This crate sits below the programs that plan memory and below the kernel providers that own
+//! memory. It knows neither. An [`ArenaId`] is a number that only a provider can turn into memory.
 #![forbid(unsafe_code)]
 
 mod dtype;

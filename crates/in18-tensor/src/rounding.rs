@@ -5,8 +5,8 @@ use half::{bf16, f16};
 
 use crate::DType;
 
-/// A value as an element of this type holds it: rounded to the nearest (ties to even) where the type is a half-precision
-/// one, and otherwise as it is. NaN stays NaN.
+/// A value as an element of this type holds it. Half-precision types round to the nearest value,
+/// ties to even. Other types leave the value as it is. NaN stays NaN.
 pub fn rounded(dtype: DType, value: f32) -> f32 {
     match dtype {
         DType::Bf16 => bf16::from_f32(value).to_f32(),
@@ -15,10 +15,10 @@ pub fn rounded(dtype: DType, value: f32) -> f32 {
     }
 }
 
-/// Values as elements of this float type, rounded as by [`rounded`], in the machine's order of bytes.
+/// Values as elements of this float type, rounded as by [`rounded`], in the machine's byte order.
 ///
 /// # Panics
-/// For a type that is none of floats.
+/// If the type is not a float type.
 pub fn to_bytes(dtype: DType, values: &[f32]) -> Vec<u8> {
     match dtype {
         DType::F32 => values.iter().flat_map(|value| value.to_ne_bytes()).collect(),
@@ -36,10 +36,10 @@ pub fn to_bytes(dtype: DType, values: &[f32]) -> Vec<u8> {
     }
 }
 
-/// The inverse of [`to_bytes`]; a rest that is no whole element is left out.
+/// The inverse of [`to_bytes`]. Bytes at the end that make no whole element are left out.
 ///
 /// # Panics
-/// For a type that is none of floats.
+/// If the type is not a float type.
 pub fn from_bytes(dtype: DType, bytes: &[u8]) -> Vec<f32> {
     match dtype {
         DType::F32 => bytes.as_chunks().0.iter().map(|element| f32::from_ne_bytes(*element)).collect(),

@@ -8,7 +8,8 @@ pub const MAX_RANK: usize = 4;
 
 /// Logical extents of a tensor, outermost first.
 ///
-/// Activations are always named (N, C, H, W), whatever order their [`Format`](crate::Format) stores them in.
+/// An activation's extents are always (N, C, H, W), whatever the order in which its
+/// [`Format`](crate::Format) stores them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     extents: [usize; MAX_RANK],

@@ -9,8 +9,9 @@ pub enum Format {
     Plain,
     /// Row-major (N, H, W, C), though the shape says (N, C, H, W). The pixels of a batch.
     ChannelsLast,
-    /// Whatever the kernel provider computes fastest on, for (N, C, H, W) activations and their gradients.
-    /// Its size is the provider's to say; its bytes mean nothing to anyone else.
+    /// The order in which the kernel provider computes fastest, for (N, C, H, W) activations and
+    /// their gradients. The provider says how many bytes it takes. Nobody else can read those
+    /// bytes.
     Activation,
 }
 

@@ -12,7 +12,7 @@ use crate::network::{Node, NodeId};
 use crate::onnx::{OnnxAttribute, OnnxNode};
 use crate::table::Role;
 
-/// Batch normalisation, with ReLU if it follows at once.
+/// Batch normalisation, with the ReLU that follows at once, if one does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNorm {
     /// Channels.
@@ -28,7 +28,7 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// One without ReLU, with PyTorch's epsilon and momentum.
+    /// Batch normalisation without ReLU, with PyTorch's epsilon and momentum.
     pub fn new(channels: usize) -> Self {
         BatchNorm { channels, relu: false, ends_residual: false, epsilon: 1e-5, momentum: 0.1 }
     }
@@ -176,7 +176,7 @@ impl Layer for BatchNorm {
         })
     }
 
-    /// In an evaluation, where statistics are fixed, the convolution before it.
+    /// Absorbs the convolution before it in an evaluation, where statistics are fixed.
     fn absorbs(&self, node: &Node, fusion: &Fusion<'_>) -> Option<NodeId> {
         let conv = *node.inputs.first()?;
         let is_conv = fusion.node(conv).downcast::<Conv>().is_some();

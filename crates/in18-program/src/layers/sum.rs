@@ -23,14 +23,14 @@ impl Layer for AddRelu {
             let only_here = a != b && fusion.only_reader(norm) == Some(node.id);
             let fits = match fusion.mode() {
                 Mode::Training => true,
-                // The sum takes the addend's place, which nobody may want after it.
+                // The result takes the addend's place, so no later layer may read the addend.
                 Mode::Evaluation => {
                     fusion.absorbed(norm).is_some() && fusion.readers(addend).iter().all(|&reader| reader <= node.id)
                 }
             };
             is_plain && only_here && fits
         };
-        // The path that ends last has nothing to wait for: what it is added to is there already.
+        // Absorb the path that ends last, if possible: the addend is there by then.
         let (last, first) = (a.max(b), a.min(b));
         let paths = [(last, first), (first, last)];
         paths.into_iter().find(|&(norm, addend)| ends_path(norm, addend)).map(|(norm, _)| norm)
@@ -53,7 +53,7 @@ impl Layer for AddRelu {
     fn backward(&self, node: &Node, lowering: &mut Lowering<'_>) {
         let dst = lowering.output(node.id);
         let dsrc = lowering.activation(lowering.shape(dst));
-        // Two readers (the usual case) cost one pass over memory, not two.
+        // With two readers, the usual case, one pass over memory does the work of two.
         if let &[ddst_a, ddst_b] = lowering.gradient_parts(node) {
             lowering.emit(op::SumReluBackward { dst, ddst_a, ddst_b, dsrc });
         } else {

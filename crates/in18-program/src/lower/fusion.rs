@@ -8,20 +8,20 @@
 use crate::model::Mode;
 use crate::network::{Network, Node, NodeId};
 
-/// A network's layers, with what earlier ones have absorbed.
+/// A network's layers, with the layer that each has absorbed.
 pub struct Fusion<'a> {
     network: &'a Network,
     mode: Mode,
-    /// By layer: those that read its output, in order.
+    /// For each layer: the layers that read its output, in order.
     readers: Vec<Vec<NodeId>>,
-    /// By layer: the earlier one that is part of its operation.
+    /// For each layer: the earlier layer that it has absorbed.
     absorbed: Vec<Option<NodeId>>,
-    /// By layer: whether it is part of a later one's operation.
+    /// For each layer: whether a later layer has absorbed it.
     is_part: Vec<bool>,
 }
 
 impl<'a> Fusion<'a> {
-    /// Asks every layer of a network in turn.
+    /// Asks every layer of a network in turn which layer it absorbs.
     pub(super) fn of(network: &'a Network, mode: Mode) -> Self {
         let nodes = network.nodes();
         let mut readers = vec![Vec::new(); nodes.len()];
@@ -54,7 +54,7 @@ impl<'a> Fusion<'a> {
         &self.readers[id.0]
     }
 
-    /// The layer that reads a layer's output, if it is one and reads it once.
+    /// The layer that reads a layer's output, if exactly one reads it, and once.
     pub fn only_reader(&self, id: NodeId) -> Option<NodeId> {
         match self.readers(id) {
             &[reader] => Some(reader),
@@ -62,12 +62,12 @@ impl<'a> Fusion<'a> {
         }
     }
 
-    /// The earlier layer that is part of a layer's operation.
+    /// The earlier layer that this layer has absorbed.
     pub fn absorbed(&self, id: NodeId) -> Option<NodeId> {
         self.absorbed[id.0]
     }
 
-    /// Whether a layer is part of a later one's operation.
+    /// Whether a later layer has absorbed this layer.
     pub(super) fn is_part(&self, id: NodeId) -> bool {
         self.is_part[id.0]
     }

@@ -21,9 +21,9 @@ struct Value {
     dtype: DType,
     format: Format,
     bytes: usize,
-    /// Where it lies, if that is not for the planner to say.
+    /// Where it lies, if the planner does not place it.
     fixed: Option<Region>,
-    /// Whether it lives through the whole program, since the caller writes or reads it.
+    /// Whether it lives through the whole program, because the caller writes or reads it.
     pinned: bool,
 }
 
@@ -40,11 +40,12 @@ pub struct Lowering<'a> {
     values: Vec<Value>,
     pub(super) ops: Vec<Op<ValueId>>,
     pixels: ValueId,
-    /// Each layer's output; none where it is part of a later layer's operation.
+    /// Each layer's output; `None` for an absorbed layer.
     outputs: Vec<Option<ValueId>>,
     /// What each layer's backward half needs beside its inputs and output.
     saved: Vec<Vec<ValueId>>,
-    /// Each layer's output's gradients, whose sum is the gradient.
+    /// For each layer: the gradients that were left for its output. Their sum is the output's
+    /// gradient.
     gradients: Vec<Vec<ValueId>>,
 }
 
@@ -147,7 +148,7 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// For layers: what they run on.
+/// For layers: what the operations are for and what will run them.
 impl<'a> Lowering<'a> {
     /// What the program is for.
     pub fn mode(&self) -> Mode {
@@ -159,7 +160,7 @@ impl<'a> Lowering<'a> {
         self.dtype
     }
 
-    /// What will run the operations.
+    /// The provider that will run the operations.
     pub fn kernels(&self) -> &'a dyn Kernels {
         self.kernels
     }
@@ -191,7 +192,7 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// For layers: values that are there.
+/// For layers: values that exist.
 impl Lowering<'_> {
     /// The extents of a value.
     pub fn shape(&self, value: ValueId) -> Shape {
@@ -206,7 +207,7 @@ impl Lowering<'_> {
     /// A layer's output.
     ///
     /// # Panics
-    /// If the layer is part of a later one's operation: nothing but that operation reads it.
+    /// If a later layer has absorbed the layer: then only that layer's operation reads its output.
     pub fn output(&self, id: NodeId) -> ValueId {
         let output = self.outputs[id.0];
         output.expect("nothing but its own operation reads a layer that is part of one")
@@ -215,7 +216,7 @@ impl Lowering<'_> {
     /// The outputs that a layer takes.
     ///
     /// # Panics
-    /// If their number is another.
+    /// If the layer takes another number of them.
     pub fn inputs<const N: usize>(&self, node: &Node) -> [ValueId; N] {
         let inputs: [NodeId; N] = node.inputs[..]
             .try_into()
@@ -247,10 +248,10 @@ impl Lowering<'_> {
         self.push(Value { shape, dtype: DType::F32, format: Format::Plain, bytes, fixed, pinned: false })
     }
 
-    /// What the forward half of a layer has [saved](Self::save).
+    /// The values that a layer's forward half has [saved](Self::save).
     ///
     /// # Panics
-    /// If it has saved another number of values.
+    /// If the layer has saved another number of values.
     pub fn saved<const N: usize>(&self, node: &Node) -> [ValueId; N] {
         self.saved[node.id.0][..].try_into().unwrap_or_else(|_| panic!("{} has not saved {N} values", node.name))
     }

@@ -1,11 +1,11 @@
-//! How much memory a network and its programs take, and whether there is as much.
+//! How much memory a network and its programs take, and whether that much is free.
 
 use super::{Mode, Model, Size};
 use crate::error::ProgramError;
 
 impl Model {
-    /// Says how many processes of the same work share this machine's memory: checks leave each its part. A GPU's memory is not
-    /// divided.
+    /// Says how many processes that do the same work share this machine's memory. Checks then leave
+    /// each process its part. A GPU's memory is not divided.
     pub fn share_memory(&mut self, processes: usize) {
         self.sharers = processes.max(1);
     }
@@ -15,23 +15,25 @@ impl Model {
         Ok(self.lower(mode, size)?.work_bytes)
     }
 
-    /// Bytes of all slots and of gradients, and of gradients on their way to other ranks.
+    /// Bytes of all slots and of the gradients, including the copy of the gradients that is
+    /// exchanged.
     pub fn state_bytes(&self) -> usize {
         let exchanged = self.exchanged.map_or(0, |_| self.exchanged_bytes());
         self.slots.bytes() + self.tables.parameters.bytes() + exchanged
     }
 
-    /// Whether there is memory for a program.
+    /// Checks that there is enough memory for a program.
     ///
     /// # Errors
-    /// [`ProgramError::TooLarge`], with the largest batch for which there is.
+    /// [`ProgramError::TooLarge`], with the largest batch that fits.
     pub fn check_fits(&self, mode: Mode, size: Size) -> Result<(), ProgramError> {
         self.check_memory(mode, size, self.work_bytes(mode, size)?)
     }
 
     pub(super) fn check_memory(&self, mode: Mode, size: Size, needed: usize) -> Result<(), ProgramError> {
         let Some(free) = self.kernels.available_bytes() else { return Ok(()) };
-        // A larger arena takes the place of the one that there is, once that is really there: its pages come with its first use.
+        // A larger work arena replaces the present one, so the bytes that the present one has taken
+        // are available again. The system gives an arena's pages only when they are first used.
         let sharers = if self.kernels.is_apart() { 1 } else { self.sharers };
         let available = free / sharers + self.taken;
         if needed <= available {
@@ -41,7 +43,7 @@ impl Model {
         Err(ProgramError::TooLarge { size, needed, available, fits })
     }
 
-    /// The largest batch whose program works in so many bytes; 0 if there is none.
+    /// The largest batch whose program works in at most `bytes`; 0 if none does.
     fn largest_batch(&self, mode: Mode, size: Size, bytes: usize) -> usize {
         let fits = |batch| self.work_bytes(mode, Size { batch, ..size }).is_ok_and(|needed| needed <= bytes);
         let (mut least, mut most) = (0, size.batch);

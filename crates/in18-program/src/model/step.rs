@@ -1,5 +1,6 @@
-//! A step: its batch goes in, its operations run, in parts where somebody waits for gradients, and its metrics come out. The
-//! update is a list of its own, since ranks sum gradients before it.
+//! A step of a model. Its batch goes in, its operations run, and its metrics come out. If gradients
+//! are exchanged, the operations run in parts. The update is a list of its own, because ranks sum
+//! gradients before it.
 
 use std::ops::Range;
 
@@ -10,45 +11,48 @@ use in18_tensor::{DType, MemoryRange, Region};
 use super::{Input, Metrics, Mode, Model, Program, UpdateScalars, narrowed};
 use crate::error::ProgramError;
 
-/// Metrics of a step that may still go on.
+/// The metrics of a step that may still be running.
 #[derive(Debug)]
 pub struct PendingMetrics {
     images: usize,
     values: PendingRead,
 }
 
-/// Is told the number of an operation that is about to run, of how many, and the operation.
+/// A function that is called before each operation of a step, with the operation's number, the
+/// number of all operations, and the operation.
 pub(super) type Watcher = Box<dyn FnMut(usize, usize, &Op)>;
 
-/// Operations of one program and where they stand among all of a step.
+/// Operations of one program, and their place among all operations of a step.
 struct Running<'a> {
     id: ProgramId,
     ops: &'a [Op],
-    /// The number of the first.
+    /// The number of the first operation.
     first: usize,
-    /// How many a step has.
+    /// The number of all operations of a step.
     total: usize,
 }
 
-/// Where a step looks up.
+/// Where a step stops to call back.
 enum Stops<'a> {
     /// Nowhere.
     None,
     /// After each operation.
     EachOperation(&'a mut dyn FnMut(usize)),
-    /// Whenever the gradients up to one of these cuts are final.
+    /// Whenever the gradients up to the next of these cuts are final.
     Cuts(&'a [usize], &'a mut dyn FnMut(MemoryRange, DType)),
 }
 
 impl Model {
-    /// Starts forward and backward over a batch, without waiting for their end. Leaves gradients of the mean loss. The batch's
-    /// memory may change as soon as it returns.
+    /// Starts forward and backward over a batch, without waiting for their end. They leave the
+    /// gradients of the mean loss. The batch's memory may change as soon as this returns.
     pub fn start_training(&mut self, input: Input<'_>) -> Result<PendingMetrics, ProgramError> {
         self.step(Mode::Training, input, Stops::None)
     }
 
-    /// The same, handing gradients out while it goes on: whenever all of a part are final, `ready` gets its place. The parts lie
-    /// between one of `cuts` and the next (see [`gradient_cuts`](Self::gradient_cuts)) and come in that order.
+    /// Like [`start_training`](Self::start_training), but hands gradients out while the step runs.
+    /// Whenever all gradients of a part are final, `ready` gets the part's place. Parts lie between
+    /// one of `cuts` and the next (see [`gradient_cuts`](Self::gradient_cuts)) and come in that
+    /// order.
     pub fn start_training_in_parts(
         &mut self,
         input: Input<'_>,
@@ -58,14 +62,14 @@ impl Model {
         self.step(Mode::Training, input, Stops::Cuts(cuts, ready))
     }
 
-    /// Starts forward over a batch with the running statistics, without waiting for its end. The batch's memory may change as
-    /// soon as it returns.
+    /// Starts forward over a batch with the running statistics, without waiting for its end. The
+    /// batch's memory may change as soon as this returns.
     pub fn start_evaluation(&mut self, input: Input<'_>) -> Result<PendingMetrics, ProgramError> {
         self.step(Mode::Evaluation, input, Stops::None)
     }
 
-    /// Updates the state from the gradients that the last training step left, as [`set_update`](Self::set_update) was told.
-    /// Without an update the state stays as it is.
+    /// Updates the state from the gradients that the last training step left, by the update of
+    /// [`set_update`](Self::set_update). Without an update, the state stays as it is.
     pub fn update(&mut self, scalars: UpdateScalars) -> Result<(), ProgramError> {
         self.scalars.write(&mut *self.kernels, scalars)?;
         let Some(update) = &self.update else { return Ok(()) };
@@ -75,12 +79,12 @@ impl Model {
         Ok(run(&mut *self.kernels, &mut self.watcher, &running, 0..count)?)
     }
 
-    /// Whether the metrics of a step that was started are here.
+    /// Whether the metrics of a started step have arrived.
     pub fn is_done(&self, pending: &PendingMetrics) -> Result<bool, ProgramError> {
         Ok(self.kernels.is_read(&pending.values)?)
     }
 
-    /// The metrics of a step that was started; waits for it. Every step's must be taken.
+    /// Waits for a started step and returns its metrics. They must be taken for every step.
     pub fn metrics(&mut self, pending: PendingMetrics) -> Result<Metrics, ProgramError> {
         let PendingMetrics { images, values } = pending;
         let bytes = self.kernels.finish_read(values)?;
@@ -89,8 +93,8 @@ impl Model {
         Ok(Metrics { images, loss_sum, top1, top5 })
     }
 
-    /// Runs all [`operations`](Self::operations) of a training or evaluation step, the update among them, and calls `after` with
-    /// the number of each once it is done.
+    /// Runs all [`operations`](Self::operations) of a training or evaluation step, including the
+    /// update. Calls `after` with each operation's number once it has ended.
     pub fn observed_step(
         &mut self,
         mode: Mode,
@@ -110,9 +114,10 @@ impl Model {
         self.metrics(pending)
     }
 
-    /// From now on `watcher` is told the number of each operation of a step before it runs (where
-    /// [steps go on](Self::is_apart) after their functions have returned: before it is started), how many there are, and the
-    /// operation. Results stay the same, bit for bit.
+    /// From now on, `watcher` is called before each operation of a step runs, with the operation's
+    /// number, the number of all operations, and the operation. Where [steps go on](Self::is_apart)
+    /// after their functions have returned, it is called before the operation is started. Results
+    /// stay the same, bit for bit.
     pub fn watch(&mut self, watcher: impl FnMut(usize, usize, &Op) + 'static) {
         self.watcher = Some(Box::new(watcher));
     }
@@ -184,7 +189,7 @@ impl Model {
     }
 }
 
-/// Runs a range of a program's operations: at once, or one by one if somebody watches.
+/// Runs a range of a program's operations: at once, or one by one if there is a watcher.
 fn run(
     kernels: &mut dyn Kernels,
     watcher: &mut Option<Watcher>,
