@@ -1,11 +1,12 @@
-//! Why training waits for images, in a sentence that names the remedy.
+//! Says in one sentence why training waited for images, and what would help.
 
 use in18_loader::StageTimes;
 
-/// Training that waits for less than this share of its time is not slowed down by its images.
+/// If training waits for less than this share of its time, images do not slow it down.
 const BOUND: f64 = 0.05;
 
-/// Images whose pixels are more than so many times those of the batch's cost more to decode than smaller copies would.
+/// If images have more than this many times the pixels of the batch's images, smaller copies would
+/// cost less to decode.
 const LARGE: f64 = 2.5;
 
 /// What is known of an epoch's training.
@@ -15,7 +16,7 @@ pub(crate) struct Epoch<'a> {
     pub number: usize,
     /// Seconds of all steps.
     pub train_seconds: f64,
-    /// Seconds of them that were spent waiting for images.
+    /// Seconds of the steps that were spent waiting for images.
     pub data_seconds: f64,
     /// Where the loader's time went.
     pub times: StageTimes,
@@ -29,19 +30,20 @@ pub(crate) struct Epoch<'a> {
     pub data: &'a str,
 }
 
-/// Why an epoch waited for its images and what would help; none if it hardly waited.
+/// Why an epoch waited for its images and what would help; `None` if it hardly waited.
 pub(crate) fn advice(epoch: &Epoch<'_>) -> Option<String> {
     let Epoch { number, train_seconds, data_seconds, times, workers, cores, size, data } = *epoch;
     let waited = data_seconds / train_seconds;
     let busy = times.busy().as_secs_f64();
-    // Also false where there are no numbers.
+    // False also if there are no numbers.
     let is_bound = waited >= BOUND && busy > 0.0 && times.images > 0;
     if !is_bound {
         return None;
     }
     let read = times.read.as_secs_f64() / busy;
     let side = (times.pixels as f64 / times.images as f64).sqrt();
-    // Short sides of prepared images: a quarter more than the batch's, as the published schedules have them.
+    // The short side that prepared images need: a quarter more than the batch's, as in the
+    // published schedules.
     let enough = size * 5 / 4;
     let remedy = if read > 0.5 {
         format!(

@@ -1,9 +1,10 @@
 //! Checkpoints: a run's whole state as one safetensors file, and the folder that they lie in.
 //!
-//! The file is the network's own, with torchvision's names (`save_parameters` writes the same), and more: a tensor
-//! `momentum_buffer.NAME` for every parameter, and in the JSON object under `imagenet18` in the metadata the run's
-//! [`Progress`](crate::Progress), the marks of its logs and what it is ([`identity`](mod@crate::identity)). `checksum` there is the SHA-256
-//! of the whole file with its own digits replaced by zeros: one flipped bit anywhere is found.
+//! The file holds the network's own tensors with torchvision's names, as `save_parameters` writes
+//! them, and a tensor `momentum_buffer.NAME` for every parameter. The metadata has a JSON object
+//! under `imagenet18` with the run's [`Progress`](crate::Progress), the marks of its logs, and its
+//! [`identity`](mod@crate::identity). The object's `checksum` is the SHA-256 of the whole file with
+//! the checksum's own digits replaced by zeros. It finds one flipped bit anywhere.
 //!
 //! * `file`: one file, written and read.
 //! * `store`: the folder, a thread that writes into it, and how many are kept.

@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use in18_record::Stamp;
 
-/// Time since the run began, the time before an interruption included, the interruption itself not.
+/// Time since the run began. Time before an interruption counts; the interruption itself does not.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
@@ -13,7 +13,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Starts at `before` seconds: 0 for a new run.
+    /// Starts at `before` seconds, which is 0 for a new run.
     pub fn start(before: f64) -> Self {
         Clock { start: Instant::now(), before }
     }
@@ -23,7 +23,7 @@ impl Clock {
         self.before + self.start.elapsed().as_secs_f64()
     }
 
-    /// Now, for an event.
+    /// The present time, for an event.
     pub fn stamp(&self) -> Stamp {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
         Stamp { seconds: self.seconds(), unix }

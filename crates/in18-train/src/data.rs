@@ -1,4 +1,4 @@
-//! The image sets that a plan's folders name, listed once each.
+//! The image sets that a plan's folders name. Each set is listed once.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -12,12 +12,14 @@ use in18_record::DataChange;
 
 use crate::error::TrainError;
 
-/// Training and validation sets by the suffix that a phase appends to the data path. All have the same classes.
+/// Training and validation sets by the suffix that a phase appends to the data path. All have the
+/// same classes.
 pub struct Data {
     path: PathBuf,
     train: BTreeMap<String, Arc<ImageSet>>,
     validation: BTreeMap<String, Arc<ImageSet>>,
-    /// Sizes of validation images, read when rectangular validation first needs them; none where they cannot be told.
+    /// Sizes of validation images, read when rectangular validation first needs them. `None` for an
+    /// image whose size cannot be read.
     sizes: BTreeMap<String, Vec<Option<Size>>>,
 }
 
@@ -25,7 +27,7 @@ impl Data {
     /// Opens the sets that phases name. Opens no image.
     ///
     /// # Errors
-    /// What is missing, empty or unreadable, and folders whose classes differ.
+    /// Folders that are missing, empty or unreadable, and folders whose classes differ.
     pub fn open(data: &Path, phases: &Phases, options: &OpenOptions) -> Result<Self, TrainError> {
         let open = |place| ImageSet::open_with(place, options).map(Arc::new);
         let root = DataRoot::new(data);
@@ -46,7 +48,7 @@ impl Data {
         Ok(Data { path: data.to_owned(), train, validation, sizes: BTreeMap::new() })
     }
 
-    /// The data path, which phases append to.
+    /// The data path. Phases append their suffixes to it.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -86,7 +88,7 @@ impl Data {
         &self.validation[suffix]
     }
 
-    /// What `epoch` and those after it read, as the logs tell it.
+    /// The images that `epoch` and later epochs read, for the logs.
     pub fn change(&self, epoch: &EpochPlan) -> DataChange {
         DataChange {
             epoch: epoch.epoch,
@@ -100,8 +102,8 @@ impl Data {
         }
     }
 
-    /// Widths and heights of a validation set's images, from their headers, and why some have none: the image and the
-    /// error, the first time that they are read.
+    /// Widths and heights of a validation set's images, from their headers. Images without a
+    /// readable size come with their errors, but only the first time that the sizes are read.
     pub fn validation_sizes(
         &mut self,
         suffix: &str,

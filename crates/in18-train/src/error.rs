@@ -16,7 +16,7 @@ pub enum TrainError {
     /// An image could not be loaded.
     #[error(transparent)]
     Load(#[from] in18_loader::LoadError),
-    /// So many images cannot be loaded that something else is wrong.
+    /// More images cannot be loaded than a few bad files explain.
     #[error(
         "{set}: expected at most 1 % of {images} images that cannot be loaded, got {count} so far: {names}; mend or \
          remove them (event.log says what is wrong with each)"
@@ -28,7 +28,7 @@ pub enum TrainError {
         images: usize,
         /// How many could not be loaded.
         count: usize,
-        /// The first of them, and how many more.
+        /// The first of them, and the number of the others.
         names: String,
     },
     /// The images do not make an epoch.
@@ -40,7 +40,7 @@ pub enum TrainError {
     /// The network could not be compiled or run.
     #[error(transparent)]
     Program(#[from] ProgramError),
-    /// The loss is not a number any more, or far beyond that of guessing.
+    /// The loss is NaN, infinite, or far above that of guessing.
     #[error(
         "the training loss became {loss} at epoch {epoch}, step {step} of {steps}, at learning rate {rate}: lower \
          'lr' in the phases around this epoch, or warm up over more epochs; {kept}"
@@ -50,16 +50,16 @@ pub enum TrainError {
         epoch: usize,
         /// Counted from 1.
         step: usize,
-        /// Of the epoch.
+        /// The number of the epoch's steps.
         steps: usize,
         /// The batch's mean loss.
         loss: f64,
-        /// In force at the step.
+        /// The learning rate at that step.
         rate: f64,
-        /// Which checkpoint is left.
+        /// The last whole checkpoint, in words.
         kept: String,
     },
-    /// The network gives nonsense on validation images: the epoch's last update broke it.
+    /// The loss on validation images is not finite: the epoch's last update broke the network.
     #[error(
         "the validation loss became {loss} after epoch {epoch}, which ended at learning rate {rate}: lower 'lr' in the \
          phases around this epoch, or warm up over more epochs; {kept}"
@@ -69,12 +69,12 @@ pub enum TrainError {
         epoch: usize,
         /// The mean loss.
         loss: f64,
-        /// At the epoch's last step.
+        /// The learning rate at the epoch's last step.
         rate: f64,
-        /// Which checkpoint is left.
+        /// The last whole checkpoint, in words.
         kept: String,
     },
-    /// An update left parameters that are no numbers: no checkpoint is made of them.
+    /// An update left parameters that are not finite. No checkpoint is made of them.
     #[error(
         "the parameters are not finite any more at epoch {epoch} after step {step}: lower 'lr' in the phases around \
          this epoch, or warm up over more epochs; {kept}"
@@ -82,12 +82,12 @@ pub enum TrainError {
     StateNotFinite {
         /// Counted from 0.
         epoch: usize,
-        /// The epoch's steps that were done.
+        /// The number of the epoch's steps that were done.
         step: usize,
-        /// Which checkpoint is left.
+        /// The last whole checkpoint, in words.
         kept: String,
     },
-    /// Gradients overflow whatever the loss is multiplied with.
+    /// Gradients overflow even with the smallest loss scale.
     #[error(
         "the gradients are not finite at epoch {epoch}, step {step}, however small the loss's scale: lower 'lr' in the phases \
          around this epoch, or use --precision bf16; {kept}"
@@ -97,7 +97,7 @@ pub enum TrainError {
         epoch: usize,
         /// Counted from 1.
         step: usize,
-        /// Which checkpoint is left.
+        /// The last whole checkpoint, in words.
         kept: String,
     },
     /// A phase needs more memory than there is.
@@ -107,25 +107,25 @@ pub enum TrainError {
         epoch: usize,
         /// Which half of the epoch.
         half: Half,
-        /// Images.
+        /// Images of a batch.
         batch: usize,
-        /// How much, and where that can be said, what would fit.
+        /// How much memory is missing and, where that is known, what would fit.
         cause: ProgramError,
     },
     /// The exchange with other ranks failed.
     #[error(transparent)]
     Comm(#[from] in18_comm::CommError),
-    /// The system asked the run to end; it saved a checkpoint first.
+    /// A signal ended the run. The run saved a checkpoint first.
     #[error("stopped by {} at epoch {epoch} after step {step}: {} is whole; --resume auto goes on from there",
         signal_name(*signal), checkpoint.display())]
     Interrupted {
-        /// Its number.
+        /// The signal's number.
         signal: i32,
         /// Counted from 0.
         epoch: usize,
-        /// The epoch's steps that were done.
+        /// The number of the epoch's steps that were done.
         step: usize,
-        /// What was saved.
+        /// The checkpoint that was saved.
         checkpoint: PathBuf,
     },
     /// A checkpoint could not be read, or is one of another run.
@@ -147,7 +147,7 @@ pub enum TrainError {
 /// Why a run cannot be continued from a file. One line each.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
-    /// The system does not let it be read.
+    /// The system refuses to read the file.
     #[error("{path}: expected to read a checkpoint, got: {cause}; check --resume")]
     Unreadable {
         /// The file or folder.
@@ -155,7 +155,7 @@ pub enum CheckpointError {
         /// What the system said.
         cause: io::Error,
     },
-    /// Not every byte is as it was written.
+    /// Some byte of the file is not as it was written.
     #[error("{path}: expected a whole checkpoint, got a damaged one ({}); give --resume an earlier one, or auto",
         plain(.reason))]
     Damaged {
@@ -164,7 +164,7 @@ pub enum CheckpointError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Whole, but no checkpoint.
+    /// The file is whole, but it is no checkpoint.
     #[error("{path}: expected a checkpoint, got {}; --resume takes files of a run's folder `checkpoints`", plain(.got))]
     NotACheckpoint {
         /// The file.
@@ -172,7 +172,7 @@ pub enum CheckpointError {
         /// What it is.
         got: String,
     },
-    /// Of a later or earlier format.
+    /// The file has another version of the format.
     #[error(
         "{path}: expected a checkpoint of version {}, got version {got}: use the program that wrote it",
         crate::checkpoint::VERSION
@@ -183,35 +183,35 @@ pub enum CheckpointError {
         /// Its version.
         got: u64,
     },
-    /// Of another network.
+    /// The checkpoint is of another network.
     #[error("{path}: expected {expected}, got {}; use the --arch and the data that the checkpoint was made with", plain(.got))]
     Network {
         /// The file.
         path: PathBuf,
-        /// The first tensor that is not as it should be.
+        /// The first tensor that differs.
         expected: String,
         /// What the file has.
         got: String,
     },
-    /// Of a run that is not this one.
+    /// The checkpoint is of another run.
     #[error("{path}: expected the run that it was made by, but {}; --resume-anyway goes on all the same", plain(.differences))]
     Differs {
         /// The file.
         path: PathBuf,
-        /// In words.
+        /// What differs, in words.
         differences: String,
     },
-    /// A place that the plan does not have.
+    /// The checkpoint stands at a place that the plan does not have.
     #[error("{path}: expected an epoch within the plan's {epochs}, got epoch {got}; add epochs to the phases")]
     Beyond {
         /// The file.
         path: PathBuf,
-        /// Of the plan.
+        /// The number of the plan's epochs.
         epochs: usize,
-        /// Of the checkpoint.
+        /// The checkpoint's epoch.
         got: usize,
     },
-    /// Checkpoints, but not a whole one among them.
+    /// There are checkpoints, but none of them is whole.
     #[error("{folder}: expected a whole checkpoint, got {count} damaged ones, the newest: {newest}")]
     NoneWhole {
         /// Their folder.
@@ -241,7 +241,7 @@ pub enum Half {
 }
 
 impl Half {
-    /// What to lower where there is not the memory for it.
+    /// What to lower if there is not enough memory.
     fn remedy(self) -> &'static str {
         match self {
             Half::Training => "'bs' of its phase, or its size",
@@ -262,7 +262,7 @@ impl std::fmt::Display for Half {
 }
 
 impl TrainError {
-    /// An error of memory that came in half of an epoch says so.
+    /// Adds to an error about memory in which half of which epoch it came.
     pub(crate) fn in_half(self, epoch: usize, half: Half, batch: usize) -> Self {
         match self {
             TrainError::Program(cause) if cause.is_about_memory() => TrainError::Memory { epoch, half, batch, cause },

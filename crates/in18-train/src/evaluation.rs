@@ -1,4 +1,4 @@
-//! What a network says of images: validation's loss and hits, and the probabilities of classes.
+//! What a network says of images: loss and hits for validation, and the probabilities of classes.
 
 use in18_comm::Comm;
 use in18_jpeg::flip_horizontal;
@@ -7,13 +7,13 @@ use in18_program::{Input, Metrics, Mode, Model, PendingMetrics, Size};
 use crate::error::TrainError;
 use crate::step::finish;
 
-/// How often the network looks at an image.
+/// The views of an image that the network sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Views {
-    /// Once, as it is.
+    /// One view: the image as it is.
     #[default]
     Plain,
-    /// Also mirrored; the mean of both views' probabilities counts.
+    /// Two views: the image and its mirror image. The mean of both views' probabilities counts.
     Flip,
 }
 
@@ -21,27 +21,28 @@ pub enum Views {
 #[derive(Clone, Debug, Default)]
 pub struct Evaluation {
     views: Views,
-    /// Programs that are kept, where somebody bounds them: each size is a program.
+    /// The most programs that the model keeps, if there is a limit. Each size is a program.
     most_programs: Option<usize>,
     sizes: Vec<Size>,
 }
 
-/// A batch whose results have not been looked at.
+/// A batch that was started and whose results have not been read.
 #[derive(Debug)]
 pub enum StartedEvaluation {
-    /// They may not be there yet.
+    /// The results may not have arrived.
     Pending(PendingMetrics),
-    /// They are.
+    /// The results are here.
     Done(Metrics),
 }
 
 impl Evaluation {
-    /// With so many views of an image.
+    /// An evaluation with these views of each image.
     pub fn new(views: Views) -> Self {
         Evaluation { views, ..Evaluation::default() }
     }
 
-    /// The same, for images of many sizes one after the other: the model forgets its programs whenever there are so many.
+    /// The same for images of many sizes, one after another. Whenever the model has `most_programs`
+    /// programs, it forgets all of them.
     pub fn keeping(self, most_programs: usize) -> Self {
         Evaluation { most_programs: Some(most_programs), ..self }
     }
@@ -64,7 +65,8 @@ impl Evaluation {
         })
     }
 
-    /// The results of a batch that was started; waits for them, but not for ever for other ranks.
+    /// Waits for the results of a started batch, and returns them. While it waits, it looks for
+    /// lost ranks.
     ///
     /// # Errors
     /// [`TrainError::Program`], [`TrainError::Comm`].
@@ -80,13 +82,13 @@ impl Evaluation {
         }
     }
 
-    /// The probabilities of every class, (N, K), of a batch of (N, H, W, 3) pixels, one view of each image: the softmax of the
-    /// logits in double precision.
+    /// The probabilities of every class, (N, K), for a batch of (N, H, W, 3) pixels, from one view
+    /// of each image. They are the softmax of the logits, in double precision.
     ///
     /// # Errors
     /// [`TrainError::Program`].
     pub fn probabilities(&mut self, model: &mut Model, size: Size, pixels: &[u8]) -> Result<Vec<f64>, TrainError> {
-        // The targets only matter to the loss, which nobody asks for here.
+        // Targets matter only to the loss, which is not read here.
         let pending = self.start_view(model, Input { size, pixels, targets: &vec![0; size.batch] })?;
         model.metrics(pending)?;
         let logits = model.logits(Mode::Evaluation, size)?;
@@ -114,7 +116,8 @@ fn softmax(logits: &[f32]) -> Vec<f64> {
     powers.into_iter().map(|power| power / sum).collect()
 }
 
-/// Loss and hits of probabilities (N, K). An image counts as hit at k if fewer than k classes are more probable than its own.
+/// Loss and hits from probabilities (N, K). An image is a hit at k if fewer than k classes are more
+/// probable than its own.
 fn metrics(probabilities: &[f64], targets: &[i32]) -> Metrics {
     let mut metrics = Metrics { images: targets.len(), loss_sum: 0.0, top1: 0, top5: 0 };
     for (row, &target) in probabilities.chunks(probabilities.len() / targets.len()).zip(targets) {

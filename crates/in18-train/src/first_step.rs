@@ -1,8 +1,9 @@
-//! Says in a line what the first step of a run, or of an image size, is doing if it is not done after some seconds. Whatever
-//! makes a run slow from its beginning shows there: the step compiles its program, and waits for the first images.
+//! Watches the first step of a run, or of an image size. If the step is not done after some
+//! seconds, a line says what it is doing. The first step compiles its program and waits for the
+//! first images, so whatever makes a run slow from its beginning shows there.
 //!
-//! The line comes from a thread of its own, since the one that computes may be in a single operation for a minute. That thread
-//! writes nothing that the step reads.
+//! A thread of its own prints the line, because the computing thread may be in a single operation
+//! for a minute. The printing thread writes nothing that the step reads.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -13,21 +14,21 @@ use in18_program::{Model, Size};
 /// How long a first step may take before a line says what it is doing.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A step, as the line names it.
+/// What the line says of a step.
 #[derive(Clone, Debug)]
 pub struct StepName {
     /// Such as `step 1 of epoch 0`.
     pub place: String,
     /// The batch.
     pub size: Size,
-    /// What makes it faster if it is computing.
+    /// What would help if computing takes long.
     pub remedy: String,
 }
 
 /// What a step is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
-    /// Making the size's program.
+    /// Compiling the program of this size.
     Compiling,
     /// Reading images' headers for rectangular validation.
     ReadingSizes,
@@ -42,7 +43,7 @@ pub enum Doing {
 }
 
 impl Doing {
-    /// In words, and what would help.
+    /// What the step is doing, in words, and what would help.
     fn words(self, step: &StepName) -> (&'static str, String) {
         match self {
             Doing::Compiling => {
@@ -71,12 +72,13 @@ impl Doing {
 /// Watches a first step until it is dropped.
 pub struct FirstStep {
     watched: Arc<Watched>,
-    /// None where the system gave no thread: the step does without.
+    /// `None` if the system gave no thread. The step then goes unwatched.
     thread: Option<JoinHandle<()>>,
 }
 
 impl FirstStep {
-    /// Watches a step that begins now, by `doing` something. If it goes on for longer than `patience`, `say` gets a line.
+    /// Watches a step that begins now with `doing`. If the step takes longer than `patience`, `say`
+    /// gets a line.
     pub fn watch(step: StepName, doing: Doing, patience: Duration, say: impl FnOnce(String) + Send + 'static) -> Self {
         let now = Instant::now();
         let state = State { doing, since: now, operation: None, slowest: None, is_over: false };
@@ -90,7 +92,7 @@ impl FirstStep {
         FirstStep { watched, thread: thread.ok() }
     }
 
-    /// What the step is doing from now on.
+    /// Says what the step is doing from now on.
     pub fn does(&self, doing: Doing) {
         let mut state = self.watched.lock();
         state.finish_operation();
@@ -111,7 +113,7 @@ impl Drop for FirstStep {
         self.watched.lock().is_over = true;
         self.watched.over.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A line that is being written comes before whatever is said next.
+            // If a line is being written, it must come before whatever is said next.
             let _ = thread.join();
         }
     }
@@ -127,16 +129,16 @@ struct State {
     doing: Doing,
     since: Instant,
     operation: Option<Operation>,
-    /// Of those that are done.
+    /// The slowest operation that has ended: its label and its time.
     slowest: Option<(String, Duration)>,
     is_over: bool,
 }
 
-/// The operation that is computed.
+/// The operation that is running.
 struct Operation {
-    /// From 1.
+    /// Its number, counted from 1.
     number: usize,
-    /// Of how many.
+    /// The number of all operations of the step.
     of: usize,
     /// Name and shapes.
     label: String,
@@ -148,7 +150,7 @@ impl Watched {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the end of the step; the line if it has not come in time.
+    /// Waits for the end of the step. Returns the line if the step takes longer than `patience`.
     fn outlasts(&self, patience: Duration, step: &StepName) -> Option<String> {
         let waited = self.over.wait_timeout_while(self.lock(), patience, |state| !state.is_over);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -207,7 +209,7 @@ mod tests {
         StepName { place: "step 1 of epoch 0".to_owned(), size, remedy: "take a smaller batch".to_owned() }
     }
 
-    /// The line that comes while the step goes on.
+    /// The line that is printed while the step runs.
     fn line(does: impl FnOnce(&FirstStep)) -> String {
         let (send, receive) = mpsc::channel();
         let first = FirstStep::watch(step(), Doing::Compiling, Duration::from_millis(300), move |line| {
@@ -255,7 +257,7 @@ mod tests {
     fn a_step_that_is_done_in_time_says_nothing() {
         let (send, receive) = mpsc::channel();
         drop(FirstStep::watch(step(), Doing::Compiling, LONG, move |line| send.send(line).unwrap()));
-        // The thread has ended, and what it would have said by is gone.
+        // The thread has ended, and its sender is dropped.
         assert_eq!(receive.recv(), Err(mpsc::RecvError));
     }
 }

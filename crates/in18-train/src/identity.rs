@@ -1,5 +1,5 @@
-//! What a run is: the settings that a checkpoint is only good for together with. Two of them are compared field by
-//! field, so that a refusal can say what differs.
+//! What a run is: the settings that must match for a checkpoint to be continued. Two identities are
+//! compared field by field, so that a refusal can name what differs.
 
 use in18_dataset::ImageSet;
 use in18_loader::Shuffle;
@@ -12,7 +12,7 @@ use crate::data::Data;
 use crate::loss_scale::LossScaling;
 use crate::trainer::RunOptions;
 
-/// The network and how its numbers come about.
+/// The network, its start, and its precision.
 #[derive(Clone, Debug, Serialize)]
 pub struct NetworkIdentity {
     /// Such as `resnet50`.
@@ -25,8 +25,9 @@ pub struct NetworkIdentity {
     pub init_bn0: bool,
 }
 
-/// Everything that decides what a run computes, as one tree. Not in it: where folders lie, loader threads, how often
-/// anything is written. Computing threads are not in it either: they change the last bits only.
+/// Everything that decides what a run computes, as one tree. Where folders lie, the number of
+/// loader threads, and how often anything is written are not in it. Neither is the number of
+/// computing threads: it changes the last bits only.
 pub fn identity(network: &NetworkIdentity, options: &RunOptions, plan: &Plan, data: &Data) -> Value {
     let set = |set: &ImageSet| json!({ "count": set.len(), "fingerprint": set.fingerprint() });
     let mut images = serde_json::Map::new();
@@ -46,10 +47,11 @@ pub fn identity(network: &NetworkIdentity, options: &RunOptions, plan: &Plan, da
         "seed": options.seed,
         "short_epoch": options.short_epoch,
         "plan": plan,
-        // Compared, and so named, before the plan, which follows from them.
+        // Differences of images are named before those of the plan, which follow from them.
         "images": images,
     });
-    // Only where they are not as always, so that checkpoints from before there was a choice go on.
+    // Written only if it is not the default, so that checkpoints from before this setting existed
+    // can be continued.
     if options.shuffle == Shuffle::Window {
         identity["shuffle"] = json!("window");
     }
@@ -72,10 +74,10 @@ fn as_written(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::from(number))
 }
 
-/// Differences that are named; of more, only their number is.
+/// The most differences that are named. Of the others, only the number is said.
 const NAMED: usize = 3;
 
-/// What differs between a checkpoint's identity and this run's, in words; none if nothing does.
+/// What differs between a checkpoint's identity and this run's, in words; `None` if nothing does.
 pub fn differences(checkpoint: &Value, run: &Value) -> Option<String> {
     let mut found = Vec::new();
     compare("", checkpoint, run, &mut found);

@@ -1,14 +1,15 @@
-//! The training loop: it walks a plan epoch by epoch, feeds batches to the model, the optimizer and the record, and
-//! saves the result.
+//! The training loop. It walks a plan epoch by epoch, feeds batches to the model, updates it,
+//! records what happens, and saves the result.
 //!
-//! This is the only crate that reads the clock, and the place where all others meet. It knows kernel providers only
-//! through their trait.
+//! This is the only crate that reads the clock, and the place where all other crates meet. It knows
+//! kernel providers only through their trait.
 //!
 //! * [`Trainer`]: the loop. [`TrainingStep`] and [`Evaluation`]: what it does with a batch.
 //! * [`Data`]: the image sets that a plan names.
-//! * [`checkpoint`]: a run's whole state as a file; [`Progress`], how far it has come; [`identity`], what it is.
-//! * [`FirstStep`]: says what a first step is doing that does not end.
-//! * [`Signals`]: what the system asks of it meanwhile.
+//! * [`checkpoint`]: a run's whole state as a file. [`Progress`]: how far the run has come.
+//!   [`identity`]: what the run is.
+//! * [`FirstStep`]: says what a first step is doing if it takes long.
+//! * [`Signals`]: what the operating system asks of a run.
 #![forbid(unsafe_code)]
 
 mod attribution;

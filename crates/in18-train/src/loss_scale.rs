@@ -1,36 +1,36 @@
-//! What the loss is multiplied with, so that fp16 can hold its small gradients (Micikevicius et al., *Mixed Precision
-//! Training*, 2018). Updates take the scale out again.
+//! The loss's scale. The loss is multiplied with it, so that fp16 can hold small gradients
+//! (Micikevicius et al., *Mixed Precision Training*, 2018). Updates divide by it again.
 
 use serde::{Deserialize, Serialize};
 
 /// Where a dynamic scale begins, as in NVIDIA's apex.
 pub const FIRST_DYNAMIC: f32 = 65536.0;
 
-/// The largest dynamic scale: far above it gradients leave fp32, too.
+/// The largest dynamic scale. Far above it, gradients overflow even in fp32.
 const LARGEST_DYNAMIC: f32 = 16_777_216.0;
 
-/// A dynamic scale below it has no use: it would make gradients smaller than they are.
+/// The smallest useful dynamic scale. Smaller ones would only make gradients smaller than they are.
 const SMALLEST_DYNAMIC: f32 = 1.0 / 1024.0;
 
-/// Steps without an overflow after which a dynamic scale doubles.
+/// The number of steps without an overflow after which a dynamic scale doubles.
 const GOOD_STEPS: u32 = 2000;
 
 /// How the loss is scaled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LossScaling {
-    /// By one number, whatever happens; 1 for types that need none.
+    /// By a constant number; 1 for types that need no scale.
     Fixed(f32),
-    /// As large as gradients allow: a step whose gradients overflow is skipped and halves the scale, and 2,000 good steps in a
-    /// row double it.
+    /// By a number that is as large as gradients allow. A step whose gradients overflow is skipped,
+    /// and halves the scale. 2,000 good steps in a row double it.
     Dynamic,
 }
 
-/// The scale in force, and what led to it. A dynamic one is part of a run's progress.
+/// The present scale, and how it came about. A dynamic scale is part of a run's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossScale {
     scale: f32,
     good_steps: u32,
-    /// Steps that were skipped.
+    /// The number of steps that were skipped.
     pub overflows: u64,
 }
 
@@ -54,12 +54,14 @@ impl LossScale {
         }
     }
 
-    /// Whether a smaller scale would not help: gradients are too large, or no numbers, by themselves.
+    /// Whether a smaller scale would not help. Then gradients are too large, or not finite, by
+    /// themselves.
     pub fn is_exhausted(&self) -> bool {
         self.scale < SMALLEST_DYNAMIC
     }
 
-    /// Moves a dynamic scale on after a step whose gradients were finite or not; whether it is another now.
+    /// Adapts a dynamic scale after a step whose gradients were finite or not. Returns whether the
+    /// scale has changed.
     pub fn step(&mut self, finite: bool) -> bool {
         let before = self.scale;
         if finite {

@@ -1,4 +1,5 @@
-//! How far a run has come: everything but the network that a continued run needs to go on as if nothing had happened.
+//! How far a run has come: everything beside the network that a continued run needs to go on as if
+//! nothing had happened.
 
 use in18_program::Metrics;
 use in18_record::{EpochRecord, Means};
@@ -8,36 +9,36 @@ use crate::loss_scale::LossScale;
 use crate::skipped::Skipped;
 use crate::tally::Tally;
 
-/// A place in the plan, and what has been counted up to it.
+/// A place in the plan, and the sums up to it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The epoch under way, counted from 0; the number of epochs once all are done.
+    /// The current epoch, counted from 0; the number of epochs once all are done.
     pub epoch: usize,
-    /// Its steps that are done. All of them: only its validation is missing.
+    /// The number of its steps that are done. If all are done, only its validation is missing.
     pub step: usize,
-    /// Steps of all epochs.
+    /// The number of steps of all epochs.
     pub steps: u64,
-    /// Training images of all epochs.
+    /// The number of training images of all epochs.
     pub images_seen: u64,
     /// Seconds that the run has taken.
     pub seconds: f64,
-    /// The rate of the last step.
+    /// The learning rate of the last step.
     pub last_rate: Option<f64>,
-    /// Of the epoch under way: its training so far.
+    /// The current epoch's training so far.
     pub(crate) training: Tally,
-    /// Of the epoch under way: time of the steps, waiting for data included.
+    /// The time of the current epoch's steps so far, including waiting for images.
     pub(crate) train_seconds: f64,
-    /// Of the epoch under way: the part of it that was spent waiting.
+    /// The part of that time that was spent waiting for images.
     pub(crate) data_seconds: f64,
     /// The epochs that are done.
     pub epochs: Vec<EpochRecord>,
-    /// Images that the run does without.
+    /// Images that could not be loaded.
     #[serde(default)]
     pub skipped: Skipped,
-    /// The loss's scale, where it is a dynamic one.
+    /// The loss's scale, if it is dynamic.
     #[serde(default)]
     pub loss_scale: LossScale,
-    /// The epoch with the best top-5 above the bar for `model_best`.
+    /// The epoch with the best top-5 so far that exceeds the bar for `model_best`.
     pub best: Option<Best>,
 }
 
@@ -61,14 +62,15 @@ impl Progress {
         self.images_seen += metrics.images as u64;
     }
 
-    /// Means over the steps of the epoch under way.
+    /// Means over the current epoch's steps so far.
     pub(crate) fn means(&self) -> Means {
         let steps = self.step.max(1) as f64;
         self.training.means(self.train_seconds / steps, self.data_seconds / steps)
     }
 
-    /// Counts an epoch whose validation is done, and moves on to the next. Whether it is the best with a top-5 above
-    /// `bar`, in percent: the original's rule for `model_best`.
+    /// Counts an epoch whose validation is done, and moves on to the next. Returns whether the
+    /// epoch is the best so far with a top-5 above `bar`, in percent. This is the original's rule
+    /// for `model_best`.
     pub(crate) fn finish_epoch(&mut self, record: EpochRecord, bar: f64) -> bool {
         let top5 = record.top5;
         let is_best = top5 > bar && self.best.is_none_or(|best| top5 > best.top5);
@@ -80,8 +82,8 @@ impl Progress {
         is_best
     }
 
-    /// Goes to the start of an epoch; what was trained of the one under way is not counted as any epoch's, and records of
-    /// that epoch and later ones, which come again, are dropped.
+    /// Goes to the start of an epoch. Training of the current epoch so far counts for no epoch.
+    /// Records of that epoch and of later ones are dropped, because these epochs come again.
     pub fn start_epoch(&mut self, epoch: usize) {
         self.epoch = epoch;
         self.step = 0;

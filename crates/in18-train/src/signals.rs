@@ -1,9 +1,10 @@
-//! What the system asks of a run while it trains.
+//! What the operating system asks of a run while it trains.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Flags that a signal handler sets and the trainer looks at after every step. Copies share the flags.
+/// Flags that a signal handler sets. The trainer looks at them after every step. Copies share the
+/// flags.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
     stop: Arc<AtomicUsize>,
@@ -11,12 +12,13 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// To be set to a signal's number: the run saves a checkpoint and ends. 0: it goes on.
+    /// Set it to a signal's number, and the run saves a checkpoint and ends. With 0 the run goes
+    /// on.
     pub fn stop(&self) -> &Arc<AtomicUsize> {
         &self.stop
     }
 
-    /// To be set: the run saves a checkpoint and goes on.
+    /// Set it, and the run saves a checkpoint and goes on.
     pub fn save(&self) -> &Arc<AtomicBool> {
         &self.save
     }
@@ -32,7 +34,7 @@ impl Signals {
         self.save.load(Ordering::Relaxed)
     }
 
-    /// The checkpoint is on its way.
+    /// The checkpoint that was asked for is being saved.
     pub(crate) fn saving(&self) {
         self.save.store(false, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Images that a run does without.
+//! Images that a run could not load and goes on without.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,19 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 
-/// Of a set's images so many may be bad, one of 100; beyond that something else is wrong than a few files.
+/// One image in this many may be bad. If more are, something else is wrong than a few files.
 const LIMIT: usize = 100;
 
-/// Names of bad images in an error; of more, only their number is said.
+/// The most bad images that an error names. Of the others, only the number is said.
 const NAMED: usize = 5;
 
-/// The images, by set, that could not be loaded so far. Part of a checkpoint, so that a continued run names none twice.
+/// For each set: the images that could not be loaded so far. They are part of a checkpoint, so that
+/// a continued run names none twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Skipped(BTreeMap<String, BTreeSet<u32>>);
 
 impl Skipped {
-    /// Notes an image of a set, which is called `name`; whether it is news.
+    /// Notes an image of the set called `name`. Returns whether the image is new.
     pub fn add(&mut self, name: &str, image: u32) -> bool {
         self.0.entry(name.to_owned()).or_default().insert(image)
     }
@@ -29,10 +30,10 @@ impl Skipped {
         self.0.values().map(BTreeSet::len).sum()
     }
 
-    /// Whether a set can be used still.
+    /// Checks that a set can still be used.
     ///
     /// # Errors
-    /// [`TrainError::TooManyBad`] if more than one image of a hundred is bad.
+    /// [`TrainError::TooManyBad`] if more than one image in a hundred is bad.
     pub fn check(&self, name: &str, set: &ImageSet) -> Result<(), TrainError> {
         let Some(bad) = self.0.get(name) else { return Ok(()) };
         if bad.len() * LIMIT <= set.len() {

@@ -1,5 +1,5 @@
-//! One training step: forward and backward over a batch, gradients as sums over the ranks, and the update. Gradients that are
-//! ready first are summed while the others are computed.
+//! One training step: forward and backward over a batch, sums of the gradients over the ranks, and
+//! the update. The gradients that are ready first are summed while the others are computed.
 
 use std::thread;
 use std::time::Duration;
@@ -10,14 +10,16 @@ use in18_program::{Input, Metrics, Model, PendingMetrics, UpdateScalars};
 use crate::error::TrainError;
 use crate::loss_scale::{LossScale, LossScaling};
 
-/// About how many bytes of gradients are summed at once, as in PyTorch's `DistributedDataParallel`. Part of what makes runs of
-/// several ranks repeat themselves bit by bit: a sum over three or more depends on where it is cut.
+/// About how many bytes of gradients are summed at once, as in PyTorch's `DistributedDataParallel`.
+/// A sum over three or more ranks depends on where it is cut. So this number must stay the same for
+/// runs of several ranks to repeat bit by bit.
 pub const BUCKET_BYTES: usize = 25 << 20;
 
-/// How often a device is asked whether it is done: a step takes a hundred times as long.
+/// How often a device is asked whether it has finished. A step takes a hundred times as long.
 const POLL: Duration = Duration::from_micros(100);
 
-/// How steps are taken. The model's [`set_update`](Model::set_update) says what each does to its state.
+/// How steps are taken. The model's [`set_update`](Model::set_update) says what each step does to
+/// its state.
 #[derive(Clone, Debug)]
 pub struct TrainingStep {
     scaling: LossScaling,
@@ -25,7 +27,7 @@ pub struct TrainingStep {
     cuts: Vec<usize>,
 }
 
-/// What the schedule says of a step.
+/// The numbers that the schedule gives a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepScalars {
     /// The learning rate.
@@ -34,40 +36,40 @@ pub struct StepScalars {
     pub momentum: f32,
 }
 
-/// What a step is about to do, for whoever watches it.
+/// What a step is about to do, for its watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Forward and backward.
     Computing,
-    /// Waiting for the other ranks' gradients. With one rank, it ends at once.
+    /// Waiting for the other ranks' gradients. With one rank, this stage ends at once.
     Exchanging,
     /// The update.
     Updating,
 }
 
-/// Is told each stage of a step before it begins.
+/// A function that is called before each stage of a step.
 pub type Watch<'a> = &'a mut dyn FnMut(Stage, &Model, &mut dyn Comm) -> Result<(), TrainError>;
 
-/// A step whose results have not been looked at.
+/// A step that was started and whose results have not been read.
 #[derive(Debug)]
 pub struct StartedStep {
-    /// Its results, once they are there.
+    /// The results, once they arrive.
     pub metrics: PendingMetrics,
-    /// What became of a dynamic loss scale.
+    /// What the step did to a dynamic loss scale.
     pub scaled: Scaled,
 }
 
 /// What a step did to a dynamic loss scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scaled {
-    /// Nothing.
+    /// The scale is as it was.
     Kept,
-    /// It is another from the next step on. With an overflow, the step's update was left out.
+    /// The scale changes from the next step on. After an overflow, the step's update was left out.
     Moved {
-        /// Whether gradients were too large.
+        /// Whether gradients overflowed.
         overflow: bool,
     },
-    /// Gradients are too large, or no numbers, and no smaller scale would help.
+    /// Gradients are too large, or not finite, and no smaller scale would help.
     Exhausted,
 }
 
@@ -77,20 +79,21 @@ impl TrainingStep {
         Self::in_parts_of(BUCKET_BYTES, model, scaling)
     }
 
-    /// Steps that exchange gradients in parts of about so many bytes.
+    /// Steps that exchange gradients in parts of about `bytes` bytes.
     pub fn in_parts_of(bytes: usize, model: &Model, scaling: LossScaling) -> Self {
         TrainingStep { scaling, cuts: model.gradient_cuts(bytes) }
     }
 
-    /// Where gradients are cut for their exchange, in bytes from their beginning.
+    /// Where gradients are cut for their exchange: offsets in bytes.
     pub fn cuts(&self) -> &[usize] {
         &self.cuts
     }
 
-    /// Starts a step over this rank's batch. `scale` is the loss's, where it is a dynamic one.
+    /// Starts a step over this rank's batch. `scale` is the loss's scale; it counts only if the
+    /// scale is dynamic.
     ///
     /// # Errors
-    /// [`TrainError::Program`], [`TrainError::Comm`], and those of `watch`.
+    /// [`TrainError::Program`], [`TrainError::Comm`], and errors of `watch`.
     pub fn start(
         &self,
         (model, comm): (&mut Model, &mut dyn Comm),
@@ -117,7 +120,7 @@ impl TrainingStep {
             }
         };
         if finite != Some(false) {
-            // Gradients are sums over the ranks.
+            // The gradients are sums over the ranks.
             let gradient_scale = (loss_scale * comm.world() as f32).recip();
             model.update(UpdateScalars { rate: at.rate, momentum: at.momentum, gradient_scale })?;
         }
@@ -129,7 +132,8 @@ impl TrainingStep {
         Ok(StartedStep { metrics, scaled })
     }
 
-    /// Starts forward and backward; gradients start to be summed as soon as those up to a cut are final.
+    /// Starts forward and backward. As soon as the gradients up to a cut are final, their sum is
+    /// started.
     fn start_gradients(
         &self,
         model: &mut Model,
@@ -150,7 +154,8 @@ impl TrainingStep {
     }
 }
 
-/// The results of a step that was started; waits for them, but not for ever for other ranks.
+/// Waits for the results of a started step, and returns them. While it waits, it looks for lost
+/// ranks.
 ///
 /// # Errors
 /// [`TrainError::Program`], [`TrainError::Comm`].

@@ -23,7 +23,7 @@ impl Tally {
         self.top5 += metrics.top5 as u64;
     }
 
-    /// Mean cross entropy, nats; 0 of nothing.
+    /// Mean cross entropy, in nats; 0 if there are no images.
     pub fn loss(&self) -> f64 {
         self.loss_sum / self.images.max(1) as f64
     }
@@ -38,7 +38,7 @@ impl Tally {
         self.percent(self.top5)
     }
 
-    /// As a record's means, with those of the times.
+    /// The means of a record, with these mean times.
     pub fn means(&self, step_seconds: f64, data_seconds: f64) -> Means {
         Means { loss: self.loss(), top1: self.top1(), top5: self.top5(), step_seconds, data_seconds }
     }

@@ -1,23 +1,23 @@
-//! What this machine receives and sends, as Linux counts it.
+//! How much this machine receives and sends over its network, as Linux counts it.
 
 use std::time::Instant;
 
 use in18_record::NetworkRate;
 use in18_system::proc::{NetworkBytes, network_bytes};
 
-/// Tells the rate since it was last asked.
+/// Gives the rates since the last call.
 #[derive(Debug, Default)]
 pub struct TrafficMeter {
     last: Option<(Instant, NetworkBytes)>,
 }
 
 impl TrafficMeter {
-    /// None the first time, and where the system does not count.
+    /// `None` at the first call, and where the system does not count.
     pub fn rate(&mut self) -> Option<NetworkRate> {
         let now = (Instant::now(), network_bytes()?);
         let (since, before) = self.last.replace(now)?;
         let seconds = now.0.duration_since(since).as_secs_f64();
-        // Counters start anew when an interface does.
+        // A counter starts anew when its interface does.
         let gbit = |now: u64, before: u64| now.saturating_sub(before) as f64 * 8e-9 / seconds;
         (seconds > 0.0).then(|| NetworkRate {
             received_gbit: gbit(now.1.received, before.received),

@@ -37,18 +37,18 @@ mod validation;
 use ranks::{BatchResults, Position, Requests};
 pub use saving::Saving;
 
-/// What comes of no images.
+/// The metrics of no images.
 const NOTHING: Metrics = Metrics { images: 0, loss_sum: 0.0, top1: 0, top5: 0 };
 
-/// Batches of an epoch under `--short-epoch`.
+/// The most batches of an epoch with `--short-epoch`.
 const SHORT_EPOCH: usize = 10;
 
-/// What a run is told beside its plan and its data.
+/// The settings of a run beside its plan and its data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunOptions {
-    /// Share of the last velocity that is kept.
+    /// SGD's momentum: the share of the last velocity that is kept.
     pub momentum: f32,
-    /// L2 penalty. The model's update was told of it, and of `no_bn_wd`.
+    /// The L2 penalty. It is part of the model's update already, as `no_bn_wd` is.
     pub weight_decay: f32,
     /// Whether batch normalisation's gamma and beta go without the penalty.
     pub no_bn_wd: bool,
@@ -64,14 +64,16 @@ pub struct RunOptions {
     pub shuffle: Shuffle,
     /// How the loss is scaled.
     pub loss_scaling: LossScaling,
-    /// The type in which ranks exchange gradients; the model's `exchange_as` was told.
+    /// The type in which ranks exchange gradients. The model's `exchange_as` has been called with
+    /// it.
     pub gradients: DType,
-    /// How long the first step of a run or of an image size may take before a line says what it is doing.
+    /// How long the first step of a run or of an image size may take. After that, a line says what
+    /// the step is doing.
     pub patience: Duration,
 }
 
 impl RunOptions {
-    /// How many of an epoch's planned steps are taken.
+    /// The number of an epoch's planned steps that are taken.
     pub fn steps_of(&self, planned: usize) -> usize {
         if self.short_epoch { planned.min(SHORT_EPOCH) } else { planned }
     }
@@ -85,11 +87,11 @@ pub struct Parts<'a> {
     pub model: &'a mut Model,
     /// The images.
     pub data: &'a mut Data,
-    /// Whoever wants to hear of it.
+    /// The log of what happens.
     pub recorder: &'a mut Recorder,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Each epoch.
@@ -109,36 +111,37 @@ pub struct Trainer<'a> {
     clock: Clock,
     progress: Progress,
     saving: Saving,
-    /// Rank 0's: only it writes.
+    /// Only on rank 0, which alone writes.
     store: Option<Store>,
     step: TrainingStep,
     evaluation: Evaluation,
     requests: Requests,
     traffic: TrafficMeter,
-    /// While the first step since a change of data goes on.
+    /// Present during the first step after a change of data.
     first: Option<FirstStep>,
     /// Seconds of the run when the last checkpoint was taken.
     saved_at: f64,
 }
 
-/// What a run goes on from.
+/// The checkpoint that a run is continued from.
 pub struct Continued {
-    /// The checkpoint's file.
+    /// Its file.
     pub checkpoint: String,
-    /// How many devices its run had.
+    /// The number of devices of its run.
     pub world: usize,
 }
 
-/// What is in use from one change of data to the next.
+/// The loaders between one change of data and the next.
 struct Loaders {
     train: Loader,
     validation: Loader,
-    /// The same at every epoch.
+    /// The batches of validation, the same in every epoch.
     validation_batches: BatchPlan,
 }
 
 impl<'a> Trainer<'a> {
-    /// Prepares a run of an initialised model that knows its update, or of one that has a checkpoint's state and `progress`.
+    /// Prepares a run. The model has its update, and either initial values or a checkpoint's state
+    /// with `progress`.
     ///
     /// # Errors
     /// [`TrainError::Write`] if the folder of checkpoints cannot be made.
@@ -177,11 +180,12 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Runs all epochs that are left and saves the parameters. `start` says what is trained, unless the logs go on and
-    /// have it; `from` is where the model's state comes from.
+    /// Runs all epochs that are left, and saves the parameters. `start` says what is trained; it is
+    /// `None` if the logs continue and have it already. `from` is the checkpoint that the model's
+    /// state comes from.
     ///
     /// # Errors
-    /// [`TrainError`], which is also recorded; what was recorded until then stays.
+    /// [`TrainError`], which is also recorded. Earlier records stay.
     pub fn run(
         mut self,
         start: Option<RunStart>,
@@ -209,11 +213,11 @@ impl<'a> Trainer<'a> {
         let mut loaders: Option<Loaders> = None;
         let plan = self.plan;
         for epoch in &plan.epochs[self.progress.epoch.min(plan.epochs.len())..] {
-            // What an epoch that is taken up in its middle changed is on record already.
+            // If an epoch continues in its middle, its changes are on record already.
             let begins = self.progress.step == 0;
             let changes = epoch.new_data || loaders.is_none();
             if changes {
-                // The worker threads of sets that are not needed any more end first.
+                // The worker threads of the last sets end before new ones start.
                 drop(loaders.take());
                 loaders = Some(self.change_data(epoch, begins && epoch.new_data)?);
             }
@@ -241,7 +245,7 @@ impl<'a> Trainer<'a> {
             let arch = &self.saving.network.arch;
             save_parameters(parameters, self.model, arch, self.data.classes(), self.progress.steps)?;
         }
-        // No rank ends while another could still fail.
+        // No rank ends while another one could still fail.
         self.note(&Position::RunEnd, "waiting for the others")?;
         self.barrier()?;
         let (what, path) = ("parameters".to_owned(), parameters.display().to_string());
@@ -264,7 +268,8 @@ impl<'a> Trainer<'a> {
             self.record(Event::DataChange(self.data.change(epoch)));
         }
         self.watch_first_step(epoch);
-        // What can fail fails now and not after an epoch of training: memory, image headers, sizes.
+        // Whatever can fail should fail now, not after an epoch of training: memory, image headers,
+        // sizes.
         self.prepare_training(epoch)?;
         if epoch.rect_val {
             self.first_step_does(Doing::ReadingSizes);
@@ -278,7 +283,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Looks from now on whether the epoch's first step takes too long.
+    /// Starts to watch the epoch's first step.
     fn watch_first_step(&mut self, epoch: &EpochPlan) {
         self.end_first_step();
         let &EpochPlan { epoch, batch, size, .. } = epoch;
@@ -308,7 +313,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Prepares an epoch's training, if there is the memory for it.
+    /// Prepares an epoch's training, if there is enough memory for it.
     fn prepare_training(&mut self, epoch: &EpochPlan) -> Result<(), TrainError> {
         let size = Size { batch: epoch.batch, height: epoch.size, width: epoch.size };
         let prepared = self.model.prepare(Mode::Training, size).map_err(TrainError::from);
@@ -316,7 +321,8 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Looks whether there will be the memory for an epoch's validation, whose batches may be rectangles of several shapes.
+    /// Checks that there will be enough memory for an epoch's validation. Its batches may be
+    /// rectangles of several shapes.
     fn check_validation(&self, epoch: &EpochPlan, batches: &BatchPlan) -> Result<(), TrainError> {
         let mut largest: BTreeMap<[u32; 2], usize> = BTreeMap::new();
         for at in 0..batches.len() {
@@ -357,13 +363,13 @@ impl<'a> Trainer<'a> {
             images_per_s: training.images as f64 / train_seconds,
             skipped: self.progress.skipped.count() as u64,
         };
-        // Here and not before the validation, which may be begun anew.
+        // Recorded after the validation, because an interrupted validation begins anew.
         self.record_loader(epoch, times);
         self.record(Event::EpochEnd(record.clone()));
         let is_best = self.progress.finish_epoch(record, self.saving.checkpoints.best_top5);
         let point = self.point();
         self.save(&point, is_best)?;
-        // Whatever was asked for until now has been done with it.
+        // All requests so far are met by the checkpoint that was just saved.
         self.saving.signals.saving();
         let nothing = BatchResults { metrics: NOTHING, bad: Vec::new(), left: 0 };
         self.sum_results(nothing, "validation", &epoch.val_dir, &Position::End { epoch: epoch.epoch })?;
@@ -391,7 +397,7 @@ impl<'a> Trainer<'a> {
         }));
     }
 
-    /// Which part of the images is this rank's.
+    /// This rank's share of the images.
     fn share(&self) -> Result<Share, TrainError> {
         Ok(Share::new(self.comm.rank(), self.comm.world())?)
     }
@@ -440,7 +446,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Bad images by number, with what is wrong with them.
+/// The numbers of bad images, with what is wrong with each.
 fn named(bad: &[BadImage]) -> Vec<(u32, String)> {
     bad.iter().map(|bad| (bad.image, bad.error.to_string())).collect()
 }

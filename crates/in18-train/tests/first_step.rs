@@ -94,7 +94,7 @@ fn warnings(events: &[Event]) -> Vec<&str> {
 #[test]
 fn the_first_step_of_each_size_says_what_it_is_doing() {
     let folder = tempfile::tempdir().unwrap();
-    // Compiling and loading are done by then, and the step takes some seconds.
+    // By then, compiling and loading are done, and the step takes some seconds.
     let events = run(folder.path(), Duration::from_millis(300));
     let lines = warnings(&events);
     assert_eq!(lines.len(), 2, "{lines:?}");
@@ -102,11 +102,12 @@ fn the_first_step_of_each_size_says_what_it_is_doing() {
     {
         let start = format!("the first step with 2 images of {size} pixels ({place}) is not done after 0.3 s: ");
         assert!(line.starts_with(&start), "expected {start:?} in {line}");
-        // On a busy machine, it may still be compiling or loading by then: the unit tests look at each line.
+        // On a busy machine, the run may still be compiling or loading by then. Unit tests look at
+        // each line.
         assert!(line.contains("it is "), "{line}");
         assert!(line.contains("lower 'bs' or 'sz'") && line.contains("bench step --arch resnet18 --size"), "{line}");
     }
-    // They come while the steps go on: before the steps' own records.
+    // The warnings come while the steps run: before the steps' own records.
     let at = |is: &dyn Fn(&Event) -> bool| events.iter().position(is).unwrap();
     let warned = at(&|event| matches!(event, Event::Warning { .. }));
     assert!(warned < at(&|event| matches!(event, Event::Step(_))), "{events:?}");

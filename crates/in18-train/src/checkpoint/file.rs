@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use in18_weights::checksum::{self, PLACEHOLDER};
 use in18_weights::{DESCRIPTION, STATE, Stored, write_sealed};
 
-/// Of the format. A reader refuses others.
+/// The version of the format. A reader refuses other versions.
 pub const VERSION: u32 = 1;
 
 /// Everything of a checkpoint but its tensors.
@@ -25,27 +25,27 @@ pub struct About {
     pub arch: String,
     /// Names of the classes, by label.
     pub classes: Vec<String>,
-    /// Of the whole file. The digits are filled in when it is written.
+    /// The checksum of the whole file. Its digits are filled in when the file is written.
     pub checksum: String,
-    /// [`VERSION`].
+    /// The format's [`VERSION`].
     pub version: u32,
     /// What the run is; see [`identity`](mod@crate::identity).
     pub identity: Value,
-    /// How far it has come.
+    /// How far the run has come.
     pub progress: Progress,
-    /// How far its logs have come.
+    /// How long the run's logs were.
     pub marks: Marks,
 }
 
 impl About {
-    /// What a checkpoint of a run at a place says.
+    /// What a checkpoint of a run says at a place in the run.
     pub(crate) fn new(identity: Value, arch: &str, classes: &[String], progress: Progress, marks: Marks) -> Self {
         let (arch, classes, checksum) = (arch.to_owned(), classes.to_vec(), PLACEHOLDER.to_owned());
         About { arch, classes, checksum, version: VERSION, identity, progress, marks }
     }
 }
 
-/// Names and places of what a model's state holds.
+/// The slots of a model's state, with the names and places of their entries.
 #[derive(Clone, Debug)]
 pub struct Tables {
     tables: StateTables,
@@ -53,17 +53,18 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// A model's.
+    /// The slots of a model.
     pub fn of(model: &Model) -> Self {
         Tables { tables: StateTables::of(model.network()), slots: model.slots() }
     }
 
-    /// Those of a network without an optimizer: of a file, the slots of others are left out.
+    /// The slots of a network without an optimizer. When a file is read, all other slots in it are
+    /// left out.
     pub fn of_network(network: &Network) -> Self {
         Tables { tables: StateTables::of(network), slots: vec![PARAMETERS, STATISTICS] }
     }
 
-    /// What a slot's tensors are called in a file, with their entries.
+    /// The entries of a slot, with the names that their tensors have in a file.
     fn tensors(&self, slot: Slot) -> impl Iterator<Item = (String, &Entry)> {
         self.tables.table(slot).entries().iter().map(move |entry| (format!("{}{}", slot.prefix, entry.name), entry))
     }
@@ -86,10 +87,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes one: under a temporary name, checksummed, synced, renamed. Takes no memory for another copy of `state`.
+    /// Writes a checkpoint under a temporary name, with its checksum, syncs the file and renames
+    /// it. Needs no memory for another copy of `state`.
     ///
     /// # Errors
-    /// [`TrainError::Write`]; the file of earlier is still there then.
+    /// [`TrainError::Write`]. An earlier file of this name is then still there.
     pub(crate) fn write(path: &Path, tables: &Tables, about: &About, state: &ModelState) -> Result<(), TrainError> {
         let failed = |cause| TrainError::Write { path: path.to_owned(), cause };
         let mut tensors: Vec<(String, Stored<'_>)> = Vec::new();
@@ -117,16 +119,16 @@ impl Checkpoint {
         write_sealed(path, tensors, about).map_err(failed)
     }
 
-    /// Reads one that was written for a network of the same tables.
+    /// Reads a checkpoint of a network with the same tables.
     ///
     /// # Errors
-    /// [`CheckpointError`], for every file that was not written whole for such a network.
+    /// [`CheckpointError`], unless the file was written whole for such a network.
     pub fn read(path: &Path, tables: &Tables) -> Result<Self, CheckpointError> {
         let bytes = fs::read(path).map_err(|cause| CheckpointError::Unreadable { path: path.to_owned(), cause })?;
         Self::parse(path, &bytes, tables)
     }
 
-    /// [`read`](Self::read) from bytes; `path` serves messages.
+    /// Like [`read`](Self::read), from bytes. `path` is only for messages.
     ///
     /// # Errors
     /// As those of [`read`](Self::read).
@@ -173,7 +175,7 @@ mod tests {
     use in18_program::{Arch, Layout};
     use serde_json::json;
 
-    /// Of training: with a slot beside the network's own.
+    /// As in training: with a slot beside the network's own.
     fn tables(classes: usize) -> Tables {
         let velocity = Slot { name: "velocity", layout: Layout::Parameters, prefix: "momentum_buffer." };
         let mut tables = Tables::of_network(&Arch::RESNET18.network(classes));
@@ -185,7 +187,7 @@ mod tests {
         let tables = tables(3);
         let mut state = tables.zeros();
         for (_, buffer) in &mut state.slots {
-            // Only what lies in entries is stored; padding stays zero.
+            // Only bytes inside entries are stored. Padding stays zero.
             buffer.iter_mut().step_by(4096).enumerate().for_each(|(index, byte)| *byte = index as u8);
         }
         let progress = Progress { epoch: 2, step: 3, seconds: 0.1 + 0.2, ..Progress::default() };

@@ -1,6 +1,7 @@
 //! The folder of a run's checkpoints.
 //!
-//! A thread of its own writes them, so that training waits only for a copy of the state: two buffers go back and forth.
+//! A thread of its own writes the checkpoints. Training waits only for a copy of the state: two
+//! buffers go back and forth.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -16,14 +17,14 @@ use crate::checkpoint::file::{About, Checkpoint, Tables};
 use crate::error::{CheckpointError, TrainError};
 use in18_system::{TEMPORARY, WholeFile};
 
-/// Where checkpoints go, and when there is one.
+/// Where checkpoints go, and when one is written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckpointOptions {
     /// Their folder; made if it is not there.
     pub folder: PathBuf,
-    /// The best epoch's checkpoint.
+    /// The file of the best epoch's checkpoint.
     pub best: PathBuf,
-    /// What `best` must have beaten: top-5, in percent.
+    /// The top-5, in percent, that an epoch must exceed to become `best`.
     pub best_top5: f64,
     /// Seconds between two checkpoints within an epoch.
     pub every_seconds: f64,
@@ -31,7 +32,8 @@ pub struct CheckpointOptions {
     pub keep: NonZeroUsize,
 }
 
-/// Names sort as the steps do: 10 digits hold more steps than any run has.
+/// The name of a checkpoint. Names sort as the steps do: 10 digits hold more steps than any run
+/// has.
 fn name(steps: u64) -> String {
     format!("{PREFIX}{steps:010}{SUFFIX}")
 }
@@ -39,7 +41,8 @@ fn name(steps: u64) -> String {
 const PREFIX: &str = "step-";
 const SUFFIX: &str = ".safetensors";
 
-/// Ends the name of a checkpoint that a run continued from an earlier one has left behind.
+/// The end of the name of a checkpoint that was set aside, because its run was continued from an
+/// earlier one.
 const ABANDONED: &str = ".abandoned";
 
 /// The checkpoints in a folder, oldest first.
@@ -61,14 +64,15 @@ fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
 pub struct Found {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
-    /// Newer ones that are damaged: what is wrong with each.
+    /// What is wrong with each newer checkpoint that is damaged.
     pub damaged: Vec<CheckpointError>,
 }
 
-/// Finds the newest whole checkpoint; none where there are no checkpoints at all.
+/// Finds the newest whole checkpoint; `None` if there are no checkpoints at all.
 ///
 /// # Errors
-/// [`CheckpointError::NoneWhole`]; [`CheckpointError::Unreadable`]; a whole one of another network or version.
+/// [`CheckpointError::NoneWhole`], [`CheckpointError::Unreadable`], or that the newest whole
+/// checkpoint is of another network or version.
 pub fn newest(folder: &Path, tables: &Tables) -> Result<Option<Found>, CheckpointError> {
     let paths = match list(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -96,9 +100,9 @@ pub fn newest(folder: &Path, tables: &Tables) -> Result<Option<Found>, Checkpoin
 pub struct Written {
     /// Its file.
     pub path: PathBuf,
-    /// The epoch under way in it.
+    /// The epoch in which it was taken.
     pub epoch: usize,
-    /// That epoch's steps that are done.
+    /// The number of that epoch's steps that were done.
     pub step: usize,
 }
 
@@ -108,7 +112,7 @@ struct Job {
     is_best: bool,
 }
 
-/// The folder of the run under way.
+/// The folder of a running run's checkpoints, and the thread that writes into it.
 pub struct Store {
     folder: PathBuf,
     jobs: Option<SyncSender<Job>>,
@@ -120,8 +124,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the folder for a run that has done `steps` steps: whatever is not whole is removed, and checkpoints of
-    /// later steps, the best epoch's among them, are set aside.
+    /// Opens the folder for a run that has done `steps` steps. Files that are not whole are
+    /// removed. Checkpoints of later steps are set aside, also the best epoch's.
     ///
     /// # Errors
     /// [`TrainError::Write`].
@@ -132,7 +136,8 @@ impl Store {
         if Checkpoint::read(&options.best, &tables).is_ok_and(|best| best.about.progress.steps > steps) {
             set_aside(&options.best).map_err(|cause| write(&options.best, cause))?;
         }
-        // One job waits at most: whoever is faster than the disk waits for it, instead of filling memory.
+        // At most one job waits. If training is faster than the disk, it waits instead of filling
+        // memory.
         let (jobs, taken) = sync_channel::<Job>(1);
         let (done, results) = channel();
         let thread = std::thread::Builder::new()
@@ -140,7 +145,7 @@ impl Store {
             .spawn(move || {
                 for Job { state, about, is_best } in taken {
                     let written = write_job(&options, &tables, &about, &state, is_best);
-                    // Whoever has gone does not want to know.
+                    // If the trainer is gone, nobody needs the answer.
                     let _ = done.send((written, state));
                 }
             })
@@ -166,10 +171,12 @@ impl Store {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// Has a checkpoint written, in its turn; waits while one is being written and another waits.
+    /// Queues a checkpoint to be written. Waits while one is being written and another one is
+    /// queued.
     ///
     /// # Errors
-    /// [`TrainError::Write`] if the thread has ended: no run goes on that cannot be saved.
+    /// [`TrainError::Write`] if the writing thread has ended. A run that cannot be saved must not
+    /// go on.
     pub fn submit(&mut self, state: ModelState, about: About, is_best: bool) -> Result<(), TrainError> {
         let job = Job { state, about: Box::new(about), is_best };
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
@@ -177,7 +184,7 @@ impl Store {
         sent.then_some(()).ok_or_else(|| TrainError::Write { path: self.folder.clone(), cause: ended() })
     }
 
-    /// What has been written since the last call.
+    /// The checkpoints that were written since the last call.
     pub fn written(&mut self) -> Vec<Result<Written, TrainError>> {
         let results: Vec<_> = self.results.try_iter().collect();
         results.into_iter().map(|result| self.take_in(result)).collect()
@@ -187,7 +194,7 @@ impl Store {
     pub fn finish(&mut self) -> Vec<Result<Written, TrainError>> {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there has lost a checkpoint; what was whole before still is.
+            // If the thread panicked, a checkpoint is lost. Earlier checkpoints are still whole.
             let _ = thread.join();
         }
         self.written()
@@ -213,7 +220,8 @@ impl Drop for Store {
     }
 }
 
-/// Makes the folder, removes files that are not whole, sets later checkpoints aside; returns the newest that stays.
+/// Makes the folder, removes files that are not whole, and sets later checkpoints aside. Returns
+/// the newest checkpoint that stays.
 fn prepare(folder: &Path, steps: u64) -> io::Result<Option<PathBuf>> {
     fs::create_dir_all(folder)?;
     for entry in fs::read_dir(folder)? {
@@ -252,7 +260,7 @@ fn write_job(
     sync_logs(&options.folder, about);
     Checkpoint::write(&path, tables, about, state)?;
     if is_best {
-        // A second name for the file costs nothing; where that is not possible, a copy does.
+        // A second name for the file costs nothing. Where the system has none, the file is copied.
         let link =
             |temporary: &Path| fs::hard_link(&path, temporary).or_else(|_| fs::copy(&path, temporary).map(|_| ()));
         WholeFile::new(&options.best)
@@ -263,8 +271,9 @@ fn write_job(
     Ok(Written { path, epoch, step })
 }
 
-/// Has the logs that a checkpoint vouches for on disk before itself, so that a power cut leaves no gap. A log that cannot
-/// be synced is worth less than the checkpoint.
+/// Syncs the logs that a checkpoint vouches for, before the checkpoint itself is on disk. A power
+/// cut then leaves no gap. If a log cannot be synced, the checkpoint is still written: it is worth
+/// more than the log.
 fn sync_logs(folder: &Path, about: &About) {
     let Some(logdir) = folder.parent() else { return };
     for (name, _) in about.marks.iter() {
@@ -280,11 +289,11 @@ fn prune(folder: &Path, keep: NonZeroUsize) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether every stored number is one.
+/// Whether every stored number is finite.
 fn is_finite(state: &ModelState) -> bool {
     state.slots.iter().all(|(_, bytes)| {
         let (numbers, _) = bytes.as_chunks::<4>();
-        // All bits of the exponent set: infinite or no number.
+        // All bits of the exponent set: infinite or NaN.
         numbers.iter().all(|&number| u32::from_le_bytes(number) & 0x7f80_0000 != 0x7f80_0000)
     })
 }

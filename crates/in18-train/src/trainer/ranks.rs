@@ -1,4 +1,6 @@
-//! What the ranks of a run tell each other after each batch: results, bad images, and what their systems ask for. Every decision follows from what all of them know, so all take it at the same step.
+//! What the ranks of a run tell each other after each batch: results, bad images, and what signals
+//! and the clock ask for. Every decision follows from what all ranks know, so all ranks take it at
+//! the same step.
 
 use in18_comm::Comm;
 use in18_program::Metrics;
@@ -6,45 +8,45 @@ use in18_program::Metrics;
 use crate::error::TrainError;
 use crate::trainer::Trainer;
 
-/// What the system asks of the run, as all ranks know it.
+/// What signals and the clock ask of the run. All ranks know the same.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Requests {
-    /// A checkpoint.
+    /// To save a checkpoint.
     pub save: bool,
-    /// The end, by this signal.
+    /// To end, because of this signal.
     pub stop: Option<i32>,
 }
 
 /// What a rank brings to an exchange.
 pub(super) struct BatchResults {
-    /// Of its batch; of nothing if it had none.
+    /// Of its batch; those of no images if it had no batch.
     pub metrics: Metrics,
     /// Its bad images by number, with what is wrong with them.
     pub bad: Vec<(u32, String)>,
-    /// Batches that it has still to do.
+    /// The number of batches that it has still to do.
     pub left: usize,
 }
 
-/// What came of all ranks' batches.
+/// The joint results of all ranks' batches.
 pub(super) struct SummedResults {
-    /// Sums.
+    /// The sums over the ranks.
     pub metrics: Metrics,
-    /// Batches that are left for any of them.
+    /// The number of batches that are left, added up over the ranks.
     pub left: usize,
 }
 
-/// Signals that end a run, SIGINT and SIGTERM, in the order in which one of several counts.
+/// Signals that end a run: SIGINT and SIGTERM. If both came, the first in this list counts.
 const STOPS: [i32; 2] = [2, 15];
 
 /// A position in a run.
 pub(super) enum Position {
-    /// A step of an epoch's training, from 1.
+    /// A step of an epoch's training, counted from 1.
     Step { step: usize, epoch: usize },
     /// A step of its validation.
     ValidationStep { step: usize, epoch: usize },
     /// The end of an epoch.
     End { epoch: usize },
-    /// That of the run.
+    /// The end of the run.
     RunEnd,
 }
 
@@ -60,7 +62,8 @@ impl std::fmt::Display for Position {
 }
 
 impl Trainer<'_> {
-    /// Joins the results of a batch, that of `position`. Bad images of all ranks are noted on each, under the set that `split` and `suffix` name.
+    /// Adds up the results of a batch at `position` over all ranks. Each rank also notes all ranks'
+    /// bad images, under the set that `split` and `suffix` name.
     pub(super) fn sum_results(
         &mut self,
         own: BatchResults,
@@ -106,7 +109,7 @@ impl Trainer<'_> {
         Ok(all.iter().map(|written| serde_json::from_slice(written).unwrap_or_default()).collect())
     }
 
-    /// What this rank's system asks for; the clock counts on rank 0.
+    /// What this rank's signals and clock ask for. Only rank 0's clock counts.
     fn requests_here(&self) -> Requests {
         let signals = &self.saving.signals;
         let is_due = self.clock.seconds() - self.saved_at >= self.saving.checkpoints.every_seconds;
@@ -114,7 +117,8 @@ impl Trainer<'_> {
         Requests { save, stop: signals.stopped_by() }
     }
 
-    /// Tells the other ranks where this one is and what it is about to do there. One that hangs is the one whose note is behind.
+    /// Tells the other ranks where this rank is and what it is about to do there. If a rank hangs,
+    /// its note is behind the others'.
     pub(super) fn note(&mut self, position: &Position, doing: &str) -> Result<(), TrainError> {
         note(self.comm, position, doing)
     }
@@ -125,7 +129,7 @@ impl Trainer<'_> {
     }
 }
 
-/// [`Trainer::note`], where the trainer's parts are in use.
+/// Like [`Trainer::note`], for code that has borrowed parts of the trainer.
 pub(super) fn note(comm: &mut dyn Comm, position: &Position, doing: &str) -> Result<(), TrainError> {
     if comm.world() > 1 {
         comm.note(&format!("{position}, {doing}"))?;

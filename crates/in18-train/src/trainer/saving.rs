@@ -12,13 +12,13 @@ use crate::trainer::Trainer;
 /// When and how a run is saved.
 #[derive(Clone, Debug)]
 pub struct Saving {
-    /// Where, how often, how many.
+    /// Where checkpoints go, how often, and how many are kept.
     pub checkpoints: CheckpointOptions,
-    /// What the system asks for.
+    /// Flags that signals set.
     pub signals: Signals,
-    /// The network; checkpoints and the trained parameters carry its names.
+    /// The network. Checkpoints and the saved parameters carry its names.
     pub network: NetworkIdentity,
-    /// The run's [`identity`](crate::identity::identity); checkpoints carry it.
+    /// The run's [`identity`](crate::identity::identity). Checkpoints carry it.
     pub identity: serde_json::Value,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Point {
 }
 
 impl Trainer<'_> {
-    /// Does what the system and the clock ask for after a training step.
+    /// Meets the requests of signals and the clock after a training step.
     pub(super) fn attend_here(&mut self) -> Result<(), TrainError> {
         if self.is_save_due() {
             let point = self.point();
@@ -38,7 +38,7 @@ impl Trainer<'_> {
         self.take_in_written()
     }
 
-    /// Does what the system and the clock ask for; `point` is where the run would go on from.
+    /// Meets the requests of signals and the clock. A continued run would go on from `point`.
     pub(super) fn attend(&mut self, point: &Point) -> Result<(), TrainError> {
         self.take_in_written()?;
         if self.is_save_due() {
@@ -49,11 +49,11 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Ends the run if a signal has come that says so; `point` is the last that was saved.
+    /// Ends the run if a signal asks for that. `point` is the point that was saved last.
     pub(super) fn stop_if_asked(&mut self, point: &Point) -> Result<(), TrainError> {
         let Some(signal) = self.requests.stop else { return Ok(()) };
         self.finish_saving()?;
-        // Rank 0 ends last: the others would take it for lost.
+        // Rank 0 ends last. Otherwise the other ranks would take it for lost.
         self.barrier()?;
         let Progress { epoch, step, .. } = point.progress;
         let checkpoint = self.store.as_ref().and_then(Store::latest).unwrap_or_default();
@@ -65,14 +65,14 @@ impl Trainer<'_> {
         self.requests.save || self.requests.stop.is_some()
     }
 
-    /// Where the run stands, its logs included.
+    /// The place where the run stands, with the marks of its logs.
     pub(super) fn point(&mut self) -> Point {
         self.progress.seconds = self.clock.seconds();
         let marks = self.recorder.marks(self.clock.stamp());
         Point { progress: self.progress.clone(), marks }
     }
 
-    /// Copies the state and has it written as a checkpoint for `point`, on rank 0.
+    /// On rank 0, copies the state and has it written as a checkpoint for `point`.
     pub(super) fn save(&mut self, point: &Point, is_best: bool) -> Result<(), TrainError> {
         self.saved_at = self.clock.seconds();
         let Some(store) = &mut self.store else { return Ok(()) };
@@ -84,7 +84,7 @@ impl Trainer<'_> {
         store.submit(state, about, is_best)
     }
 
-    /// Waits for the checkpoints that are on their way to the disk.
+    /// Waits for the checkpoints that are still being written.
     pub(super) fn finish_saving(&mut self) -> Result<(), TrainError> {
         let written = self.store.as_mut().map_or_else(Vec::new, Store::finish);
         written.into_iter().try_for_each(|written| self.checkpoint_written(written))
@@ -102,17 +102,18 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// As [`kept`](Self::kept), where all ranks end: none goes before rank 0 has said so.
+    /// Like [`kept`](Self::kept), where all ranks end: no rank ends before rank 0 has found its
+    /// answer.
     pub(super) fn kept_by_all(&mut self) -> Result<String, TrainError> {
         let kept = self.kept();
         self.barrier()?;
         Ok(kept)
     }
 
-    /// The last checkpoint that is whole, in words for a message.
+    /// The last whole checkpoint, in words for a message.
     pub(super) fn kept(&mut self) -> String {
         let Some(store) = &mut self.store else { return "rank 0 has the checkpoints".to_owned() };
-        // One may still be on its way to the disk. Its failure is not what ends the run.
+        // A checkpoint may still be written. If that fails, it is not the reason why the run ends.
         drop(store.finish());
         store.kept()
     }

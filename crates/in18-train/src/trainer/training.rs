@@ -16,10 +16,11 @@ use crate::tally::Tally;
 use crate::trainer::ranks::{BatchResults, Position, SummedResults, note};
 use crate::trainer::{Trainer, input, named};
 
-/// A loss so many times that of guessing has exploded: no training comes back from there.
+/// If the loss exceeds that of guessing by this factor, it has exploded: no training recovers from
+/// there.
 const EXPLODED: f64 = 100.0;
 
-/// A training step whose results have not been looked at.
+/// A training step that was started and whose results have not been read.
 struct RunningStep {
     step: usize,
     rate: f64,
@@ -29,14 +30,14 @@ struct RunningStep {
 }
 
 impl Trainer<'_> {
-    /// The training half of an epoch, or what is left of it. Where the loader's time went.
+    /// Runs what is left of an epoch's training. Returns where the loader's time went.
     pub(super) fn train(&mut self, epoch: &EpochPlan, loader: &mut Loader) -> Result<StageTimes, TrainError> {
         let augmentation =
             Augmentation { seed: self.options.seed, epoch: epoch.epoch as u32, min_scale: epoch.min_scale };
         let order = EpochOrder::of(loader.set(), self.options.shuffle, augmentation.seed, augmentation.epoch);
         let share = self.share()?;
         let batches = BatchPlan::train_in_order(order, share, epoch.batch, epoch.size as u32, augmentation)?;
-        // The plan may drop the last, partial one.
+        // The plan may drop the last batch, if that is not full.
         let batches = self.shortened(batches.select(0..epoch.steps));
         let steps = batches.len();
         let mut stream = loader.start(batches.select(self.progress.step..steps))?;
@@ -51,7 +52,7 @@ impl Trainer<'_> {
             let data_seconds = self.clock.seconds() - asked;
             running.push_back(self.start_step(epoch, running.len(), &batch, data_seconds)?);
             drop(batch);
-            // Before anything is saved, all that was started must be done.
+            // Before anything is saved, every started step must be finished.
             while running.len() > self.steps_ahead() || (self.is_save_due() && !running.is_empty()) {
                 self.finish_first(epoch, steps, &mut running, &mut laps)?;
             }
@@ -59,18 +60,20 @@ impl Trainer<'_> {
         while !running.is_empty() {
             self.finish_first(epoch, steps, &mut running, &mut laps)?;
         }
-        // Where no step was left, none has ended it.
+        // If no step was left, no step has ended the watch.
         self.end_first_step();
         Ok(stream.times())
     }
 
-    /// How many steps are started before the first of them has to be done: where a device goes on by itself, its results are
-    /// looked at while it computes the next.
+    /// How many steps may be in flight before the trainer reads the first one's results. Where a
+    /// device computes beside this thread, one step is launched before the results of the last are
+    /// read.
     pub(super) fn steps_ahead(&self) -> usize {
         usize::from(self.model.is_apart())
     }
 
-    /// Starts forward, backward and update; `ahead` steps before it are not looked at yet.
+    /// Starts forward, backward and update. The results of `ahead` earlier steps have not been read
+    /// yet.
     fn start_step(
         &mut self,
         epoch: &EpochPlan,
@@ -105,7 +108,8 @@ impl Trainer<'_> {
         Ok(RunningStep { step, rate, metrics, bad: named(batch.bad()), data_seconds })
     }
 
-    /// Finishes the first of the steps that run, and does what is asked for once it was the last.
+    /// Finishes the oldest running step. If no other step runs then, meets the requests of signals
+    /// and the clock.
     fn finish_first(
         &mut self,
         epoch: &EpochPlan,
@@ -119,12 +123,12 @@ impl Trainer<'_> {
         if !running.is_empty() {
             return self.take_in_written();
         }
-        // What comes now may wait for the device: a checkpoint, a validation, another program.
+        // What follows may wait for the device: a checkpoint, a validation, another program.
         self.comm.settle()?;
         self.attend_here()
     }
 
-    /// Waits for a step's results, and tells of them; so many others run.
+    /// Waits for a step's results, and records them. `others` more steps are running.
     fn finish_step(
         &mut self,
         epoch: &EpochPlan,
@@ -139,7 +143,7 @@ impl Trainer<'_> {
         let metrics = finish(self.model, self.comm, metrics)?;
         let images = metrics.images as u64;
         let own = BatchResults { metrics, bad, left: steps - step };
-        // Where this rank is: its notes never go back.
+        // The newest step that this rank has started: its notes must never go back.
         let position = Position::Step { step: step + others, epoch: epoch.epoch };
         let SummedResults { metrics, .. } = self.sum_results(own, "train", &epoch.train_dir, &position)?;
         self.end_first_step();
@@ -175,7 +179,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Tells of a dynamic loss scale that is another now.
+    /// Records a change of a dynamic loss scale.
     fn record_scale(&mut self, epoch: usize, step: usize, scaled: Scaled) -> Result<(), TrainError> {
         match scaled {
             Scaled::Kept => {}
@@ -189,7 +193,8 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// As the original: a change of rate is told of at an epoch's first and last step.
+    /// Records a change of the learning rate at an epoch's first and last step, as the original
+    /// does.
     fn record_rate(&mut self, epoch: usize, step: usize, steps: usize, rate: f64) {
         let from = self.progress.last_rate;
         if from != Some(rate) && (step == 1 || step == steps) {

@@ -14,9 +14,9 @@ use crate::trainer::ranks::{BatchResults, Position, SummedResults};
 use crate::trainer::saving::Point;
 use crate::trainer::{Loaders, NOTHING, Trainer, input, named};
 
-/// A batch whose results have not been looked at.
+/// A batch that was started and whose results have not been read.
 struct RunningBatch {
-    /// None where this rank had none.
+    /// `None` if this rank had no batch.
     metrics: Option<StartedEvaluation>,
     bad: Vec<(u32, String)>,
 }
@@ -34,7 +34,7 @@ impl Trainer<'_> {
                     OnBadImage::Skip => named.push((image, error.to_string())),
                 }
             }
-            // What one rank cannot read is no part of any rank's batches.
+            // An image that one rank cannot read is in no rank's batches.
             for bad in self.gathered(named)? {
                 bad.iter().for_each(|&(image, _)| sizes[image as usize] = None);
                 self.skip("validation", &epoch.val_dir, bad)?;
@@ -46,8 +46,8 @@ impl Trainer<'_> {
         Ok(self.shortened(batches))
     }
 
-    /// The validation half of an epoch. It changes nothing that a checkpoint holds: a run that is interrupted in it
-    /// goes on from `trained`, its beginning.
+    /// Runs an epoch's validation. It changes nothing that a checkpoint holds. A run that is
+    /// interrupted here continues from `trained`, the beginning of the validation.
     pub(super) fn validate(
         &mut self,
         epoch: &EpochPlan,
@@ -78,7 +78,8 @@ impl Trainer<'_> {
                 });
             }
             let Some(RunningBatch { metrics, bad }) = running.pop_front() else { break };
-            // A rank's share may be shorter than another's, or empty: it goes on taking part in the exchange.
+            // A rank's share may be shorter than another's, or empty. The rank still takes part in
+            // the exchange.
             let metrics = match metrics {
                 Some(started) => self.evaluation.finish(self.model, self.comm, started)?,
                 None => NOTHING,
