@@ -1,8 +1,9 @@
 //! Images that cannot be loaded, and what takes their place.
 //!
-//! In training another image of the set does: batches stay full. Which one is a function of (seed, epoch, image) and of
-//! which images are bad, so a run does not depend on its threads, and a continued one makes the same batches. In
-//! validation nothing does, since no image may count twice: the batch gets smaller.
+//! In training, another image of the set takes its place, so batches stay full. Which one is a
+//! function of (seed, epoch, image) and of which images are bad. A run therefore does not depend on
+//! its threads, and a continued run makes the same batches. In validation, nothing takes its place,
+//! because no image may count twice: the batch gets smaller.
 
 use in18_random::{Draws, Purpose};
 
@@ -12,10 +13,11 @@ use crate::plan::Transform;
 /// What happens at an image that cannot be loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnBadImage {
-    /// Another takes its place, in validation none; the batch names it.
+    /// In training, another image takes its place; in validation, none does. The batch names the
+    /// bad image.
     #[default]
     Skip,
-    /// The epoch ends with its error.
+    /// The epoch ends with the image's error.
     Fail,
 }
 
@@ -24,23 +26,25 @@ pub enum OnBadImage {
 pub struct BadImage {
     /// Its number in the set.
     pub image: u32,
-    /// Why.
+    /// Why it could not be loaded.
     pub error: LoadError,
 }
 
-/// What came of one place in a batch.
+/// The result for one place in a batch.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// The label of the image in this place; none if the place is left out.
+    /// The label of the image in this place; `None` if the place is left out.
     pub label: Option<i32>,
-    /// What could not be loaded on the way.
+    /// Images that could not be loaded on the way.
     pub bad: Vec<BadImage>,
 }
 
-/// Images that are tried in a bad one's place. Where so many in a row are bad, nearly all are.
+/// The most images that are tried in a bad one's place. If that many in a row are bad, nearly all
+/// are.
 const TRIES: usize = 16;
 
-/// Loads `image` by `load`, which gives its label, or what takes its place among a set of `images`.
+/// Loads `image`, or a replacement from a set of `images` images. `load` loads an image and gives
+/// its label.
 pub(crate) fn load_or_replace(
     image: u32,
     images: usize,
@@ -67,6 +71,6 @@ pub(crate) fn load_or_replace(
             return Ok(Loaded { label: Some(label), bad });
         }
     }
-    // Of all the errors the planned image's says most.
+    // Of all the errors, that of the planned image says most.
     Err(bad.swap_remove(0).error)
 }

@@ -9,7 +9,7 @@ const RATIO: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
 
 const TRIES: usize = 10;
 
-/// What training does to one image in one epoch.
+/// The random part of what training does to one image in one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlipAndCrop {
     /// What is cut out, before resizing.
@@ -19,19 +19,21 @@ pub struct FlipAndCrop {
 }
 
 impl FlipAndCrop {
-    /// Draws crop and flip (probability 1/2) of image number `image`, which has `size`, in an epoch.
+    /// Draws crop and flip (probability 1/2) of the image with number `image` and size `size`, in
+    /// an epoch.
     pub fn draw(seed: u64, epoch: u32, image: u32, size: Size, min_scale: f64) -> Self {
         let mut draws = Draws::new(seed, Purpose::Augmentation, (epoch, image));
-        // The flip first: it then is the same whatever number of tries the crop takes.
+        // The flip comes first. It is then the same, however many tries the crop takes.
         let flip = draws.bits() >> 63 == 1;
         let crop = random_resized_crop(&mut draws, size, min_scale);
         Self { crop, flip }
     }
 }
 
-/// torchvision's random resized crop: ten times an area share uniform in `[min_scale, 1]`, a width / height that is
-/// log-uniform in [3/4, 4/3] and, if such a crop fits, a uniform corner; then the largest central crop with the
-/// image's own ratio clamped to those bounds. Sizes are rounded half to even, as Python rounds.
+/// torchvision's random resized crop. It tries up to ten times: an area share that is uniform in
+/// `[min_scale, 1]`, a width / height that is log-uniform in [3/4, 4/3], and, if such a crop fits,
+/// a uniform corner. If none fits, it takes the largest central crop with the image's own ratio,
+/// clamped to those bounds. Sizes are rounded half to even, as Python rounds.
 pub fn random_resized_crop(draws: &mut Draws, size: Size, min_scale: f64) -> Crop {
     let area = size.pixels() as f64;
     for _ in 0..TRIES {
@@ -67,8 +69,9 @@ fn central_crop(size: Size) -> Crop {
 mod tests {
     use super::*;
 
-    /// Largest distance between the empirical distribution of `values` and a cumulative distribution function:
-    /// Kolmogorov and Smirnov's D. For n values of that distribution it exceeds 1.95 / sqrt(n) once in 1000 times.
+    /// Largest distance between the empirical distribution of `values` and a cumulative
+    /// distribution function: Kolmogorov and Smirnov's D. For n values of that distribution it
+    /// exceeds 1.95 / sqrt(n) once in 1000 times.
     fn distance(mut values: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
         values.sort_by(f64::total_cmp);
         let n = values.len() as f64;
@@ -90,8 +93,9 @@ mod tests {
 
     #[test]
     fn area_ratio_and_corner_have_the_recipes_distribution() {
-        // Scales up to 1/2 of a square always fit (sqrt(1/2 · 4/3) < 1), so that no try is lost and the
-        // distributions are exactly the recipe's. 1 is the upper bound, so half of the range is looked at.
+        // Scales up to 1/2 of a square always fit (sqrt(1/2 · 4/3) < 1). No try is lost then, and
+        // the distributions are exactly the recipe's. Scales go up to 1, so the test looks at those
+        // below 1/2.
         let size = Size::new(4000, 4000);
         let bound = 1.95 / f64::from(N / 3).sqrt();
         let all = crops(size, 0.08);
@@ -118,7 +122,7 @@ mod tests {
 
     #[test]
     fn every_corner_is_reached() {
-        // 5 x 5 with half of the area: crops of 3 x 4 and the like have few corners.
+        // Half of the area of 5 x 5 pixels: crops of 3 x 4 and similar sizes have few corners.
         let mut seen = std::collections::HashSet::new();
         for c in crops(Size::new(5, 5), 0.08) {
             assert!(c.crop.fits(Size::new(5, 5)), "{c:?}");

@@ -28,13 +28,13 @@ pub enum PlanError {
     MinScale(f64),
 }
 
-/// Why a batch did not come. One line each, naming the file where there is one.
+/// Why a batch could not be made. One line each, with the file's name if there is a file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// An image that cannot be read, or that is none.
+    /// An image that cannot be read, or a file that is no image.
     #[error(transparent)]
     Image(#[from] in18_dataset::Error),
-    /// Decoding panicked: a defect in a decoder, kept from taking the run down without a word.
+    /// Decoding panicked. This is a fault of a decoder; the run ends with a message all the same.
     #[error("{path}: expected pixels or an error, got a panic while decoding: {message}")]
     Panic {
         /// The file.
@@ -42,26 +42,26 @@ pub enum LoadError {
         /// The panic's message.
         message: String,
     },
-    /// The system gave no thread.
+    /// The system refused to start a thread.
     #[error("expected to start {workers} loader threads, got: {source}: use fewer workers")]
     Spawn {
-        /// How many were asked for.
+        /// How many threads were wanted.
         workers: usize,
         /// What the system said.
         source: io::Error,
     },
-    /// The plan speaks of images that the loader's set has not.
+    /// The plan has images that the loader's set does not have.
     #[error("expected a plan for at most {images} images, got one that holds image {image}")]
     Plan {
         /// How many images the set has.
         images: usize,
-        /// The first one outside of it.
+        /// The first image outside the set.
         image: usize,
     },
 }
 
 impl LoadError {
-    /// Whether one image is to blame, which a run can do without.
+    /// Whether the error is about one image, which a run can do without.
     pub fn is_about_an_image(&self) -> bool {
         match self {
             Self::Image(_) | Self::Panic { .. } => true,

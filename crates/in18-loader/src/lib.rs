@@ -2,12 +2,16 @@
 //! From images to batches: order, shares of ranks, augmentation, worker threads.
 //!
 //! ```text
-//! ImageSet ─► BatchPlan (which images, at which size, how transformed) ─► Loader (threads, ring of slots) ─► Batch
+//! ImageSet ─► BatchPlan (which images, which size) ─► Loader (threads, ring of slots) ─► Batch
 //! ```
-//! A [`BatchPlan`] says everything about an epoch before its first image is read; a [`Loader`] carries it out. Whatever is
-//! random is a function of (seed, epoch, image, draw), so that batches are the same bits for any number of workers and
-//! an epoch can be taken up in its middle. Knows no network and no learning rate; its clock only measures where worker
-//! threads spend their time ([`StageTimes`]). Pixels leave as they are in the image, 8 bits; normalising is the kernels' work.
+//! A [`BatchPlan`] says everything about an epoch before its first image is read. A [`Loader`]
+//! carries the plan out. Whatever is random is a function of (seed, epoch, image, draw). Batches
+//! are therefore the same bits for any number of workers, and an epoch can be continued in its
+//! middle.
+//!
+//! This crate knows no network and no learning rate. Its clock only measures where worker threads
+//! spend their time ([`StageTimes`]). Pixels leave as they are in the image, with 8 bits;
+//! normalising is the kernels' work.
 
 mod bad;
 mod crop;

@@ -1,4 +1,4 @@
-//! Worker threads that carry out a plan, and the batches that come of it.
+//! Worker threads that carry out a plan, and the batches that they make.
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,8 +15,9 @@ use crate::plan::{BatchPlan, BatchSpec};
 use crate::ring::{Buffers, Item, Ring};
 use crate::stages::StageTimes;
 
-/// Threads that turn images of one set into batches, one epoch after the other, with memory that is reused: two
-/// batches (more only where a batch has fewer images than there are workers) and the one that the consumer holds.
+/// Threads that turn images of one set into batches, epoch after epoch. Their memory is used again:
+/// that of two batches, and of the one that the consumer holds. If a batch has fewer images than
+/// there are workers, there are more batches.
 pub struct Loader {
     set: Arc<ImageSet>,
     ring: Arc<Ring>,
@@ -24,8 +25,8 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Starts `workers` threads, named `loader-0` and so on; 0 means one. They sleep until an epoch starts. The batches
-    /// do not depend on their number.
+    /// Starts `workers` threads, named `loader-0` and so on; 0 means one. The threads sleep until
+    /// an epoch starts. The batches do not depend on the number of threads.
     ///
     /// # Errors
     /// [`LoadError::Spawn`].
@@ -48,7 +49,8 @@ impl Loader {
         &self.set
     }
 
-    /// Starts an epoch: workers begin at once, before the first batch is asked for, and stop when the epoch is dropped.
+    /// Starts an epoch. Workers begin at once, before the first batch is asked for. They stop when
+    /// the epoch is dropped.
     ///
     /// # Errors
     /// [`LoadError::Plan`] if the plan was made for a larger set.
@@ -72,25 +74,27 @@ impl Drop for Loader {
     fn drop(&mut self) {
         self.ring.close();
         for worker in self.workers.drain(..) {
-            // A worker catches its panics; should one have died all the same, there is nobody left to tell.
+            // A worker catches its panics. If one has died all the same, nobody needs to be told
+            // any more.
             let _ = worker.join();
         }
     }
 }
 
-/// An epoch under way. Dropping it ends it; images that are being decoded are finished and thrown away.
+/// A running epoch. Dropping it ends it: images that are being decoded are finished and thrown
+/// away.
 pub struct Epoch<'a> {
     loader: &'a mut Loader,
     plan: Arc<BatchPlan>,
 }
 
 impl Epoch<'_> {
-    /// The next batch in the plan's order, waiting for it if it is not ready; `None` after the last. The batch's memory
-    /// goes back when it is dropped, which it must be before the next one is asked for.
+    /// Waits for the next batch in the plan's order; `None` after the last. The batch must be
+    /// dropped before the next one is asked for, and gives its memory back then.
     ///
     /// # Errors
-    /// The earliest image of the batch that could not be loaded, under [`OnBadImage::Fail`] or if nothing could take its
-    /// place. The epoch is over then.
+    /// The error of the earliest image of the batch that could not be loaded, under
+    /// [`OnBadImage::Fail`] or if nothing could take its place. The epoch is over then.
     #[allow(clippy::should_implement_trait, reason = "a batch borrows from the epoch, which an Iterator cannot say")]
     pub fn next(&mut self) -> Result<Option<Batch<'_>>, LoadError> {
         let Some((batch, buffers, bad)) = self.loader.ring.take_batch()? else {
@@ -106,12 +110,12 @@ impl Epoch<'_> {
         }))
     }
 
-    /// Where the time of the worker threads went in this epoch so far.
+    /// Where the time of the worker threads has gone in this epoch so far.
     pub fn times(&self) -> StageTimes {
         self.loader.ring.times()
     }
 
-    /// What is being carried out.
+    /// The plan that is carried out.
     pub fn plan(&self) -> &BatchPlan {
         &self.plan
     }
@@ -128,7 +132,8 @@ pub struct Batch<'a> {
     ring: &'a Ring,
     plan: &'a BatchPlan,
     spec: &'a BatchSpec,
-    /// Its number in the plan, from 0, which is not its index where the plan is a part of an epoch.
+    /// Its number in the plan, from 0. If the plan is a part of an epoch, its index in the epoch is
+    /// another number.
     number: usize,
     buffers: Buffers,
     bad: Vec<BadImage>,
@@ -140,7 +145,7 @@ impl Batch<'_> {
         &self.buffers.pixels
     }
 
-    /// `(N)`, each the number of a class in the set.
+    /// `(N)`: the number of each image's class.
     pub fn labels(&self) -> &[i32] {
         &self.buffers.labels
     }
@@ -150,12 +155,13 @@ impl Batch<'_> {
         &self.bad
     }
 
-    /// Each the number of an image in the set, as planned: those in [`bad`](Self::bad) were replaced or left out.
+    /// The planned images, by their numbers in the set. Those in [`bad`](Self::bad) were replaced
+    /// or left out.
     pub fn images(&self) -> &[u32] {
         self.plan.images(self.number)
     }
 
-    /// N.
+    /// N, the number of images.
     pub fn len(&self) -> usize {
         self.buffers.labels.len()
     }
@@ -165,7 +171,7 @@ impl Batch<'_> {
         self.buffers.labels.is_empty()
     }
 
-    /// W and H.
+    /// Width and height of its images.
     pub fn size(&self) -> Size {
         self.spec.size
     }
@@ -182,7 +188,7 @@ impl Drop for Batch<'_> {
     }
 }
 
-/// A worker's life.
+/// What a worker thread does, until the ring is closed.
 fn work(set: &ImageSet, ring: &Ring, on_bad_image: OnBadImage) {
     let mut pipeline = Pipeline::default();
     while let Some(mut item) = ring.take_item() {
@@ -203,7 +209,7 @@ fn work(set: &ImageSet, ring: &Ring, on_bad_image: OnBadImage) {
 fn load(pipeline: &mut Pipeline, set: &ImageSet, image: u32, item: &mut Item) -> Result<i32, LoadError> {
     let Item { plan, batch, pixels, .. } = item;
     let (transform, size) = (plan.transform(), plan.size(*batch));
-    // A decoder's defect must not leave a batch that is never whole and a consumer that waits for it.
+    // A decoder's fault must not leave a batch unfinished and a consumer waiting for it.
     let caught = catch_unwind(AssertUnwindSafe(|| pipeline.load(set, image, transform, size, pixels)));
     match caught {
         Ok(loaded) => loaded.map(|()| set.label(image as usize) as i32),
@@ -232,7 +238,8 @@ mod tests {
         std::fs::write(dir.path().join("class/image"), b"").unwrap();
         let set = Arc::new(ImageSet::open(dir.path()).unwrap());
         let loader = Loader::new(set, 2, OnBadImage::Fail).unwrap();
-        // Past `start`, which would refuse it: asking the set for an image that it has not panics.
+        // Asking the set for an image that it does not have panics. `start` would refuse such a
+        // plan, so the test goes past it.
         let plan = BatchPlan::validation(5, Share::ALL, 4, 32).unwrap();
         for _ in 0..2 {
             loader.ring.start(Arc::new(plan.clone().select(1..2)), 2);

@@ -1,23 +1,25 @@
-//! In which order an epoch's images come.
+//! The order in which an epoch's images come.
 //!
-//! The full order is a permutation of all images. The window's is for sets larger than memory, or on slow disks: *blocks* of
-//! images that are stored one behind the other come in an order of chance, each [`WINDOW`] images of them are a window, and within
-//! a window images come in an order of chance. So a disk reads block after block, and whole windows can be fetched before their
-//! turn.
+//! The full order is a permutation of all images. The window's order is for sets larger than
+//! memory, and for slow disks. A *block* is [`BLOCK`] images that are stored one after another.
+//! Blocks come in a random order. Each [`WINDOW`] images of these blocks are a window, and within a
+//! window the images come in a random order. A disk therefore reads block after block, and a whole
+//! window can be fetched before its turn.
 //!
-//! How random is it? A block's images stay within one window, spread over all of it: in a batch of 256 there are images of about
-//! 200 of the window's 512 blocks. Where blocks are alike (shards that are sorted by class), a batch has the window's mixture of
-//! classes, not the set's: 512 blocks drawn by chance. Shards that were prepared here lie in an order of chance already, but
-//! for those made of tables; of them, a window is a sample like any other.
+//! How random is that? A block's images stay within one window and spread over all of it. A batch
+//! of 256 has images of about 200 of the window's 512 blocks. If the images of a block are alike,
+//! as in shards that are sorted by class, a batch has the window's mixture of classes, not the
+//! set's: 512 blocks drawn at random. Shards that this program has prepared are in a random order
+//! already, except those made of tables. In such shards, a window is a sample like any other.
 
 use std::sync::Arc;
 
 use in18_dataset::ImageSet;
 use in18_random::{Draws, Purpose, permutation, shuffle};
 
-/// Images of a block.
+/// The number of images in a block.
 const BLOCK: usize = 32;
-/// Images of a window.
+/// The number of images in a window.
 const WINDOW: usize = 16_384;
 
 /// How the images of an epoch are mixed.
@@ -26,7 +28,7 @@ pub enum Shuffle {
     /// A permutation of all.
     #[default]
     Full,
-    /// Blocks in an order of chance, mixed within windows.
+    /// Blocks in a random order, mixed within windows.
     Window,
 }
 
@@ -38,17 +40,19 @@ pub struct EpochOrder {
     pub(crate) fetches: Fetches,
 }
 
-/// What is worth fetching before it is asked for.
+/// Images that should be fetched before they are needed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Fetches {
-    /// All images as they are stored.
+    /// All images in the order in which they are stored.
     stored: Arc<Vec<u32>>,
-    /// At an image's position: the blocks that come after this window.
+    /// Pairs of an image's position, at which a window begins, and the blocks to fetch there: those
+    /// of the next window.
     at: Vec<(usize, Vec<u32>)>,
 }
 
 impl Fetches {
-    /// Images that lie one behind the other, a slice a block, to be fetched when the image at `position` is begun.
+    /// The blocks to be fetched when the image at `position` is begun. Each slice is a block of
+    /// images that are stored one after another.
     pub(crate) fn blocks(&self, position: usize) -> impl Iterator<Item = &[u32]> {
         let found = self.at.binary_search_by_key(&position, |(at, _)| *at);
         let blocks = found.map_or(&[][..], |found| self.at[found].1.as_slice());
@@ -58,7 +62,7 @@ impl Fetches {
         })
     }
 
-    /// For a share of every `world`th position from `rank` on.
+    /// The same for a rank's share: every `world`th position, from `rank` on.
     pub(crate) fn share(mut self, rank: usize, world: usize) -> Self {
         self.at.iter_mut().for_each(|(at, _)| *at = at.saturating_sub(rank).div_ceil(world));
         self
@@ -71,7 +75,7 @@ impl EpochOrder {
         Self { images: permutation(seed, epoch, images), fetches: Fetches::default() }
     }
 
-    /// The window's order of images that are stored in this order.
+    /// The window's order of images. `stored` is the order in which they are stored.
     fn window(seed: u64, epoch: u32, stored: Vec<u32>) -> Self {
         Self::windows_of(seed, epoch, stored, WINDOW / BLOCK)
     }
@@ -85,7 +89,7 @@ impl EpochOrder {
     }
 
     fn windows_of(seed: u64, epoch: u32, stored: Vec<u32>, blocks_of_window: usize) -> Self {
-        // Not the draws of the full order, which begin at (epoch, 0).
+        // Other draws than those of the full order, which begin at (epoch, 0).
         let mut draws = Draws::new(seed, Purpose::Order, (epoch, 1));
         let mut blocks: Vec<u32> = (0..stored.len().div_ceil(BLOCK) as u32).collect();
         shuffle(&mut draws, &mut blocks);
@@ -99,7 +103,7 @@ impl EpochOrder {
             shuffle(&mut draws, &mut images[start..]);
             let next: Vec<u32> =
                 blocks.iter().skip((number + 1) * blocks_of_window).take(blocks_of_window).copied().collect();
-            // Nobody has fetched the first one.
+            // No earlier window has fetched the first one.
             let fetched = if number == 0 { [window, &next].concat() } else { next };
             at.push((start, fetched));
         }
@@ -130,7 +134,8 @@ mod tests {
     fn images_of_a_block_are_spread_over_its_window_and_blocks_over_the_epoch() {
         let images = 200_000_u32;
         let order = EpochOrder::window(7, 0, (0..images).collect()).images;
-        // Distances between neighbours on the disk that are in one block: the mean of two random places in a window of W is W / 3.
+        // Distances between images of one block that are neighbours on the disk. Two random places
+        // in a window of W are W / 3 apart on average.
         let mut place = vec![0_usize; images as usize];
         order.iter().enumerate().for_each(|(at, &image)| place[image as usize] = at);
         let within: Vec<f64> = (0..images as usize - 1)
@@ -140,7 +145,8 @@ mod tests {
         let mean = within.iter().sum::<f64>() / within.len() as f64;
         assert!((mean / (WINDOW as f64 / 3.0) - 1.0).abs() < 0.05, "{mean}");
         assert!(within.iter().all(|&distance| distance < WINDOW as f64));
-        // Neighbouring blocks: of two random places in all n images it is n / 3.
+        // Neighbouring images of different blocks: two random places among all n images are n / 3
+        // apart on average.
         let across: Vec<f64> = (BLOCK - 1..images as usize - 1)
             .step_by(BLOCK)
             .map(|image| place[image].abs_diff(place[image + 1]) as f64)
@@ -159,7 +165,8 @@ mod tests {
             batches.clone().map(classes).sum::<usize>() as f64 / batches.len() as f64
         };
         let (window, full) = (mean(&order), mean(&EpochOrder::full(3, 1, 200_000).images));
-        // A permutation has 189 of 400 classes in a batch; a window knows of about 290.
+        // A batch of a permutation has 189 of the 400 classes. A window has about 290 classes to
+        // offer.
         assert!((185.0..195.0).contains(&full), "{full}");
         assert!((145.0..185.0).contains(&window), "{window}");
     }
@@ -177,7 +184,8 @@ mod tests {
             assert!(fetched.len() <= position + 8 * BLOCK + 4 * BLOCK);
         }
         assert_eq!(fetched.len(), 1000);
-        // A share comes to the window's beginning sooner in its own count.
+        // A rank's share has fewer positions, so a window begins at a smaller position of the
+        // share.
         for (rank, world) in [(0, 3), (2, 3)] {
             let share = order.fetches.clone().share(rank, world);
             for (position, _) in &order.fetches.at {

@@ -11,32 +11,33 @@ use crate::plan::Transform;
 use crate::rect::resized_for_validation;
 use crate::stages::{StageTimes, Stopwatch};
 
-/// All the memory that a worker needs, kept from image to image.
+/// All the memory that a worker needs. It is used again for each image.
 #[derive(Default)]
 pub(crate) struct Pipeline {
     reader: ImageReader,
     decoder: Decoder,
     decoded: Rgb8Image,
-    /// What was decoded, turned as its EXIF orientation says.
+    /// The decoded image, turned as its EXIF orientation says.
     upright: Rgb8Image,
     resizer: Resizer,
-    /// Validation's image before its centre crop.
+    /// The resized image of a validation, before its centre crop.
     resized: Rgb8Image,
     times: StageTimes,
 }
 
 impl Pipeline {
-    /// The file that was last begun.
+    /// The file of the latest image.
     pub(crate) fn path(&self) -> &Path {
         self.reader.path()
     }
 
-    /// Where the time went since this was last asked.
+    /// Where the time went since the last call.
     pub(crate) fn take_times(&mut self) -> StageTimes {
         std::mem::take(&mut self.times)
     }
 
-    /// Reads, decodes and transforms image number `image` of `set` into `slot`, `(size.height, size.width, 3)`.
+    /// Reads, decodes and transforms image number `image` of `set` into `slot`,
+    /// `(size.height, size.width, 3)`.
     pub(crate) fn load(
         &mut self,
         set: &ImageSet,
@@ -92,7 +93,7 @@ impl Pipeline {
                     &self.upright
                 };
                 let from = upright.size();
-                // A strip one pixel high would become millions of pixels long.
+                // Without this check, a strip one pixel high would become millions of pixels long.
                 let to = resized_for_validation(from, sz).checked()?;
                 self.resizer.resize(upright, Crop::whole(from), to, self.resized.reset(to))?;
                 center_crop(&self.resized, size, slot)?;

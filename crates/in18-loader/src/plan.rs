@@ -1,5 +1,5 @@
-//! What an epoch consists of, fixed before its first image is read: which images, in which batches, at which size,
-//! transformed how.
+//! What an epoch consists of: which images, in which batches, at which size, transformed how. All
+//! of it is fixed before the first image is read.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::error::PlanError;
 use crate::order::{EpochOrder, Fetches};
 use crate::rect;
 
-/// Which part of an epoch is this process's.
+/// This process's part of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     rank: usize,
@@ -17,7 +17,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Everything: a world of one.
+    /// All of an epoch: a world of one rank.
     pub const ALL: Self = Self { rank: 0, world: 1 };
 
     /// The share of `rank` among `world` ranks.
@@ -32,7 +32,7 @@ impl Share {
     }
 }
 
-/// What makes one training epoch differ from another.
+/// Settings of a training epoch's random crops and flips.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Augmentation {
     /// The run's seed.
@@ -52,10 +52,10 @@ pub(crate) enum Transform {
     Validate { sz: u32 },
 }
 
-/// One batch: a range of the plan's images, and the size they all get.
+/// One batch: a range of the plan's images, and the size that all of them get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BatchSpec {
-    /// Its place in the epoch, from 0, which selecting a part of the plan does not change.
+    /// Its place in the epoch, from 0. Selecting a part of the plan does not change it.
     pub index: usize,
     pub images: Range<usize>,
     pub size: Size,
@@ -72,10 +72,13 @@ pub struct BatchPlan {
 }
 
 impl BatchPlan {
-    /// A training epoch: a permutation of all `images` that depends on (seed, epoch), padded by wrapping round until
-    /// every rank has as many, dealt out one by one, in batches of `batch` a rank of which the last may be smaller.
-    /// Batch i of all ranks together is therefore the same set of images for any number of ranks with the same
-    /// global batch.
+    /// A training epoch over a permutation of all `images` that depends on (seed, epoch). The
+    /// permutation is padded from its beginning until every rank has the same number of images.
+    /// Images are dealt to the ranks one by one, in batches of `batch` a rank; the last batch may
+    /// be smaller.
+    ///
+    /// Batch i of all ranks together is therefore the same set of images for any number of ranks
+    /// with the same global batch.
     ///
     /// # Errors
     /// [`PlanError::NoImages`], [`PlanError::EmptyBatch`], [`PlanError::MinScale`].
@@ -90,10 +93,10 @@ impl BatchPlan {
         Self::train_in_order(order, share, batch, sz, augmentation)
     }
 
-    /// As [`train`](Self::train), in another order.
+    /// Like [`train`](Self::train), in another order.
     ///
     /// # Errors
-    /// As [`train`](Self::train).
+    /// Those of [`train`](Self::train).
     pub fn train_in_order(
         order: EpochOrder,
         share: Share,
@@ -114,8 +117,9 @@ impl BatchPlan {
         Ok(Self { fetches: fetches.share(rank, world), ..plan })
     }
 
-    /// Validation on squares: all images in the set's order, cut into batches of `batch`, of which every rank takes a
-    /// run of whole ones; the last ranks may get fewer or none. No image is in two shares.
+    /// Validation on squares: all images in the set's order, cut into batches of `batch`. Every
+    /// rank takes a run of whole batches; the last ranks may get fewer batches or none. No image is
+    /// in two shares.
     ///
     /// # Errors
     /// [`PlanError::NoImages`], [`PlanError::EmptyBatch`].
@@ -125,9 +129,10 @@ impl BatchPlan {
         Ok(all.share_of_batches(share))
     }
 
-    /// Rectangular validation: images of the given `sizes`, those without one left out, in order of width / height (rounded to five digits, equal
-    /// ones in the set's order); each run of `batch` images is one batch and shares the crop that fits its mean
-    /// ratio. Shares are runs of whole batches, as in [`validation`](Self::validation).
+    /// Rectangular validation. Images are sorted by width / height, rounded to five digits; equal
+    /// ones keep the set's order. Images without a size in `sizes` are left out. Each run of
+    /// `batch` images is one batch, and shares the crop that fits its mean ratio. Shares are runs
+    /// of whole batches, as in [`validation`](Self::validation).
     ///
     /// # Errors
     /// [`PlanError::NoImages`], [`PlanError::EmptyBatch`], [`PlanError::TooSmall`].
@@ -171,25 +176,26 @@ impl BatchPlan {
         self.batches.iter().map(|b| b.images.len()).sum()
     }
 
-    /// Images of a batch, `batch < len()`, in their order.
+    /// The images of a batch in their order. `batch` is below `len()`.
     pub fn images(&self, batch: usize) -> &[u32] {
         &self.images[self.batches[batch].images.clone()]
     }
 
-    /// The size that all images of a batch get, `batch < len()`.
+    /// The size that all images of a batch get. `batch` is below `len()`.
     pub fn size(&self, batch: usize) -> Size {
         self.batches[batch].size
     }
 
-    /// Only some of the batches, which keep their indices: the first ones of an epoch cut short, or the remaining
-    /// ones of an epoch that is taken up again. What lies outside of the plan is left out.
+    /// Some of the batches; they keep their indices. This serves an epoch that is cut short or
+    /// continued. Numbers outside the plan are left out.
     pub fn select(mut self, batches: Range<usize>) -> Self {
         self.batches.truncate(batches.end);
         self.batches.drain(..batches.start.min(self.batches.len()));
         self
     }
 
-    /// Images to be fetched when an image of a batch is begun, a slice for those that lie one behind the other.
+    /// Images to be fetched when an image of a batch is begun. Each slice has images that are
+    /// stored one after another.
     pub(crate) fn fetches(&self, batch: usize, position: usize) -> impl Iterator<Item = &[u32]> {
         self.fetches.blocks(self.batches[batch].images.start + position)
     }
@@ -247,7 +253,7 @@ mod tests {
         BatchPlan::train(images, share, batch, 96, augmentation(4, 2)).unwrap()
     }
 
-    /// Global batch i, sorted, of a world in which every rank has `batch` images a step.
+    /// Batch i of all ranks together, sorted. Every rank has `batch` images a step.
     fn global(images: u32, world: usize, batch: usize) -> Vec<Vec<u32>> {
         let ranks: Vec<BatchPlan> = (0..world).map(|r| train(images, r, world, batch)).collect();
         assert!(ranks.iter().all(|r| r.len() == ranks[0].len()));
@@ -268,7 +274,7 @@ mod tests {
             let many = global(1000, world, 48 / world);
             assert_eq!(many.len(), one.len());
             assert_eq!(many[..20], one[..20], "world {world}");
-            // The last one is padded to the same number of images a rank.
+            // The last batch is padded, so that every rank has the same number of images.
             let padded: Vec<u32> = train(1000, 0, 1, 48)
                 .images
                 .iter()
@@ -330,7 +336,7 @@ mod tests {
                 assert_eq!(batches.len(), 11);
             }
         }
-        // Eleven batches among eight ranks: two each, so that the last two have none.
+        // Eleven batches for eight ranks: the first ranks get two each, so the last two get none.
         let last = BatchPlan::validation(1003, Share::new(7, 8).unwrap(), 100, 128).unwrap();
         assert!(last.is_empty());
     }

@@ -3,7 +3,8 @@
 use in18_jpeg::Size;
 
 /// The size to which an image is resized before the centre crop of size `sz`: torchvision's
-/// `Resize(int(sz * 1.14))`, which gives the short side that length and keeps the ratio, rounding down.
+/// `Resize(int(sz * 1.14))`, which gives the short side that length and keeps the ratio, rounding
+/// down.
 pub fn resized_for_validation(image: Size, sz: u32) -> Size {
     let short = (f64::from(sz) * 1.14) as u32;
     let (near, far) = (image.width.min(image.height).max(1), image.width.max(image.height));
@@ -12,13 +13,15 @@ pub fn resized_for_validation(image: Size, sz: u32) -> Size {
     if image.width <= image.height { Size::new(short, long) } else { Size::new(long, short) }
 }
 
-/// Width / height, rounded to five digits as Python's `round` does (correctly, from the exact binary value).
+/// Width / height, rounded to five digits as Python's `round` does (correctly, from the exact
+/// binary value).
 pub(crate) fn ratio(size: Size) -> f64 {
     round5(f64::from(size.width) / f64::from(size.height))
 }
 
-/// The size of all images of a batch whose ratios are `ratios`: their mean r, rounded to five digits; where r < 1, a
-/// crop of height `int(sz / r) // 8 * 8` and width sz, else of height sz and width `int(sz * r) // 8 * 8`.
+/// The size of all images of a batch, from their ratios. Their mean r is rounded to five digits. If
+/// r < 1, the crop has width sz and height `int(sz / r) // 8 * 8`; otherwise it has height sz and
+/// width `int(sz * r) // 8 * 8`.
 pub(crate) fn batch_size(sz: u32, ratios: impl ExactSizeIterator<Item = f64>) -> Size {
     let n = ratios.len();
     let mean = round5(ratios.sum::<f64>() / n as f64);
@@ -27,7 +30,7 @@ pub(crate) fn batch_size(sz: u32, ratios: impl ExactSizeIterator<Item = f64>) ->
 }
 
 fn round5(x: f64) -> f64 {
-    // Formatting rounds the exact binary value half to even and parsing is exact, as in Python.
+    // As in Python: formatting rounds the exact binary value half to even, and parsing is exact.
     format!("{x:.5}").parse().unwrap_or(x)
 }
 

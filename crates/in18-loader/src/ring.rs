@@ -1,9 +1,12 @@
-//! The ring of slots between workers and consumer: which image is worked on next, where its pixels go, and when a
-//! batch is whole.
+//! The ring of slots between workers and consumer. It knows which image is worked on next, where
+//! its pixels go, and when a batch is whole.
 //!
-//! A slot's pixels are one allocation that is split into a piece for each image; a piece is owned by whoever fills it,
-//! and joining the pieces again copies nothing. So several threads write into one contiguous batch without `unsafe`.
-//! Slots go round: a batch's buffers are those of a batch that was given back. Knows nothing of files and pixels.
+//! A slot's pixels are one allocation that is split into a piece for each image. A worker owns the
+//! piece that it fills. Joining the pieces again copies nothing. Several threads can therefore
+//! write into one contiguous batch without `unsafe`.
+//!
+//! Slots go round: a batch uses the buffers of a batch that was given back. This module knows
+//! nothing of files and pixels.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,65 +22,67 @@ use crate::stages::{StageTimes, Stopwatch};
 #[derive(Default)]
 pub(crate) struct Ring {
     state: Mutex<State>,
-    /// There may be an image to work on, or the ring is closed.
+    /// Signalled when there may be an image to work on, or when the ring is closed.
     work: Condvar,
-    /// The first open batch may be whole.
+    /// Signalled when the first open batch may be whole.
     whole: Condvar,
 }
 
-/// One image to be worked on.
+/// One image for a worker.
 pub(crate) struct Item {
     pub plan: Arc<BatchPlan>,
     pub batch: usize,
     pub position: usize,
-    /// (size.height, size.width, 3), to be filled.
+    /// (size.height, size.width, 3), which the worker fills.
     pub pixels: BytesMut,
     generation: u64,
 }
 
-/// Memory of one batch.
+/// The memory of one batch.
 #[derive(Default)]
 pub(crate) struct Buffers {
     /// (N, H, W, 3)
     pub pixels: BytesMut,
     /// (N)
     pub labels: Vec<i32>,
-    /// The split pixels while a batch is filled; empty otherwise, its memory kept.
+    /// The split pixels while a batch is filled. Otherwise the list is empty, but keeps its memory.
     pieces: Vec<BytesMut>,
 }
 
 #[derive(Default)]
 struct State {
     plan: Option<Arc<BatchPlan>>,
-    /// Counts plans, so that what is finished for an earlier one is recognised and dropped.
+    /// Counts plans, so that an image that is finished for an earlier plan is recognised and
+    /// dropped.
     generation: u64,
-    /// The next image to be given to a worker.
+    /// The next image for a worker.
     next_batch: usize,
     next_position: usize,
-    /// Batches being filled or waiting for the consumer, in order; `open[0]` is batch number `first_open`.
+    /// Batches that are being filled or that wait for the consumer, in order. `open[0]` is batch
+    /// number `first_open`.
     open: VecDeque<Slot>,
     first_open: usize,
     /// How many may be open at a time.
     max_open: usize,
     free: Vec<Buffers>,
     closed: bool,
-    /// Of the plan.
+    /// Where the workers' time went in this plan.
     times: StageTimes,
 }
 
 struct Slot {
     buffers: Buffers,
     missing: usize,
-    /// The error of the earliest position, so that the same one is reported for any number of workers.
+    /// The error at the earliest position, so that any number of workers reports the same one.
     error: Option<(usize, LoadError)>,
-    /// Positions that nothing was found for.
+    /// Positions that no image was found for.
     left_out: Vec<usize>,
-    /// What could not be loaded, with its position.
+    /// Images that could not be loaded, with their positions.
     bad: Vec<(usize, BadImage)>,
 }
 
 impl Ring {
-    /// Starts a plan, dropping what is left of the one before.
+    /// Starts a plan, and drops what is left of the plan before.
     pub(crate) fn start(&self, plan: Arc<BatchPlan>, max_open: usize) {
         let mut state = self.lock();
         state.cancel();
@@ -102,7 +107,7 @@ impl Ring {
         self.work.notify_all();
     }
 
-    /// For workers: the next image to work on, waiting for one; nothing once the ring is closed.
+    /// For workers: waits for the next image to work on; `None` once the ring is closed.
     pub(crate) fn take_item(&self) -> Option<Item> {
         let mut state = self.lock();
         loop {
@@ -153,8 +158,8 @@ impl Ring {
         }
     }
 
-    /// For the consumer: the next batch's number and memory, waiting for it; nothing after the last one, or after an
-    /// error, which ends the plan.
+    /// For the consumer: waits for the next batch's number and memory. `None` after the last batch,
+    /// and after an error, which ends the plan.
     pub(crate) fn take_batch(&self) -> Result<Option<(usize, Buffers, Vec<BadImage>)>, LoadError> {
         let mut state = self.lock();
         loop {
@@ -178,7 +183,7 @@ impl Ring {
         }
     }
 
-    /// Where the time of the workers went since the plan was started.
+    /// Where the workers' time has gone since the plan was started.
     pub(crate) fn times(&self) -> StageTimes {
         self.lock().times
     }
@@ -189,13 +194,14 @@ impl Ring {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it holds the lock; if something did, the state would still be consistent enough to
-        // shut down, which is better than a second panic.
+        // Nothing panics while it holds the lock. If something did, the state would still be
+        // consistent enough to shut down. That is better than a second panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// By position, whichever worker was faster; within one in the order in which they were tried.
+/// Sorts by position, whichever worker was faster. Within a position, the order in which images
+/// were tried stays.
 fn in_order(mut bad: Vec<(usize, BadImage)>) -> Vec<BadImage> {
     bad.sort_by_key(|(position, _)| *position);
     bad.into_iter().map(|(_, bad)| bad).collect()
@@ -208,7 +214,7 @@ impl State {
         self.next_batch = 0;
         self.next_position = 0;
         self.first_open = 0;
-        // Their memory goes with them: pieces of it may be out with workers.
+        // The batches' memory is dropped, because workers may still hold pieces of it.
         self.open.clear();
     }
 
@@ -272,7 +278,7 @@ impl Buffers {
         self
     }
 
-    /// Closes the gaps at these positions.
+    /// Removes the images at these positions and closes the gaps.
     fn without(mut self, left_out: &[usize]) -> Self {
         if left_out.is_empty() {
             return self;
@@ -299,7 +305,7 @@ mod tests {
     fn buffers_are_split_and_joined_in_place() {
         let mut buffers = Buffers::default();
         let mut start = None;
-        // The second is the largest; from then on the memory stays where it is.
+        // The second is the largest. After it, the memory stays where it is.
         for (images, bytes) in [(3, 10), (8, 30), (8, 30), (2, 30), (8, 29), (8, 30)] {
             buffers = buffers.split(images, bytes);
             for (i, piece) in buffers.pieces.iter_mut().enumerate() {

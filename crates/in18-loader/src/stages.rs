@@ -1,9 +1,10 @@
-//! Where the time of worker threads goes. Measured, and told; nothing that happens depends on it.
+//! Where the time of worker threads goes. It is only measured and told: nothing that happens
+//! depends on it.
 
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
-/// Time of all worker threads together, by what they did, and how much they read.
+/// The time of all worker threads together, by what they did, and how much they read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StageTimes {
     /// Reading files or shards.
@@ -12,16 +13,16 @@ pub struct StageTimes {
     pub decode: Duration,
     /// Crop, resize and flip into the batch.
     pub resize: Duration,
-    /// Waiting for a free place in a batch: the consumer is slower than the loader.
+    /// Waiting for a free place in a batch, because the consumer is slower than the loader.
     pub slot: Duration,
     /// Images decoded.
     pub images: u64,
-    /// Pixels that they have, whether decoded or not.
+    /// The pixels of these images, whether decoded or not.
     pub pixels: u64,
 }
 
 impl StageTimes {
-    /// All that threads did but wait.
+    /// The time in which threads did not wait.
     pub fn busy(&self) -> Duration {
         self.read + self.decode + self.resize
     }

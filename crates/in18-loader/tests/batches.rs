@@ -1,4 +1,4 @@
-//! Batches from files: the same for any number of workers, whole, in order, and ending well.
+//! Batches from files: the same for any number of workers, whole, in order, and with a clean end.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -35,7 +35,7 @@ fn train_plan(epoch: u32, batch: usize) -> BatchPlan {
     BatchPlan::train(IMAGES, Share::ALL, batch, 32, augmentation).unwrap()
 }
 
-/// All that a batch holds.
+/// A copy of all that a batch holds.
 #[derive(Debug, Clone, PartialEq)]
 struct Owned {
     index: usize,
@@ -209,7 +209,8 @@ fn a_bad_image_ends_the_epoch_by_name() {
         let (_dir, set) = photos();
         let path = set.path(17);
         (case.spoil)(&path);
-        // A later one in the same batch must not be named instead, whatever the order of work.
+        // A later bad image of the same batch must not be named instead, whatever the order of
+        // work.
         (case.spoil)(&set.path(19));
         for workers in [1, 4] {
             let mut loader = Loader::new(Arc::clone(&set), workers, OnBadImage::Fail).unwrap();
@@ -222,7 +223,7 @@ fn a_bad_image_ends_the_epoch_by_name() {
             assert_eq!(error.to_string(), format!("{}: {}", path.display(), case.expected));
             assert!(epoch.next().unwrap().is_none());
             drop(epoch);
-            // Batches without it still come.
+            // Batches without the bad image still come.
             let plan = BatchPlan::validation(10, Share::ALL, 10, 32).unwrap();
             assert_eq!(run(&mut loader, plan).unwrap().len(), 1);
         }
@@ -271,7 +272,7 @@ fn a_bad_image_is_replaced_in_training_whatever_the_workers_and_wherever_the_epo
         let (rest, _) = run_skipping(&mut many, train_plan(0, 16).select(2..usize::MAX));
         assert!(rest == batches[2..], "{workers} workers, taken up");
     }
-    // What takes the place is an image of the set, with its own label.
+    // An image of the set, with its own label, takes the bad image's place.
     let good = |batch: &Owned| batch.pixels.chunks(batch.size.bytes()).all(|pixels| pixels.iter().any(|&p| p != 0));
     assert!(batches.iter().all(good));
 }
@@ -294,7 +295,7 @@ fn a_bad_image_is_left_out_in_validation() {
             .flat_map(|image| whole[1].pixels[(image - 10) * bytes..][..bytes].to_vec())
             .collect();
         assert!(batches[1].pixels == kept && batches[1].labels.len() == 8);
-        // A batch of which nothing is left, and the ones beside it.
+        // One batch has nothing left. The batches beside it are whole.
         assert_eq!((batches[5].labels.len(), batches[5].pixels.len(), bad[5].len()), (0, 0, 10));
         assert!(batches[2..5] == whole[2..5]);
     }

@@ -1,6 +1,6 @@
 //! The console of a run that is watched on a terminal: a progress bar, and lines above it.
 //!
-//! indicatif only draws here. Rate and time left are reckoned from the events' stamps, because
+//! indicatif only draws here. Rate and time left are computed from the events' stamps, because
 //! indicatif's own would count the pauses for validation, and because libraries read no clock.
 
 use crate::console_lines::lasting_line;
@@ -9,8 +9,8 @@ use crate::text::duration;
 use crate::{Event, Meter, RecordError, RunStart, Stamp, StepRecord};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar an epoch with rate, loss, accuracy, and the time left for the run; what lasts stands in
-/// lines above it. Where nobody watches, [`ConsoleLines`](crate::ConsoleLines) is right.
+/// A bar for each epoch with rate, loss, accuracy, and the time left for the run. Lines above the
+/// bar stay. For a file or a pipe there is [`ConsoleLines`](crate::ConsoleLines).
 pub struct ConsoleBar {
     bar: ProgressBar,
     epoch: Option<usize>,
@@ -23,7 +23,7 @@ impl ConsoleBar {
     #[must_use]
     pub fn new(target: ProgressDrawTarget) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), target);
-        // The templates are constants; one that indicatif refuses leaves its default look.
+        // The templates are constants. If indicatif refuses one, the bar has its default look.
         if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} {msg}") {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -41,9 +41,9 @@ impl ConsoleBar {
             self.epoch = Some(step.epoch);
             self.seconds = Meter::default();
         }
-        // Each image weighs with its share of the step's time.
+        // Each image weighs as much as its share of the step's time.
         self.seconds.add(step.step_seconds / step.images_total.max(1) as f64, step.images_total);
-        // Over the epoch so far: a single step's rate jumps too much to be read.
+        // The rate of the epoch so far, because a single step's rate jumps too much to be read.
         let rate = self.seconds.mean().recip();
         let left = self.left.after(stamp, step);
         self.show(
@@ -95,13 +95,13 @@ impl Sink for ConsoleBar {
     }
 }
 
-/// The time left for the run: what is left of its cost, at the speed so far.
+/// The time left for the run: the cost that is left, at the speed so far.
 #[derive(Default)]
 struct TimeLeft {
-    /// Relative cost of every epoch.
+    /// The relative cost of each epoch.
     cost: Vec<f64>,
     started: f64,
-    /// Cost that lay behind when the first step was seen.
+    /// The cost before the first step that was seen.
     cost_before: Option<f64>,
 }
 
@@ -115,7 +115,7 @@ impl TimeLeft {
         }
     }
 
-    /// Seconds that are left after a step; none while that cannot be told.
+    /// The seconds that are left after a step; `None` while they are unknown.
     fn after(&mut self, stamp: Stamp, step: &StepRecord) -> Option<f64> {
         let this = *self.cost.get(step.epoch)?;
         let whole: f64 = self.cost[..step.epoch].iter().sum();
@@ -142,7 +142,7 @@ mod tests {
     fn shows_rate_loss_accuracy_and_time_left() {
         let term = InMemoryTerm::new(12, 130);
         let mut bar = bar(&term);
-        // Up to the last step of the first epoch.
+        // The events up to the last step of the first epoch.
         for (stamp, event) in samples::run().iter().take(6) {
             bar.record(*stamp, event).unwrap();
         }
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(left.after(samples::stamp(5.0), &samples::step(0, 1, 4)), Some(75.0));
         assert_eq!(left.after(samples::stamp(10.0), &samples::step(0, 2, 4)), Some(70.0));
         assert_eq!(left.after(samples::stamp(80.0), &samples::step(1, 4, 4)), Some(0.0));
-        // A run that is continued judges by its own steps alone.
+        // A continued run is judged by its own steps alone.
         let mut left = TimeLeft::new(samples::stamp(100.0), &run);
         assert_eq!(left.after(samples::stamp(110.0), &samples::step(1, 2, 4)), Some(20.0));
         assert_eq!(left.after(samples::stamp(120.0), &samples::step(2, 1, 4)), None);

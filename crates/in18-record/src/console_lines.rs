@@ -1,4 +1,4 @@
-//! The console of a run that nobody watches live: plain lines, in a file or a pipe.
+//! The console of a run that nobody watches on a terminal: plain lines, in a file or a pipe.
 
 use crate::line_file::LineFile;
 use crate::progress::StepLines;
@@ -38,7 +38,7 @@ impl Sink for ConsoleLines {
     }
 }
 
-/// What stays on the console about an event that is no step.
+/// The line that stays on the console for an event that is not a step.
 #[must_use]
 pub fn lasting_line(event: &Event) -> Option<String> {
     Some(match event {
@@ -61,7 +61,7 @@ pub fn lasting_line(event: &Event) -> Option<String> {
         Event::Warning { text } => format!("Warning: {text}"),
         Event::Stopped { reason } => format!("The run ends here: {reason}"),
         Event::RunEnd(run) => text::run_end(run),
-        // The rate moves with every step, and checkpoints come and go; the logs have them.
+        // The rate changes with every step, and checkpoints come often. The logs have them.
         Event::RateChange { .. }
         | Event::LossScale { .. }
         | Event::Checkpoint { .. }

@@ -1,7 +1,8 @@
 //! DAWNBench's table and the curves of a run's schedule, from TensorBoard's scalars.
 //!
-//! The table is that of the original's `dawn/prepare_dawn_tsv.py`: a line a validation, hours by the events' own times
-//! since the event `first`, up to the first validation at 93 % top-5.
+//! The table is that of the original's `dawn/prepare_dawn_tsv.py`: one line for each validation, up
+//! to the first one at 93 % top-5. Hours are differences of the events' own times from that of the
+//! event `first`.
 
 use crate::event_files::Scalar;
 
@@ -10,7 +11,7 @@ pub const TARGET_TOP5: f64 = 93.0;
 
 const SECONDS_AN_HOUR: f64 = 3600.0;
 
-/// Why scalars make no table. One line each.
+/// Why no table can be made from scalars. One line each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DawnError {
     /// A tag that the table needs is not there.
@@ -18,7 +19,7 @@ pub enum DawnError {
     NoTag {
         /// The tag.
         tag: &'static str,
-        /// What there is.
+        /// The tags that are there.
         got: String,
     },
     /// A validation without one of its values.
@@ -51,7 +52,7 @@ impl Curve {
         }
     }
 
-    /// What the original's scripts call the value.
+    /// The name that the original's scripts give the value.
     fn key(self) -> &'static str {
         match self {
             Curve::Lr => "learning_rate",
@@ -61,8 +62,9 @@ impl Curve {
     }
 }
 
-/// The table: epoch counted from 1, hours, top-1 and top-5 in percent, between tabs, under DAWNBench's header. With
-/// `ignore_eval` hours are without the validations' time, which DAWNBench does not count.
+/// The table, separated by tabs, under DAWNBench's header: epoch counted from 1, hours, top-1 and
+/// top-5 in percent. With `ignore_eval`, hours leave out the validations' time, which DAWNBench
+/// does not count.
 ///
 /// # Errors
 /// [`DawnError`].
@@ -89,8 +91,9 @@ pub fn tsv(scalars: &[Scalar], ignore_eval: bool) -> Result<String, DawnError> {
     Ok(text)
 }
 
-/// A curve, a line a point as the original's `dawn/prepare_*.py` print them for DAWNBench's JSON:
-/// `{"learning_rate": 0.1, "example": 0},` with the training images seen. The batch is that of all devices.
+/// A curve, one line for each point, as the original's `dawn/prepare_*.py` print them for
+/// DAWNBench's JSON: `{"learning_rate": 0.1, "example": 0},` with the number of training images
+/// seen. The batch is that of all devices.
 ///
 /// # Errors
 /// [`DawnError::NoTag`].
@@ -99,7 +102,7 @@ pub fn curve(scalars: &[Scalar], curve: Curve) -> Result<String, DawnError> {
         Curve::Batch => find(scalars, "sizes/world").unwrap_or_default(),
         Curve::Lr | Curve::Size => Vec::new(),
     };
-    // As of the point: a run may go on with other devices.
+    // The number of devices at that point: a continued run may have another.
     let world =
         |step| worlds.iter().rfind(|world| world.step <= step).or(worlds.first()).map_or(1.0, |world| world.value);
     let lines = find(scalars, curve.tag())?.into_iter().map(|scalar| {
@@ -110,7 +113,7 @@ pub fn curve(scalars: &[Scalar], curve: Curve) -> Result<String, DawnError> {
     Ok(lines.collect())
 }
 
-/// The scalars of a tag, at least one.
+/// The scalars of a tag; at least one.
 fn find<'a>(scalars: &'a [Scalar], tag: &'static str) -> Result<Vec<&'a Scalar>, DawnError> {
     let found: Vec<&Scalar> = scalars.iter().filter(|scalar| scalar.tag == tag).collect();
     if !found.is_empty() {

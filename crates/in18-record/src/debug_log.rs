@@ -10,8 +10,8 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-/// Every event, every step included: UTC to the millisecond (RFC 3339), seconds since the run
-/// began, and the text.
+/// Every event, with every step. A line has the time in UTC to the millisecond (RFC 3339), seconds
+/// since the run began, and the text.
 pub struct DebugLog {
     file: LineFile,
     steps: StepLines,
@@ -23,7 +23,7 @@ impl DebugLog {
         Self::over(LineFile::new("debug.log", writer))
     }
 
-    /// Makes the file, or goes on with the one that is there.
+    /// Makes the file, or continues the one that is there.
     ///
     /// # Errors
     /// [`RecordError::Create`].
@@ -75,7 +75,8 @@ impl Sink for DebugLog {
             self.file.line(&format!("{time:.3} {:10.3} {line}", stamp.seconds))?;
         }
         match event {
-            // A reader looks at whole epochs; a flush a step would be a system call a step.
+            // Readers look at whole epochs. A flush for each step would be a system call for each
+            // step.
             Event::Step(_) | Event::EvalStep(_) => Ok(()),
             _ => self.file.flush(),
         }
@@ -90,7 +91,7 @@ impl Sink for DebugLog {
     }
 }
 
-/// The stamp's instant; none if it lies outside of the calendar.
+/// The stamp's instant; `None` if it lies outside the calendar.
 fn time_of_day(stamp: Stamp) -> Option<Timestamp> {
     if !stamp.unix.is_finite() {
         return None;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why a sink could not be made or could not go on. One line that names the file and the way out.
+/// Why a sink could not be made or could not continue. One line that names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {

@@ -1,11 +1,12 @@
 //! What can happen in a run.
 //!
-//! The fields are what the formats need and nothing else. Among them is all that the original
-//! trainer's TensorBoard tags show; where a field feeds a tag, its comment names it. Their step is
-//! the number of training images seen *before* the batch, [`StepRecord::images_before`].
+//! The fields are what the formats need, and nothing else. They include everything that the
+//! original trainer's TensorBoard tags show. If a field feeds a tag, its comment names the tag. The
+//! tags' step is the number of training images seen *before* the batch,
+//! [`StepRecord::images_before`].
 //!
-//! What is written can be read again ([`Follower`](crate::Follower)): `null` becomes NaN, and fields
-//! that this version does not know are passed over.
+//! Events that were written can be read again ([`Follower`](crate::Follower)). `null` becomes NaN,
+//! and fields that this version does not know are passed over.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -14,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct Stamp {
     /// Seconds since the run began, from a clock that never goes back.
     pub seconds: f64,
-    /// Seconds since 1970-01-01 00:00 UTC. Tag `first` is the run start's.
+    /// Seconds since 1970-01-01 00:00 UTC. The tag `first` has that of the run's start.
     pub unix: f64,
 }
 
@@ -25,7 +26,7 @@ pub struct Stamp {
 pub enum Event {
     /// Everything is loaded and the first epoch begins.
     RunStart(RunStart),
-    /// Other images, another size, or another way of validating.
+    /// From now on, the run reads other images, at another size, or validates in another way.
     DataChange(DataChange),
     /// Only the batch size changed; the loaders stay (`keep_dl`).
     BatchChange {
@@ -34,14 +35,14 @@ pub enum Event {
         /// Images a device and step. Tag `sizes/batch`.
         batch: usize,
     },
-    /// The learning rate differs from the step before. To be sent where the original logs it: at
+    /// The learning rate differs from that of the step before. Sent where the original logs it: at
     /// an epoch's first and last step.
     RateChange {
         /// Counted from 0.
         epoch: usize,
         /// Counted from 1 within the epoch.
         step: usize,
-        /// The rate of the step before; none before the first.
+        /// The rate of the step before; `None` at the first step.
         from: Option<f64>,
         /// The rate of this step.
         #[serde(deserialize_with = "number")]
@@ -49,44 +50,45 @@ pub enum Event {
     },
     /// A training step is done.
     Step(StepRecord),
-    /// The dynamic scale of the loss is another.
+    /// The dynamic scale of the loss has changed.
     LossScale {
         /// Counted from 0.
         epoch: usize,
         /// Counted from 1 within the epoch.
         step: usize,
-        /// From the next step on.
+        /// The scale from the next step on.
         scale: f64,
-        /// Whether this step's gradients overflowed, so that it changed nothing.
+        /// Whether this step's gradients overflowed. The step then changed nothing.
         overflow: bool,
-        /// Steps of the run that were skipped so.
+        /// The number of the run's steps that were skipped for that reason.
         overflows: u64,
     },
     /// A validation batch is done.
     EvalStep(EvalRecord),
-    /// Where the loader's time went in an epoch's training; comes before the epoch's end.
+    /// Where the loader's time went in an epoch's training. Comes before the epoch's end.
     Loader(LoaderRecord),
-    /// An epoch is done, its validation included.
+    /// An epoch is done, with its validation.
     EpochEnd(EpochRecord),
-    /// A run goes on from a checkpoint of this or another folder.
+    /// A run continues from a checkpoint of this or another folder.
     Resumed {
-        /// The epoch that goes on, counted from 0.
+        /// The epoch that continues, counted from 0.
         epoch: usize,
-        /// Its steps that are done.
+        /// The number of its steps that are done.
         step: usize,
-        /// Training images so far: TensorBoard's step.
+        /// The number of training images so far: TensorBoard's step.
         images_seen: u64,
         /// The checkpoint's file.
         from: String,
-        /// How many devices go on, if not as many as before.
+        /// The number of devices from now on, if it has changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         world: Option<usize>,
     },
-    /// A checkpoint is on disk, whole.
+    /// A whole checkpoint is on disk.
     Checkpoint {
-        /// The epoch in which it was taken, counted from 0; the next one if that was at an epoch's end.
+        /// The epoch in which it was taken, counted from 0. At an epoch's end, it is the next
+        /// epoch.
         epoch: usize,
-        /// The epoch's steps that it holds.
+        /// The number of that epoch's steps that it holds.
         step: usize,
         /// Its file.
         path: String,
@@ -108,14 +110,14 @@ pub enum Event {
         /// One line.
         text: String,
     },
-    /// The run ends before its plan does.
+    /// The run ends before the end of its plan.
     Stopped {
         /// Why, in one line.
         reason: String,
     },
-    /// The run is over, as planned.
+    /// The run has ended as planned.
     RunEnd(RunEnd),
-    /// What a later version wrote, when it is read; nothing that happens.
+    /// When a log is read: an event that only a later version knows. Never sent.
     #[serde(other, skip_serializing)]
     Unknown,
 }
@@ -129,17 +131,17 @@ pub struct RunStart {
     pub classes: usize,
     /// Number of trained values.
     pub parameters: u64,
-    /// Of weights and activations in a step, e.g. `bf16`.
+    /// The type of weights and activations in a step, e.g. `bf16`.
     pub precision: String,
-    /// Whose kernels compute, e.g. `oneDNN 3.2.0`.
+    /// What computes, e.g. `oneDNN 3.2.0`.
     pub engine: String,
     /// Devices that train together. Tag `sizes/world`.
     pub world: usize,
-    /// Loader threads a device.
+    /// Loader threads of each device.
     pub workers: usize,
     /// Seed of all randomness.
     pub seed: u64,
-    /// The first epoch that this run trains, 0 unless it continues another.
+    /// The first epoch that this run trains: 0, unless it continues another run.
     pub first_epoch: usize,
     /// One past the last epoch.
     pub epochs: usize,
@@ -147,25 +149,26 @@ pub struct RunStart {
     pub images_train: u64,
     /// Validation images in the first data set.
     pub images_val: u64,
-    /// What each epoch costs relative to the others, one number an epoch (training images times
-    /// pixels will do). The time left is reckoned from it; empty: from the epochs' count.
+    /// The cost of each epoch relative to the others, such as training images times pixels. The
+    /// time left is computed from it. If it is empty, all epochs cost the same.
     #[serde(skip)]
     pub epoch_cost: Vec<f64>,
-    /// What is to be read from when on, in order: the plan's part that no later event tells before its time has come.
+    /// What the run will read, and from which epoch on, in order. A log holds this part of the plan
+    /// from its beginning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plan: Vec<DataChange>,
 }
 
-/// What an epoch and those after it read.
+/// What an epoch and later ones read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataChange {
-    /// The first epoch that it holds for, counted from 0.
+    /// The first of these epochs, counted from 0.
     pub epoch: usize,
     /// Side of the square training image, pixels. Tag `sizes/image`.
     pub size: usize,
-    /// Training images a device and step. Tag `sizes/batch`.
+    /// Training images of each device and step. Tag `sizes/batch`.
     pub batch: usize,
-    /// Validation images a device and step.
+    /// Validation images of each device and step.
     pub val_batch: usize,
     /// Folder of the training images.
     pub train_dir: String,
@@ -185,10 +188,10 @@ pub struct StepRecord {
     pub epoch: usize,
     /// Counted from 1 within the epoch.
     pub step: usize,
-    /// Steps of the epoch.
+    /// The number of the epoch's steps.
     pub steps: usize,
-    /// Images of this device's batch. Tag `times/1gpu_images_per_sec` is this over
-    /// [`StepRecord::step_seconds`], `times/8gpu_images_per_sec` eight times that.
+    /// Images of this device's batch. The tag `times/1gpu_images_per_sec` is this number over
+    /// [`StepRecord::step_seconds`]; `times/8gpu_images_per_sec` is eight times that.
     pub images: u64,
     /// Images of all devices' batches. Tag `sizes/batch_total`.
     pub images_total: u64,
@@ -211,21 +214,21 @@ pub struct StepRecord {
     /// Percent. Tag `losses/train_5`.
     #[serde(deserialize_with = "number")]
     pub top5: f64,
-    /// From the end of the step before to the end of this one, waiting for data included. Tag
-    /// `times/step`, there in ms.
+    /// Seconds from the end of the step before to the end of this one, including the wait for data.
+    /// Tag `times/step`, there in ms.
     #[serde(deserialize_with = "number")]
     pub step_seconds: f64,
-    /// The part of it that was spent waiting for data. Tag `times/data`, there in ms.
+    /// The part of these seconds that was spent waiting for data. Tag `times/data`, there in ms.
     #[serde(deserialize_with = "number")]
     pub data_seconds: f64,
-    /// Over the epoch's steps so far. The trainer keeps them, so that they hold for an epoch that was taken up in
-    /// its middle, too.
+    /// Means over the epoch's steps so far. The trainer keeps them, so that they are right for an
+    /// epoch that was continued in its middle, too.
     #[serde(skip)]
     pub means: Means,
-    /// Traffic since the last record that had it, where it was measured.
+    /// Traffic since the last record that had it; `None` if it was not measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkRate>,
-    /// The device's memory, where it was measured.
+    /// The device's memory; `None` if it was not measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryUse>,
 }
@@ -246,7 +249,7 @@ pub struct NetworkRate {
 pub struct MemoryUse {
     /// Held by tensors now.
     pub allocated: u64,
-    /// The most that was ever held by tensors.
+    /// The most that tensors have ever held.
     pub max_allocated: u64,
     /// Taken from the device now.
     pub cached: u64,
@@ -261,7 +264,7 @@ pub struct EvalRecord {
     pub epoch: usize,
     /// Counted from 1 within the validation.
     pub step: usize,
-    /// Batches of the validation.
+    /// The number of batches of the validation.
     pub steps: usize,
     /// Images of all devices' batches.
     pub images_total: u64,
@@ -274,16 +277,16 @@ pub struct EvalRecord {
     /// Percent.
     #[serde(deserialize_with = "number")]
     pub top5: f64,
-    /// From the end of the batch before to the end of this one.
+    /// Seconds from the end of the batch before to the end of this one.
     #[serde(deserialize_with = "number")]
     pub step_seconds: f64,
-    /// Over the validation's batches so far.
+    /// Means over the validation's batches so far.
     #[serde(skip)]
     pub means: Means,
 }
 
-/// Means from an epoch's or a validation's first step to the latest. Images weigh equally in loss and accuracies, steps
-/// in times.
+/// Means from an epoch's or a validation's first step to the latest. In loss and accuracies, each
+/// image has the same weight; in times, each step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Means {
     /// Cross entropy, nats.
@@ -292,14 +295,14 @@ pub struct Means {
     pub top1: f64,
     /// Percent.
     pub top5: f64,
-    /// Of a step, waiting for data included.
+    /// Seconds of a step, including the wait for data.
     pub step_seconds: f64,
-    /// Of the wait for data in a step; 0 in a validation.
+    /// Seconds of the wait for data in a step; 0 in a validation.
     pub data_seconds: f64,
 }
 
-/// Where the time of the loader's threads went in an epoch's training, in seconds of all threads together. In an epoch that was
-/// taken up in its middle, since then.
+/// Where the time of the loader's threads went in an epoch's training, in seconds of all threads
+/// together. If the epoch was continued in its middle, only the time since then counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoaderRecord {
     /// Counted from 0.
@@ -316,12 +319,13 @@ pub struct LoaderRecord {
     /// Waiting for a free place in a batch.
     #[serde(deserialize_with = "number")]
     pub slot_seconds: f64,
-    /// Where training waited for images: why, and what would help, in a sentence.
+    /// Why training waited for images, and what would help, in a sentence; `None` if it hardly
+    /// waited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
 
-/// An epoch: what was trained and how well it validated.
+/// An epoch: what was trained, and how good the validation was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Counted from 0. Tag `epoch`.
@@ -351,13 +355,13 @@ pub struct EpochRecord {
     /// Percent of the validation images. Tag `losses/test_5`.
     #[serde(deserialize_with = "number")]
     pub top5: f64,
-    /// Time of the training steps, waiting for data included.
+    /// Seconds of the training steps, including the wait for data.
     #[serde(deserialize_with = "number")]
     pub train_seconds: f64,
-    /// The part of it that was spent waiting for data.
+    /// The part of these seconds that was spent waiting for data.
     #[serde(deserialize_with = "number")]
     pub data_seconds: f64,
-    /// Time of the validation. Tag `times/eval_sec`.
+    /// Seconds of the validation. Tag `times/eval_sec`.
     #[serde(deserialize_with = "number")]
     pub eval_seconds: f64,
     /// Training images of all devices over [`EpochRecord::train_seconds`].
@@ -371,34 +375,34 @@ pub struct EpochRecord {
 /// A run's totals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunEnd {
-    /// Epochs that this run trained.
+    /// The number of epochs that this run trained.
     pub epochs: usize,
     /// Training images of all devices and epochs.
     pub images_seen: u64,
-    /// From the run's start to its end.
+    /// Seconds from the run's start to its end.
     #[serde(deserialize_with = "number")]
     pub seconds: f64,
-    /// Time of the training steps, waiting for data included.
+    /// Seconds of the training steps, including the wait for data.
     #[serde(deserialize_with = "number")]
     pub train_seconds: f64,
-    /// The part of it that was spent waiting for data.
+    /// The part of these seconds that was spent waiting for data.
     #[serde(deserialize_with = "number")]
     pub data_seconds: f64,
-    /// Time of the validations.
+    /// Seconds of the validations.
     #[serde(deserialize_with = "number")]
     pub eval_seconds: f64,
-    /// Of the last validation, percent.
+    /// Top-1 of the last validation, percent.
     #[serde(deserialize_with = "number")]
     pub top1: f64,
-    /// Of the last validation, percent.
+    /// Top-5 of the last validation, percent.
     #[serde(deserialize_with = "number")]
     pub top5: f64,
-    /// Most memory that the process ever had resident, where the system tells it.
+    /// The most memory that the process has ever had resident; `None` if the system does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_rss_bytes: Option<u64>,
 }
 
-/// JSON has no NaN: where a run diverged, `null` was written.
+/// Reads a number. JSON has no NaN: a run that diverged has written `null`.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }

@@ -1,4 +1,4 @@
-//! `event.log`: what changed, and a line an epoch, as the original wrote it.
+//! `event.log`: changes, and one line for each epoch, as the original wrote it.
 
 use crate::line_file::LineFile;
 use crate::recorder::Sink;
@@ -7,8 +7,8 @@ use crate::{Event, Marks, Opening, RecordError, Stamp};
 use std::io::Write;
 use std::path::Path;
 
-/// The header `~~epoch\thours\ttop1\ttop5`, then a line `~~…` an epoch, and lines for changes of
-/// data set, batch size and learning rate, and for warnings.
+/// The header `~~epoch\thours\ttop1\ttop5`, then a line `~~…` for each epoch. Between them are
+/// lines for changes of data set, batch size and learning rate, and for warnings.
 pub struct EventLog(LineFile);
 
 impl EventLog {
@@ -17,7 +17,7 @@ impl EventLog {
         Self(LineFile::new("event.log", writer))
     }
 
-    /// Makes the file, or goes on with the one that is there.
+    /// Makes the file, or continues the one that is there.
     ///
     /// # Errors
     /// [`RecordError::Create`].

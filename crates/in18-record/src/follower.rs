@@ -1,7 +1,8 @@
-//! Reads `metrics.jsonl` again, while it grows or after its end.
+//! Reads `metrics.jsonl`, while it grows or after its end.
 //!
-//! A line counts once its line break is there: a run that goes on, or that was killed, may leave half a line at the
-//! end. Events of other names are passed over, so that logs of later versions can be read.
+//! A line counts only once its line break is there: a run that is going on, or that was killed, may
+//! leave half a line at the end. Events with unknown names are passed over, so that logs of later
+//! versions can be read.
 
 use crate::{Event, Stamp};
 use serde::Deserialize;
@@ -22,7 +23,7 @@ pub enum ReadError {
         /// What the system said.
         cause: io::Error,
     },
-    /// A whole line is no event.
+    /// A whole line is not an event.
     #[error("{path}, line {line}: expected an event as one JSON object, got {got}; restore the log or remove the line")]
     Damaged {
         /// The log.
@@ -34,15 +35,15 @@ pub enum ReadError {
     },
 }
 
-/// What a log has that it had not before.
+/// What is new in a log since it was last read.
 #[derive(Debug, Default)]
 pub struct News {
-    /// The log was cut back (a run that was continued) or replaced: forget what was read before; `events` begin
-    /// at the log's beginning.
+    /// Whether the log was cut back (by a continued run) or replaced. Whatever was read before must
+    /// then be forgotten: `events` starts at the log's beginning.
     pub restarted: bool,
     /// Whole lines, in order.
     pub events: Vec<(Stamp, Event)>,
-    /// Half a line stands at the end.
+    /// Whether half a line stands at the end.
     pub truncated: bool,
 }
 
@@ -50,21 +51,21 @@ pub struct News {
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,
-    /// Bytes and lines that are read.
+    /// The numbers of bytes and lines that have been read.
     offset: u64,
     lines: usize,
-    /// The latest whole line: what stands there when the log was not cut back.
+    /// The latest whole line. If it is still at its place, the log was not cut back.
     latest: Vec<u8>,
 }
 
 impl Follower {
-    /// Follows a log from its beginning; nothing is opened yet.
+    /// Follows a log from its beginning. Opens nothing yet.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), offset: 0, lines: 0, latest: Vec::new() }
     }
 
-    /// What is new since the last call; everything at the first.
+    /// What is new since the last call. The first call returns everything.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -105,9 +106,11 @@ impl Follower {
     }
 }
 
-/// A line's event; none if it is of a name that this version does not know. The error says what came.
+/// The event of a line; `None` if this version does not know its name. The error says what the line
+/// holds.
 fn parse(line: &[u8]) -> Result<Option<(Stamp, Event)>, String> {
-    // By way of a value: the end of a run has `seconds` of its own, and the same, beside its stamp's.
+    // Parsed as a value first: the event at the end of a run has a field `seconds` of its own,
+    // beside the stamp's.
     let value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     if !value["event"].is_string() {
         return Err("no `event`".to_owned());
@@ -126,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
     use std::fs;
 
-    /// As it comes back: what is not written is at its default.
+    /// Events as they are read back: fields that are not written have their defaults.
     fn readable(mut events: Vec<(Stamp, Event)>) -> Vec<(Stamp, Event)> {
         for (_, event) in &mut events {
             match event {
@@ -222,7 +225,8 @@ mod tests {
         assert_eq!(poll(&text[..ends[3] + 9]), (1, false, true));
         assert_eq!(poll(&text[..ends[5]]), (2, false, false));
         assert_eq!(poll(&text[..ends[1]]), (2, true, false), "cut back");
-        // Cut back and grown past its old length between two looks: the latest line is another.
+        // Between two reads, the log is cut back and grows past its old length. Its latest line is
+        // another one then.
         let other = text.replace("0.25,", "0.75,");
         assert_eq!(poll(&text[..ends[5]]), (4, false, false));
         assert!(poll(&(text[..ends[0]].to_owned() + &other[ends[2]..])).1);
@@ -235,7 +239,7 @@ mod tests {
             text.truncate(text.len() - cut.min(text.len()));
             let at = at.min(text.len());
             text.splice(at..at, bytes);
-            // Either is right; that it comes back is the point.
+            // Either result is right. The test is that it returns at all.
             let _ = read(&text);
         }
     }

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: every event as one JSON object a line, for programs.
+//! `metrics.jsonl`: every event as one JSON object on a line, for programs.
 
 use crate::line_file::LineFile;
 use crate::recorder::Sink;
@@ -7,15 +7,16 @@ use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
 
-/// Objects with `seconds` and `unix` (the [`Stamp`]), `event` (its name in snake case) and the
-/// event's own fields. What is no number (a NaN loss) is `null`.
+/// Objects with `seconds` and `unix` (the [`Stamp`]), `event` (the event's name in snake case) and
+/// the event's own fields. A number that is not finite, such as a NaN loss, is `null`.
 pub struct Jsonl {
     file: LineFile,
-    /// The time of the last line that was handed to the system.
+    /// The time of the last line that was flushed.
     flushed: f64,
 }
 
-/// Seconds of the run after which steps are handed to the system: who follows the file sees them no later.
+/// Steps are flushed after this many seconds of the run, so that a program that follows the file
+/// sees them no later.
 const FLUSH_SECONDS: f64 = 1.0;
 
 impl Jsonl {
@@ -24,7 +25,7 @@ impl Jsonl {
         Self { file: LineFile::new("metrics.jsonl", writer), flushed: 0.0 }
     }
 
-    /// Makes the file, or goes on with the one that is there.
+    /// Makes the file, or continues the one that is there.
     ///
     /// # Errors
     /// [`RecordError::Create`].

@@ -1,13 +1,13 @@
-//! What a run writes down: one event type, and one sink a file format.
+//! The record of a run: one event type, and one sink for each file format.
 //!
 //! Owns [`Event`], the [`Sink`] trait, the [`Recorder`] that hands every event to every sink, and
 //! the formats. The trainer tells it what happened and never asks anything back: a sink cannot
 //! change a run, and a sink that fails ([`Recorder::record`]) does not stop one.
 //!
-//! Which sinks there are is decided once, by constructing them: a rank that shall stay silent gets
-//! a recorder without sinks, a run without a log folder one without files. Deliberately absent:
-//! verbosity flags, global loggers and the clock. An event comes with its [`Stamp`], so a format
-//! can be tested to the byte.
+//! Which sinks there are is decided once, by constructing them. A rank that is to stay silent gets
+//! a recorder without sinks, and a run without a log folder gets one without files. Deliberately
+//! absent: verbosity flags, global loggers and the clock. An event comes with its [`Stamp`], so a
+//! format can be tested to the byte.
 
 #![forbid(unsafe_code)]
 

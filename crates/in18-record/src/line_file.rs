@@ -5,13 +5,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Lines to a writer, buffered; what it is called serves error messages.
+/// A buffered writer of lines. Its name is for error messages.
 pub(crate) struct LineFile {
     name: String,
-    /// The name within the run's folder, for its mark; none if the writer is no file there.
+    /// The file's name within the run's folder, for its mark; `None` if the writer is no file
+    /// there.
     file_name: Option<String>,
     writer: BufWriter<Box<dyn Write + Send>>,
-    /// Bytes before the next line.
+    /// The number of bytes before the next line.
     length: u64,
 }
 
@@ -38,13 +39,13 @@ impl LineFile {
         self.named(result)
     }
 
-    /// Hands all lines so far to the system.
+    /// Flushes all lines so far.
     pub(crate) fn flush(&mut self) -> Result<(), RecordError> {
         let result = self.writer.flush();
         self.named(result)
     }
 
-    /// Flushes, and notes the length.
+    /// Flushes, and notes the file's length.
     pub(crate) fn mark(&mut self, marks: &mut Marks) -> Result<(), RecordError> {
         self.flush()?;
         if let Some(file_name) = &self.file_name {

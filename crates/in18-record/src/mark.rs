@@ -1,12 +1,13 @@
-//! How far the logs of a run have come, so that a continued run goes on right there.
+//! How long the logs of a run were, so that a continued run can continue them right there.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The length, in bytes, of each log that a checkpoint vouches for, by the name of its file in the run's folder.
+/// The length, in bytes, of each log that a checkpoint vouches for, by the name of its file in the
+/// run's folder.
 ///
-/// A run that was killed has written on past its last checkpoint. Whoever continues it from there cuts every log back
-/// to its mark first, so that no line comes twice.
+/// A run that was killed has written lines after its last checkpoint. A run that continues from
+/// that checkpoint cuts every log back to its mark first, so that no line comes twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Marks(BTreeMap<String, u64>);
@@ -17,7 +18,7 @@ impl Marks {
         self.0.insert(name.into(), bytes);
     }
 
-    /// The length of a file; none if the checkpoint does not vouch for it.
+    /// The length of a file; `None` if the checkpoint does not vouch for it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<u64> {
         self.0.get(name).copied()
@@ -32,9 +33,10 @@ impl Marks {
 /// How a log starts.
 #[derive(Clone, Copy, Debug)]
 pub enum Opening<'a> {
-    /// With nothing: a file that is there is emptied.
+    /// Empty: a file that is there is emptied.
     New,
-    /// With what was written up to the mark. A file without a mark, whose log had failed before, goes on at its end;
-    /// one that is gone, or shorter than its mark, is what it is: hours of training are worth more than a log.
+    /// With what was written up to the mark. A file without a mark, because its log had failed
+    /// before, continues at its end. A file that is gone, or shorter than its mark, is taken as it
+    /// is: hours of training are worth more than a log.
     Continue(&'a Marks),
 }

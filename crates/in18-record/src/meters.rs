@@ -1,7 +1,7 @@
 //! Averages over an epoch.
 
-/// The running mean of a quantity, each value weighted by a count (of images, as a rule), and its
-/// latest value: the original's `AverageMeter`, whose `avg` and `val` they are.
+/// The running mean of a quantity, in which each value has a count as its weight (of images, as a
+/// rule), and its latest value. They are `avg` and `val` of the original's `AverageMeter`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Meter {
     last: f64,
@@ -23,7 +23,7 @@ impl Meter {
         self.last
     }
 
-    /// Mean of everything since the meter was made, 0 if that is nothing.
+    /// The mean of all values since the meter was made; 0 if there are none.
     #[must_use]
     pub fn mean(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }

@@ -1,10 +1,10 @@
-//! The original's line about a step, and when it is due. Three formats show it.
+//! The original's line about a step, and when it is due. Three formats have it.
 
 use crate::{EvalRecord, Event, Means, StepRecord};
 use std::num::NonZeroUsize;
 
-/// Words a line for every `print_freq`-th step of an epoch or validation and for the last: the latest value and, in
-/// brackets, the mean so far.
+/// Writes a line for every `print_freq`-th step of an epoch or validation, and for the last step. A
+/// line has the latest values and, in brackets, the means so far.
 #[derive(Clone, Copy)]
 pub(crate) struct StepLines {
     print_freq: NonZeroUsize,
@@ -15,7 +15,7 @@ impl StepLines {
         Self { print_freq }
     }
 
-    /// The line that is due at an event, if any.
+    /// The line of an event, if one is due.
     pub(crate) fn line(&self, event: &Event) -> Option<String> {
         if !self.is_due(event) {
             return None;
@@ -27,7 +27,7 @@ impl StepLines {
         }
     }
 
-    /// Whether an event is a step that is due.
+    /// Whether an event is a step whose line is due.
     pub(crate) fn is_due(&self, event: &Event) -> bool {
         let (step, steps) = match event {
             Event::Step(step) => (step.step, step.steps),

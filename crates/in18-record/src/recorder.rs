@@ -1,35 +1,36 @@
-//! Hands every event to every sink, and does without a sink that fails.
+//! Hands every event to every sink, and goes on without a sink that fails.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{Event, Marks, RecordError, Stamp};
 
-/// One format of the record. It only listens: nothing that it does comes back to the run.
+/// One format of the record. It only listens: nothing that it does reaches the run.
 pub trait Sink: Send {
     /// Takes in an event. Whole lines are flushed where a reader would look for them.
     ///
     /// # Errors
-    /// If the sink cannot go on; it is not called again.
+    /// If the sink cannot go on. It is not called again.
     fn record(&mut self, stamp: Stamp, event: &Event) -> Result<(), RecordError>;
 
-    /// Writes what is still held back, and notes how long its files are. A sink that keeps no files notes nothing.
+    /// Writes what it still holds back, and notes how long its files are. A sink without files
+    /// notes nothing.
     ///
     /// # Errors
-    /// If the sink cannot go on; it is not called again.
+    /// If the sink cannot go on. It is not called again.
     fn mark(&mut self, marks: &mut Marks) -> Result<(), RecordError> {
         let _ = marks;
         Ok(())
     }
 
-    /// Writes what is still held back.
+    /// Writes what it still holds back.
     ///
     /// # Errors
     /// If that fails.
     fn close(self: Box<Self>) -> Result<(), RecordError>;
 }
 
-/// All sinks of a run. Without sinks it takes in every event and does nothing. Copies hand events to the same sinks, from
-/// whatever thread.
+/// All sinks of a run. Without sinks, events go nowhere. Copies hand events to the same sinks, from
+/// any thread.
 #[derive(Clone, Default)]
 pub struct Recorder {
     sinks: Arc<Mutex<Sinks>>,
@@ -37,35 +38,35 @@ pub struct Recorder {
 
 #[derive(Default)]
 struct Sinks {
-    /// Those that have not failed.
+    /// The sinks that have not failed.
     going: Vec<Box<dyn Sink>>,
     failures: Vec<RecordError>,
 }
 
 impl Recorder {
-    /// Hands events to these, in this order.
+    /// Hands events to these sinks, in this order.
     #[must_use]
     pub fn new(sinks: Vec<Box<dyn Sink>>) -> Self {
         Self { sinks: Arc::new(Mutex::new(Sinks { going: sinks, failures: Vec::new() })) }
     }
 
-    /// Hands an event to all sinks. A sink that fails is dropped, and the others are told by an
-    /// [`Event::Warning`]: hours of training are worth more than a log.
+    /// Hands an event to all sinks. A sink that fails is dropped, and an [`Event::Warning`] tells
+    /// the others: hours of training are worth more than a log.
     pub fn record(&mut self, stamp: Stamp, event: &Event) {
         let mut sinks = self.lock();
         let warnings = sinks.hand_out(|sink| sink.record(stamp, event));
         sinks.warn(stamp, warnings);
     }
 
-    /// How far the files of all sinks have come, everything so far included. A sink that fails is dropped as in
-    /// [`record`](Self::record), and has no mark.
+    /// How long the files of all sinks are, with everything so far. A sink that fails is dropped as
+    /// in [`record`](Self::record), and has no mark.
     pub fn marks(&mut self, stamp: Stamp) -> Marks {
         self.lock().marks(stamp)
     }
 
-    /// Closes all sinks and returns every failure of the run, in order, those that
-    /// [`Recorder::record`] met included: the caller may tell them to the user once more. What copies record
-    /// afterwards goes nowhere.
+    /// Closes all sinks and returns every failure of the run, in order, including those during
+    /// [`Recorder::record`]. The caller may tell them to the user once more. Events that copies
+    /// record afterwards go nowhere.
     #[must_use]
     pub fn close(self) -> Vec<RecordError> {
         let Sinks { going, mut failures } = std::mem::take(&mut *self.lock());
@@ -73,7 +74,7 @@ impl Recorder {
         failures
     }
 
-    /// A sink that panicked on another thread has left the others as they are.
+    /// If a sink panicked on another thread, the other sinks are as they were.
     fn lock(&self) -> MutexGuard<'_, Sinks> {
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,20 +87,20 @@ impl Sinks {
         if warnings.is_empty() {
             return marks;
         }
-        // The others have been told since: their files are longer now.
+        // The warnings have reached the other sinks, so their files are longer now.
         self.warn(stamp, warnings);
         self.marks(stamp)
     }
 
     fn warn(&mut self, stamp: Stamp, mut warnings: Vec<String>) {
-        // A sink may fail on a warning too; each round has fewer sinks, so this ends.
+        // A sink may fail on a warning, too. Each round has fewer sinks, so this ends.
         while let Some(text) = warnings.pop() {
             let warning = Event::Warning { text };
             warnings.extend(self.hand_out(|sink| sink.record(stamp, &warning)));
         }
     }
 
-    /// Calls all sinks; returns the messages of those that failed, which are dropped.
+    /// Calls all sinks, and drops those that fail. Returns their messages.
     fn hand_out(&mut self, mut call: impl FnMut(&mut dyn Sink) -> Result<(), RecordError>) -> Vec<String> {
         let failures = &mut self.failures;
         let before = failures.len();
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn sinks_that_all_fail_leave_a_recorder_that_does_nothing() {
-        // The second fails while it is told of the first.
+        // The second sink fails on the warning about the first.
         let mut recorder = Recorder::new(vec![Box::new(Failing { after: 0 }), Box::new(Failing { after: 1 })]);
         for (stamp, event) in samples::run() {
             recorder.record(stamp, &event);

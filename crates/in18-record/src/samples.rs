@@ -24,7 +24,7 @@ impl Write for Shared {
     }
 }
 
-/// What a sink writes about a run.
+/// The text that a sink writes about a run.
 pub(crate) fn written(events: Vec<(Stamp, Event)>, sink: impl FnOnce(Shared) -> Box<dyn Sink>) -> String {
     let shared = Shared::default();
     let mut sink = sink(shared.clone());
@@ -35,7 +35,7 @@ pub(crate) fn written(events: Vec<(Stamp, Event)>, sink: impl FnOnce(Shared) -> 
     shared.text()
 }
 
-/// A run that began on 2026-02-03 at 04:05:06 UTC.
+/// A stamp of a run that began on 2026-02-03 at 04:05:06 UTC.
 pub(crate) fn stamp(seconds: f64) -> Stamp {
     Stamp { seconds, unix: 1_770_091_506.0 + seconds }
 }
@@ -82,7 +82,7 @@ pub(crate) fn step(epoch: usize, step: usize, steps: usize) -> StepRecord {
     }
 }
 
-/// The means of an epoch's steps 1 to `step`, all of equally many images.
+/// The means of an epoch's steps 1 to `step`, which all have the same number of images.
 fn means(epoch: usize, step: usize, steps: usize) -> Means {
     let done = epoch as f64 * steps as f64 + (step + 1) as f64 / 2.0;
     Means { loss: 2.4 - 0.125 * done, top1: 6.25 * done, top5: 12.5 * done, step_seconds: 0.25, data_seconds: 0.002 }

@@ -3,8 +3,8 @@
 use crate::EpochRecord;
 
 /// The table of the seed report: epochs counted from 1, hours since the start, and validation
-/// accuracies in percent, four digits each. Ends with a line break; a header alone if there are no
-/// epochs.
+/// accuracies in percent with four digits each. Ends with a line break. If there are no epochs, it
+/// is a header alone.
 #[must_use]
 pub fn epoch_table(epochs: &[EpochRecord]) -> String {
     let mut text = String::from("Epoch  Training Time (hour)  Top-1 Acc  Top-5 Acc\n");

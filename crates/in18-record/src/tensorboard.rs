@@ -10,25 +10,25 @@ use std::io::BufWriter;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-/// Scalars against the number of training images seen, a point for every `print_freq`-th step and for every epoch. The
-/// fields of [`Event`] name their tags.
+/// Scalars against the number of training images seen: one point for every `print_freq`-th step,
+/// and one for every epoch. The comments of [`Event`]'s fields name their tags.
 ///
-/// Files are named by time, host and their number in the folder, so that their order is the run's. A continued run
-/// begins a file of its own: a TensorBoard that is looking on has read beyond the mark of the last, and is told by the
-/// new file from which step on to forget.
+/// A file's name has the time, the host and the file's number in the folder, so that the files sort
+/// in the run's order. A continued run begins a new file. A TensorBoard that is watching has read
+/// past the last file's mark; the new file tells it from which step on to forget.
 pub struct TensorBoard {
     folder: PathBuf,
     host: String,
     due: StepLines,
     /// Earlier files of the run: names and lengths.
     earlier: Marks,
-    /// Begun at the first event, whose time its name has.
+    /// The present file. It begins at the first event, whose time is in its name.
     current: Option<Current>,
     /// Training images so far.
     images_seen: u64,
 }
 
-/// Begins the names of event files; TensorBoard looks for its middle.
+/// The beginning of an event file's name. TensorBoard looks for its middle.
 const PREFIX: &str = "events.out.tfevents.";
 
 struct Current {
@@ -37,8 +37,9 @@ struct Current {
 }
 
 impl TensorBoard {
-    /// Writes into a folder. `host` becomes part of the files' names. When a run is continued, its files are cut back to
-    /// their marks, and files without a mark, written after the checkpoint, are removed. When it is new, so are all.
+    /// Writes into a folder. `host` becomes part of the files' names. If a run is continued, its
+    /// files are cut back to their marks, and files without a mark are removed, because they were
+    /// written after the checkpoint. For a new run, all files are removed.
     ///
     /// # Errors
     /// [`RecordError::Create`].
@@ -53,7 +54,8 @@ impl TensorBoard {
         let files = crate::event_files::list(folder).map_err(|cause| failed(folder, cause))?;
         let has_marks = |marks: &Marks| marks.iter().any(|(name, _)| name.starts_with(PREFIX));
         if matches!(opening, Opening::Continue(marks) if !has_marks(marks)) {
-            // The log had failed before the checkpoint. What it has written until then stays, and is not gone on with.
+            // The log had failed before the checkpoint. Its files stay as they are, and are not
+            // continued.
             files.iter().for_each(|path| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 earlier.set(name, fs::metadata(path).map_or(0, |file| file.len()));
@@ -68,7 +70,8 @@ impl TensorBoard {
             };
             let cut = |bytes: u64| {
                 let file = File::options().write(true).open(&path)?;
-                // One that is shorter than its mark has lost its end; what is left may be read.
+                // A file that is shorter than its mark has lost its end. The rest may still be
+                // read.
                 file.set_len(bytes.min(file.metadata()?.len()))
             };
             mark.map_or_else(|| fs::remove_file(&path), cut).map_err(|cause| failed(&path, cause))?;
@@ -84,7 +87,7 @@ impl TensorBoard {
         Self { folder, host, due, earlier, current: None, images_seen: 0 }
     }
 
-    /// The file, begun now if need be.
+    /// The present file, which is begun now if there is none.
     fn file(&mut self, stamp: Stamp) -> Result<&mut Current, RecordError> {
         if self.current.is_none() {
             let count = self.earlier.iter().count();
@@ -94,7 +97,7 @@ impl TensorBoard {
             let file = File::create(&path).map_err(failed)?;
             let mut events = EventWriter::new(BufWriter::new(file), stamp.unix).map_err(failed)?;
             if count > 0 {
-                // The epoch that ended right here keeps its values: they have this very step.
+                // The epoch that ended at this very step keeps its values.
                 events.restart(stamp.unix, self.images_seen + 1).map_err(failed)?;
             }
             self.current = Some(Current { name, events });
@@ -126,7 +129,7 @@ impl TensorBoard {
             ("times/8gpu_images_per_sec", images_per_s * 8.0),
         ];
         if step.images_total != step.images {
-            // Of all devices, not eight times one's as the original has it.
+            // The images of all devices. The original takes eight times those of one.
             scalars.push(("times/total_images_per_sec", step.images_total as f64 / step.step_seconds));
         }
         if let Some(network) = step.network {
@@ -286,7 +289,8 @@ mod tests {
     fn a_continued_run_reads_as_one() {
         let folder = tempfile::tempdir().unwrap();
         let events = samples::run();
-        // Up to the first epoch's end, where a checkpoint is; the run goes on, dies, and is continued twice.
+        // Up to the first epoch's end, where a checkpoint is taken. The run then goes on, dies, and
+        // is continued twice.
         let (before, after) = events.split_at(8);
         let mut marks = Marks::default();
         let mut sink = TensorBoard::open(folder.path(), Opening::New, "host", every()).unwrap();

@@ -1,11 +1,11 @@
 //! Wording that several formats share.
 //!
 //! The lines of `event.log` are the original's (`training/train_imagenet_nv.py`), so that scripts
-//! which read those still do.
+//! for the original's log can read them.
 
 use crate::{EpochRecord, Event, LoaderRecord, RunEnd, RunStart};
 
-/// What `event.log` says about an event, possibly in several lines; nothing about most steps.
+/// What `event.log` says about an event, possibly in several lines; `None` for most steps.
 pub(crate) fn event_lines(event: &Event) -> Option<String> {
     Some(match event {
         Event::RunStart(_) => "~~epoch\thours\ttop1\ttop5".to_owned(),
@@ -14,7 +14,7 @@ pub(crate) fn event_lines(event: &Event) -> Option<String> {
             data.size, data.batch, data.train_dir, data.val_dir
         ),
         Event::BatchChange { batch, .. } => format!("Batch size changed: {batch}"),
-        // `{:?}` prints a float as Python does: 1.0 and not 1.
+        // `{:?}` prints a float as Python does: 1.0, not 1.
         Event::RateChange { from, to, .. } => match from {
             Some(from) => format!("Changing LR from {from:?} to {to:?}"),
             None => format!("Changing LR from None to {to:?}"),
@@ -24,7 +24,7 @@ pub(crate) fn event_lines(event: &Event) -> Option<String> {
         }
         Event::Warning { text } => format!("Warning: {text}"),
         Event::Stopped { reason } => format!("The run ends here: {reason}"),
-        // A continued run's log reads as if nothing had happened.
+        // The log of a continued run reads as if nothing had happened.
         Event::Resumed { .. } | Event::Checkpoint { .. } => return None,
         Event::Step(_)
         | Event::EvalStep(_)
@@ -80,7 +80,7 @@ pub(crate) fn loader(loader: &LoaderRecord) -> String {
     loader.advice.iter().fold(shares, |text, advice| format!("{text}\n{advice}"))
 }
 
-/// An epoch in a line, for people. Epochs count from 0, as in the phases.
+/// A summary of an epoch in one line, for people. Epochs count from 0, as in the phases.
 pub(crate) fn epoch_summary(epoch: &EpochRecord) -> String {
     format!(
         "Epoch {}: top-1 {:.2} %, top-5 {:.2} %, loss {:.4} (training {:.4}), {:.1} images/s at {} px, waited {:.1} % for data, {} in all",
@@ -96,7 +96,7 @@ pub(crate) fn epoch_summary(epoch: &EpochRecord) -> String {
     )
 }
 
-/// Where a continued run goes on, in a line.
+/// Where a continued run continues, in a line.
 pub(crate) fn resumed(epoch: usize, step: usize, from: &str, world: Option<usize>) -> String {
     let devices = world.map_or_else(String::new, |world| format!(", on {world} devices now"));
     format!("Continued at epoch {epoch} after step {step} from {from}{devices}")
@@ -122,7 +122,7 @@ pub(crate) fn run_end(run: &RunEnd) -> String {
     )
 }
 
-/// `0:07`, `12:34`, `1:02:03`: hours, minutes and seconds, rounded; `-` if it is no duration.
+/// `0:07`, `12:34`, `1:02:03`: hours, minutes and seconds, rounded; `-` if negative or not finite.
 #[must_use]
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {

@@ -1,4 +1,4 @@
-//! `verbose.log`: what `event.log` says, and a line every few steps.
+//! `verbose.log`: the lines of `event.log`, and a line every few steps.
 
 use crate::line_file::LineFile;
 use crate::progress::StepLines;
@@ -9,9 +9,9 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-/// The original's line for every `print_freq`-th and the last step of an epoch and of a
-/// validation, latest value first and the mean so far in brackets, between the lines of
-/// [`EventLog`](crate::EventLog).
+/// The original's line for every `print_freq`-th step of an epoch and of a validation, and for the
+/// last step: the latest value first, then the mean so far in brackets. These lines stand between
+/// those of [`EventLog`](crate::EventLog).
 pub struct VerboseLog {
     file: LineFile,
     steps: StepLines,
@@ -23,7 +23,7 @@ impl VerboseLog {
         Self::over(LineFile::new("verbose.log", writer), print_freq)
     }
 
-    /// Makes the file, or goes on with the one that is there.
+    /// Makes the file, or continues the one that is there.
     ///
     /// # Errors
     /// [`RecordError::Create`].

@@ -78,7 +78,7 @@ fn a_continued_run_cuts_its_logs_back_to_their_marks() {
     let mut recorder = Recorder::new(sinks(folder.path(), Opening::New).unwrap());
     recorder.record(STAMP, &change(64));
     let marks = recorder.marks(STAMP);
-    // What the checkpoint does not know of: it is written again by the continued run.
+    // Written after the checkpoint's marks. The continued run writes it again.
     recorder.record(STAMP, &change(99));
     assert!(recorder.close().is_empty());
     let mut recorder = Recorder::new(sinks(folder.path(), Opening::Continue(&marks)).unwrap());

@@ -1,4 +1,4 @@
-//! One line chart as inline SVG. Knows curves and axes, nothing of runs.
+//! One line chart as inline SVG. It knows curves and axes, and nothing of runs.
 
 use crate::scale::{Bucket, Scale, thinned, tick_label, ticks};
 use crate::text::{escape, number};
@@ -10,7 +10,7 @@ const LEFT: f64 = 60.0;
 const RIGHT: f64 = 468.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 216.0;
-/// Buckets that a long curve is thinned to: about one for each two pixels of a usual screen.
+/// The most buckets of a long curve: about one for each two pixels of a usual screen.
 const BUCKETS: usize = 300;
 
 /// How a curve is drawn.
@@ -18,19 +18,19 @@ const BUCKETS: usize = 300;
 pub(crate) enum Line {
     /// Every step: a thin line over a pale band from lowest to highest.
     Fine,
-    /// A point an epoch, joined.
+    /// One point for each epoch, joined by lines.
     Marked,
-    /// Not a run of ours: dashed.
+    /// A dashed line, for a run of somebody else.
     Reference,
 }
 
 /// A curve.
 pub(crate) struct Curve {
     pub label: String,
-    /// Which colour: the run's number; none for a reference.
+    /// Its colour: the run's number; `None` for a reference.
     pub color: Option<usize>,
     pub line: Line,
-    /// Left to right. What is no number interrupts the curve.
+    /// Points from left to right. NaN interrupts the curve.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -41,13 +41,13 @@ pub(crate) struct Chart {
     pub title: &'static str,
     pub x: String,
     pub y: &'static str,
-    /// The y axis begins at 0.
+    /// Whether the y axis begins at 0.
     pub from_zero: bool,
     pub curves: Vec<Curve>,
 }
 
 impl Chart {
-    /// A figure; nothing if no curve has a point.
+    /// The chart as an HTML figure; empty if no curve has a point.
     pub(crate) fn html(&self) -> String {
         let Some((x, y)) = self.scales() else { return String::new() };
         let mut svg = String::new();
@@ -95,7 +95,8 @@ impl Chart {
         let mut values: Vec<f64> = points().map(|point| point.1).filter(|value| value.is_finite()).collect();
         values.sort_unstable_by(f64::total_cmp);
         let (&low, &high) = (values.first()?, values.last()?);
-        // A few outliers (a first step that waits, a loss on its way to infinity) shall not flatten the rest.
+        // A few outliers must not flatten the rest, such as a first step that waits, or a loss on
+        // its way to infinity.
         let most = values[(values.len() - 1) * 99 / 100];
         let low = if self.from_zero { low.min(0.0) } else { low };
         let high = if values.len() > 50 { high.min(low + 1.5 * (most - low)).max(most) } else { high };
@@ -139,7 +140,8 @@ fn drawn(curve: &Curve, x: Scale, y: Scale) -> String {
         let (left, top) = (x.place(bucket.at), y.place(bucket.mean));
         let _ = write!(path, "{}{left:.1} {top:.1}", if pen_down { "L" } else { "M" });
         pen_down = true;
-        // Few points can be told apart and pointed at; one alone would not be seen without a mark.
+        // Few points can be told apart and pointed at. A single point would not be seen without a
+        // mark.
         if curve.line == Line::Marked && curve.points.len() <= 120 {
             let _ = write!(
                 marks,
@@ -152,7 +154,7 @@ fn drawn(curve: &Curve, x: Scale, y: Scale) -> String {
         }
     }
     let band = if buckets.len() < curve.points.len() { band(&buckets, &class, x, y) } else { String::new() };
-    // Runs beyond the colours are told apart by their dashes.
+    // If there are more runs than colours, dashes tell them apart.
     let dashes = match curve.color {
         Some(color) if color >= 6 => " stroke-dasharray=\"6 3\"",
         _ => "",

@@ -1,4 +1,4 @@
-//! The page's charts: which curves of a run go where.
+//! The page's charts: which curves of a run are in which chart.
 
 use crate::chart::{Chart, Curve, Line};
 use crate::text::{escape, short};
@@ -57,7 +57,7 @@ pub(crate) fn figures(runs: &[Run], reference: Option<&Reference>) -> String {
     .concat()
 }
 
-/// Which colour is which run.
+/// A legend of the runs' colours.
 pub(crate) fn legend(runs: &[Run], reference: Option<&Reference>) -> String {
     if runs.len() < 2 && reference.is_none() {
         return String::new();
@@ -70,7 +70,7 @@ pub(crate) fn legend(runs: &[Run], reference: Option<&Reference>) -> String {
     out + "</ul>\n"
 }
 
-/// A run's line, in small.
+/// A small piece of a run's line.
 pub(crate) fn swatch(color: Option<usize>) -> String {
     let (class, dashes) = match color {
         None => ("reference".to_owned(), ""),
@@ -81,7 +81,7 @@ pub(crate) fn swatch(color: Option<usize>) -> String {
     )
 }
 
-/// A run's phases as a bar: as wide as they have epochs, darker the larger the images.
+/// A run's phases as a bar. A phase is as wide as it has epochs, and darker with larger images.
 pub(crate) fn timeline(run: &Run) -> String {
     let phases = run.phases();
     let epochs = run.planned_epochs().max(1) as f64;
@@ -99,7 +99,7 @@ pub(crate) fn timeline(run: &Run) -> String {
     out + "</ol>\n"
 }
 
-/// A phase's rates in words.
+/// A phase's learning rates in words.
 pub(crate) fn rates(rates: Option<[f64; 3]>) -> String {
     match rates {
         None => "–".to_owned(),

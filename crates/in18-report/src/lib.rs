@@ -1,8 +1,8 @@
 //! Runs as one self-contained page: what was trained, how it went, and how runs compare.
 //!
-//! Owns [`Run`] (a log's events, gathered) and [`page`] (HTML with its style and its charts inside: no script, no
-//! network). Reads no file and no clock, and knows no trainer. Whatever comes from a log is escaped in one place,
-//! `text`.
+//! This crate owns [`Run`] (a log's events, gathered) and [`page`] (HTML with its style and its
+//! charts inside: no script, nothing from the network). It reads no file and no clock, and knows no
+//! trainer. Whatever comes from a log is escaped in one place, `text`.
 //!
 //! The page is well-formed XML too, so that it can be checked by parsing.
 

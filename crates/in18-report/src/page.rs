@@ -6,12 +6,12 @@ use crate::{Reference, Run, State, tables};
 use in18_record::duration;
 use std::fmt::Write;
 
-/// Seconds without an event after which a run that has not ended is taken for interrupted. Steps reach the log in
-/// pieces, and a validation is silent.
+/// If a run has not ended and was silent for this many seconds, it counts as interrupted. Steps
+/// reach the log in pieces, and a validation is silent.
 const SILENCE: f64 = 1800.0;
 
-/// The page of these runs, with a published run beside them if wanted. `now`, in seconds since 1970, tells runs that go
-/// on from runs that were interrupted.
+/// The page of these runs, with a published run beside them if wanted. `now`, in seconds since
+/// 1970, tells running runs from interrupted ones.
 ///
 /// The page grows by about 150 kB with every long run; the number of steps does not matter.
 #[must_use]
@@ -66,7 +66,7 @@ pub fn page(runs: &[Run], reference: Option<&Reference>, now: f64) -> String {
     )
 }
 
-/// What was trained and how it stands.
+/// What was trained, and how the run stands.
 fn heading(run: &Run, state: State) -> String {
     let mut out = String::new();
     if let Some(start) = &run.start {
@@ -138,7 +138,8 @@ fn tiles(run: &Run) -> String {
     out + "</dl>\n"
 }
 
-/// Plan and epochs; under a heading of its own, with what it is, where there are other runs.
+/// Plan and epochs. If there are other runs, they come under a heading of their own with the run's
+/// name and settings.
 fn details(run: &Run, state: State, color: Option<usize>) -> String {
     let mut out = String::from("<section>\n");
     if let Some(at) = color {

@@ -3,7 +3,7 @@
 /// A published epoch table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
-    /// What it is called in a legend.
+    /// Its name in a legend.
     pub name: &'static str,
     /// Where the numbers come from.
     pub source: &'static str,
@@ -11,12 +11,12 @@ pub struct Reference {
     pub epochs: Vec<ReferenceEpoch>,
 }
 
-/// A row of it.
+/// A row of a published table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReferenceEpoch {
     /// Counted from 1, as published.
     pub epoch: usize,
-    /// Since the start.
+    /// Hours since the start.
     pub hours: f64,
     /// Percent.
     pub top1: f64,
@@ -39,7 +39,7 @@ impl Reference {
     }
 }
 
-/// A row; none for a comment.
+/// A row; `None` for a comment.
 fn parse(line: &str) -> Option<ReferenceEpoch> {
     let mut fields = line.split('\t');
     let epoch = fields.next()?.parse().ok()?;

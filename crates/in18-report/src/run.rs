@@ -7,13 +7,13 @@ use in18_record::{DataChange, EpochRecord, Event, RunEnd, RunStart, Stamp};
 pub enum State {
     /// It ended as planned.
     Done,
-    /// Its loss is not a number any more.
+    /// Its loss is not finite any more.
     Diverged,
-    /// It ended before its plan did, and said why.
+    /// It ended before the end of its plan, and said why.
     Stopped,
-    /// It has not ended, and wrote something lately.
+    /// It has not ended, and wrote something recently.
     Running,
-    /// It has not ended, and has been silent for long.
+    /// It has not ended, and has been silent for a long time.
     Interrupted,
 }
 
@@ -31,18 +31,18 @@ impl State {
     }
 }
 
-/// A training step, as far as the page shows it.
+/// The figures of a training step that the page shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    /// Epochs done after this step, a fraction.
+    /// The number of epochs done after this step, with a fraction.
     pub epochs: f64,
-    /// Since the run's start.
+    /// Seconds since the run's start.
     pub seconds: f64,
     /// Learning rate.
     pub lr: f64,
     /// Mean cross entropy of the batch, nats.
     pub loss: f64,
-    /// Images of all devices.
+    /// Images a second, of all devices.
     pub images_per_s: f64,
     /// Share of the step's time spent waiting for data, percent.
     pub wait: f64,
@@ -51,20 +51,20 @@ pub struct Sample {
 /// Epochs that read the same images in the same way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phase {
-    /// What is read; its epoch and batch are the phase's.
+    /// What the epochs read. The epoch and the batch in it are those of the phase.
     pub data: DataChange,
     /// One past the phase's last epoch.
     pub until: usize,
-    /// First, highest and latest learning rate so far, if there was a step.
+    /// First, highest and latest learning rate so far; `None` before the first step.
     pub rates: Option<[f64; 3]>,
 }
 
 /// A run's log, gathered.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
-    /// What it is called, e.g. its folder.
+    /// Its name, such as its folder.
     pub name: String,
-    /// What is trained; the latest, if the run was continued.
+    /// What is trained. If the run was continued, its latest start.
     pub start: Option<RunStart>,
     /// Changes of data and batch, in order.
     pub data: Vec<DataChange>,
@@ -72,15 +72,15 @@ pub struct Run {
     pub epochs: Vec<EpochRecord>,
     /// Every training step.
     pub steps: Vec<Sample>,
-    /// Where it was continued: epoch and step.
+    /// Where the run was continued: epoch and step.
     pub resumed: Vec<(usize, usize)>,
     /// All warnings, and advice about slow loading.
     pub warnings: Vec<String>,
-    /// Why it ended before its plan did.
+    /// Why the run ended before the end of its plan.
     pub stopped: Option<String>,
-    /// Totals.
+    /// The run's totals, once it has ended as planned.
     pub end: Option<RunEnd>,
-    /// The first and the latest event's time.
+    /// The times of the first and of the latest event.
     pub span: Option<(Stamp, Stamp)>,
 }
 
@@ -132,7 +132,8 @@ impl Run {
         }
     }
 
-    /// How it stands at a time, given in seconds since 1970, if `silence` seconds without an event are long.
+    /// How the run stands at the time `now`, in seconds since 1970. After `silence` seconds without
+    /// an event it counts as interrupted.
     #[must_use]
     pub fn state(&self, now: f64, silence: f64) -> State {
         if self.diverged() {
@@ -148,14 +149,14 @@ impl Run {
         }
     }
 
-    /// Whether its latest loss is no number.
+    /// Whether its latest loss is not finite.
     #[must_use]
     pub fn diverged(&self) -> bool {
         let trained = self.steps.last().is_some_and(|step| !step.loss.is_finite());
         trained || self.epochs.last().is_some_and(|epoch| !(epoch.train_loss + epoch.val_loss).is_finite())
     }
 
-    /// Seconds from its start to its latest event.
+    /// Seconds from the run's start to its latest event.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.span.map_or(0.0, |(_, last)| last.seconds)
@@ -187,14 +188,15 @@ impl Run {
         crate::text::percent(waited, self.train_seconds())
     }
 
-    /// Epochs in all: as planned, or as far as is known.
+    /// The number of all epochs: as planned, or as far as is known.
     #[must_use]
     pub fn planned_epochs(&self) -> usize {
         let seen = self.steps.last().map_or(0, |step| step.epochs.ceil() as usize);
         self.start.as_ref().map_or(seen, |start| start.epochs.max(seen))
     }
 
-    /// The phases: those that have begun, then those that are planned. The last one lasts until the end.
+    /// The phases: those that have begun, then those that are planned. The last one lasts until the
+    /// end.
     #[must_use]
     pub fn phases(&self) -> Vec<Phase> {
         let begun = self.data.last().map_or(0, |data| data.epoch + 1);
@@ -210,7 +212,8 @@ impl Run {
     }
 
     fn rates(&self, from: usize, until: usize) -> Option<[f64; 3]> {
-        // A step's `epochs` lies past its epoch's beginning, and at most at its end.
+        // A step's `epochs` is above the number of its epoch's beginning, and at most that of its
+        // end.
         let within = self.steps.iter().filter(|step| step.epochs > from as f64 && step.epochs <= until as f64);
         within.fold(None, |rates, step| {
             let [first, high, _] = rates.unwrap_or([step.lr; 3]);
@@ -222,7 +225,7 @@ impl Run {
         self.epochs.iter().map(|epoch| epoch.train_seconds).sum()
     }
 
-    /// A batch change at the epoch of a data change belongs to it.
+    /// Takes in a change. A batch change at the epoch of an earlier change replaces it.
     fn change(&mut self, data: DataChange) {
         self.data.retain(|earlier| earlier.epoch < data.epoch);
         self.data.push(data);

@@ -1,6 +1,6 @@
-//! Numbers to places: axes with round ticks, and long curves made short.
+//! Numbers to places: axes with round ticks, and long curves thinned to fewer points.
 
-/// A stretch of numbers, drawn from one place to another.
+/// A range of numbers, drawn between two places.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
     pub low: f64,
@@ -10,14 +10,14 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// Where a number is drawn. One beyond the scale is drawn at its end.
+    /// Where a number is drawn. A number outside the range is drawn at its end.
     pub(crate) fn place(&self, value: f64) -> f64 {
         let share = (value - self.low) / (self.high - self.low);
         self.from + (self.to - self.from) * share.clamp(0.0, 1.0)
     }
 }
 
-/// Round numbers from at or below `low` to at or above `high`, about `count` steps apart.
+/// Round numbers about `count` steps apart, from at or below `low` to at or above `high`.
 pub(crate) fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     let width = high - low;
     let (low, width) = if width > 0.0 && width.is_finite() { (low, width) } else { (low, low.abs().max(1.0)) };
@@ -30,7 +30,7 @@ pub(crate) fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     (0..=(last - first) as usize).map(|at| (first + at as f64) * step).collect()
 }
 
-/// A number under its tick, with as many decimals as the ticks' distance asks for.
+/// The label of a tick, with as many decimals as the distance between ticks needs.
 pub(crate) fn tick_label(value: f64, step: f64) -> String {
     if !(1e-6..1e6).contains(&step) {
         return format!("{value:.0e}");
@@ -43,19 +43,19 @@ pub(crate) fn tick_label(value: f64, step: f64) -> String {
     format!("{:.decimals$}", if value == 0.0 { 0.0 } else { value })
 }
 
-/// Neighbours of a long curve, made one.
+/// Neighbouring points of a long curve, drawn as one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bucket {
-    /// Where the middle one lies.
+    /// Where the middle point lies.
     pub at: f64,
-    /// Of those that are numbers; NaN if none is.
+    /// The lowest of the finite values; NaN if there is none.
     pub low: f64,
     pub mean: f64,
     pub high: f64,
 }
 
-/// A curve of at most `most` buckets of equally many neighbours. Lowest and highest values are kept, so that no extreme
-/// is lost.
+/// A curve of at most `most` buckets, each of the same number of neighbouring points. Buckets keep
+/// their lowest and highest values, so that no extreme is lost.
 pub(crate) fn thinned(points: &[(f64, f64)], most: usize) -> Vec<Bucket> {
     let bucket = |points: &[(f64, f64)]| {
         let values = || points.iter().map(|point| point.1).filter(|value| value.is_finite());

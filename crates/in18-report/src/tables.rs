@@ -69,7 +69,7 @@ pub(crate) fn epochs(run: &Run) -> String {
     table("Epochs, counted from 1; the best top-1 is bold", &head, rows, usize::MAX)
 }
 
-/// Runs beside each other.
+/// A table that compares runs.
 pub(crate) fn comparison(runs: &[Run], states: &[State], reference: Option<&Reference>) -> String {
     let ours = runs.iter().zip(states).enumerate().map(|(at, (run, state))| {
         let start = run.start.as_ref();
@@ -126,7 +126,7 @@ pub(crate) fn reference(reference: &Reference) -> String {
     table(reference.source, &["Epoch", "Hours", "Top-1 %", "Top-5 %"], rows, usize::MAX)
 }
 
-/// A table whose columns from `words` on hold words. Wide ones scroll within themselves.
+/// A table whose columns from `words` on hold words. A wide table scrolls by itself.
 fn table(caption: &str, head: &[&str], rows: impl Iterator<Item = String>, words: usize) -> String {
     let cells: String = head
         .iter()

@@ -1,9 +1,9 @@
-//! Words and numbers for the page. The only place that escapes.
+//! Words and numbers for the page. This is the only place that escapes text.
 
 use std::fmt::Write;
 
-/// Text for HTML content and quoted attributes. Characters that would not be seen, or would reorder their
-/// neighbours, become the replacement character.
+/// Text for HTML content and quoted attributes. Characters that are invisible, or that would
+/// reorder their neighbours, become the replacement character.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -23,7 +23,7 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
-/// A number with so many decimals; a dash if it is none.
+/// A number with this many decimals; a dash if it is not finite.
 pub(crate) fn number(value: f64, decimals: usize) -> String {
     if value.is_finite() { format!("{value:.decimals$}") } else { "–".to_owned() }
 }

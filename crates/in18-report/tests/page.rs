@@ -116,7 +116,7 @@ fn whole(name: &str) -> Run {
     run(name, events.into_iter().chain([epoch(1, 43.21), end()]).collect())
 }
 
-/// The page, after what holds for every page was checked.
+/// The page, after the checks that every page must pass.
 fn checked(runs: &[Run], reference: Option<&Reference>) -> String {
     let html = page(runs, reference, STAMP + 60.0);
     let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
