@@ -57,8 +57,9 @@ pub struct Lowered {
     pub metrics: Tensor,
     /// Bytes of the work arena.
     pub work_bytes: usize,
-    /// After which operations how many bytes of the arena of gradients, from its beginning on, are
-    /// final; both grow.
+    /// How early gradients are final: pairs of an operation's number and a length in bytes. After
+    /// that operation, the arena of gradients is final from its beginning to that length. Both
+    /// numbers grow from pair to pair.
     pub finished_gradients: Vec<(usize, usize)>,
 }
 
@@ -101,11 +102,13 @@ pub fn lower(
     })
 }
 
-/// After which operations how much of the arena of gradients, from its beginning on, is final:
-/// pairs of an operation's number and a length in bytes, both growing. The table of parameters has
-/// the order of the backward pass, but for operations that finish several parameters.
+/// How early gradients are final: pairs of an operation's number and a length in bytes. After that
+/// operation, the arena of gradients is final from its beginning to that length. Both numbers grow
+/// from pair to pair. The table of parameters has the order of the backward pass, except where one
+/// operation finishes several parameters.
 fn finished_gradients(ops: &[Op], gradients: ArenaId) -> Vec<(usize, usize)> {
-    let mut written: Vec<(usize, usize, usize)> = Vec::new(); // first byte, byte after the last, operation
+    // (first byte, byte after the last, operation)
+    let mut written: Vec<(usize, usize, usize)> = Vec::new();
     for (index, op) in ops.iter().enumerate() {
         for tensor in op.writes().iter().filter(|tensor| tensor.region.arena == gradients) {
             written.push((tensor.region.offset, tensor.region.end(), index));

@@ -128,7 +128,7 @@ impl Checker {
         if expected == got { Ok(()) } else { Err(self.misuse(operand, &expected, &got)) }
     }
 
-    /// A workspace of at least so many bytes.
+    /// A workspace of at least `bytes` bytes.
     pub(crate) fn workspace(&self, tensor: &Tensor, bytes: usize) -> Result<(), KernelError> {
         if tensor.region.bytes >= bytes {
             return Ok(());
