@@ -19,13 +19,13 @@ pub use bench::{BenchArgs, BenchCommand, BenchLoaderArgs, BenchStepArgs, BenchSw
 pub use data::{DataArgs, DataCommand, DataInfoArgs, DataPrepareArgs, DataSetArgs, SetFormat};
 pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;
-pub use engine::{Devices, EngineArgs, EngineChoice, GradientType, Precision};
+pub use engine::{Devices, EngineArgs, EngineChoice};
 pub use inference::{EvalArgs, ExportArgs, NetworkArgs, PredictArgs, Tta};
 pub use original::OriginalArgs;
-pub use reading::{ReadingArgs, ShuffleChoice};
-pub use recipes::RecipesArgs;
+pub use reading::ReadingArgs;
+pub use recipes::{RecipesArgs, RecipesCommand};
 pub use report::ReportArgs;
-pub use train::{CheckpointArgs, LossScaleChoice, Resume, TrainArgs};
+pub use train::{CheckpointArgs, Resume, TrainArgs};
 pub use watch::WatchArgs;
 
 /// Trains ImageNet-style classifiers to a target accuracy, fast.

@@ -6,6 +6,7 @@ mod dawn;
 mod demo;
 mod dry_run;
 mod eval;
+mod evaluate;
 mod export;
 mod predict;
 mod recipes;

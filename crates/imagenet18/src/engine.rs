@@ -7,9 +7,10 @@ use std::sync::Once;
 use anyhow::Result;
 use in18_kernels::{KernelError, Kernels};
 use in18_onednn::OneDnn;
+use in18_recipe::Precision;
 use in18_tensor::DType;
 
-use crate::cli::{Devices, EngineArgs, EngineChoice, Precision};
+use crate::cli::{Devices, EngineArgs, EngineChoice};
 use crate::exit::Usage;
 use crate::launch;
 use crate::output;

@@ -2,6 +2,7 @@
 //! line and an exit code.
 #![forbid(unsafe_code)]
 
+mod brought;
 mod classifier;
 mod cli;
 mod commands;
@@ -11,8 +12,9 @@ mod launch;
 mod logdir;
 mod output;
 mod ranks;
+mod recipe;
 mod resume;
-mod schedule;
+mod run;
 mod signals;
 
 use std::process::ExitCode;

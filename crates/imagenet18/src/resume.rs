@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use in18_recipe::Plan;
 use in18_train::checkpoint::{Checkpoint, Found, Tables, newest};
-use in18_train::identity::differences;
+use in18_train::identity::{as_of_today, differences};
 use in18_train::{CheckpointError, Progress, RunOptions};
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ pub fn progress(
 ) -> Result<Progress> {
     let path = checkpoint.path.clone();
     let mut progress = checkpoint.about.progress.clone();
-    let theirs = &checkpoint.about.identity;
+    let theirs = &as_of_today(checkpoint.about.identity.clone());
     if let Some(differences) = differences(theirs, identity) {
         if let Some((ranks, their_plan)) = other_ranks(theirs, plan, by_ranks)? {
             let (epoch, step) = (progress.epoch, progress.step);

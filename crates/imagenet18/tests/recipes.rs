@@ -52,9 +52,86 @@ fn the_list_shows_devices_and_flags() {
         assert!(text.contains(devices), "{devices} in {text}");
     }
     let toml = String::from_utf8(imagenet18(&["recipes", "cloud-4gpu", "--toml"]).output().unwrap().stdout).unwrap();
-    for line in ["arch = \"resnet50\"\n", "init_bn0 = true\n", "no_bn_wd = true\n", "devices = 4\n"] {
+    for line in ["arch = \"resnet50\"\n", "bn0 = true\n", "no_bn_wd = true\n", "devices = 4\n"] {
         assert!(toml.contains(line), "{line} in {toml}");
     }
+}
+
+#[test]
+fn what_show_prints_is_the_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = String::from_utf8(imagenet18(&["recipes", "--json"]).output().unwrap().stdout).unwrap();
+    let names = list.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["name"].clone());
+    let names: Vec<String> = names.map(|name| name.as_str().unwrap().to_owned()).collect();
+    assert_eq!(names.len(), 6);
+    for name in &names {
+        let toml = imagenet18(&["recipes", "show", name]).assert().success().get_output().stdout.clone();
+        assert_eq!(imagenet18(&["recipes", name, "--toml"]).output().unwrap().stdout, toml);
+        let file = folder.path().join(format!("{name}.toml"));
+        fs::write(&file, toml).unwrap();
+        let plan = |recipe: &str| {
+            let plan = ["train", "--dry-run", "--json", "--images", "1281167", "--world", "8", "--recipe", recipe];
+            imagenet18(&plan).assert().success().get_output().clone()
+        };
+        let (by_name, by_file) = (plan(name), plan(file.to_str().unwrap()));
+        assert!(by_name.stdout == by_file.stdout, "{name}: another plan");
+        let said = |stderr: &[u8], recipe: &str| String::from_utf8(stderr.to_owned()).unwrap().replace(recipe, "R");
+        let notes = |text: String| text.lines().next().unwrap().to_owned();
+        assert_eq!(notes(said(&by_name.stderr, name)), notes(said(&by_file.stderr, file.to_str().unwrap())));
+    }
+    let unknown = imagenet18(&["recipes", "show", "fast"]).output().unwrap();
+    assert!(String::from_utf8(unknown.stderr).unwrap().contains("seed-8gpu, cloud-4gpu, "));
+}
+
+/// The last of several values counts, whatever it overrides.
+#[test]
+fn fields_are_set_one_by_one() {
+    let phases = "[{'ep':0,'sz':32,'bs':4,'lr':0.5},{'ep':(0,1),'lr':0.5}]";
+    let planned = ["train", "--dry-run", "--images", "100", "--phases", phases];
+    let plan = |more: &[&str]| {
+        let output = imagenet18(&[&planned[..], more].concat()).assert().success();
+        String::from_utf8(output.get_output().stdout.clone()).unwrap()
+    };
+    let with_scale = |scale: &str| plan(&[]).replace("  0.08  ", &format!("{scale:>6}  "));
+    let scale = |scale: &str| format!("augment.min_scale={scale}");
+    assert_eq!(plan(&["-o", &scale("0.25")]), with_scale("0.25"));
+    assert_eq!(plan(&["-o", &scale("0.25"), "-o", &scale("0.5")]), with_scale("0.5"));
+    assert_eq!(plan(&["-o", &scale("0.5"), "-o", &scale("0.25")]), with_scale("0.25"));
+    // Over what a recipe and a flag say, too.
+    let arch = |more: &[&str]| plan(&[&["--arch", "resnet18"], more].concat());
+    assert_eq!(arch(&["-o", "network.arch=resnet34"]), plan(&["--arch", "resnet34"]));
+    assert_ne!(arch(&["-o", "network.arch=resnet34"]), arch(&[]));
+    for (field, says) in [
+        (
+            "optimizer.momentun=0.95",
+            "optimizer: expected one of momentum, weight_decay, no_bn_wd, gradients, got 'momentun': did you mean 'momentum'?",
+        ),
+        ("optimiser.momentum=0.95", "did you mean 'optimizer'?"),
+        ("optimizer.momentum=2", "expected a number from 0 to 1 (1 excluded), got 2"),
+        ("network.arch=vgg", "expected one of resnet18, "),
+        ("momentum", "expected FIELD=VALUE, such as optimizer.momentum=0.95, got `momentum`"),
+    ] {
+        let output = imagenet18(&[&planned[..], &["-o", field]].concat()).assert().code(2);
+        let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+        assert!(stderr.starts_with("error: -o") && stderr.contains(field) && stderr.contains(says), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place_and_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("typo.toml");
+    fs::write(&file, "[optimizer]\nmomentum = 0.9\nweigth_decay = 1\n[[phase]]\nep = 0\nlr = 1\n").unwrap();
+    let file = file.to_str().unwrap();
+    let output = imagenet18(&["train", "--dry-run", "--images", "9", "--recipe", file]).assert().code(2);
+    assert_eq!(
+        String::from_utf8(output.get_output().stderr.clone()).unwrap(),
+        format!(
+            "error: --recipe {file}: line 3, column 1: optimizer: expected one of momentum, weight_decay, no_bn_wd, \
+             gradients, got 'weigth_decay': did you mean 'weight_decay'?\n"
+        )
+    );
 }
 
 #[test]
@@ -81,13 +158,15 @@ fn a_run_by_a_recipe_is_the_run_with_its_flags() {
     let flags = [&phases[..], &["--init-bn0", "--no-bn-wd"]].concat();
     train("flags", &flags).success();
     assert!(network("recipe") == network("flags"), "the recipe's flags are others");
+    train("fields", &[&phases[..], &["-o", "initial.bn0=true", "-o", "no_bn_wd=true"]].concat()).success();
+    assert!(network("recipe") == network("fields"), "its fields are others");
     train("off", &["--recipe", &recipe, "--init-bn0=false"]).success();
     assert!(network("recipe") != network("off"), "--init-bn0=false changed nothing");
 
     // A run knows its flags, wherever they come from.
     train("recipe", &[&flags[..], &["--resume", "auto"]].concat()).success();
     for (more, says) in [
-        (&["--no-bn-wd"][..], "network.init_bn0 is true in the checkpoint and false here"),
+        (&["--no-bn-wd"][..], "initial.bn0 is true in the checkpoint and false here"),
         (&["--init-bn0"], "optimizer.no_bn_wd is true in the checkpoint and false here"),
     ] {
         let output = train("recipe", &[&phases[..], more, &["--resume", "auto"]].concat()).code(7);

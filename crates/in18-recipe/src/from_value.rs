@@ -4,6 +4,7 @@
 //! to which this module adds the place.
 
 use crate::literal::{self, LiteralError};
+use crate::nearest::did_you_mean;
 use crate::phases::{DataPhase, Epochs, Key, LrPhase, Phase, PhaseFault, Phases, Rate};
 use crate::value::{Node, Position, Value, quote};
 
@@ -95,8 +96,9 @@ fn read_phase(entries: &[(Node, Node)]) -> Result<Phase, Misplaced> {
         let known = |name: &str| Key::ALL.iter().position(|key| key.name() == name);
         let index = match &key.value {
             Value::Str(name) => known(name).ok_or_else(|| {
-                let names = Key::ALL.map(Key::name).join(", ");
-                misplaced(key, PhaseFault::new(None, format!("one of the keys {names}"), quote(name)))
+                let names = Key::ALL.map(Key::name);
+                let expected = format!("one of the keys {}", names.join(", "));
+                misplaced(key, PhaseFault::new(None, expected, quote(name) + &did_you_mean(name, names)))
             })?,
             other => return Err(misplaced(key, PhaseFault::new(None, "a key in quotes", other))),
         };

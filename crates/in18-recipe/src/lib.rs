@@ -1,42 +1,53 @@
-//! Phases as written, and the plan they resolve to for every step.
+//! What is trained and how, as written, and the plan it resolves to for every step.
 //!
-//! A training recipe is a list of *phases*: data phases say which images, at which size and batch, from which epoch
-//! on; rate phases say which learning rate. This crate owns both forms of that intent:
+//! A training recipe is everything that decides what a run learns. Its heart is a list of *phases*: data phases say
+//! which images, at which size and batch, from which epoch on; rate phases say which learning rate. This crate owns both
+//! forms of that intent:
 //!
-//! * **as written**: [`Phases`], read from a Python literal ([`Phases::from_python`]), from a TOML file
-//!   ([`Recipe::from_toml`]) or from a [`Preset`], and rendered back ([`Phases::to_python`], [`Recipe::to_toml`]);
-//! * **as resolved**: [`Plan`], in which every epoch has its size, batch, steps and folders and every step its rate.
-//!   Only this one runs.
+//! * **as written**: [`Recipe`], read from TOML ([`Recipe::from_toml`]), from a [`Preset`], or made of [`Phases`] alone,
+//!   which have a notation of their own ([`Phases::from_python`]), and changed field by field ([`Recipe::set`]);
+//! * **as resolved**: [`Plan`], in which every epoch has its size, batch, steps and folders and every step its rate and
+//!   momentum. Only this one runs, and it is what a run is known by.
 //!
 //! The crate is pure: it opens no file, knows no device and no clock. How many images a folder holds is told to it
 //! ([`PlanInput`]), so a plan for a set and a number of devices that are not here is made in the same way.
 //!
 //! ```
-//! use in18_recipe::{Phases, Plan, PlanInput};
+//! use in18_recipe::{Phases, Plan, PlanInput, Recipe};
 //!
 //! let phases = Phases::from_python("[{'ep': 0, 'sz': 128, 'bs': 64}, {'ep': (0, 3), 'lr': (0.1, 0.4)}]").unwrap();
-//! let plan = Plan::resolve(&phases, &PlanInput::uniform(1, 640)).unwrap();
+//! let plan = Plan::resolve(&Recipe::from(phases), &PlanInput::uniform(1, 640)).unwrap();
 //! assert_eq!((plan.epochs.len(), plan.epochs[0].steps), (3, 10));
-//! assert!((plan.epochs[0].lr(1) - 0.11).abs() < 1e-12);
+//! assert!((plan.step(0, 1).rate - 0.11).abs() < 1e-12);
 //! ```
 
 #![forbid(unsafe_code)]
 
+mod curve;
+mod fault;
 mod from_value;
 mod literal;
+mod nearest;
 mod phases;
 mod plan;
 mod presets;
+mod read;
+mod recipe;
 mod render;
-mod settings;
 mod toml_form;
+mod tree;
 mod value;
 
+pub use curve::Curve;
+pub use fault::Fault;
 pub use from_value::PhasesError;
 pub use literal::LiteralError;
 pub use phases::{DataPhase, Epochs, Key, LrPhase, MAX_EPOCHS, MAX_SIZE, Phase, PhaseFault, Phases, Rate};
-pub use plan::{DEFAULT_MIN_SCALE, EpochPlan, LrRule, Plan, PlanError, PlanInput};
-pub use presets::{PRESETS, Preset, preset};
-pub use settings::Settings;
-pub use toml_form::{Recipe, RecipeError};
+pub use plan::{EpochPlan, Plan, PlanError, PlanInput, StepPlan};
+pub use presets::{PRESETS, Preset, Summary, preset};
+pub use recipe::{
+    Augment, DEFAULT_MIN_SCALE, Data, Evaluate, GradientType, Initial, Loss, LossScale, MadeFor, Network, Optimizer,
+    Precision, Reached, Recipe, Shuffle,
+};
+pub use toml_form::{RecipeError, SetError};
 pub use value::Position;

@@ -202,7 +202,7 @@ impl<'a> Parser<'a> {
 
     fn int(&self, start: usize, digits: &str, radix: u32) -> Result<Value, LiteralError> {
         i64::from_str_radix(digits, radix)
-            .map(Value::Int)
+            .map(|int| Value::Int(int.into()))
             .map_err(|_| self.error_at(start, "a whole number that fits 64 bits", &quote(digits)))
     }
 

@@ -18,13 +18,14 @@ pub const MAX_SIZE: usize = 65_535;
 /// A recipe's phases, in the order of the text. The order matters for the rate: of two rate phases in force the last
 /// listed wins.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(transparent)]
 pub struct Phases {
     /// The phases.
     pub phases: Vec<Phase>,
 }
 
 /// One phase: what happens from an epoch on. It changes the data, the rate, or both.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Phase {
     /// `ep`: when.
     pub ep: Epochs,
@@ -35,7 +36,7 @@ pub struct Phase {
 }
 
 /// The epochs of a phase, counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Epochs {
     /// From this epoch on.
     From(usize),
@@ -72,7 +73,7 @@ impl fmt::Display for Epochs {
 
 /// The data keys of a phase. What is `None` was not written: the plan fills in the default or, under `keep_dl`, what
 /// is in force.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct DataPhase {
     /// `sz`: square training size, and validation size, in pixels. Needed unless `keep_dl`.
     pub size: Option<usize>,
@@ -91,7 +92,7 @@ pub struct DataPhase {
 }
 
 /// The rate keys of a phase.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LrPhase {
     /// `lr`: the learning rate.
     pub rate: Rate,
@@ -100,7 +101,7 @@ pub struct LrPhase {
 }
 
 /// A learning rate as written. It holds for the global batch and is not rescaled with the number of devices.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rate {
     /// One number.
     Constant(f64),

@@ -1,5 +1,5 @@
-//! The plan: phases resolved against a set of images and a number of devices, so that every epoch has its size, batch,
-//! steps and folders, and every step its rate.
+//! The plan: a recipe resolved against a set of images and a number of devices, so that every epoch has its size, batch,
+//! steps and folders, and every step its rate and momentum.
 //!
 //! It owns the rules that span phases. It knows no device, file or clock: the number of images is told to it, and
 //! folders are suffixes of a data path that it never sees. Everything that can be wrong with a schedule is found here,
@@ -12,19 +12,21 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::phases::{DataPhase, Epochs, LrPhase, Phase, PhaseFault, Phases, Rate};
-use crate::value::quote;
+use self::data::{DataInForce, data_starts};
+pub use self::error::PlanError;
+use crate::curve::Curve;
+use crate::phases::{Epochs, LrPhase, Phase, Phases, Rate};
+use crate::recipe::Recipe;
 
-/// Lower bound of the random crop's share of the area where `min_scale` is not written.
-pub const DEFAULT_MIN_SCALE: f64 = 0.08;
+mod data;
+mod error;
 
-/// What phases are resolved against.
+/// What a recipe is resolved against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanInput {
     /// The number of devices, each of which takes its share of every epoch.
     pub world: usize,
     images: Images,
-    drop_last: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,17 +38,12 @@ enum Images {
 impl PlanInput {
     /// Every training folder holds `images` images, as the resized copies of one set do.
     pub fn uniform(world: usize, images: usize) -> Self {
-        PlanInput { world, images: Images::Uniform(images), drop_last: false }
+        PlanInput { world, images: Images::Uniform(images) }
     }
 
     /// Training images by folder suffix; [`Phases::train_dirs`] lists the suffixes that are needed.
     pub fn by_train_dir(world: usize, images: BTreeMap<String, usize>) -> Self {
-        PlanInput { world, images: Images::ByTrainDir(images), drop_last: false }
-    }
-
-    /// Epochs end before a last step of fewer images.
-    pub fn drop_last(self, drop_last: bool) -> Self {
-        PlanInput { drop_last, ..self }
+        PlanInput { world, images: Images::ByTrainDir(images) }
     }
 
     fn images(&self, train_dir: &str) -> Option<usize> {
@@ -57,9 +54,11 @@ impl PlanInput {
     }
 }
 
-/// What every epoch of a run does.
+/// What a run does: its recipe, and what follows from it for every epoch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
+    /// The recipe that it was made of.
+    pub recipe: Recipe,
     /// The number of devices it was made for.
     pub world: usize,
     /// The epochs, in order, from epoch 0; never empty.
@@ -75,8 +74,8 @@ pub struct EpochPlan {
     pub size: usize,
     /// Training images per device and step. The last step may have fewer.
     pub batch: usize,
-    /// Training steps: `ceil(ceil(images / world) / batch)`, since the devices' shares are padded to equal length; one fewer where
-    /// a last partial one is dropped.
+    /// Training steps: `ceil(ceil(images / world) / batch)`, since the devices' shares are padded to equal length; one
+    /// fewer where a last partial one is dropped.
     pub steps: usize,
     /// Training images in the whole set.
     pub images: usize,
@@ -94,110 +93,40 @@ pub struct EpochPlan {
     pub keep_dl: bool,
     /// A phase that loads a set (anew) starts here.
     pub new_data: bool,
-    /// The rate in force.
-    pub lr: LrRule,
+    /// The rate in force. It goes on while no later phase starts.
+    pub lr: Curve,
 }
 
-/// How the rate of a step is found.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub enum LrRule {
-    /// The same for every step.
-    Constant {
-        /// The rate.
-        rate: f64,
-    },
-    /// On the line through `from` at the start of epoch `start` and `to` at the start of epoch `end`. It goes on past
-    /// `end` while no later phase starts.
-    Linear {
-        /// Rate at the start.
-        from: f64,
-        /// Rate at the end.
-        to: f64,
-        /// First epoch.
-        start: usize,
-        /// Epoch at which `to` is reached.
-        end: usize,
-        /// The rate moves once an epoch: each step has the rate of the epoch's start.
-        epoch_step: bool,
-    },
-}
-
-/// Phases that make no plan. Phases are counted from 1, epochs from 0.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[allow(missing_docs, reason = "the fields are what the messages name")]
-pub enum PlanError {
-    /// A phase breaks a rule of its own.
-    #[error("phase {phase}: {fault}")]
-    Phase { phase: usize, fault: PhaseFault },
-    /// No device.
-    #[error("the number of devices: expected at least 1, got 0")]
-    NoDevices,
-    /// No phase says what to train on.
-    #[error("no phase has 'bs': add a data phase such as {{'ep': 0, 'sz': 128, 'bs': 64}}")]
-    NoDataPhase,
-    /// No phase says a rate.
-    #[error("no phase has 'lr': add a rate phase such as {{'ep': (0, 5), 'lr': (0.1, 0.4)}}")]
-    NoLrPhase,
-    /// The run has no epoch.
-    #[error(
-        "the run would have no epochs: it ends at the largest 'ep' of the rate phases, which is 0; \
-         give the last one a pair, as in 'ep': (0, 5)"
-    )]
-    NoEpochs,
-    /// The first epochs have no data.
-    #[error("epoch 0 has no size and batch: the first data phase starts at epoch {first}; start one at 'ep': 0")]
-    NoSize { first: usize },
-    /// The first epochs have no rate.
-    #[error("epoch 0 has no learning rate: the first rate phase starts at epoch {first}; start one at 'ep': 0")]
-    NoRate { first: usize },
-    /// Two data phases start together.
-    #[error("phases {first} and {second} both set the data from epoch {epoch} on: keep one, or start one later")]
-    SameEpoch { first: usize, second: usize, epoch: usize },
-    /// `keep_dl` with nothing loaded.
-    #[error("phase {phase} keeps the data of the epochs before (keep_dl), but there are none: give it 'sz' instead")]
-    NothingToKeep { phase: usize },
-    /// `keep_dl` beside a value that is not the kept one.
-    #[error(
-        "phase {phase} keeps the data (keep_dl) with '{key}' {kept}, but asks for {asked}: \
-         remove 'keep_dl' to load anew, or '{key}' to keep it"
-    )]
-    KeptOtherwise { phase: usize, key: &'static str, kept: String, asked: String },
-    /// The number of images of a folder was not told.
-    #[error("the number of training images with the suffix {} is not known (phase {phase})", quote(train_dir))]
-    UnknownSet { phase: usize, train_dir: String },
-    /// A folder holds no image.
-    #[error(
-        "the training set with the suffix {} is empty (phase {phase}): expected at least 1 image",
-        quote(train_dir)
-    )]
-    EmptySet { phase: usize, train_dir: String },
-    /// A batch that a device can never fill.
-    #[error(
-        "phase {phase} (epoch {epoch}): 'bs' {batch} is more than a device's share of the training set: \
-         {images} images over {world} device(s) are {share} each; lower 'bs' to {share} or less"
-    )]
-    BatchTooLarge { phase: usize, epoch: usize, batch: usize, images: usize, world: usize, share: usize },
-    /// A line that leaves the range of numbers.
-    #[error("epoch {epoch}: the learning rate of phase {phase} is not finite there: shorten the line or end it sooner")]
-    InfiniteRate { phase: usize, epoch: usize },
+/// What one training step does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepPlan {
+    /// Square size in pixels.
+    pub size: usize,
+    /// Images per device; fewer in a last, partial step.
+    pub batch: usize,
+    /// Learning rate.
+    pub rate: f64,
+    /// Share of the last velocity that is kept.
+    pub momentum: f64,
 }
 
 impl Plan {
-    /// Resolves `phases`: the data phase of an epoch is the last to have started; the rate phase is the last *listed*
+    /// Resolves `recipe`: the data phase of an epoch is the last to have started; the rate phase is the last *listed*
     /// that has started; the run ends, exclusively, at the largest `ep` of any rate phase.
     ///
     /// # Errors
     /// [`PlanError`], the first thing that keeps some epoch from having exactly one size and one rate.
-    pub fn resolve(phases: &Phases, input: &PlanInput) -> Result<Plan, PlanError> {
-        for (number, phase) in numbered(phases) {
+    pub fn resolve(recipe: &Recipe, input: &PlanInput) -> Result<Plan, PlanError> {
+        recipe.check()?;
+        for (number, phase) in numbered(&recipe.phases) {
             phase.check().map_err(|fault| PlanError::Phase { phase: number, fault })?;
         }
         if input.world == 0 {
             return Err(PlanError::NoDevices);
         }
-        let starts = data_starts(phases)?;
+        let starts = data_starts(&recipe.phases)?;
         let first_data = *starts.first_key_value().ok_or(PlanError::NoDataPhase)?.0;
-        let rates: Vec<NumberedRate> = numbered(phases)
+        let rates: Vec<NumberedRate> = numbered(&recipe.phases)
             .filter_map(|(phase, written)| written.lr.map(|lr| NumberedRate { phase, ep: written.ep, lr }))
             .collect();
         let first_rate = rates.iter().map(|rate| rate.ep.start()).min().ok_or(PlanError::NoLrPhase)?;
@@ -211,43 +140,35 @@ impl Plan {
         if first_rate > 0 {
             return Err(PlanError::NoRate { first: first_rate });
         }
-
-        let mut epochs: Vec<EpochPlan> = Vec::with_capacity(end);
         let mut in_force: Option<DataInForce> = None;
+        let mut epochs = Vec::with_capacity(end);
         for epoch in 0..end {
-            let started = starts.get(&epoch);
-            if let Some(&(phase, data)) = started {
+            let started = starts.get(&epoch).copied();
+            if let Some((phase, data)) = started {
                 in_force = Some(if data.keep_dl {
                     in_force.ok_or(PlanError::NothingToKeep { phase })?.keep(phase, data)?
                 } else {
-                    DataInForce::load(phase, data, input)?
+                    DataInForce::load(phase, data, recipe, input)?
                 });
             }
             let data = in_force.as_ref().ok_or(PlanError::NoSize { first: first_data })?;
             let rate = rates.iter().rev().find(|rate| rate.ep.start() <= epoch);
             let rate = rate.ok_or(PlanError::NoRate { first: first_rate })?;
-            let plan = EpochPlan {
-                epoch,
-                size: data.size,
-                batch: data.batch,
-                steps: data.steps(epoch, input)?,
-                images: data.images,
-                train_dir: data.train_dir.clone(),
-                val_dir: data.val_dir.clone(),
-                val_batch: data.val_batch,
-                min_scale: data.min_scale,
-                rect_val: data.rect_val,
-                keep_dl: started.is_some_and(|(_, data)| data.keep_dl),
-                new_data: started.is_some_and(|(_, data)| !data.keep_dl),
-                lr: rate.rule(),
-            };
-            // A line is monotone, so its ends bound what lies between.
-            if !(plan.lr_first().is_finite() && plan.lr_last().is_finite()) {
-                return Err(PlanError::InfiniteRate { phase: rate.phase, epoch });
-            }
-            epochs.push(plan);
+            let steps = data.steps(epoch, input, recipe.data.drop_last)?;
+            epochs.push(data.epoch(epoch, steps, started.map(|(_, data)| data), rate)?);
         }
-        Ok(Plan { world: input.world, epochs })
+        Ok(Plan { recipe: recipe.clone(), world: input.world, epochs })
+    }
+
+    /// What step `n` (counted from 1) of an epoch (counted from 0) does.
+    ///
+    /// # Panics
+    /// Beyond the last epoch.
+    pub fn step(&self, epoch: usize, n: usize) -> StepPlan {
+        let in_force = &self.epochs[epoch];
+        let &EpochPlan { size, batch, steps, .. } = in_force;
+        let momentum = self.recipe.optimizer.momentum.at(epoch, n, steps);
+        StepPlan { size, batch, rate: in_force.lr(n), momentum }
     }
 
     /// Training steps of the whole run.
@@ -257,19 +178,9 @@ impl Plan {
 }
 
 impl EpochPlan {
-    /// The learning rate of a step, `step` counting from 1 to [`EpochPlan::steps`]:
-    /// `from + (to - from) * ((epoch - start) * steps + step) / ((end - start) * steps)` for a line.
+    /// The learning rate of a step, `step` counting from 1 to [`EpochPlan::steps`].
     pub fn lr(&self, step: usize) -> f64 {
-        match self.lr {
-            LrRule::Constant { rate } => rate,
-            LrRule::Linear { from, to, start, end, epoch_step } => {
-                let steps = self.steps as f64;
-                let step = if epoch_step { 0.0 } else { step as f64 };
-                let total = (end - start) as f64 * steps;
-                let done = (self.epoch - start) as f64 * steps + step;
-                from + done * ((to - from) / total)
-            }
-        }
+        self.lr.at(self.epoch, step, self.steps)
     }
 
     /// The rate of the first step.
@@ -283,6 +194,7 @@ impl EpochPlan {
     }
 }
 
+/// A rate phase, with its number for messages.
 struct NumberedRate {
     phase: usize,
     ep: Epochs,
@@ -290,110 +202,17 @@ struct NumberedRate {
 }
 
 impl NumberedRate {
-    fn rule(&self) -> LrRule {
+    fn curve(&self) -> Curve {
         match (self.lr.rate, self.ep) {
             (Rate::Linear(from, to), Epochs::Span(start, end)) => {
-                LrRule::Linear { from, to, start, end, epoch_step: self.lr.epoch_step }
+                Curve::Linear { from, to, start, end, epoch_step: self.lr.epoch_step }
             }
             // A pair without a pair of epochs was refused by the check of the phase.
-            (Rate::Constant(rate) | Rate::Linear(rate, _), _) => LrRule::Constant { rate },
+            (Rate::Constant(rate) | Rate::Linear(rate, _), _) => Curve::Constant(rate),
         }
     }
 }
 
 fn numbered(phases: &Phases) -> impl Iterator<Item = (usize, &Phase)> {
     phases.phases.iter().enumerate().map(|(index, phase)| (index + 1, phase))
-}
-
-/// The data phases by the epoch at which they start, with their numbers.
-fn data_starts(phases: &Phases) -> Result<BTreeMap<usize, (usize, &DataPhase)>, PlanError> {
-    let mut starts = BTreeMap::new();
-    for (number, phase) in numbered(phases) {
-        let Some(data) = &phase.data else { continue };
-        let epoch = phase.ep.start();
-        if let Some((first, _)) = starts.insert(epoch, (number, data)) {
-            return Err(PlanError::SameEpoch { first, second: number, epoch });
-        }
-    }
-    Ok(starts)
-}
-
-/// What a data phase has set until the next one starts.
-struct DataInForce {
-    /// The phase that set it, for messages.
-    phase: usize,
-    size: usize,
-    batch: usize,
-    images: usize,
-    train_dir: String,
-    val_dir: String,
-    val_batch: usize,
-    min_scale: f64,
-    rect_val: bool,
-}
-
-impl DataInForce {
-    fn load(phase: usize, data: &DataPhase, input: &PlanInput) -> Result<Self, PlanError> {
-        let train_dir = data.train_suffix().to_owned();
-        let images = match input.images(&train_dir) {
-            None => return Err(PlanError::UnknownSet { phase, train_dir }),
-            Some(0) => return Err(PlanError::EmptySet { phase, train_dir }),
-            Some(images) => images,
-        };
-        // The check of the phase has refused one that has neither a size nor `keep_dl`.
-        let size = data.size.unwrap_or_default();
-        Ok(DataInForce {
-            phase,
-            size,
-            batch: data.batch,
-            images,
-            val_dir: data.val_suffix().to_owned(),
-            train_dir,
-            val_batch: val_batch(size, data.batch),
-            min_scale: data.min_scale.unwrap_or(DEFAULT_MIN_SCALE),
-            rect_val: data.rect_val.unwrap_or(false),
-        })
-    }
-
-    /// Changes only the batch. Values that the phase states again must be the kept ones: the original trainer ignored
-    /// them, which would train on something else than what is written.
-    fn keep(self, phase: usize, data: &DataPhase) -> Result<Self, PlanError> {
-        fn differs<T: PartialEq>(asked: Option<T>, kept: T, show: impl Fn(T) -> String) -> Option<(String, String)> {
-            asked.filter(|asked| *asked != kept).map(|asked| (show(kept), show(asked)))
-        }
-        let restated = [
-            ("sz", differs(data.size, self.size, |size| size.to_string())),
-            ("trndir", differs(data.train_dir.as_deref(), &self.train_dir, quote)),
-            ("valdir", differs(data.val_dir.as_deref(), &self.val_dir, quote)),
-            ("min_scale", differs(data.min_scale, self.min_scale, |share| share.to_string())),
-            ("rect_val", differs(data.rect_val, self.rect_val, |rect| rect.to_string())),
-        ];
-        for (key, difference) in restated {
-            if let Some((kept, asked)) = difference {
-                return Err(PlanError::KeptOtherwise { phase, key, kept, asked });
-            }
-        }
-        Ok(DataInForce { phase, batch: data.batch, ..self })
-    }
-
-    /// Every device takes an equal share, padded by wrapping round; its last batch may be partial.
-    fn steps(&self, epoch: usize, input: &PlanInput) -> Result<usize, PlanError> {
-        let world = input.world;
-        let share = self.images.div_ceil(world);
-        if self.batch > share {
-            let (phase, batch, images) = (self.phase, self.batch, self.images);
-            return Err(PlanError::BatchTooLarge { phase, epoch, batch, images, world, share });
-        }
-        Ok(if input.drop_last { share / self.batch } else { share.div_ceil(self.batch) })
-    }
-}
-
-/// Validation holds no activations for a backward pass, so it takes at least the batch that fits at that size.
-fn val_batch(size: usize, batch: usize) -> usize {
-    let least = match size {
-        128 => 512,
-        224 => 256,
-        _ => 128,
-    };
-    batch.max(least)
 }

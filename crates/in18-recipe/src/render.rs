@@ -1,11 +1,12 @@
-//! Phases back to text, in both notations. What is rendered reads back as the same phases.
+//! Phases back to text: as a Python literal, and by serde. What is rendered reads back as the same phases.
 //!
 //! Numbers are written in the fewest digits that read back exactly, as Python's `repr` does.
 
 use std::fmt::Write;
 
+use serde::{Serialize, Serializer};
+
 use crate::phases::{Epochs, Key, Phase, Phases, Rate};
-use crate::toml_form::Recipe;
 
 impl Phases {
     /// The phases as a Python literal on one line, fit for `--phases` inside double quotes (a suffix that itself holds
@@ -24,39 +25,15 @@ impl Phases {
     }
 }
 
-impl Recipe {
-    /// The recipe as the text of a TOML file.
-    pub fn to_toml(&self) -> String {
-        let mut text = String::new();
-        let Recipe { name, about, settings, .. } = self;
-        let words = |value: &Option<String>| value.as_deref().map(|value| quoted(value, '"'));
-        let flag = |value: Option<bool>| value.map(|value| value.to_string());
-        for (key, value) in [
-            ("name", words(name)),
-            ("about", words(about)),
-            ("arch", words(&settings.arch)),
-            ("init_bn0", flag(settings.init_bn0)),
-            ("no_bn_wd", flag(settings.no_bn_wd)),
-            ("devices", settings.devices.map(|count| count.to_string())),
-        ] {
-            if let Some(value) = value {
-                text.push_str(&format!("{key} = {value}\n"));
-            }
-        }
-        // An array of tables cannot be empty in the [[...]] form.
-        if self.phases.phases.is_empty() {
-            text.push_str("phase = []\n");
-        }
-        for phase in &self.phases.phases {
-            text.push_str(if text.is_empty() { "[[phase]]\n" } else { "\n[[phase]]\n" });
-            for (key, value) in entries(phase) {
-                text.push_str(&format!("{} = {}\n", key.name(), value.toml()));
-            }
-        }
-        text
+/// The notation's keys: what TOML and JSON have of a phase.
+impl Serialize for Phase {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(entries(self).iter().map(|(key, value)| (key.name(), value)))
     }
 }
 
+#[derive(Serialize)]
+#[serde(untagged)]
 enum Written<'a> {
     Count(usize),
     Counts(usize, usize),
@@ -73,18 +50,8 @@ impl Written<'_> {
             Written::Numbers(a, b) => format!("({a:?}, {b:?})"),
             Written::Text(text) => quoted(text, '\''),
             Written::Flag(flag) => if *flag { "True" } else { "False" }.to_owned(),
-            Written::Count(_) | Written::Number(_) => self.toml(),
-        }
-    }
-
-    fn toml(&self) -> String {
-        match self {
             Written::Count(count) => count.to_string(),
-            Written::Counts(a, b) => format!("[{a}, {b}]"),
             Written::Number(number) => format!("{number:?}"),
-            Written::Numbers(a, b) => format!("[{a:?}, {b:?}]"),
-            Written::Text(text) => quoted(text, '"'),
-            Written::Flag(flag) => flag.to_string(),
         }
     }
 }
@@ -120,7 +87,7 @@ fn entries(phase: &Phase) -> Vec<(Key, Written<'_>)> {
     entries
 }
 
-/// `text` as a string of either notation: both know `\\`, the escaped mark and `\uXXXX`.
+/// `text` as a string, between `mark`s.
 fn quoted(text: &str, mark: char) -> String {
     let mut quoted = String::from(mark);
     for c in text.chars() {

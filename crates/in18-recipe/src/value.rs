@@ -55,7 +55,7 @@ pub(crate) struct Node {
 pub(crate) enum Value {
     None,
     Bool(bool),
-    Int(i64),
+    Int(i128),
     Float(f64),
     Str(String),
     /// A Python list or tuple, or a TOML array: the recipe treats them alike.
@@ -86,6 +86,15 @@ impl fmt::Display for Value {
 }
 
 impl Value {
+    /// How a command line writes it.
+    pub(crate) fn written(&self) -> String {
+        match self {
+            Value::Bool(flag) => flag.to_string(),
+            Value::Str(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+
     fn is_scalar(&self) -> bool {
         !matches!(self, Value::Sequence(_) | Value::Dict(_))
     }

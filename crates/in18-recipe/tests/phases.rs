@@ -1,6 +1,6 @@
-//! Phases as written: what is read, and where a mistake is said to be, in both notations.
+//! Phases as written: what is read, and where a mistake is said to be.
 
-use in18_recipe::{DataPhase, Epochs, LrPhase, PRESETS, Phase, Phases, Rate, Recipe, Settings, preset};
+use in18_recipe::{DataPhase, Epochs, LrPhase, Phase, Phases, Rate, preset};
 
 const SEED: &str = "[{'ep': 0, 'sz': 128, 'bs': 512, 'trndir': '-sz/160'}, {'ep': (0, 7), 'lr': (1.0, 2.0)}, \
     {'ep': (7, 13), 'lr': (2.0, 0.25)}, {'ep': 13, 'sz': 224, 'bs': 224, 'trndir': '-sz/320', 'min_scale': 0.087}, \
@@ -10,7 +10,7 @@ const SEED: &str = "[{'ep': 0, 'sz': 128, 'bs': 512, 'trndir': '-sz/160'}, {'ep'
 #[test]
 fn the_seeds_command_line_is_the_preset_and_renders_as_written() {
     let phases = Phases::from_python(SEED).unwrap();
-    assert_eq!(phases, preset("seed-8gpu").unwrap().phases());
+    assert_eq!(phases, preset("seed-8gpu").unwrap().recipe().phases);
     assert_eq!(phases.to_python(), SEED);
     assert_eq!(phases.train_dirs(), ["-sz/160", "-sz/320", ""]);
     assert_eq!(phases.val_dirs(), ["-sz/160", "-sz/320", ""]);
@@ -36,48 +36,6 @@ fn one_dict_can_be_both_kinds_of_phase() {
     let phases = Phases::from_python(text).unwrap();
     assert_eq!(phases, Phases { phases: vec![phase] });
     assert_eq!((phases.train_dirs(), phases.val_dirs()), (vec!["-t"], vec![""]));
-}
-
-#[test]
-fn every_preset_reads_and_survives_both_notations() {
-    for preset in &PRESETS {
-        let phases = Phases::from_python(preset.text).unwrap();
-        assert_eq!(Phases::from_python(&phases.to_python()).as_ref(), Ok(&phases), "{}", preset.name);
-        let (name, about) = (Some(preset.name.into()), Some(preset.about.into()));
-        let recipe = Recipe { name, about, settings: preset.settings(), phases };
-        assert_eq!(Recipe::from_toml(&recipe.to_toml()), Ok(recipe), "{}", preset.name);
-    }
-    assert_eq!(preset("no such"), None);
-}
-
-#[test]
-fn every_preset_is_what_its_result_was_reached_with() {
-    for preset in &PRESETS {
-        // Both trainers' command lines, see their sources: "--fp16 --distributed --init-bn0 --no-bn-wd", and ResNet-50 by default.
-        assert_eq!((preset.arch, preset.init_bn0, preset.no_bn_wd), ("resnet50", true, true), "{}", preset.name);
-        let devices = format!(" on {} {}", preset.world, preset.device);
-        assert!(preset.reached.contains(&devices), "{}: {} and {devices}", preset.name, preset.reached);
-    }
-}
-
-#[test]
-fn a_toml_recipe_reads_as_its_python_twin() {
-    let toml = "# three phases\nname = 'small'\n\n[[phase]]\nep = 0\nsz = 96\nbs = 64\ntrndir = '-sz/160'\n\n\
-        [[phase]]\nep = [0, 3]\nlr = [0.1, 4e-1]\nepoch_step = true\n\n[[phase]]\nep = 3\nlr = 1\n";
-    let recipe = Recipe::from_toml(toml).unwrap();
-    assert_eq!((recipe.name.as_deref(), recipe.about), (Some("small"), None));
-    assert_eq!(
-        recipe.phases.to_python(),
-        "[{'ep': 0, 'sz': 96, 'bs': 64, 'trndir': '-sz/160'}, \
-         {'ep': (0, 3), 'lr': (0.1, 0.4), 'epoch_step': True}, {'ep': 3, 'lr': 1.0}]"
-    );
-    assert_eq!(recipe.settings, Settings::default());
-    let whole = "arch = 'resnet34'\ninit_bn0 = true\nno_bn_wd = false\ndevices = 4\nphase = [{ ep = 0, lr = 0.1 }]";
-    let settings =
-        Settings { arch: Some("resnet34".into()), init_bn0: Some(true), no_bn_wd: Some(false), devices: Some(4) };
-    assert_eq!(Recipe::from_toml(whole).unwrap().settings, settings);
-    let inline = Recipe::from_toml("phase = [{ ep = 0, lr = 0.1 }]").unwrap();
-    assert_eq!(inline.phases.to_python(), "[{'ep': 0, 'lr': 0.1}]");
 }
 
 #[test]
@@ -108,6 +66,12 @@ fn mistakes_in_python_phases_are_named_at_their_column() {
             text: "[{'ep': 0, 'lr': 1, 'mom': 0.9}]",
             message: "column 21: phase 1: expected one of the keys ep, sz, bs, trndir, valdir, min_scale, rect_val, \
                       keep_dl, lr, epoch_step, got 'mom'",
+        },
+        Case {
+            name: "mistyped key",
+            text: "[{'ep': 0, 'lr': 1, 'epoch_steps': True}]",
+            message: "column 21: phase 1: expected one of the keys ep, sz, bs, trndir, valdir, min_scale, rect_val, \
+                      keep_dl, lr, epoch_step, got 'epoch_steps': did you mean 'epoch_step'?",
         },
         Case {
             name: "key without quotes in it",
@@ -247,55 +211,4 @@ fn mistakes_in_python_phases_are_named_at_their_column() {
         assert_eq!(error.to_string(), message, "{name}");
         assert_eq!(message.split(": ").next(), Some(&*error.at().to_string()), "{name}");
     }
-}
-
-#[test]
-fn mistakes_in_toml_are_named_at_their_line_and_column() {
-    struct Case {
-        text: &'static str,
-        message: &'static str,
-    }
-    let cases = [
-        Case { text: "", message: "column 1: expected at least one [[phase]], got none" },
-        Case { text: "name = 'x'\n", message: "column 11: expected at least one [[phase]], got none" },
-        Case {
-            text: "# a\nphases = 1\n",
-            message: "line 2, column 1: expected name, about, arch, init_bn0, no_bn_wd, devices or [[phase]], got 'phases'",
-        },
-        Case { text: "arch = 18", message: "column 8: expected a string, got 18" },
-        Case { text: "no_bn_wd = 1", message: "column 12: expected true or false, got 1" },
-        Case { text: "devices = 0", message: "column 11: expected a number from 1 on, got 0" },
-        Case { text: "name = 3", message: "column 8: expected a string, got 3" },
-        Case {
-            text: "# a\n[phase]\nep = 0",
-            message: "line 2, column 1: expected tables that start with [[phase]], got a dict",
-        },
-        Case { text: "phase = [1]", message: "column 10: expected a phase '{...}', got 1" },
-        Case {
-            text: "[[phase]]\nep = 0\nlr = 'x'\n",
-            message: "line 3, column 6: phase 1: 'lr': expected a rate or a pair (from, to), got 'x'",
-        },
-        Case {
-            text: "[[phase]]\nep = 0\nlr = 0.1\n\n[[phase]]\nep = 5\nlr = [0.1, 0.4]\n",
-            message: "line 6, column 6: phase 2: 'ep': expected a pair (start, end), because 'lr' is a pair, got 5",
-        },
-        Case {
-            text: "[[phase]]\nep = 0\nlr = nan\n",
-            message: "line 3, column 6: phase 1: 'lr': expected a finite rate that is not negative, got NaN",
-        },
-        Case {
-            text: "[[phase]]\nep = 99999999999999999999\nlr = 1\n",
-            message: "line 2, column 6: phase 1: 'ep': expected an epoch or a pair (start, end), got inf",
-        },
-        Case {
-            text: "[[phase]]\nep = 1979-05-27\nlr = 1\n",
-            message: "line 2, column 6: phase 1: 'ep': expected an epoch or a pair (start, end), got '1979-05-27'",
-        },
-    ];
-    for Case { text, message } in cases {
-        assert_eq!(Recipe::from_toml(text).map_err(|error| error.to_string()), Err(message.to_owned()), "{text:?}");
-    }
-    // The wording here is the TOML parser's; the place and the one line are ours.
-    let error = Recipe::from_toml("[[phase]]\nep = = 0\n").unwrap_err().to_string();
-    assert!(error.starts_with("line 2, column 6: expected TOML: ") && !error.contains('\n'), "{error}");
 }

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use in18_recipe::{Epochs, LrPhase, PRESETS, Phase, Phases, Plan, PlanInput, Rate, preset};
+use in18_recipe::{Curve, Epochs, LrPhase, PRESETS, Phase, Phases, Plan, PlanInput, Rate, Recipe, StepPlan, preset};
 
 const IMAGES: usize = 1_281_167;
 
 fn plan(text: &str, world: usize, images: usize) -> Result<Plan, String> {
     let phases = Phases::from_python(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    Plan::resolve(&phases, &PlanInput::uniform(world, images)).map_err(|error| error.to_string())
+    Plan::resolve(&Recipe::from(phases), &PlanInput::uniform(world, images)).map_err(|error| error.to_string())
 }
 
 /// The schedules beside the presets that the golden file covers, as `lr_curves.py --phases` prints them.
@@ -48,8 +48,8 @@ fn every_schedule_equals_the_original_schedulers_values() {
         let number = |field: &str| field.parse::<f64>().unwrap();
         let plan = plans.entry(name.to_owned()).or_insert_with(|| match preset(name) {
             Some(preset) => {
-                assert_eq!(preset.world, count(world), "{name}");
-                Plan::resolve(&preset.phases(), &PlanInput::uniform(preset.world, IMAGES)).unwrap()
+                assert_eq!(preset.summary().world, count(world), "{name}");
+                Plan::resolve(&preset.recipe(), &PlanInput::uniform(count(world), IMAGES)).unwrap()
             }
             None => plan(CASES.iter().find(|(case, _)| *case == name).unwrap().1, count(world), IMAGES).unwrap(),
         });
@@ -62,6 +62,8 @@ fn every_schedule_equals_the_original_schedulers_values() {
         assert_eq!((&*found.train_dir, &*found.val_dir), (train_dir, val_dir), "{line}");
         assert_eq!((found.min_scale, found.rect_val), (number(min_scale), rect_val == "true"), "{line}");
         assert_eq!(found.lr(count(batch)).to_bits(), number(lr).to_bits(), "{line}: {}", found.lr(count(batch)));
+        let step = StepPlan { size: found.size, batch: found.batch, rate: number(lr), momentum: 0.9 };
+        assert_eq!(plan.step(count(epoch), count(batch)), step, "{line}");
         epochs_seen.insert(name, count(epoch) + 1);
     }
     for (name, epochs) in &epochs_seen {
@@ -74,7 +76,7 @@ fn every_schedule_equals_the_original_schedulers_values() {
 
 #[test]
 fn the_seed_runs_28_epochs_by_the_formula() {
-    let plan = Plan::resolve(&preset("seed-8gpu").unwrap().phases(), &PlanInput::uniform(8, IMAGES)).unwrap();
+    let plan = Plan::resolve(&preset("seed-8gpu").unwrap().recipe(), &PlanInput::uniform(8, IMAGES)).unwrap();
     assert_eq!(plan.epochs.len(), 28);
     // ceil(160,146 / 512), / 224, / 128
     assert_eq!([0, 13, 25].map(|epoch: usize| plan.epochs[epoch].steps), [313, 715, 1252]);
@@ -105,10 +107,10 @@ fn keep_dl_changes_only_the_training_batch() {
 fn folders_may_hold_different_numbers_of_images() {
     let text =
         "[{'ep': 0, 'sz': 96, 'bs': 10, 'trndir': '-a'}, {'ep': 1, 'sz': 96, 'bs': 10}, {'ep': (0, 2), 'lr': 1}]";
-    let phases = Phases::from_python(text).unwrap();
+    let recipe = Recipe::from(Phases::from_python(text).unwrap());
     let resolve = |images: &[(&str, usize)]| {
         let images = images.iter().map(|&(dir, count)| (dir.to_owned(), count)).collect();
-        Plan::resolve(&phases, &PlanInput::by_train_dir(3, images)).map_err(|error| error.to_string())
+        Plan::resolve(&recipe, &PlanInput::by_train_dir(3, images)).map_err(|error| error.to_string())
     };
     let plan = resolve(&[("-a", 100), ("", 901)]).unwrap();
     // Shares of 34 and 301: the wrapped-round images count.
@@ -201,9 +203,33 @@ fn phases_built_by_hand_are_checked_too() {
     let lr = Some(LrPhase { rate: Rate::Linear(0.1, 0.2), epoch_step: false });
     let phases = Phases { phases: vec![Phase { ep: Epochs::From(0), data: None, lr }] };
     assert_eq!(
-        Plan::resolve(&phases, &PlanInput::uniform(1, 10)).unwrap_err().to_string(),
+        Plan::resolve(&Recipe::from(phases), &PlanInput::uniform(1, 10)).unwrap_err().to_string(),
         "phase 1: 'ep': expected a pair (start, end), because 'lr' is a pair, got 0"
     );
+}
+
+#[test]
+fn fields_beside_the_phases_are_checked_too() {
+    let phases = Phases::from_python("[{'ep': 0, 'sz': 64, 'bs': 8}, {'ep': (0, 5), 'lr': 0.1}]").unwrap();
+    let mut recipe = Recipe::from(phases);
+    recipe.optimizer.momentum = Curve::Constant(1.0);
+    assert_eq!(
+        Plan::resolve(&recipe, &PlanInput::uniform(1, 10)).unwrap_err().to_string(),
+        "optimizer.momentum: expected a number from 0 to 1 (1 excluded), got 1"
+    );
+}
+
+#[test]
+fn sections_say_what_phases_do_not() {
+    let text = "[{'ep': 0, 'sz': 64, 'bs': 4}, {'ep': 1, 'sz': 64, 'bs': 4, 'min_scale': 0.5, 'rect_val': False}, \
+        {'ep': (0, 2), 'lr': 1}]";
+    let mut recipe = Recipe::from(Phases::from_python(text).unwrap());
+    recipe.augment.min_scale = 0.25;
+    recipe.evaluate.rectangular = true;
+    recipe.data.drop_last = true;
+    let plan = Plan::resolve(&recipe, &PlanInput::uniform(1, 10)).unwrap();
+    let of = |epoch: usize| (plan.epochs[epoch].min_scale, plan.epochs[epoch].rect_val, plan.epochs[epoch].steps);
+    assert_eq!((of(0), of(1)), ((0.25, true, 2), (0.5, false, 2)));
 }
 
 #[test]

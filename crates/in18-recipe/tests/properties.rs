@@ -1,7 +1,9 @@
 //! Properties: the parsers never panic, what is rendered reads back, and every step of a plan has one rate and size.
 
 use in18_recipe::{
-    DEFAULT_MIN_SCALE, DataPhase, Epochs, LrPhase, PRESETS, Phase, Phases, Plan, PlanInput, Rate, Recipe, Settings,
+    Augment, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, GradientType, Initial, Loss, LossScale,
+    LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe,
+    Shuffle,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -107,9 +109,82 @@ fn phases() -> impl Strategy<Value = Phases> {
     })
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
-    (option::of(any::<String>()), any::<[Option<bool>; 2]>(), option::of(1usize..1 << 40))
-        .prop_map(|(arch, [init_bn0, no_bn_wd], devices)| Settings { arch, init_bn0, no_bn_wd, devices })
+fn loss_scale() -> impl Strategy<Value = LossScale> {
+    (1e-6..1e9, any::<bool>()).prop_map(|(scale, is_fixed)| match is_fixed {
+        true => LossScale::Fixed(scale),
+        false => LossScale::Dynamic { first: scale },
+    })
+}
+
+/// What decides how a network is made and updated.
+fn sections() -> impl Strategy<Value = Recipe> {
+    let precision = proptest::sample::select(&[Precision::Auto, Precision::Bf16, Precision::Fp16, Precision::Fp32][..]);
+    let network = (any::<String>(), precision).prop_map(|(arch, precision)| Network { arch, precision });
+    let initial = (any::<bool>(), option::of((any::<String>(), any::<bool>()))).prop_map(|(bn0, file)| {
+        let (from, new_head) = file.map_or((None, false), |(from, new_head)| (Some(from), new_head));
+        Initial { bn0, from, new_head }
+    });
+    let gradients = proptest::sample::select(&[GradientType::Fp32, GradientType::Compute][..]);
+    let optimizer =
+        (0.0..0.9999, 0.0..10.0, any::<bool>(), gradients).prop_map(|(momentum, weight_decay, no_bn_wd, gradients)| {
+            Optimizer { momentum: Curve::Constant(momentum), weight_decay, no_bn_wd, gradients }
+        });
+    let data = any::<[bool; 3]>().prop_map(|[window, drop_last, exif]| Data {
+        shuffle: if window { Shuffle::Window } else { Shuffle::Full },
+        drop_last,
+        exif,
+    });
+    let made_for = (1usize..1 << 40, option::of(any::<String>()));
+    let made_for = option::of(made_for.prop_map(|(devices, device)| MadeFor { devices, device }));
+    let reached = any::<[String; 3]>().prop_map(|[accuracy, time, source]| Reached { accuracy, time, source });
+    let texts = (option::of(any::<String>()), option::of(any::<String>()), any::<u64>(), option::of(reached));
+    let augment = (0.01..=1.0, any::<bool>());
+    (network, initial, loss_scale(), optimizer, data, augment, made_for, texts).prop_map(
+        |(
+            network,
+            initial,
+            scale,
+            optimizer,
+            data,
+            (min_scale, rectangular),
+            made_for,
+            (name, about, seed, reached),
+        )| {
+            let (augment, evaluate) = (Augment { min_scale }, Evaluate { rectangular });
+            let (loss, phases) = (Loss { scale }, Phases::default());
+            Recipe {
+                name,
+                about,
+                seed,
+                network,
+                initial,
+                loss,
+                optimizer,
+                data,
+                augment,
+                evaluate,
+                phases,
+                made_for,
+                reached,
+            }
+        },
+    )
+}
+
+/// The original trainer's `linear_lr` and `calc_linear_lr`, line by line: whole numbers are whole there, too.
+fn originals_rate(phase: &Phase, (epoch, batch_curr, batch_tot): (usize, usize, usize)) -> f64 {
+    let LrPhase { rate, epoch_step } = phase.lr.unwrap();
+    let (lr_start, lr_end, (ep_start, ep_end)) = match (rate, phase.ep) {
+        (Rate::Constant(rate), _) => return rate,
+        (Rate::Linear(from, to), Epochs::Span(start, end)) => (from, to, (start, end)),
+        _ => unreachable!("a pair of rates without a pair of epochs is refused"),
+    };
+    let batch_curr = if epoch_step { 0 } else { batch_curr };
+    let (epoch_curr, epoch_tot) = (epoch - ep_start, ep_end - ep_start);
+    let step_tot = epoch_tot * batch_tot;
+    let step_curr = epoch_curr * batch_tot + batch_curr;
+    let step_size = (lr_end - lr_start) / step_tot as f64;
+    lr_start + step_curr as f64 * step_size
 }
 
 proptest! {
@@ -139,8 +214,8 @@ proptest! {
         preset in 0..PRESETS.len(),
         edits in proptest::collection::vec((any::<Index>(), 0usize..4, proptest::sample::select(&PIECES[..])), 1..6),
     ) {
-        let recipe = Recipe { phases: PRESETS[preset].phases(), ..Recipe::default() };
-        for text in [PRESETS[preset].text.to_owned(), recipe.phases.to_python(), recipe.to_toml()] {
+        let (toml, recipe) = (PRESETS[preset].toml.to_owned(), PRESETS[preset].recipe());
+        for text in [PRESETS[preset].summary().text, recipe.phases.to_python(), toml, recipe.to_toml()] {
             let mut text: Vec<char> = text.chars().collect();
             for (place, removed, inserted) in &edits {
                 let start = place.index(text.len() + 1);
@@ -149,33 +224,46 @@ proptest! {
             }
             let text: String = text.into_iter().collect();
             if let Ok(phases) = Phases::from_python(&text) {
-                let _ = Plan::resolve(&phases, &PlanInput::uniform(8, 100_000));
+                let _ = Plan::resolve(&Recipe::from(phases), &PlanInput::uniform(8, 100_000));
             }
             if let Ok(recipe) = Recipe::from_toml(&text) {
-                let _ = Plan::resolve(&recipe.phases, &PlanInput::uniform(8, 100_000));
+                let _ = Plan::resolve(&recipe, &PlanInput::uniform(8, 100_000));
             }
         }
     }
 
     #[test]
-    fn rendered_phases_read_back(
-        phases in phases(),
-        name in option::of(any::<String>()),
-        about in option::of(any::<String>()),
-        settings in settings(),
-    ) {
+    fn rendered_recipes_read_back(phases in phases(), sections in sections()) {
         let python = phases.to_python();
         prop_assert_eq!(Phases::from_python(&python), Ok(phases.clone()), "{}", python);
-        let recipe = Recipe { name, about, settings, phases };
+        let recipe = Recipe { phases, ..sections };
         let toml = recipe.to_toml();
         prop_assert_eq!(Recipe::from_toml(&toml), Ok(recipe), "{}", toml);
+    }
+
+    /// One that is set is the only one that changes, whatever the others hold.
+    #[test]
+    fn fields_are_set_alone(phases in phases(), sections in sections(), momentum in 0.0..0.9999_f64) {
+        let recipe = Recipe { phases, ..sections };
+        let mut set = recipe.clone();
+        set.set("optimizer.momentum", &momentum.to_string()).unwrap();
+        prop_assert_eq!(set.optimizer.momentum, Curve::Constant(momentum));
+        set.optimizer.momentum = recipe.optimizer.momentum;
+        prop_assert_eq!(set, recipe);
+    }
+
+    #[test]
+    fn fields_of_any_name_and_value_never_panic(field in any::<String>(), value in any::<String>()) {
+        for field in [field, "phases".to_owned(), "network.arch".to_owned(), "loss.scale".to_owned()] {
+            let _ = PRESETS[0].recipe().set(&field, &value);
+        }
     }
 
     /// The rules once more, in the slowest and most obvious way, step by step.
     #[test]
     fn every_step_has_exactly_one_rate_and_size(phases in phases(), world in 1usize..9, images in 600usize..900) {
         let end = phases.phases.iter().filter(|phase| phase.lr.is_some()).map(|phase| phase.ep.last_named()).max().unwrap();
-        let plan = Plan::resolve(&phases, &PlanInput::uniform(world, images));
+        let plan = Plan::resolve(&Recipe::from(phases.clone()), &PlanInput::uniform(world, images));
         if end == 0 {
             prop_assert!(plan.is_err());
             return Ok(());
@@ -224,6 +312,8 @@ proptest! {
                 };
                 let lr = found.lr(step);
                 prop_assert!(lr.is_finite());
+                prop_assert_eq!(plan.step(epoch, step).rate.to_bits(), lr.to_bits());
+                prop_assert_eq!(lr.to_bits(), originals_rate(rated, (epoch, step, steps)).to_bits());
                 // Against the largest number in the sum: the difference of two close ones may be all rounding.
                 let scale = match rated.lr.unwrap().rate {
                     Rate::Linear(from, to) => from.max(to).max(wanted.abs()),

@@ -1,77 +1,116 @@
-//! What a run is: the settings that must match for a checkpoint to be continued. Two identities are
-//! compared field by field, so that a refusal can name what differs.
+//! What a run is: its resolved recipe, and the images that it sees. A checkpoint is only good for the same. Two of them
+//! are compared field by field, so that a refusal can say what differs, by the names that `-o` takes.
 
 use in18_dataset::ImageSet;
-use in18_loader::Shuffle;
-use in18_recipe::Plan;
-use in18_tensor::DType;
+use in18_recipe::{Plan, Recipe};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::data::Data;
-use crate::loss_scale::LossScaling;
-use crate::trainer::RunOptions;
 
-/// The network, its start, and its precision.
+/// The network's names: the part of a run's identity that exported files carry, too.
 #[derive(Clone, Debug, Serialize)]
 pub struct NetworkIdentity {
     /// Such as `resnet50`.
     pub arch: String,
     /// Names of the classes, by label.
     pub classes: Vec<String>,
-    /// Type of activations.
-    pub precision: String,
-    /// Whether residual blocks started as the identity.
-    pub init_bn0: bool,
 }
 
-/// Everything that decides what a run computes, as one tree. Where folders lie, the number of
-/// loader threads, and how often anything is written are not in it. Neither is the number of
-/// computing threads: it changes the last bits only.
-pub fn identity(network: &NetworkIdentity, options: &RunOptions, plan: &Plan, data: &Data) -> Value {
+/// Fields of a recipe that may differ where a run goes on, since a checkpoint, the plan's epochs, or nothing at all depends
+/// on them: what a run starts from; what the epochs have resolved; descriptions.
+const NOT_COMPARED: [&str; 10] = [
+    "initial.from",
+    "initial.new_head",
+    "phase",
+    "augment.min_scale",
+    "evaluate.rectangular",
+    "data.drop_last",
+    "name",
+    "about",
+    "made_for",
+    "reached",
+];
+
+/// Everything that decides what a run computes, as one tree: the plan's recipe section by section, its epochs, and the
+/// images. `short_epoch`: whether epochs are cut short. Not in it: where folders lie, loader threads, how often anything
+/// is written. Computing threads are not in it either: they change the last bits only.
+pub fn identity(plan: &Plan, short_epoch: bool, data: &Data) -> Value {
     let set = |set: &ImageSet| json!({ "count": set.len(), "fingerprint": set.fingerprint() });
-    let mut images = serde_json::Map::new();
+    let mut images = Map::new();
     for suffix in data.train_suffixes() {
         images.insert(format!("DATA{suffix}/train"), set(data.train(suffix)));
     }
     for suffix in data.validation_suffixes() {
         images.insert(format!("DATA{suffix}/validation"), set(data.validation(suffix)));
     }
-    let mut identity = json!({
-        "network": network,
-        "optimizer": {
-            "momentum": as_written(options.momentum),
-            "weight_decay": as_written(options.weight_decay),
-            "no_bn_wd": options.no_bn_wd,
-        },
-        "seed": options.seed,
-        "short_epoch": options.short_epoch,
-        "plan": plan,
-        // Differences of images are named before those of the plan, which follow from them.
-        "images": images,
-    });
-    // Written only if it is not the default, so that checkpoints from before this setting existed
-    // can be continued.
-    if options.shuffle == Shuffle::Window {
-        identity["shuffle"] = json!("window");
+    of_parts(plan, short_epoch, data.classes(), images)
+}
+
+fn of_parts(plan: &Plan, short_epoch: bool, classes: &[String], images: Map<String, Value>) -> Value {
+    let mut identity = settings(&plan.recipe);
+    identity["network"]["classes"] = json!(classes);
+    identity["short_epoch"] = json!(short_epoch);
+    identity["plan"] = json!({ "world": plan.world, "epochs": plan.epochs });
+    // Compared, and so named, before the plan, which follows from them.
+    identity["images"] = Value::Object(images);
+    identity
+}
+
+/// A recipe's fields that may not differ.
+fn settings(recipe: &Recipe) -> Value {
+    let mut settings = json!(recipe);
+    for field in NOT_COMPARED {
+        let (fields, field) = match field.split_once('.') {
+            Some((section, field)) => (&mut settings[section], field),
+            None => (&mut settings, field),
+        };
+        fields.as_object_mut().map(|fields| fields.remove(field));
     }
-    match options.loss_scaling {
-        LossScaling::Fixed(1.0) => {}
-        LossScaling::Fixed(scale) => identity["loss_scale"] = json!(as_written(scale)),
-        LossScaling::Dynamic => identity["loss_scale"] = json!("dynamic"),
+    // What a dynamic scale has become is part of a run's progress.
+    let scale = &mut settings["loss"]["scale"];
+    if scale.as_str().is_some_and(|scale| scale.starts_with("dynamic")) {
+        *scale = json!("dynamic");
     }
-    if options.gradients != DType::F32 {
-        identity["gradients"] = json!(options.gradients.to_string());
+    settings
+}
+
+/// A checkpoint's identity as this program would write it: in today's layout, with fields that its program did not know
+/// at their defaults.
+pub fn as_of_today(mut identity: Value) -> Value {
+    if identity["network"]["init_bn0"].is_boolean() {
+        identity = translated(identity);
     }
-    if data.exif() {
-        identity["exif"] = json!(true);
+    add_missing(&mut identity, &settings(&Recipe::default()));
+    identity
+}
+
+/// The first layout, before a recipe was one value: `init_bn0` was a setting of the network, what was not as always stood
+/// at the top, and a rate was `{"Constant": {"rate": 0.1}}` or `{"Linear": {"from": 0.1, ...}}`.
+fn translated(mut identity: Value) -> Value {
+    let mut take = |name: &str| identity.as_object_mut().and_then(|fields| fields.remove(name));
+    let (shuffle, exif, scale, gradients) = (take("shuffle"), take("exif"), take("loss_scale"), take("gradients"));
+    identity["data"] = json!({ "shuffle": shuffle.unwrap_or(json!("full")), "exif": exif.unwrap_or(json!(false)) });
+    identity["loss"] = json!({ "scale": scale.unwrap_or(json!(1.0)) });
+    identity["optimizer"]["gradients"] = json!(if gradients.is_some() { "compute" } else { "fp32" });
+    identity["initial"] = json!({ "bn0": identity["network"]["init_bn0"] });
+    identity["network"].as_object_mut().map(|network| network.remove("init_bn0"));
+    for epoch in identity["plan"]["epochs"].as_array_mut().into_iter().flatten() {
+        let constant = epoch["lr"]["Constant"]["rate"].take();
+        let line = epoch["lr"]["Linear"].take();
+        epoch["lr"] = if constant.is_null() { line } else { constant };
     }
     identity
 }
 
-/// The number that a user wrote: 0.9 and not 0.8999999761581421.
-fn as_written(number: f32) -> f64 {
-    number.to_string().parse().unwrap_or(f64::from(number))
+fn add_missing(identity: &mut Value, defaults: &Value) {
+    let (Value::Object(fields), Value::Object(defaults)) = (identity, defaults) else { return };
+    for (name, default) in defaults {
+        match fields.get_mut(name) {
+            Some(field) => add_missing(field, default),
+            None => drop(fields.insert(name.clone(), default.clone())),
+        }
+    }
 }
 
 /// The most differences that are named. Of the others, only the number is said.
@@ -129,7 +168,85 @@ fn short(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use in18_recipe::{Phases, PlanInput, Precision};
+
     use super::*;
+
+    /// What a run of a program before recipes wrote with `--arch resnet18 --init-bn0 --momentum 0.85 --wd 5e-5 --seed 7
+    /// --shuffle window --drop-last --exif --precision fp32` and these phases.
+    const FIRST_LAYOUT: &str = include_str!("../tests/golden/first_identity.json");
+    const PHASES: &str = "[{'ep':0,'sz':32,'bs':8},{'ep':(0,3),'lr':(0.02,0.05)},{'ep':2,'bs':12,'keep_dl':True},\
+        {'ep':(3,6),'lr':(0.05,0.01)},{'ep':4,'sz':48,'bs':10,'rect_val':True},{'ep':6,'lr':0.01},{'ep':(6,7),'lr':0.01}]";
+
+    fn first_layout() -> Value {
+        serde_json::from_str(FIRST_LAYOUT).unwrap()
+    }
+
+    /// The same run's identity now, with some fields at other values.
+    fn now(precision: Precision, fields: &[(&str, &str)]) -> Value {
+        let mut recipe = Recipe::from(Phases::from_python(PHASES).unwrap());
+        let flags = [("arch", "resnet18"), ("init_bn0", "true"), ("momentum", "0.85"), ("weight_decay", "5e-5")];
+        let more = [("seed", "7"), ("shuffle", "window"), ("drop_last", "true"), ("exif", "true")];
+        for (field, value) in flags.iter().chain(&more).chain(fields) {
+            recipe.set(field, value).unwrap();
+        }
+        let old = first_layout();
+        let classes: Vec<String> = serde_json::from_value(old["network"]["classes"].clone()).unwrap();
+        let plan = Plan::resolve(&recipe.computed_in(precision), &PlanInput::uniform(1, 45)).unwrap();
+        of_parts(&plan, false, &classes, old["images"].as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn the_first_layout_is_the_same_run() {
+        let difference =
+            |fields: &[(&str, &str)]| differences(&as_of_today(first_layout()), &now(Precision::Fp32, fields));
+        assert_eq!(difference(&[]), None);
+        for (field, value, says) in [
+            ("momentum", "0.9", "optimizer.momentum is 0.85 in the checkpoint and 0.9 here"),
+            ("weight_decay", "1e-4", "optimizer.weight_decay is 0.00005 in the checkpoint and 0.0001 here"),
+            ("no_bn_wd", "true", "optimizer.no_bn_wd is false in the checkpoint and true here"),
+            ("init_bn0", "false", "initial.bn0 is true in the checkpoint and false here"),
+            ("seed", "8", "seed is 7 in the checkpoint and 8 here"),
+            ("shuffle", "full", "data.shuffle is \"window\" in the checkpoint and \"full\" here"),
+            ("exif", "false", "data.exif is true in the checkpoint and false here"),
+            ("arch", "resnet34", "network.arch is \"resnet18\" in the checkpoint and \"resnet34\" here"),
+        ] {
+            assert_eq!(difference(&[(field, value)]).as_deref(), Some(says));
+        }
+        // What epochs resolve is named there.
+        let says = difference(&[("augment.min_scale", "0.1")]).unwrap();
+        assert!(says.starts_with("plan.epochs[0].min_scale is 0.08 in the checkpoint and 0.1 here; "), "{says}");
+        // What a checkpoint has made of its beginning is free.
+        assert_eq!(difference(&[("initial.from", "net.safetensors"), ("about", "another"), ("devices", "9")]), None);
+    }
+
+    #[test]
+    fn the_first_layout_named_scales_and_types_only_where_they_were_not_as_always() {
+        let old = |more: Value| {
+            let mut old = first_layout();
+            old["network"]["precision"] = json!("fp16");
+            old.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            as_of_today(old)
+        };
+        let fp16 = |fields: &[(&str, &str)]| now(Precision::Fp16, fields);
+        assert_eq!(differences(&old(json!({"loss_scale": 1024.0})), &fp16(&[])), None);
+        assert_eq!(differences(&old(json!({"loss_scale": "dynamic"})), &fp16(&[("loss_scale", "dynamic:8")])), None);
+        let compute = [("gradients", "compute"), ("loss_scale", "1")];
+        assert_eq!(differences(&old(json!({"gradients": "fp16"})), &fp16(&compute)), None);
+        assert_eq!(
+            differences(&old(json!({})), &fp16(&compute[..1])).unwrap(),
+            "loss.scale is 1.0 in the checkpoint and 1024.0 here; \
+             optimizer.gradients is \"fp32\" in the checkpoint and \"compute\" here"
+        );
+    }
+
+    #[test]
+    fn fields_that_a_checkpoint_does_not_know_had_their_defaults() {
+        let mut older = now(Precision::Fp32, &[]);
+        older["optimizer"].as_object_mut().unwrap().remove("gradients");
+        older.as_object_mut().unwrap().remove("augment");
+        assert_eq!(differences(&as_of_today(older), &now(Precision::Fp32, &[])), None);
+    }
 
     #[test]
     fn differences_are_named_by_their_place() {

@@ -11,7 +11,7 @@ use in18_kernels::reference::Reference;
 use in18_loader::{OnBadImage, Shuffle};
 use in18_program::initial::Initialization;
 use in18_program::{Arch, Model};
-use in18_recipe::{Phases, Plan, PlanInput};
+use in18_recipe::{Phases, Plan, PlanInput, Recipe};
 use in18_record::{Event, RecordError, Recorder, Sink, Stamp};
 use in18_tensor::DType;
 use in18_testkit::images::write_class_folders;
@@ -43,7 +43,7 @@ fn run(folder: &Path, patience: Duration) -> Vec<Event> {
     write_class_folders(&data.join("val"), 2, 1, &[(48, 48)]).unwrap();
     let phases = Phases::from_python(PHASES).unwrap();
     let mut data = Data::open(&data, &phases, &OpenOptions::default()).unwrap();
-    let plan = Plan::resolve(&phases, &PlanInput::by_train_dir(1, data.train_images())).unwrap();
+    let plan = Plan::resolve(&Recipe::from(phases), &PlanInput::by_train_dir(1, data.train_images())).unwrap();
     let mut model = Model::new(Box::new(Reference::new()), Arch::RESNET18.network(2), DType::F32).unwrap();
     Initialization { seed: 0, bn0: true }.apply(&mut model).unwrap();
     let events = Arc::new(Mutex::new(Vec::new()));
@@ -68,12 +68,7 @@ fn run(folder: &Path, patience: Duration) -> Vec<Event> {
         every_seconds: 600.0,
         keep: NonZeroUsize::MIN,
     };
-    let network = NetworkIdentity {
-        arch: "resnet18".to_owned(),
-        classes: data.classes().to_vec(),
-        precision: "fp32".to_owned(),
-        init_bn0: true,
-    };
+    let network = NetworkIdentity { arch: "resnet18".to_owned(), classes: data.classes().to_vec() };
     let saving = Saving { checkpoints, signals: Signals::default(), network, identity: serde_json::Value::Null };
     let parts = Parts { comm: &mut Solo, model: &mut model, data: &mut data, recorder: &mut recorder };
     let trainer = Trainer::new(parts, &plan, options, saving, Progress::default()).unwrap();

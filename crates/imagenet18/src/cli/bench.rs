@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use in18_program::Arch;
+use in18_recipe::{GradientType, Shuffle};
 
-use crate::cli::{EngineArgs, GradientType, ReadingArgs, ShuffleChoice};
+use crate::cli::{EngineArgs, ReadingArgs};
 
 /// `imagenet18 bench`.
 #[derive(Debug, Args)]
@@ -138,8 +139,8 @@ pub struct BenchLoaderArgs {
     pub reading: ReadingArgs,
 
     /// How an epoch's images are mixed.
-    #[arg(long, value_enum, default_value_t = ShuffleChoice::Full)]
-    pub shuffle: ShuffleChoice,
+    #[arg(long, value_enum, default_value_t = Shuffle::Full)]
+    pub shuffle: Shuffle,
 
     /// Side of the images in a batch, in pixels.
     #[arg(long, value_name = "PIXELS", default_value = "128")]

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use in18_recipe::Precision;
 
 /// What computes.
 #[derive(Clone, Debug, Args)]
@@ -41,28 +42,6 @@ pub enum EngineChoice {
     Onednn,
     /// libtorch: on GPUs, and on the CPU.
     Torch,
-}
-
-/// The type of activations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
-    /// bf16 or fp16 where the hardware computes it natively, else fp32.
-    Auto,
-    /// bfloat16, with fp32 master weights, statistics, loss and parameter gradients.
-    Bf16,
-    /// IEEE's half precision with a scaled loss, and the rest as with bf16. Engine torch only.
-    Fp16,
-    /// Single precision.
-    Fp32,
-}
-
-/// The type in which ranks exchange gradients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum GradientType {
-    /// Single precision, in which they are computed.
-    Fp32,
-    /// The type of activations.
-    Compute,
 }
 
 /// Devices as written.

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use in18_dataset::OpenOptions;
-use in18_loader::Shuffle;
 
 /// How images are read.
 #[derive(Clone, Debug, Default, Args)]
@@ -22,23 +21,5 @@ impl ReadingArgs {
     /// As the data sets' crate takes it.
     pub fn options(&self) -> OpenOptions {
         OpenOptions { cache: self.cache.clone(), exif: self.exif, ..OpenOptions::default() }
-    }
-}
-
-/// How the images of an epoch are mixed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ShuffleChoice {
-    /// A permutation of all.
-    Full,
-    /// Long stretches of shards, mixed within windows.
-    Window,
-}
-
-impl From<ShuffleChoice> for Shuffle {
-    fn from(choice: ShuffleChoice) -> Self {
-        match choice {
-            ShuffleChoice::Full => Shuffle::Full,
-            ShuffleChoice::Window => Shuffle::Window,
-        }
     }
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use in18_program::Arch;
-use in18_train::FIRST_DYNAMIC;
+use in18_recipe::{GradientType, LossScale, Shuffle};
 
-use crate::cli::{EngineArgs, GradientType, OnBadImage, OriginalArgs, ReadingArgs, ShuffleChoice};
+use crate::cli::{EngineArgs, OnBadImage, OriginalArgs, ReadingArgs};
 
 /// `imagenet18 train`.
 #[derive(Debug, Args)]
@@ -29,10 +29,15 @@ pub struct TrainArgs {
     #[arg(long, value_name = "PHASES", conflicts_with = "recipe", required_unless_present = "recipe")]
     pub phases: Option<String>,
 
-    /// The schedule, by the name of a published one (`imagenet18 recipes`) or as a TOML file. It brings the network and flags that
-    /// its result was reached with, unless the command line has its own.
+    /// The whole recipe, by the name of a published one (`imagenet18 recipes`) or as a TOML file (`imagenet18 recipes show NAME` is
+    /// one). It brings the network and flags that its result was reached with, unless the command line has its own.
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub recipe: Option<String>,
+
+    /// Set any field of the recipe, as `-o optimizer.momentum=0.95`; may be given often, and the last one counts. `imagenet18 recipes
+    /// show NAME` shows what fields there are.
+    #[arg(short = 'o', value_name = "FIELD=VALUE")]
+    pub fields: Vec<String>,
 
     /// Start the last batch normalisation of each residual block at 0, and the classifier at N(0, 0.01) [default: as the recipe
     /// says, or false].
@@ -51,13 +56,13 @@ pub struct TrainArgs {
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub no_bn_wd: Option<bool>,
 
-    /// SGD's momentum.
-    #[arg(long, value_name = "M", default_value_t = 0.9, value_parser = unit_interval)]
-    pub momentum: f32,
+    /// SGD's momentum [default: the recipe's, or 0.9].
+    #[arg(long, value_name = "M", value_parser = unit_interval)]
+    pub momentum: Option<f32>,
 
-    /// L2 penalty.
-    #[arg(long, visible_alias = "wd", value_name = "W", default_value_t = 1e-4, value_parser = not_negative)]
-    pub weight_decay: f32,
+    /// L2 penalty [default: the recipe's, or 0.0001].
+    #[arg(long, visible_alias = "wd", value_name = "W", value_parser = not_negative)]
+    pub weight_decay: Option<f32>,
 
     /// Threads that decode images, of each rank [default: as many as it has cores].
     #[arg(long, short = 'j', value_name = "N")]
@@ -69,9 +74,9 @@ pub struct TrainArgs {
     pub on_bad_image: OnBadImage,
 
     /// How an epoch's images are mixed: `full` is a permutation of all; `window` reads shards in long stretches and mixes within
-    /// 16,384 images, for sets larger than memory or on slow disks.
-    #[arg(long, value_enum, default_value_t = ShuffleChoice::Full)]
-    pub shuffle: ShuffleChoice,
+    /// 16,384 images, for sets larger than memory or on slow disks [default: the recipe's, or full].
+    #[arg(long, value_enum)]
+    pub shuffle: Option<Shuffle>,
 
     /// End each epoch before a last step of fewer images than the batch.
     #[arg(long)]
@@ -81,9 +86,10 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub reading: ReadingArgs,
 
-    /// Seed of initial weights, order and augmentation: the same seed gives the same network, bit for bit.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
+    /// Seed of initial weights, order and augmentation: the same seed gives the same network, bit for bit [default: the recipe's, or
+    /// 0].
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
 
     /// Batches between two lines of the log.
     #[arg(long, short = 'p', value_name = "N", default_value = "10")]
@@ -102,14 +108,15 @@ pub struct TrainArgs {
     pub engine: EngineArgs,
 
     /// With fp16: what the loss is multiplied with, so that small gradients are not lost; or `dynamic`: as much as gradients
-    /// allow, beginning with 65536 or, after a colon, another number [default: 1024]. Other types need none.
+    /// allow, beginning with 65536 or, after a colon, another number [default: the recipe's, or 1024]. Other types need
+    /// none.
     #[arg(long, value_name = "S|dynamic[:S]")]
-    pub loss_scale: Option<LossScaleChoice>,
+    pub loss_scale: Option<LossScale>,
 
     /// With several devices: the type in which gradients are exchanged. `compute` halves what goes over the network, and rounds
-    /// each rank's gradients and their sum.
-    #[arg(long, value_enum, default_value_t = GradientType::Fp32)]
-    pub gradients: GradientType,
+    /// each rank's gradients and their sum [default: the recipe's, or fp32].
+    #[arg(long, value_enum)]
+    pub gradients: Option<GradientType>,
 
     /// Print what would be done, epoch by epoch, and stop. Reads no image.
     #[arg(long)]
@@ -184,28 +191,6 @@ pub enum Resume {
     Auto,
     /// A checkpoint's file, or a run's folder.
     From(PathBuf),
-}
-
-/// What `--loss-scale` says.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum LossScaleChoice {
-    /// This number.
-    Fixed(f32),
-    /// As much as gradients allow, beginning with this.
-    Dynamic(f32),
-}
-
-impl std::str::FromStr for LossScaleChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let scale = |text| number(text, "a number above 0, or dynamic", |value| value > 0.0 && value.is_finite());
-        match text.split_once(':') {
-            None if text == "dynamic" => Ok(LossScaleChoice::Dynamic(FIRST_DYNAMIC)),
-            Some(("dynamic", first)) => scale(first).map(LossScaleChoice::Dynamic),
-            _ => scale(text).map(LossScaleChoice::Fixed),
-        }
-    }
 }
 
 impl From<&str> for Resume {

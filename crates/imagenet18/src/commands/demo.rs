@@ -1,28 +1,35 @@
 //! `imagenet18 demo`: the main job on generated photos.
 
-use anyhow::Result;
-use in18_dataset::OpenOptions;
-use in18_demo::DemoSpec;
-use in18_loader::{OnBadImage, Shuffle};
-use in18_program::Arch;
-use in18_recipe::Phases;
-use in18_train::{LossScaling, PATIENCE, RunOptions};
+use std::num::NonZeroUsize;
+use std::time::Duration;
 
-use crate::cli::{CheckpointArgs, DemoArgs, GradientType};
-use crate::commands::train::{FP16_LOSS_SCALE, Run};
+use anyhow::Result;
+use in18_demo::DemoSpec;
+use in18_loader::OnBadImage;
+use in18_program::Arch;
+use in18_recipe::Recipe;
+
+use crate::cli::{CheckpointArgs, DemoArgs, ReadingArgs};
 use crate::exit::Usage;
+use crate::recipe::opening_of;
+use crate::run::Run;
 use crate::{engine, logdir, output};
 
 /// Two sizes, rectangular validation in the second: 94 to 149 s on two cores of a busy Xeon limited to AVX2. Images of 64 px, and
 /// what strides make of them, fill Winograd's tiles; those of 72 px do not, and took almost twice as long. Rates and the least
 /// areas of crops are by trial.
-const PHASES: &str = "[
+const RECIPE: &str = "
+arch = 'resnet18'
+init_bn0 = true
+no_bn_wd = true
+phases = \"\"\"[
     {'ep': 0, 'sz': 48, 'bs': 32, 'min_scale': 0.6},
     {'ep': (0, 2), 'lr': (0.05, 0.12)},
     {'ep': (2, 8), 'lr': (0.12, 0.05)},
     {'ep': 5, 'sz': 64, 'bs': 32, 'min_scale': 0.4, 'rect_val': True},
     {'ep': (8, 13), 'lr': (0.05, 0.001)},
-]";
+]\"\"\"
+";
 
 /// Top-1, in percent, that the demo promises.
 const PROMISED_TOP1: f64 = 90.0;
@@ -41,35 +48,21 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
         photos.display(),
         if summary.reused { " (made before)" } else { "" }
     ))?;
+    let mut recipe = Recipe::from_toml(RECIPE).map_err(|error| Usage(error.to_string()))?;
+    (recipe.seed, recipe.network.precision) = (arguments.seed, engine.precision);
     let run = Run {
         data: photos,
-        opening: OpenOptions::default(),
-        drop_last: false,
-        arch: Arch::RESNET18,
-        phases: Phases::from_python(PHASES).map_err(|error| Usage(error.to_string()))?,
-        init_bn0: true,
-        brought: None,
-        options: RunOptions {
-            momentum: 0.9,
-            weight_decay: 1e-4,
-            no_bn_wd: true,
-            seed: arguments.seed,
-            workers: std::num::NonZeroUsize::MIN,
-            on_bad_image: OnBadImage::Fail,
-            short_epoch: false,
-            shuffle: Shuffle::Full,
-            loss_scaling: LossScaling::Fixed(1.0),
-            gradients: in18_tensor::DType::F32,
-            patience: PATIENCE,
-        },
+        opening: opening_of(&recipe, &ReadingArgs::default()),
         engine,
+        recipe,
+        arch: Arch::RESNET18,
+        brought: None,
         workers: arguments.workers,
-        step_timeout: std::time::Duration::from_secs(600),
-        loss_scale: FP16_LOSS_SCALE,
-        gradients: GradientType::Fp32,
-        print_freq: std::num::NonZeroUsize::new(50).unwrap_or(std::num::NonZeroUsize::MIN),
+        on_bad_image: OnBadImage::Fail,
+        short_epoch: false,
+        step_timeout: Duration::from_secs(600),
+        print_freq: NonZeroUsize::new(50).unwrap_or(NonZeroUsize::MIN),
         logdir: arguments.dir.join(logdir::stamped("run")),
-        init: None,
         checkpoints: CheckpointArgs::default(),
     };
     let Some(outcome) = run.train()? else { return Ok(()) };

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
-use in18_optim::Sgd;
 use in18_program::{Mode, Model, Network, Size};
-use in18_recipe::{EpochPlan, Plan, PlanInput};
+use in18_recipe::{EpochPlan, GradientType, Plan, PlanInput};
 use in18_train::Data;
 
-use crate::cli::{GradientType, TrainArgs};
+use crate::cli::{EngineArgs, TrainArgs};
 use crate::ranks::Place;
-use crate::schedule::Schedule;
+use crate::recipe::{Chosen, engine_of, opening_of, optimizer_of};
 use crate::{engine, output, ranks};
 
 /// Prints the plan. With `--images` it needs no folder; without, it lists the training folders but opens no image.
@@ -19,7 +18,7 @@ pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
     if !ranks::speaks() {
         return Ok(());
     }
-    let Schedule { phases, arch, brought, .. } = Schedule::of(arguments)?;
+    let Chosen { recipe, arch, brought } = Chosen::of(arguments)?;
     let world = match (arguments.world, Place::of_this_process()?) {
         (Some(world), _) => world.get(),
         (None, Some(place)) => place.world,
@@ -29,12 +28,12 @@ pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
         Some(images) => (PlanInput::uniform(world, images), IMAGENET_CLASSES),
         None => {
             let data = arguments.data.as_deref().context("expected DATA")?;
-            let data = Data::open(data, &phases, &arguments.reading.options())?;
+            let data = Data::open(data, &recipe.phases, &opening_of(&recipe, &arguments.reading))?;
             (PlanInput::by_train_dir(world, data.train_images()), data.classes().len())
         }
     };
-    let plan = Plan::resolve(&phases, &input.drop_last(arguments.drop_last))?;
-    let needs = Needs::of(&plan, arguments, &arch.network(classes))?;
+    let plan = Plan::resolve(&recipe, &input)?;
+    let needs = Needs::of(&plan, &engine_of(&recipe, &arguments.engine), &arch.network(classes))?;
     if let Some(brought) = brought {
         brought.lines(world).iter().for_each(|line| output::complain(line));
     }
@@ -60,11 +59,11 @@ struct Needs {
 }
 
 impl Needs {
-    fn of(plan: &Plan, arguments: &TrainArgs, network: &Network) -> Result<Self> {
-        let engine = engine::choose_any(&arguments.engine)?;
+    fn of(plan: &Plan, engine: &EngineArgs, network: &Network) -> Result<Self> {
+        let engine = engine::choose_any(engine)?;
         let mut model = Model::new(engine.kernels, network.clone(), engine.dtype)?;
-        model.set_update(&Sgd { weight_decay: arguments.weight_decay, no_bn_wd: false }.update(model.parameters()))?;
-        if plan.world > 1 && arguments.gradients == GradientType::Compute {
+        model.set_update(&optimizer_of(&plan.recipe).update(model.parameters()))?;
+        if plan.world > 1 && plan.recipe.optimizer.gradients == GradientType::Compute {
             model.exchange_as(engine.dtype)?;
         }
         let mut known: BTreeMap<[usize; 3], usize> = BTreeMap::new();

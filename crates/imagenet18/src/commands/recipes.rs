@@ -1,17 +1,20 @@
 //! `imagenet18 recipes`: the published schedules.
 
 use anyhow::Result;
-use in18_recipe::{PRESETS, Preset, Recipe, preset};
+use in18_recipe::{PRESETS, Preset, Summary, preset};
 
-use crate::cli::RecipesArgs;
+use crate::cli::{RecipesArgs, RecipesCommand};
 use crate::exit::Usage;
 use crate::output;
 
 /// Lists the schedules, or shows one.
 pub fn recipes(arguments: &RecipesArgs) -> Result<()> {
-    let text = match &arguments.name {
-        Some(name) => one(find(name)?, arguments)?,
-        None => PRESETS.iter().map(|preset| listed(preset, arguments.json)).collect::<Result<String>>()?,
+    let text = match (&arguments.command, &arguments.name) {
+        (Some(RecipesCommand::Show { name }), _) => find(name)?.recipe().to_toml(),
+        (None, Some(name)) if arguments.toml => find(name)?.recipe().to_toml(),
+        (None, Some(name)) if arguments.json => listed(find(name)?, true)?,
+        (None, Some(name)) => format!("{}\n", find(name)?.summary().text),
+        (None, None) => PRESETS.iter().map(|preset| listed(preset, arguments.json)).collect::<Result<String>>()?,
     };
     output::print(&text)
 }
@@ -24,22 +27,15 @@ fn find(name: &str) -> Result<&'static Preset> {
     Ok(preset)
 }
 
-fn one(preset: &Preset, arguments: &RecipesArgs) -> Result<String> {
-    if arguments.toml {
-        let (name, about) = (preset.name.to_owned(), Some(preset.about.to_owned()));
-        return Ok(Recipe { name: Some(name), about, settings: preset.settings(), phases: preset.phases() }.to_toml());
-    }
-    if arguments.json { listed(preset, true) } else { Ok(format!("{}\n", preset.text)) }
-}
-
 fn listed(preset: &Preset, json: bool) -> Result<String> {
+    let summary = preset.summary();
     if json {
-        return Ok(serde_json::to_string(preset)? + "\n");
+        return Ok(serde_json::to_string(&summary)? + "\n");
     }
-    let Preset { name, about, reached, world, device, arch, init_bn0, no_bn_wd, .. } = preset;
+    let Summary { name, about, reached, world, device, arch, init_bn0, no_bn_wd, .. } = summary;
     let mut flags = format!("--arch {arch}");
     for (flag, is_on) in [(" --init-bn0", init_bn0), (" --no-bn-wd", no_bn_wd)] {
-        flags += if *is_on { flag } else { "" };
+        flags += if is_on { flag } else { "" };
     }
     Ok(format!("{name:<12}  {about}\n{0:<12}  reached {reached}\n{0:<12}  for {world} {device}; brings {flags}\n", ""))
 }

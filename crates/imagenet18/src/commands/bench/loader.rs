@@ -10,6 +10,7 @@ use in18_system::proc::peak_rss_bytes;
 
 use super::step::median;
 use crate::cli::BenchLoaderArgs;
+use crate::recipe::order_of;
 use crate::{engine, output};
 
 /// Measures epochs of a folder, each in an order and with crops of its own.
@@ -22,7 +23,7 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
     let mut bad = 0;
     for epoch in 0..=arguments.passes.get() {
         let augmentation = Augmentation { seed: 0, epoch: epoch as u32, min_scale: arguments.min_scale };
-        let order = EpochOrder::of(&set, arguments.shuffle.into(), augmentation.seed, augmentation.epoch);
+        let order = EpochOrder::of(&set, order_of(arguments.shuffle), augmentation.seed, augmentation.epoch);
         let plan =
             BatchPlan::train_in_order(order, Share::ALL, arguments.batch.get(), arguments.size.get(), augmentation)?;
         let planned = plan.image_count();

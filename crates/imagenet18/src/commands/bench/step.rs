@@ -9,6 +9,7 @@ use in18_optim::Sgd;
 use in18_program::initial::Initialization;
 use in18_program::{Arch, Input, Metrics, Mode, Model, PendingMetrics, Size, UpdateScalars};
 use in18_random::{Draws, Purpose};
+use in18_recipe::GradientType;
 use in18_system::proc::peak_rss_bytes;
 use in18_tensor::DType;
 use in18_train::{
@@ -17,7 +18,7 @@ use in18_train::{
 use serde_json::json;
 
 use super::profile::Profile;
-use crate::cli::{BenchStepArgs, Devices, GradientType};
+use crate::cli::{BenchStepArgs, Devices};
 use crate::engine::Engine;
 use crate::exit::Usage;
 use crate::ranks::{Held, Place, Rank};

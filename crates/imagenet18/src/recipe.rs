@@ -1,0 +1,163 @@
+//! What is trained, and how: the recipe that the arguments mean. A flag is a short name of a field.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use in18_dataset::OpenOptions;
+use in18_optim::Sgd;
+use in18_program::Arch;
+use in18_recipe::{PRESETS, Phases, Precision, Recipe, Shuffle, preset};
+
+use crate::brought::Brought;
+use crate::cli::{EngineArgs, EngineChoice, ReadingArgs, TrainArgs};
+use crate::engine;
+use crate::exit::Usage;
+
+/// The recipe of a run, as written.
+pub struct Chosen {
+    /// The recipe, with every field that the command line has set.
+    pub recipe: Recipe,
+    /// Its network.
+    pub arch: Arch,
+    /// What `--recipe` brought; none with `--phases`.
+    pub brought: Option<Brought>,
+}
+
+/// A flag that sets a field of the recipe.
+pub struct Flag {
+    /// As the command line has it.
+    pub name: &'static str,
+    /// The field that it sets.
+    pub field: &'static str,
+    /// To what; none where the flag was not given.
+    pub value: Option<String>,
+}
+
+impl Chosen {
+    /// What the arguments mean: phases or a recipe, then the flags, then `-o` in the order given.
+    pub fn of(arguments: &TrainArgs) -> Result<Self> {
+        let flags = flags(arguments)?;
+        let (mut recipe, brought) = match &arguments.phases {
+            Some(text) => {
+                let phases = Phases::from_python(text).map_err(|error| Usage(format!("--phases: {error}")))?;
+                (Recipe::from(phases), None)
+            }
+            None => {
+                let name = arguments.recipe.as_deref().context("expected --phases or --recipe")?;
+                let (recipe, brought) = named(name, &flags)?;
+                (recipe, Some(brought))
+            }
+        };
+        for Flag { name, field, value } in &flags {
+            if let Some(value) = value {
+                recipe.set(field, value).map_err(|error| Usage(format!("{name}: {error}")))?;
+            }
+        }
+        for written in &arguments.fields {
+            let (field, value) = written.split_once('=').ok_or_else(|| {
+                Usage(format!("-o: expected FIELD=VALUE, such as optimizer.momentum=0.95, got `{written}`"))
+            })?;
+            recipe.set(field, value).map_err(|error| Usage(format!("-o {written}: {error}")))?;
+            arch_of(&recipe).map_err(|error| Usage(format!("-o {written}: {error}")))?;
+        }
+        let arch = arch_of(&recipe).map_err(Usage)?;
+        Ok(Chosen { recipe, arch, brought })
+    }
+}
+
+/// The flags that set fields of the recipe.
+fn flags(arguments: &TrainArgs) -> Result<[Flag; 14]> {
+    fn given<T: ToString>(value: &Option<T>) -> Option<String> {
+        value.as_ref().map(T::to_string)
+    }
+    fn named<T: ValueEnum>(value: Option<T>) -> Option<String> {
+        value.and_then(|value| Some(value.to_possible_value()?.get_name().to_owned()))
+    }
+    let switch = |is_on: bool| is_on.then(|| true.to_string());
+    let init = match &arguments.init {
+        Some(path) => {
+            let got = || Usage(format!("--init: expected a path in UTF-8, got {}", path.display()));
+            Some(path.to_str().ok_or_else(got)?.to_owned())
+        }
+        None => None,
+    };
+    let TrainArgs { arch, init_bn0, no_bn_wd, momentum, weight_decay, seed, loss_scale, .. } = arguments;
+    let flag = |name, field, value| Flag { name, field, value };
+    Ok([
+        flag("--arch", "network.arch", given(arch)),
+        flag("--init-bn0", "initial.bn0", given(init_bn0)),
+        flag("--no-bn-wd", "optimizer.no_bn_wd", given(no_bn_wd)),
+        flag("--momentum", "optimizer.momentum", given(momentum)),
+        flag("--weight-decay", "optimizer.weight_decay", given(weight_decay)),
+        flag("--precision", "network.precision", named(precision(arguments))),
+        flag("--loss-scale", "loss.scale", given(loss_scale)),
+        flag("--gradients", "optimizer.gradients", named(arguments.gradients)),
+        flag("--init", "initial.from", init),
+        flag("--new-head", "initial.new_head", switch(arguments.new_head)),
+        flag("--shuffle", "data.shuffle", named(arguments.shuffle)),
+        flag("--drop-last", "data.drop_last", switch(arguments.drop_last)),
+        flag("--exif", "data.exif", switch(arguments.reading.exif)),
+        flag("--seed", "seed", given(seed)),
+    ])
+}
+
+/// The type of activations that the command line asks for. The original's `--fp16` counts where fp16 can be had, and `auto`
+/// leaves the choice to the recipe.
+fn precision(arguments: &TrainArgs) -> Option<Precision> {
+    let engine = &arguments.engine;
+    if arguments.original.fp16 && (engine.engine == EngineChoice::Torch || engine::takes_gpus(engine)) {
+        return Some(Precision::Fp16);
+    }
+    Some(engine.precision).filter(|&precision| precision != Precision::Auto)
+}
+
+/// A recipe as `--recipe` names it.
+fn named(name: &str, flags: &[Flag]) -> Result<(Recipe, Brought)> {
+    let preset = preset(name);
+    let text = match preset {
+        Some(preset) => preset.toml.to_owned(),
+        None if Path::new(name).extension().is_some_and(|extension| extension == "toml") => {
+            let unread = |error| Usage(format!("--recipe {name}: expected a TOML file, got: {error}"));
+            std::fs::read_to_string(name).map_err(unread)?
+        }
+        None => {
+            let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+            let names = names.join(", ");
+            return Err(Usage(format!("--recipe: expected {names} or a file that ends in .toml; got `{name}`")).into());
+        }
+    };
+    let wrong = |error: String| Usage(format!("--recipe {name}: {error}"));
+    let recipe = Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))?;
+    arch_of(&recipe).map_err(|error| wrong(format!("arch: {error}")))?;
+    let stated = Recipe::stated_in_toml(&text).map_err(|error| wrong(error.to_string()))?;
+    let brought = Brought::of(name, &recipe, preset.is_some(), &stated, flags);
+    Ok((recipe, brought))
+}
+
+fn arch_of(recipe: &Recipe) -> Result<Arch, String> {
+    recipe.network.arch.parse()
+}
+
+/// What computes a recipe: the arguments' engine, with the recipe's type of activations.
+pub fn engine_of(recipe: &Recipe, engine: &EngineArgs) -> EngineArgs {
+    EngineArgs { precision: recipe.network.precision, ..engine.clone() }
+}
+
+/// How a recipe's images are read.
+pub fn opening_of(recipe: &Recipe, reading: &ReadingArgs) -> OpenOptions {
+    OpenOptions { exif: recipe.data.exif, ..reading.options() }
+}
+
+/// An epoch's order, as the loader's crate names it.
+pub fn order_of(shuffle: Shuffle) -> in18_loader::Shuffle {
+    match shuffle {
+        Shuffle::Full => in18_loader::Shuffle::Full,
+        Shuffle::Window => in18_loader::Shuffle::Window,
+    }
+}
+
+/// The optimizer of a recipe.
+pub fn optimizer_of(recipe: &Recipe) -> Sgd {
+    Sgd { weight_decay: recipe.optimizer.weight_decay as f32, no_bn_wd: recipe.optimizer.no_bn_wd }
+}

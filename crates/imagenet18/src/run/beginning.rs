@@ -1,0 +1,63 @@
+//! What a run goes on from: a checkpoint, another network's values, or values of chance.
+
+use std::path::Path;
+
+use anyhow::Result;
+use in18_program::Model;
+use in18_program::initial::Initialization;
+use in18_recipe::{LossScale, Plan};
+use in18_train::checkpoint::{Checkpoint, Tables};
+use in18_train::{LossScale as ScaleInForce, Progress};
+use in18_weights::{Head, WeightFile};
+
+use super::Run;
+use super::resolved::Resolved;
+use crate::exit::Usage;
+use crate::logdir::Logdir;
+use crate::resume;
+
+impl Run {
+    /// Gives the network the values that the run goes on from. How far it has come then, and the checkpoint, if it is one.
+    pub(super) fn beginning(
+        &self,
+        model: &mut Model,
+        resolved: &Resolved,
+        logdir: &Logdir,
+    ) -> Result<(Progress, Option<Checkpoint>)> {
+        let resumed = resume::find(&self.checkpoints, logdir.path(), &Tables::of(model))?;
+        let progress = match &resumed {
+            Some(checkpoint) => {
+                model.load_state(&checkpoint.state)?;
+                let by_ranks = |world| self.with_ranks(resolved, world);
+                let Resolved { identity, plan, options, .. } = resolved;
+                resume::progress(checkpoint, (identity, plan, options), &by_ranks, &self.checkpoints)?
+            }
+            None => self.begin(model, &resolved.plan)?,
+        };
+        Ok((progress, resumed))
+    }
+
+    /// Initial values; with `--start-epoch`, at that epoch.
+    fn begin(&self, model: &mut Model, plan: &Plan) -> Result<Progress> {
+        let recipe = &plan.recipe;
+        Initialization { seed: recipe.seed, bn0: recipe.initial.bn0 }.apply(model)?;
+        if let Some(path) = &recipe.initial.from {
+            let file = WeightFile::read(Path::new(path))?;
+            let head = if recipe.initial.new_head { Head::Replace } else { Head::Keep };
+            // Whatever it says it is: the recipe says what is trained, and a file of another network is refused.
+            file.load(model, file.arch(Some(self.arch))?, head)?;
+        }
+        let mut progress = Progress::default();
+        if let LossScale::Dynamic { first } = recipe.loss.scale {
+            progress.loss_scale = ScaleInForce::starting_at(first as f32);
+        }
+        if let Some(epoch) = self.checkpoints.start_epoch {
+            let epochs = plan.epochs.len();
+            if epoch >= epochs {
+                return Err(Usage(format!("--start-epoch: expected an epoch below {epochs}, got {epoch}")).into());
+            }
+            progress.start_epoch(epoch);
+        }
+        Ok(progress)
+    }
+}

@@ -1,0 +1,75 @@
+//! A run as resolved: its recipe against its images, its number of ranks, and the type that it computes in.
+
+use anyhow::Result;
+use in18_recipe::{GradientType, LossScale, Plan, PlanInput, Precision};
+use in18_tensor::DType;
+use in18_train::identity::{NetworkIdentity, identity};
+use in18_train::{Data, LossScaling, PATIENCE, RunOptions};
+use serde_json::Value;
+
+use super::Run;
+use crate::engine;
+use crate::recipe::order_of;
+
+/// What a run does, with nothing left to be chosen.
+pub(super) struct Resolved {
+    pub(super) data: Data,
+    /// Type of activations.
+    pub(super) dtype: DType,
+    pub(super) plan: Plan,
+    pub(super) options: RunOptions,
+    pub(super) network: NetworkIdentity,
+    /// What the run is known by.
+    pub(super) identity: Value,
+}
+
+impl Run {
+    /// Resolves the run for `world` ranks whose activations are of type `dtype`. Opens the image sets, but no image.
+    pub(super) fn resolve(&self, world: usize, dtype: DType) -> Result<Resolved> {
+        let data = Data::open(&self.data, &self.recipe.phases, &self.opening)?;
+        let plan = self.plan(&data, world, dtype)?;
+        let network = NetworkIdentity { arch: self.arch.to_string(), classes: data.classes().to_vec() };
+        let (options, identity) = (self.options(&plan, dtype), identity(&plan, self.short_epoch, &data));
+        Ok(Resolved { data, dtype, plan, options, network, identity })
+    }
+
+    /// The plan for `world` ranks.
+    fn plan(&self, data: &Data, world: usize, dtype: DType) -> Result<Plan> {
+        let recipe = self.recipe.computed_in(match dtype {
+            DType::Bf16 => Precision::Bf16,
+            DType::F16 => Precision::Fp16,
+            _ => Precision::Fp32,
+        });
+        Ok(Plan::resolve(&recipe, &PlanInput::by_train_dir(world, data.train_images()))?)
+    }
+
+    /// What the run would be known by, and its plan, with another number of ranks.
+    pub(super) fn with_ranks(&self, resolved: &Resolved, world: usize) -> Result<(Value, Plan)> {
+        let plan = self.plan(&resolved.data, world, resolved.dtype)?;
+        Ok((identity(&plan, self.short_epoch, &resolved.data), plan))
+    }
+
+    /// What the trainer is told beside the plan. Everything that a recipe decides comes from the plan's.
+    fn options(&self, plan: &Plan, dtype: DType) -> RunOptions {
+        let recipe = &plan.recipe;
+        RunOptions {
+            momentum: plan.step(0, 1).momentum as f32,
+            weight_decay: recipe.optimizer.weight_decay as f32,
+            no_bn_wd: recipe.optimizer.no_bn_wd,
+            seed: recipe.seed,
+            shuffle: order_of(recipe.data.shuffle),
+            loss_scaling: match recipe.loss.scale {
+                LossScale::Fixed(scale) => LossScaling::Fixed(scale as f32),
+                LossScale::Dynamic { .. } => LossScaling::Dynamic,
+            },
+            gradients: match recipe.optimizer.gradients {
+                GradientType::Fp32 => DType::F32,
+                GradientType::Compute => dtype,
+            },
+            workers: self.workers.unwrap_or_else(engine::cores),
+            on_bad_image: self.on_bad_image,
+            short_epoch: self.short_epoch,
+            patience: PATIENCE,
+        }
+    }
+}
