@@ -12,22 +12,32 @@ pub struct Brought {
     /// Whether that is the name of a published one.
     is_preset: bool,
     /// Flags that the command line left to it.
-    flags: Vec<String>,
+    flags: Vec<BroughtFlag>,
     /// The devices it was made for.
     made_for: Option<MadeFor>,
 }
 
+/// A flag that a recipe stands for.
+#[derive(Clone, Debug, PartialEq)]
+struct BroughtFlag {
+    /// As a command line would have it.
+    text: String,
+    /// What a command line says to do without it, if it is a switch.
+    off: Option<String>,
+}
+
 impl Brought {
-    /// What `recipe` brings, as `--recipe NAME` has read it, where the command line has no such flag. The network is told of
-    /// if the recipe's text states it, and everything else if it is not as always.
+    /// What `recipe` brings, which `--recipe NAME` has read, in place of the flags that were not
+    /// given. The network is named if the recipe's text states it, and every other setting if it
+    /// differs from its default.
     pub fn of(name: &str, recipe: &Recipe, is_preset: bool, stated: &[String], flags: &[Flag]) -> Self {
-        let always = Recipe::default();
+        let default = Recipe::default();
         let brought = flags.iter().filter(|flag| flag.value.is_none()).filter_map(|flag| {
-            let (own, always) = (recipe.get(flag.field), always.get(flag.field));
-            let is_told = own != always || (flag.field == "network.arch" && stated.iter().any(|it| it == flag.field));
-            own.filter(|_| is_told).map(|own| match own.as_str() {
-                "true" => flag.name.to_owned(),
-                own => format!("{} {own}", flag.name),
+            let (own, default) = (recipe.get(flag.field), default.get(flag.field));
+            let is_named = own != default || (flag.field == "network.arch" && stated.iter().any(|it| it == flag.field));
+            own.filter(|_| is_named).map(|own| match own.as_str() {
+                "true" => BroughtFlag { text: flag.name.to_owned(), off: Some(flag.off()) },
+                own => BroughtFlag { text: format!("{} {own}", flag.name), off: None },
             })
         });
         Brought { recipe: name.to_owned(), is_preset, flags: brought.collect(), made_for: recipe.made_for.clone() }
@@ -38,13 +48,13 @@ impl Brought {
         let Brought { recipe, is_preset, flags, made_for } = self;
         let mut lines = Vec::new();
         if !flags.is_empty() {
-            let switches = flags.iter().filter(|flag| !flag.contains(' '));
-            let offs: Vec<String> = switches.map(|flag| format!("{flag}=false")).collect();
+            let texts: Vec<&str> = flags.iter().map(|flag| flag.text.as_str()).collect();
+            let offs: Vec<&str> = flags.iter().filter_map(|flag| flag.off.as_deref()).collect();
             let off = match offs.is_empty() {
                 true => String::new(),
                 false => format!(" ({} for without)", offs.join(" ")),
             };
-            lines.push(format!("note: --recipe {recipe} brings {}, for which it was written{off}", flags.join(" ")));
+            lines.push(format!("note: --recipe {recipe} brings {}, for which it was written{off}", texts.join(" ")));
         }
         if let Some(MadeFor { devices, device }) = made_for.as_ref().filter(|made_for| made_for.devices != world) {
             let made_for = *devices;
@@ -85,7 +95,13 @@ mod tests {
         let brought = |device: Option<&str>, flags: &[&str]| Brought {
             recipe: "r".to_owned(),
             is_preset: device.is_some(),
-            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            flags: flags
+                .iter()
+                .map(|flag| BroughtFlag {
+                    text: (*flag).to_owned(),
+                    off: (!flag.contains(' ')).then(|| format!("{flag}=false")),
+                })
+                .collect(),
             made_for: Some(MadeFor { devices: 8, device: device.map(str::to_owned) }),
         };
         assert_eq!(brought(Some("V100"), &[]).lines(8), [""; 0]);

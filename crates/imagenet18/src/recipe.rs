@@ -34,6 +34,16 @@ pub struct Flag {
     pub value: Option<String>,
 }
 
+impl Flag {
+    /// What a command line says to switch it off.
+    pub fn off(&self) -> String {
+        match self.name {
+            "--init-bn0" | "--no-bn-wd" => format!("{}=false", self.name),
+            _ => format!("-o {}=false", self.field),
+        }
+    }
+}
+
 impl Chosen {
     /// What the arguments mean: phases or a recipe, then the flags, then `-o` in the order given.
     pub fn of(arguments: &TrainArgs) -> Result<Self> {
@@ -102,8 +112,8 @@ fn flags(arguments: &TrainArgs) -> Result<[Flag; 14]> {
     ])
 }
 
-/// The type of activations that the command line asks for. The original's `--fp16` counts where fp16 can be had, and `auto`
-/// leaves the choice to the recipe.
+/// The type of activations that the command line asks for. The original's `--fp16` counts where
+/// fp16 can be had, and `auto` leaves the choice to the recipe.
 fn precision(arguments: &TrainArgs) -> Option<Precision> {
     let engine = &arguments.engine;
     if arguments.original.fp16 && (engine.engine == EngineChoice::Torch || engine::takes_gpus(engine)) {

@@ -13,7 +13,8 @@ use crate::cli::{CheckpointArgs, Resume};
 use crate::logdir;
 use crate::output;
 
-/// The checkpoint that the arguments name, if they name one and there is one; `logdir` is the run's folder.
+/// The checkpoint that the arguments name, if they name one and there is one; `logdir` is the run's
+/// folder.
 pub fn find(arguments: &CheckpointArgs, logdir: &Path, tables: &Tables) -> Result<Option<Checkpoint>> {
     let found = match &arguments.resume {
         None => return Ok(None),
@@ -40,8 +41,8 @@ fn newest_of(folder: &Path, tables: &Tables) -> Result<Found> {
 /// What a run of so many ranks is, and its plan.
 pub type ByRanks<'a> = &'a dyn Fn(usize) -> Result<(Value, Plan)>;
 
-/// Where the run goes on, after what the checkpoint is has been compared to what the run is. A checkpoint of another number of
-/// ranks, and otherwise of this run, is as good.
+/// Where the run goes on, after what the checkpoint is has been compared to what the run is. A
+/// checkpoint of another number of ranks, and otherwise of this run, is as good.
 ///
 /// # Errors
 /// [`CheckpointError::Differs`] unless `--resume-anyway`; [`CheckpointError::Beyond`].
@@ -89,8 +90,9 @@ pub fn progress(
     Ok(progress)
 }
 
-/// After how many steps ranks have seen what others had after `step`: (how many ranks, the epoch's steps) of both. Ranks take
-/// images in turn, so that all have seen a beginning of the epoch's order together.
+/// After how many steps ranks have seen what others had after `step`: (how many ranks, the epoch's
+/// steps) of both. Ranks take images in turn, so that all have seen a beginning of the epoch's
+/// order together.
 fn same_place(step: usize, (their_ranks, their_steps): (usize, usize), (ranks, steps): (usize, usize)) -> usize {
     if step == their_steps { steps } else { (step * their_ranks / ranks).min(steps) }
 }
@@ -118,7 +120,8 @@ mod tests {
         assert_eq!(same_place(5, (2, 12), (3, 8)), 3);
         assert_eq!(same_place(12, (2, 12), (3, 8)), 8);
         assert_eq!(same_place(0, (2, 12), (3, 8)), 0);
-        // One that is cut to 10 steps, whatever the ranks: what two have done in full, one has, too.
+        // One that is cut to 10 steps, whatever the ranks: what two have done in full, one has,
+        // too.
         assert_eq!(same_place(10, (2, 10), (1, 10)), 10);
         assert_eq!(same_place(10, (1, 10), (2, 10)), 10);
         assert_eq!(same_place(6, (2, 10), (1, 10)), 10);

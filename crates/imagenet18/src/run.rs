@@ -58,16 +58,17 @@ pub struct Run {
     pub checkpoints: CheckpointArgs,
 }
 
-/// What an exchange under way uses. It ends, and so is dropped, while the network's memory is there; and both once it has been said
-/// what went wrong, if anything did.
+/// What an exchange under way uses. Field order is drop order: the connection is closed while the
+/// network's memory is there. Both are dropped only after this rank has said what went wrong, if
+/// anything did.
 struct Joined {
     comm: Held<Box<dyn Comm>>,
     model: Option<Held<Model>>,
 }
 
 impl Run {
-    /// Trains the network, saves it, and prints the epoch table and where everything is. None where this process only started
-    /// the ranks, which did it.
+    /// Trains the network, saves it, and prints the epoch table and where everything is. Returns
+    /// none in a process that only started the ranks: they have trained it.
     pub fn train(&self) -> Result<Option<Outcome>> {
         let chosen = ranks::before_joining(|| engine::choose_rank(&self.engine))?;
         let Some((engine, place)) = chosen else { return Ok(None) };

@@ -10,8 +10,8 @@ use crate::recipe::single;
 pub enum Curve {
     /// The same for every step.
     Constant(f64),
-    /// On the line through `from` at the start of epoch `start` and `to` at the start of epoch `end`.
-    /// The line goes on past `end`.
+    /// On the line through `from` at the start of epoch `start` and `to` at the start of epoch
+    /// `end`. The line goes on past `end`.
     Linear {
         /// Value at the start.
         from: f64,
@@ -27,9 +27,9 @@ pub enum Curve {
 }
 
 impl Curve {
-    /// The value in step `step` (1 to `steps`) of epoch `epoch`, which has `steps` steps. For a line:
-    /// `from + (to - from) * ((epoch - start) * steps + step) / ((end - start) * steps)`, in the original
-    /// trainer's order of operations, so that rates equal its rates to the last bit.
+    /// The value in step `step` (1 to `steps`) of epoch `epoch`, which has `steps` steps. For a
+    /// line: `from + (to - from) * ((epoch - start) * steps + step) / ((end - start) * steps)`, in
+    /// the original trainer's order of operations, so that rates equal its rates to the last bit.
     pub fn at(&self, epoch: usize, step: usize, steps: usize) -> f64 {
         match *self {
             Curve::Constant(value) => value,

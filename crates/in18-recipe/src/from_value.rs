@@ -1,7 +1,8 @@
-//! From plain values to phases: which keys there are, which types they take, and where in the text a mistake stands.
+//! From plain values to phases: which keys there are, which types they take, and where in the text
+//! a mistake stands.
 //!
-//! Shared by both notations; it knows neither. What a single phase must meet beyond its types is [`Phase::check`]'s,
-//! to which this module adds the place.
+//! Shared by both notations; it knows neither. What a single phase must meet beyond its types is
+//! [`Phase::check`]'s, to which this module adds the place.
 
 use crate::literal::{self, LiteralError};
 use crate::nearest::did_you_mean;
@@ -47,7 +48,8 @@ impl PhasesError {
 }
 
 impl Phases {
-    /// Reads a Python literal: a list (or tuple) of dicts, as `--phases` takes it. Nothing is evaluated.
+    /// Reads a Python literal: a list (or tuple) of dicts, as `--phases` takes it. Nothing is
+    /// evaluated.
     ///
     /// # Errors
     /// The first mistake, with its column. Never panics, whatever the text.
@@ -89,43 +91,58 @@ struct Misplaced {
     fault: PhaseFault,
 }
 
-fn read_phase(entries: &[(Node, Node)]) -> Result<Phase, Misplaced> {
-    // Indexed by the key's place in `Key::ALL`.
-    let mut values: [Option<&Node>; Key::ALL.len()] = [None; Key::ALL.len()];
-    for (key, value) in entries {
-        let known = |name: &str| Key::ALL.iter().position(|key| key.name() == name);
-        let index = match &key.value {
-            Value::Str(name) => known(name).ok_or_else(|| {
-                let names = Key::ALL.map(Key::name);
-                let expected = format!("one of the keys {}", names.join(", "));
-                misplaced(key, PhaseFault::new(None, expected, quote(name) + &did_you_mean(name, names)))
-            })?,
-            other => return Err(misplaced(key, PhaseFault::new(None, "a key in quotes", other))),
-        };
-        if values[index].replace(value).is_some() {
-            return Err(misplaced(key, PhaseFault::new(None, format!("{} once", Key::ALL[index]), "it twice")));
-        }
-    }
-    let value = |key: Key| Key::ALL.iter().position(|&known| known == key).and_then(|index| values[index]);
+/// A phase's values by the place of their keys in [`Key::ALL`].
+struct Values<'a>([Option<&'a Node>; Key::ALL.len()]);
 
+impl<'a> Values<'a> {
+    /// Refuses unknown keys, and those that stand there twice.
+    fn of(entries: &'a [(Node, Node)]) -> Result<Self, Misplaced> {
+        let mut values = [None; Key::ALL.len()];
+        for (key, value) in entries {
+            let known = |name: &str| Key::ALL.iter().position(|key| key.name() == name);
+            let index = match &key.value {
+                Value::Str(name) => known(name).ok_or_else(|| {
+                    let names = Key::ALL.map(Key::name);
+                    let expected = format!("one of the keys {}", names.join(", "));
+                    misplaced(key, PhaseFault::new(None, expected, quote(name) + &did_you_mean(name, names)))
+                })?,
+                other => return Err(misplaced(key, PhaseFault::new(None, "a key in quotes", other))),
+            };
+            if values[index].replace(value).is_some() {
+                return Err(misplaced(key, PhaseFault::new(None, format!("{} once", Key::ALL[index]), "it twice")));
+            }
+        }
+        Ok(Values(values))
+    }
+
+    fn get(&self, key: Key) -> Option<&'a Node> {
+        Key::ALL.iter().position(|&known| known == key).and_then(|index| self.0[index])
+    }
+
+    /// A key that could have no effect is a mistake, not a wish to ignore.
+    fn check(&self) -> Result<(), Misplaced> {
+        let has = |key| self.get(key).is_some();
+        for (key, node) in Key::ALL.iter().filter_map(|&key| self.get(key).map(|node| (key, node))) {
+            let needs = match key {
+                Key::EpochStep if !has(Key::Lr) => Key::Lr,
+                Key::Ep | Key::Bs | Key::Lr | Key::EpochStep => continue,
+                _ if !has(Key::Bs) => Key::Bs,
+                _ => continue,
+            };
+            return Err(misplaced(node, PhaseFault::new(key, format!("{needs} in the same phase"), "none")));
+        }
+        Ok(())
+    }
+}
+
+fn read_phase(entries: &[(Node, Node)]) -> Result<Phase, Misplaced> {
+    let values = Values::of(entries)?;
+    let value = |key| values.get(key);
     let Some(ep) = value(Key::Ep) else {
         let fault = PhaseFault::new(None, "'ep', the epoch at which the phase starts", "none");
         return Err(Misplaced { offset: None, fault });
     };
-    let has_data = value(Key::Bs).is_some();
-    let has_lr = value(Key::Lr).is_some();
-    // A key that could have no effect is a mistake, not a wish to ignore.
-    for (key, node) in Key::ALL.iter().filter_map(|&key| value(key).map(|node| (key, node))) {
-        let needs = match key {
-            Key::Ep | Key::Bs | Key::Lr => continue,
-            Key::EpochStep if !has_lr => Key::Lr,
-            Key::EpochStep => continue,
-            _ if !has_data => Key::Bs,
-            _ => continue,
-        };
-        return Err(misplaced(node, PhaseFault::new(key, format!("{needs} in the same phase"), "none")));
-    }
-
+    values.check()?;
     let phase = Phase {
         ep: epochs(ep)?,
         data: match value(Key::Bs) {

@@ -1,16 +1,18 @@
 //! What is trained and how, as written, and the plan it resolves to for every step.
 //!
-//! A training recipe is everything that decides what a run learns. Its heart is a list of *phases*: data phases say
-//! which images, at which size and batch, from which epoch on; rate phases say which learning rate. This crate owns both
-//! forms of that intent:
+//! A training recipe is everything that decides what a run learns. Its heart is a list of *phases*:
+//! data phases say which images, at which size and batch, from which epoch on; rate phases say
+//! which learning rate. This crate owns both forms of that intent:
 //!
-//! * **as written**: [`Recipe`], read from TOML ([`Recipe::from_toml`]), from a [`Preset`], or made of [`Phases`] alone,
-//!   which have a notation of their own ([`Phases::from_python`]), and changed field by field ([`Recipe::set`]);
-//! * **as resolved**: [`Plan`], in which every epoch has its size, batch, steps and folders and every step its rate and
-//!   momentum. Only this one runs, and it is what a run is known by.
+//! * **as written**: [`Recipe`], read from TOML ([`Recipe::from_toml`]), from a [`Preset`], or made
+//!   of [`Phases`] alone, which have a notation of their own ([`Phases::from_python`]), and changed
+//!   field by field ([`Recipe::set`]);
+//! * **as resolved**: [`Plan`], in which every epoch has its size, batch, steps and folders and
+//!   every step its rate and momentum. Only this one runs, and it is what a run is known by.
 //!
-//! The crate is pure: it opens no file, knows no device and no clock. How many images a folder holds is told to it
-//! ([`PlanInput`]), so a plan for a set and a number of devices that are not here is made in the same way.
+//! The crate is pure: it opens no file, knows no device and no clock. How many images a folder
+//! holds is told to it ([`PlanInput`]), so a plan for a set and a number of devices that are not
+//! here is made in the same way.
 //!
 //! ```
 //! use in18_recipe::{Phases, Plan, PlanInput, Recipe};

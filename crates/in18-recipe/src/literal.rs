@@ -1,15 +1,17 @@
 //! Python literals: the notation of `--phases`, read without evaluating anything.
 //!
-//! Owns the grammar: lists, tuples, parentheses, dicts, numbers, strings in either quote, `True`, `False`, `None`,
-//! trailing commas, comments, line breaks. The original trainer passed the text to `eval`; here a name, a call or an
-//! operator is an error that says at which column it stands. It knows nothing of phases.
+//! Owns the grammar: lists, tuples, parentheses, dicts, numbers, strings in either quote, `True`,
+//! `False`, `None`, trailing commas, comments, line breaks. The original trainer passed the text to
+//! `eval`; here a name, a call or an operator is an error that says at which column it stands. It
+//! knows nothing of phases.
 //!
-//! The grammar is that of Python's `ast.literal_eval` less what no recipe needs: string prefixes, triple quotes, joined
-//! strings, `\N{...}` escapes, complex numbers and sets.
+//! The grammar is that of Python's `ast.literal_eval` less what no recipe needs: string prefixes,
+//! triple quotes, joined strings, `\N{...}` escapes, complex numbers and sets.
 
 use crate::value::{Node, Position, Value, quote};
 
-/// Deepest nesting that is read. A recipe needs 3; the bound keeps hostile text from exhausting the stack.
+/// Deepest nesting that is read. A recipe needs 3; the bound keeps hostile text from exhausting the
+/// stack.
 const MAX_DEPTH: usize = 32;
 
 /// The text is no Python literal.
@@ -83,7 +85,8 @@ impl<'a> Parser<'a> {
         Ok(Node { offset, value: Value::Sequence(items) })
     }
 
-    /// Values up to the closing bracket, and whether a comma stood before it. The opening bracket comes next.
+    /// Values up to the closing bracket, and whether a comma stood before it. The opening bracket
+    /// comes next.
     fn items(&mut self, depth: usize, close: char) -> Result<(Vec<Node>, bool), LiteralError> {
         self.bump();
         let mut items = Vec::new();
@@ -206,7 +209,8 @@ impl<'a> Parser<'a> {
             .map_err(|_| self.error_at(start, "a whole number that fits 64 bits", &quote(digits)))
     }
 
-    /// Appends a run of digits (single underscores between them are dropped) and returns how many there were.
+    /// Appends a run of digits (single underscores between them are dropped) and returns how many
+    /// there were.
     fn digits(&mut self, radix: u32, into: &mut String) -> Result<usize, LiteralError> {
         let mut count = 0;
         loop {
@@ -255,7 +259,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What stands after a backslash at byte `start`; `None` for an escaped line break, which stands for nothing.
+    /// What stands after a backslash at byte `start`; `None` for an escaped line break, which
+    /// stands for nothing.
     fn escape(&mut self, start: usize) -> Result<Option<char>, LiteralError> {
         let escaped = self.bump();
         let code = match escaped {

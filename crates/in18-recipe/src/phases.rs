@@ -1,7 +1,8 @@
-//! The phases as written: the typed form of `--phases`, and the rules that one phase alone must meet.
+//! The phases as written: the typed form of `--phases`, and the rules that one phase alone must
+//! meet.
 //!
-//! It knows no notation (`from_value` reads, `render` writes) and nothing that needs several phases, a set of images or
-//! a number of devices: that is the plan's.
+//! It knows no notation (`from_value` reads, `render` writes) and nothing that needs several
+//! phases, a set of images or a number of devices: that is the plan's.
 
 use std::fmt;
 
@@ -9,14 +10,15 @@ use serde::Serialize;
 
 use crate::value::quote;
 
-/// The last epoch a phase may name. It bounds the size of a plan; ImageNet recipes stay under a thousand.
+/// The last epoch a phase may name. It bounds the size of a plan; ImageNet recipes stay under a
+/// thousand.
 pub const MAX_EPOCHS: usize = 100_000;
 
 /// The largest training size in pixels: what a JPEG's side can be.
 pub const MAX_SIZE: usize = 65_535;
 
-/// A recipe's phases, in the order of the text. The order matters for the rate: of two rate phases in force the last
-/// listed wins.
+/// A recipe's phases, in the order of the text. The order matters for the rate: of two rate phases
+/// in force the last listed wins.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(transparent)]
 pub struct Phases {
@@ -40,8 +42,9 @@ pub struct Phase {
 pub enum Epochs {
     /// From this epoch on.
     From(usize),
-    /// From the first epoch up to, but without, the second. Only a rate phase has an end, and it only shapes the line
-    /// and the length of the run: the phase stays in force until a later one starts.
+    /// From the first epoch up to, but without, the second. Only a rate phase has an end, and it
+    /// only shapes the line and the length of the run: the phase stays in force until a later one
+    /// starts.
     Span(usize, usize),
 }
 
@@ -71,8 +74,8 @@ impl fmt::Display for Epochs {
     }
 }
 
-/// The data keys of a phase. What is `None` was not written: the plan fills in the default or, under `keep_dl`, what
-/// is in force.
+/// The data keys of a phase. What is `None` was not written: the plan fills in the default or,
+/// under `keep_dl`, what is in force.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DataPhase {
     /// `sz`: square training size, and validation size, in pixels. Needed unless `keep_dl`.
@@ -100,7 +103,8 @@ pub struct LrPhase {
     pub epoch_step: bool,
 }
 
-/// A learning rate as written. It holds for the global batch and is not rescaled with the number of devices.
+/// A learning rate as written. It holds for the global batch and is not rescaled with the number of
+/// devices.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rate {
     /// One number.
@@ -182,8 +186,8 @@ impl PhaseFault {
 }
 
 impl Phases {
-    /// The distinct suffixes of the training folders, in order of first use: the sets whose images must be counted
-    /// before [`Plan::resolve`](crate::Plan::resolve).
+    /// The distinct suffixes of the training folders, in order of first use: the sets whose images
+    /// must be counted before [`Plan::resolve`](crate::Plan::resolve).
     pub fn train_dirs(&self) -> Vec<&str> {
         distinct(self.loading().map(DataPhase::train_suffix))
     }
@@ -203,8 +207,8 @@ impl Phase {
     /// Checks the rules that concern this phase alone.
     ///
     /// # Errors
-    /// The first rule that it breaks. Phases that were read from text have passed already; those built by hand are
-    /// checked when a plan is resolved.
+    /// The first rule that it breaks. Phases that were read from text have passed already; those
+    /// built by hand are checked when a plan is resolved.
     pub fn check(&self) -> Result<(), PhaseFault> {
         if self.ep.last_named() > MAX_EPOCHS {
             return Err(PhaseFault::new(Key::Ep, format!("epochs up to {MAX_EPOCHS}"), self.ep));

@@ -1,12 +1,12 @@
-//! The plan: a recipe resolved against a set of images and a number of devices, so that every epoch has its size, batch,
-//! steps and folders, and every step its rate and momentum.
+//! The plan: a recipe resolved against a set of images and a number of devices, so that every epoch
+//! has its size, batch, steps and folders, and every step its rate and momentum.
 //!
-//! It owns the rules that span phases. It knows no device, file or clock: the number of images is told to it, and
-//! folders are suffixes of a data path that it never sees. Everything that can be wrong with a schedule is found here,
-//! before the first image is read.
+//! It owns the rules that span phases. It knows no device, file or clock: the number of images is
+//! told to it, and folders are suffixes of a data path that it never sees. Everything that can be
+//! wrong with a schedule is found here, before the first image is read.
 //!
-//! The rules are the original trainer's (`Scheduler`, `DataManager`), down to the order of the floating-point
-//! operations, so that a rate equals its rate to the last bit.
+//! The rules are the original trainer's (`Scheduler`, `DataManager`), down to the order of the
+//! floating-point operations, so that a rate equals its rate to the last bit.
 
 use std::collections::BTreeMap;
 
@@ -74,8 +74,8 @@ pub struct EpochPlan {
     pub size: usize,
     /// Training images per device and step. The last step may have fewer.
     pub batch: usize,
-    /// Training steps: `ceil(ceil(images / world) / batch)`, since the devices' shares are padded to equal length; one
-    /// fewer where a last partial one is dropped.
+    /// Training steps: `ceil(ceil(images / world) / batch)`, since the devices' shares are padded
+    /// to equal length; one fewer where a last partial one is dropped.
     pub steps: usize,
     /// Training images in the whole set.
     pub images: usize,
@@ -83,7 +83,8 @@ pub struct EpochPlan {
     pub train_dir: String,
     /// Suffix of the validation folder.
     pub val_dir: String,
-    /// Validation images per device and batch. It is fixed when a set is loaded: `keep_dl` does not change it.
+    /// Validation images per device and batch. It is fixed when a set is loaded: `keep_dl` does not
+    /// change it.
     pub val_batch: usize,
     /// Lower bound of the random crop's share of the area.
     pub min_scale: f64,
@@ -111,11 +112,13 @@ pub struct StepPlan {
 }
 
 impl Plan {
-    /// Resolves `recipe`: the data phase of an epoch is the last to have started; the rate phase is the last *listed*
-    /// that has started; the run ends, exclusively, at the largest `ep` of any rate phase.
+    /// Resolves `recipe`: the data phase of an epoch is the last to have started; the rate phase is
+    /// the last *listed* that has started; the run ends, exclusively, at the largest `ep` of any
+    /// rate phase.
     ///
     /// # Errors
-    /// [`PlanError`], the first thing that keeps some epoch from having exactly one size and one rate.
+    /// [`PlanError`], the first thing that keeps some epoch from having exactly one size and one
+    /// rate.
     pub fn resolve(recipe: &Recipe, input: &PlanInput) -> Result<Plan, PlanError> {
         recipe.check()?;
         for (number, phase) in numbered(&recipe.phases) {

@@ -1,9 +1,9 @@
 //! The published schedules, as whole recipes, one file each in `presets/`.
 //!
-//! Sources: `train.py` of the original trainer (github.com/diux-dev/imagenet18; its expressions such as `lr*2` are
-//! given as the numbers they make) and Lambda's reports for its 8-GPU and 4-GPU machines. All of them train ResNet-50 on
-//! ImageNet with `--init-bn0 --no-bn-wd` in half precision, and with momentum 0.9 and weight decay 1e-4, which are
-//! everybody's defaults.
+//! Sources: `train.py` of the original trainer (github.com/diux-dev/imagenet18; its expressions
+//! such as `lr*2` are given as the numbers they make) and Lambda's reports for its 8-GPU and 4-GPU
+//! machines. All of them train ResNet-50 on ImageNet with `--init-bn0 --no-bn-wd` in half
+//! precision, and with momentum 0.9 and weight decay 1e-4, which are everybody's defaults.
 
 use serde::Serialize;
 

@@ -1,4 +1,5 @@
-//! From plain values to a recipe's fields, by serde, so that a mistake is said with its field and its place.
+//! From plain values to a recipe's fields, by serde, so that a mistake is said with its field and
+//! its place.
 
 use std::fmt;
 
@@ -47,8 +48,9 @@ impl Misread {
         self
     }
 
-    /// With `more` names that could stand in the place of an unknown field of the recipe itself. If none that could
-    /// stand there is near, a near one of another section is proposed: `elsewhere` has short names and whole ones.
+    /// With `more` names that could stand in the place of an unknown field of the recipe itself. If
+    /// none that could stand there is near, a near one of another section is proposed: `elsewhere`
+    /// has short names and whole ones.
     pub(crate) fn or(mut self, more: &[&str], elsewhere: &[(&str, &str)]) -> Self {
         let Some((name, known)) = &self.unknown else { return self };
         let more = if self.fault.field.is_empty() { more } else { &[] };

@@ -1,5 +1,5 @@
-//! A recipe as written: everything that decides what a run learns. One file a section, each with its defaults, which are
-//! the original trainer's.
+//! A recipe as written: everything that decides what a run learns. One file a section, each with
+//! its defaults, which are the original trainer's.
 //!
 //! Not in it: where folders lie, what computes, how often anything is written.
 
@@ -36,7 +36,8 @@ pub struct Recipe {
     pub name: Option<String>,
     /// What it is for, in a line.
     pub about: Option<String>,
-    /// Seed of initial weights, order and augmentation: the same seed gives the same network, bit for bit.
+    /// Seed of initial weights, order and augmentation: the same seed gives the same network, bit
+    /// for bit.
     pub seed: u64,
     /// What is trained.
     pub network: Network,
@@ -52,7 +53,8 @@ pub struct Recipe {
     pub augment: Augment,
     /// How validation images are seen.
     pub evaluate: Evaluate,
-    /// Which images, at which size, batch and rate, from which epoch on. Their own notation is read beside serde's.
+    /// Which images, at which size, batch and rate, from which epoch on. Their own notation is read
+    /// beside serde's.
     #[serde(rename = "phase", skip_deserializing)]
     pub phases: Phases,
     /// The machine that its batches and rates suit.
@@ -72,8 +74,8 @@ impl Recipe {
     /// Checks the rules that the fields beside the phases must meet, each alone and together.
     ///
     /// # Errors
-    /// The first rule that is broken. Recipes out of a text have passed already; those built by hand are checked when a
-    /// plan is resolved.
+    /// The first rule that is broken. Recipes out of a text have passed already; those built by
+    /// hand are checked when a plan is resolved.
     pub fn check(&self) -> Result<(), Fault> {
         self.initial.check()?;
         self.loss.check()?;
@@ -82,8 +84,9 @@ impl Recipe {
         self.made_for.as_ref().map_or(Ok(()), MadeFor::check)
     }
 
-    /// The recipe as it is computed with activations of this type, which is not [`Precision::Auto`]: nothing is left to
-    /// be chosen, what has no effect with this type has one value, and numbers are as single precision has them.
+    /// The recipe as it is computed with activations of this type, which is not
+    /// [`Precision::Auto`]: nothing is left to be chosen, what has no effect with this type has one
+    /// value, and numbers are as single precision has them.
     pub fn computed_in(&self, precision: Precision) -> Recipe {
         let mut recipe = self.clone();
         recipe.network.precision = precision;
@@ -100,7 +103,8 @@ impl Recipe {
     }
 }
 
-/// The shortest number that is the same as `number` in single precision: 0.9, and not 0.8999999761581421.
+/// The shortest number that is the same as `number` in single precision: 0.9, and not
+/// 0.8999999761581421.
 pub(crate) fn single(number: f64) -> f64 {
     (number as f32).to_string().parse().unwrap_or(number)
 }

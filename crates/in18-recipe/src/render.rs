@@ -1,4 +1,5 @@
-//! Phases back to text: as a Python literal, and by serde. What is rendered reads back as the same phases.
+//! Phases back to text: as a Python literal, and by serde. What is rendered reads back as the same
+//! phases.
 //!
 //! Numbers are written in the fewest digits that read back exactly, as Python's `repr` does.
 
@@ -9,8 +10,8 @@ use serde::{Serialize, Serializer};
 use crate::phases::{Epochs, Key, Phase, Phases, Rate};
 
 impl Phases {
-    /// The phases as a Python literal on one line, fit for `--phases` inside double quotes (a suffix that itself holds
-    /// shell characters aside).
+    /// The phases as a Python literal on one line, fit for `--phases` inside double quotes (a
+    /// suffix that itself holds shell characters aside).
     pub fn to_python(&self) -> String {
         let phases: Vec<String> = self
             .phases

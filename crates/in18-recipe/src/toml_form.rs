@@ -118,12 +118,13 @@ impl Recipe {
         toml::to_string(self).expect("every field has a form in TOML")
     }
 
-    /// Sets one field, as `-o FIELD=VALUE` does: `optimizer.momentum` to `0.95`. The value is TOML's; a string needs no
-    /// quotes. A field with a flag of its own may be called as that, such as `no_bn_wd`.
+    /// Sets one field, as `-o FIELD=VALUE` does: `optimizer.momentum` to `0.95`. The value is
+    /// TOML's; a string needs no quotes. A field with a flag of its own may be called as that, such
+    /// as `no_bn_wd`.
     ///
     /// # Errors
-    /// A field that there is not, with the nearest that there is, and a value that it cannot have, alone or beside the
-    /// others. The recipe is as before then.
+    /// An unknown field, with the nearest known one, and a value that the field cannot have, alone
+    /// or beside the others. The recipe is unchanged then.
     pub fn set(&mut self, field: &str, value: &str) -> Result<(), SetError> {
         let string = || Node { offset: 0, value: Value::Str(value.to_owned()) };
         *self = match tree::value(value) {
@@ -158,7 +159,8 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// A field's value, as [`set`](Self::set) takes it; none where it has none or there is no such field.
+    /// A field's value, as [`set`](Self::set) takes it. None for an unknown field, and for one
+    /// without a value.
     pub fn get(&self, field: &str) -> Option<String> {
         let root = tree::parse(&self.to_toml()).ok()?;
         root.find(whole_name(field)).map(|(_, value)| value.value.written())

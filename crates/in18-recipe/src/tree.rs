@@ -5,8 +5,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::value::{Node, Value};
 
-/// Fields that may stand outside of their section, or be named without it: by the names of the flags and of the phases'
-/// keys.
+/// Fields that may stand outside of their section, or be named without it: by the names of the
+/// flags and of the phases' keys.
 pub(crate) const SHORT_NAMES: [(&str, &str); 16] = [
     ("arch", "network.arch"),
     ("precision", "network.precision"),
@@ -120,7 +120,8 @@ fn node(value: &Spanned<DeValue<'_>>) -> Node {
     let plain = match value.get_ref() {
         DeValue::String(text) => Value::Str(text.to_string()),
         DeValue::Boolean(flag) => Value::Bool(*flag),
-        // A number out of range is kept as infinity: no key takes it, so its place is reported there.
+        // A number out of range is kept as infinity: no key takes it, so its place is reported
+        // there.
         DeValue::Integer(int) => i128::from_str_radix(int.as_str(), int.radix())
             .ok()
             .filter(|int| (i64::MIN.into()..=u64::MAX.into()).contains(int))

@@ -1,22 +1,25 @@
-//! The tree of plain values that both notations (Python literal, TOML) are read into, each value with its place.
+//! The tree of plain values that both notations (Python literal, TOML) are read into, each value
+//! with its place.
 //!
-//! It knows neither notation nor what the values mean. Because both notations meet here, the rules about keys and
-//! types are written once (`from_value`), and each error still points at the place in the user's own text.
+//! It knows neither notation nor what the values mean. Because both notations meet here, the rules
+//! about keys and types are written once (`from_value`), and each error still points at the place
+//! in the user's own text.
 
 use std::fmt;
 
 /// A place in a text, counted as editors do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Line from 1, or `None` when the whole text is one line and saying "line 1" would only distract.
+    /// Line from 1, or `None` when the whole text is one line and saying "line 1" would only
+    /// distract.
     pub line: Option<usize>,
     /// Column from 1, in characters (not bytes).
     pub column: usize,
 }
 
 impl Position {
-    /// The place of byte `offset` in `text`. An offset in the blanks at the end means the end of what is written, and
-    /// one inside a character that character.
+    /// The place of byte `offset` in `text`. An offset in the blanks at the end means the end of
+    /// what is written, and one inside a character that character.
     pub(crate) fn of(text: &str, offset: usize) -> Self {
         let text = text.trim_end();
         let mut offset = offset.min(text.len());
@@ -100,7 +103,8 @@ impl Value {
     }
 }
 
-/// `text` in single quotes, with control characters escaped and its tail cut off, fit for one line of a message.
+/// `text` in single quotes, with control characters escaped and its tail cut off, fit for one line
+/// of a message.
 pub(crate) fn quote(text: &str) -> String {
     const SHOWN: usize = 32;
     let mut quoted = String::from("'");

@@ -1,5 +1,6 @@
-//! The plan: rates, sizes, batches and folders of every preset against values worked out by an independent port of the
-//! original scheduler (scripts/golden/lr_curves.py), and every way in which phases make no plan.
+//! The plan: rates, sizes, batches and folders of every preset against values worked out by an
+//! independent port of the original scheduler (scripts/golden/lr_curves.py), and every way in which
+//! phases make no plan.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,8 @@ fn plan(text: &str, world: usize, images: usize) -> Result<Plan, String> {
     Plan::resolve(&Recipe::from(phases), &PlanInput::uniform(world, images)).map_err(|error| error.to_string())
 }
 
-/// The schedules beside the presets that the golden file covers, as `lr_curves.py --phases` prints them.
+/// The schedules beside the presets that the golden file covers, as `lr_curves.py --phases` prints
+/// them.
 const CASES: [(&str, &str); 3] = [
     (
         "unclamped",

@@ -1,4 +1,5 @@
-//! Properties: the parsers never panic, what is rendered reads back, and every step of a plan has one rate and size.
+//! Properties: the parsers never panic, what is rendered reads back, and every step of a plan has
+//! one rate and size.
 
 use in18_recipe::{
     Augment, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, GradientType, Initial, Loss, LossScale,
@@ -80,8 +81,8 @@ fn lr_phase(start: usize) -> impl Strategy<Value = (Epochs, LrPhase)> {
     prop_oneof![constant, linear]
 }
 
-/// Phases that make a plan: data and a rate from epoch 0 on, data phases at distinct epochs, some keeping the data, some
-/// joined with a rate phase, in any order.
+/// Phases that make a plan: data and a rate from epoch 0 on, data phases at distinct epochs, some
+/// keeping the data, some joined with a rate phase, in any order.
 fn phases() -> impl Strategy<Value = Phases> {
     let data = proptest::collection::btree_map(0usize..20, (data_phase(), any::<bool>()), 1..5);
     let rates = proptest::collection::vec((0usize..20).prop_flat_map(lr_phase), 0..6);
@@ -171,7 +172,8 @@ fn sections() -> impl Strategy<Value = Recipe> {
     )
 }
 
-/// The original trainer's `linear_lr` and `calc_linear_lr`, line by line: whole numbers are whole there, too.
+/// The original trainer's `linear_lr` and `calc_linear_lr`, line by line: whole numbers are whole
+/// there, too.
 fn originals_rate(phase: &Phase, (epoch, batch_curr, batch_tot): (usize, usize, usize)) -> f64 {
     let LrPhase { rate, epoch_step } = phase.lr.unwrap();
     let (lr_start, lr_end, (ep_start, ep_end)) = match (rate, phase.ep) {
@@ -314,7 +316,8 @@ proptest! {
                 prop_assert!(lr.is_finite());
                 prop_assert_eq!(plan.step(epoch, step).rate.to_bits(), lr.to_bits());
                 prop_assert_eq!(lr.to_bits(), originals_rate(rated, (epoch, step, steps)).to_bits());
-                // Against the largest number in the sum: the difference of two close ones may be all rounding.
+                // Against the largest number in the sum: the difference of two close ones may be
+                // all rounding.
                 let scale = match rated.lr.unwrap().rate {
                     Rate::Linear(from, to) => from.max(to).max(wanted.abs()),
                     Rate::Constant(rate) => rate,

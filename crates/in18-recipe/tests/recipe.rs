@@ -1,4 +1,5 @@
-//! Recipes as written: what TOML and `-o` hold, where a mistake is said to be, and what the published ones are.
+//! Recipes as written: what TOML and `-o` hold, where a mistake is said to be, and what the
+//! published ones are.
 
 use in18_recipe::{
     Curve, GradientType, LossScale, MadeFor, PRESETS, Phases, Plan, PlanInput, Precision, Recipe, Shuffle, preset,
@@ -30,7 +31,8 @@ fn every_preset_survives_both_notations_and_makes_the_same_plan() {
 fn every_preset_is_what_its_result_was_reached_with() {
     for preset in &PRESETS {
         let (Recipe { network, initial, optimizer, made_for, reached, .. }, name) = (preset.recipe(), preset.name);
-        // Both trainers' command lines, see their sources: "--fp16 --distributed --init-bn0 --no-bn-wd", and ResNet-50 by default.
+        // Both trainers' command lines, see their sources: "--fp16 --distributed --init-bn0
+        // --no-bn-wd", and ResNet-50 by default.
         assert_eq!((&*network.arch, initial.bn0, optimizer.no_bn_wd), ("resnet50", true, true), "{name}");
         assert_eq!((optimizer.momentum, optimizer.weight_decay), (Curve::Constant(0.9), 1e-4), "{name}");
         let MadeFor { devices, device } = made_for.unwrap();

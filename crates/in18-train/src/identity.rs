@@ -1,5 +1,6 @@
-//! What a run is: its resolved recipe, and the images that it sees. A checkpoint is only good for the same. Two of them
-//! are compared field by field, so that a refusal can say what differs, by the names that `-o` takes.
+//! What a run is: its resolved recipe, and the images that it sees. A checkpoint is only good for
+//! the same. Two of them are compared field by field, so that a refusal can say what differs, by
+//! the names that `-o` takes.
 
 use in18_dataset::ImageSet;
 use in18_recipe::{Plan, Recipe};
@@ -17,8 +18,9 @@ pub struct NetworkIdentity {
     pub classes: Vec<String>,
 }
 
-/// Fields of a recipe that may differ where a run goes on, since a checkpoint, the plan's epochs, or nothing at all depends
-/// on them: what a run starts from; what the epochs have resolved; descriptions.
+/// Fields of a recipe that may differ where a run goes on. A checkpoint holds what has become of
+/// the initial values; the plan's epochs hold what phases, crops and batches were resolved to, and
+/// are compared themselves; descriptions decide nothing.
 const NOT_COMPARED: [&str; 10] = [
     "initial.from",
     "initial.new_head",
@@ -32,9 +34,10 @@ const NOT_COMPARED: [&str; 10] = [
     "reached",
 ];
 
-/// Everything that decides what a run computes, as one tree: the plan's recipe section by section, its epochs, and the
-/// images. `short_epoch`: whether epochs are cut short. Not in it: where folders lie, loader threads, how often anything
-/// is written. Computing threads are not in it either: they change the last bits only.
+/// Everything that decides what a run computes, as one tree: the plan's recipe section by section,
+/// its epochs, and the images. `short_epoch`: whether epochs are cut short. Not in it: where
+/// folders lie, loader threads, how often anything is written. Computing threads are not in it
+/// either: they change the last bits only.
 pub fn identity(plan: &Plan, short_epoch: bool, data: &Data) -> Value {
     let set = |set: &ImageSet| json!({ "count": set.len(), "fingerprint": set.fingerprint() });
     let mut images = Map::new();
@@ -75,8 +78,8 @@ fn settings(recipe: &Recipe) -> Value {
     settings
 }
 
-/// A checkpoint's identity as this program would write it: in today's layout, with fields that its program did not know
-/// at their defaults.
+/// A checkpoint's identity as this program would write it: in today's layout, with fields that its
+/// program did not know at their defaults.
 pub fn as_of_today(mut identity: Value) -> Value {
     if identity["network"]["init_bn0"].is_boolean() {
         identity = translated(identity);
@@ -85,8 +88,9 @@ pub fn as_of_today(mut identity: Value) -> Value {
     identity
 }
 
-/// The first layout, before a recipe was one value: `init_bn0` was a setting of the network, what was not as always stood
-/// at the top, and a rate was `{"Constant": {"rate": 0.1}}` or `{"Linear": {"from": 0.1, ...}}`.
+/// Translates the first layout, of before a recipe was one value: `init_bn0` was a setting of the
+/// network, settings of data and loss stood at the top and only where they differed from the
+/// default, and a rate was `{"Constant": {"rate": 0.1}}` or `{"Linear": {"from": 0.1, ...}}`.
 fn translated(mut identity: Value) -> Value {
     let mut take = |name: &str| identity.as_object_mut().and_then(|fields| fields.remove(name));
     let (shuffle, exif, scale, gradients) = (take("shuffle"), take("exif"), take("loss_scale"), take("gradients"));
@@ -172,8 +176,9 @@ mod tests {
 
     use super::*;
 
-    /// What a run of a program before recipes wrote with `--arch resnet18 --init-bn0 --momentum 0.85 --wd 5e-5 --seed 7
-    /// --shuffle window --drop-last --exif --precision fp32` and these phases.
+    /// What a run of a program before recipes wrote with `--arch resnet18 --init-bn0 --momentum
+    /// 0.85 --wd 5e-5 --seed 7 --shuffle window --drop-last --exif --precision fp32` and these
+    /// phases.
     const FIRST_LAYOUT: &str = include_str!("../tests/golden/first_identity.json");
     const PHASES: &str = "[{'ep':0,'sz':32,'bs':8},{'ep':(0,3),'lr':(0.02,0.05)},{'ep':2,'bs':12,'keep_dl':True},\
         {'ep':(3,6),'lr':(0.05,0.01)},{'ep':4,'sz':48,'bs':10,'rect_val':True},{'ep':6,'lr':0.01},{'ep':(6,7),'lr':0.01}]";
@@ -216,12 +221,12 @@ mod tests {
         // What epochs resolve is named there.
         let says = difference(&[("augment.min_scale", "0.1")]).unwrap();
         assert!(says.starts_with("plan.epochs[0].min_scale is 0.08 in the checkpoint and 0.1 here; "), "{says}");
-        // What a checkpoint has made of its beginning is free.
+        // Initial values and descriptions may differ.
         assert_eq!(difference(&[("initial.from", "net.safetensors"), ("about", "another"), ("devices", "9")]), None);
     }
 
     #[test]
-    fn the_first_layout_named_scales_and_types_only_where_they_were_not_as_always() {
+    fn the_first_layout_named_scales_and_types_only_where_they_differed_from_the_default() {
         let old = |more: Value| {
             let mut old = first_layout();
             old["network"]["precision"] = json!("fp16");

@@ -12,7 +12,8 @@ pub struct ReadingArgs {
     #[arg(long)]
     pub exif: bool,
 
-    /// Where lists of what lies in tar shards without an index are kept [default: beside the shards].
+    /// Where lists of what lies in tar shards without an index are kept [default: beside the
+    /// shards].
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
 }

@@ -12,7 +12,8 @@ use crate::cli::{EngineArgs, OnBadImage, OriginalArgs, ReadingArgs};
 /// `imagenet18 train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Folder with train/ and validation/ (or val/), each of CLASS/* files, JPEG or PNG, or of tar shards.
+    /// Folder with train/ and validation/ (or val/), each of CLASS/* files, JPEG or PNG, or of tar
+    /// shards.
     #[arg(value_name = "DATA", required_unless_present = "images")]
     pub data: Option<PathBuf>,
 
@@ -25,30 +26,34 @@ pub struct TrainArgs {
     )]
     pub arch: Option<Arch>,
 
-    /// The schedule, as a Python list of dicts: "[{'ep':0,'sz':128,'bs':64}, {'ep':(0,5),'lr':(0.1,0.01)}]".
+    /// The schedule, as a Python list of dicts: "[{'ep':0,'sz':128,'bs':64},
+    /// {'ep':(0,5),'lr':(0.1,0.01)}]".
     #[arg(long, value_name = "PHASES", conflicts_with = "recipe", required_unless_present = "recipe")]
     pub phases: Option<String>,
 
-    /// The whole recipe, by the name of a published one (`imagenet18 recipes`) or as a TOML file (`imagenet18 recipes show NAME` is
-    /// one). It brings the network and flags that its result was reached with, unless the command line has its own.
+    /// The whole recipe, by the name of a published one (`imagenet18 recipes`) or as a TOML file
+    /// (`imagenet18 recipes show NAME` is one). It brings the network and flags that its result was
+    /// reached with, unless the command line has its own.
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub recipe: Option<String>,
 
-    /// Set any field of the recipe, as `-o optimizer.momentum=0.95`; may be given often, and the last one counts. `imagenet18 recipes
-    /// show NAME` shows what fields there are.
+    /// Set any field of the recipe, as `-o optimizer.momentum=0.95`; may be given often, and the
+    /// last one counts. `imagenet18 recipes show NAME` shows what fields there are.
     #[arg(short = 'o', value_name = "FIELD=VALUE")]
     pub fields: Vec<String>,
 
-    /// Start the last batch normalisation of each residual block at 0, and the classifier at N(0, 0.01) [default: as the recipe
-    /// says, or false].
+    /// Start the last batch normalisation of each residual block at 0, and the classifier at N(0,
+    /// 0.01) [default: as the recipe says, or false].
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub init_bn0: Option<bool>,
 
-    /// Start from this network instead of random values: a safetensors file with torchvision's names.
+    /// Start from this network instead of random values: a safetensors file with torchvision's
+    /// names.
     #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,
 
-    /// With --init: start the classifier from random values all the same, for classes of another number or meaning.
+    /// With --init: start the classifier from random values all the same, for classes of another
+    /// number or meaning.
     #[arg(long, requires = "init")]
     pub new_head: bool,
 
@@ -68,13 +73,14 @@ pub struct TrainArgs {
     #[arg(long, short = 'j', value_name = "N")]
     pub workers: Option<NonZeroUsize>,
 
-    /// What happens at an image that cannot be loaded: `skip` names it and goes on, another taking its place in training
-    /// (up to 1 % of a set, so none of fewer than 100), `fail` ends the run.
+    /// What happens at an image that cannot be loaded: `skip` names it and goes on, another taking
+    /// its place in training (up to 1 % of a set, so none of fewer than 100), `fail` ends the run.
     #[arg(long, value_enum, default_value_t = OnBadImage::Skip)]
     pub on_bad_image: OnBadImage,
 
-    /// How an epoch's images are mixed: `full` is a permutation of all; `window` reads shards in long stretches and mixes within
-    /// 16,384 images, for sets larger than memory or on slow disks [default: the recipe's, or full].
+    /// How an epoch's images are mixed: `full` is a permutation of all; `window` reads shards in
+    /// long stretches and mixes within 16,384 images, for sets larger than memory or on slow disks
+    /// [default: the recipe's, or full].
     #[arg(long, value_enum)]
     pub shuffle: Option<Shuffle>,
 
@@ -86,8 +92,8 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub reading: ReadingArgs,
 
-    /// Seed of initial weights, order and augmentation: the same seed gives the same network, bit for bit [default: the recipe's, or
-    /// 0].
+    /// Seed of initial weights, order and augmentation: the same seed gives the same network, bit
+    /// for bit [default: the recipe's, or 0].
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
@@ -95,11 +101,13 @@ pub struct TrainArgs {
     #[arg(long, short = 'p', value_name = "N", default_value = "10")]
     pub print_freq: NonZeroUsize,
 
-    /// End each epoch after ten batches, to try a schedule out; rates are those of the whole epoch's first steps.
+    /// End each epoch after ten batches, to try a schedule out; rates are those of the whole
+    /// epoch's first steps.
     #[arg(long, conflicts_with = "dry_run")]
     pub short_epoch: bool,
 
-    /// Where logs, checkpoints and the trained network go; made if it is not there [default: runs/ARCH-TIME].
+    /// Where logs, checkpoints and the trained network go; made if it is not there [default:
+    /// runs/ARCH-TIME].
     #[arg(long, value_name = "DIR")]
     pub logdir: Option<PathBuf>,
 
@@ -107,14 +115,15 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub engine: EngineArgs,
 
-    /// With fp16: what the loss is multiplied with, so that small gradients are not lost; or `dynamic`: as much as gradients
-    /// allow, beginning with 65536 or, after a colon, another number [default: the recipe's, or 1024]. Other types need
-    /// none.
+    /// With fp16: what the loss is multiplied with, so that small gradients are not lost; or
+    /// `dynamic`: as much as gradients allow, beginning with 65536 or, after a colon, another
+    /// number [default: the recipe's, or 1024]. Other types need none.
     #[arg(long, value_name = "S|dynamic[:S]")]
     pub loss_scale: Option<LossScale>,
 
-    /// With several devices: the type in which gradients are exchanged. `compute` halves what goes over the network, and rounds
-    /// each rank's gradients and their sum [default: the recipe's, or fp32].
+    /// With several devices: the type in which gradients are exchanged. `compute` halves what goes
+    /// over the network, and rounds each rank's gradients and their sum [default: the recipe's, or
+    /// fp32].
     #[arg(long, value_enum)]
     pub gradients: Option<GradientType>,
 
@@ -130,12 +139,13 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", requires = "dry_run")]
     pub images: Option<NonZeroUsize>,
 
-    /// With --dry-run: plan for this many devices [default: as many as --devices or the launcher says].
+    /// With --dry-run: plan for this many devices [default: as many as --devices or the launcher
+    /// says].
     #[arg(long, value_name = "W", requires = "dry_run")]
     pub world: Option<NonZeroUsize>,
 
-    /// With several ranks: seconds that one may keep the others waiting, in a step or while images are listed at the start,
-    /// before the run ends.
+    /// With several ranks: seconds that one may keep the others waiting, in a step or while images
+    /// are listed at the start, before the run ends.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub step_timeout: u64,
 
@@ -153,8 +163,8 @@ pub struct TrainArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Checkpoints")]
 pub struct CheckpointArgs {
-    /// Go on from a checkpoint: a file, a run's folder, or `auto`: the newest whole one in --logdir, or from the start
-    /// if there is none.
+    /// Go on from a checkpoint: a file, a run's folder, or `auto`: the newest whole one in
+    /// --logdir, or from the start if there is none.
     #[arg(long, value_name = "PATH|auto", conflicts_with = "dry_run")]
     pub resume: Option<Resume>,
 
@@ -162,12 +172,13 @@ pub struct CheckpointArgs {
     #[arg(long, requires = "resume")]
     pub resume_anyway: bool,
 
-    /// Begin with this epoch, counted from 0, instead of where the checkpoint stands or the plan begins.
+    /// Begin with this epoch, counted from 0, instead of where the checkpoint stands or the plan
+    /// begins.
     #[arg(long, value_name = "EPOCH", conflicts_with = "dry_run")]
     pub start_epoch: Option<usize>,
 
-    /// Only validate the network of --resume or --init, as the checkpoint's last epoch was (or the first, or that of
-    /// --start-epoch, would be), and end.
+    /// Only validate the network of --resume or --init, as the checkpoint's last epoch was (or the
+    /// first, or that of --start-epoch, would be), and end.
     #[arg(long, short = 'e', conflicts_with = "dry_run")]
     pub evaluate: bool,
 
@@ -179,7 +190,8 @@ pub struct CheckpointArgs {
     #[arg(long, value_name = "N", default_value_t = Self::default().keep)]
     pub keep: NonZeroUsize,
 
-    /// Top-5, in percent, that an epoch must pass to become `model_best.safetensors`, if it is the best.
+    /// Top-5, in percent, that an epoch must pass to become `model_best.safetensors`, if it is the
+    /// best.
     #[arg(long, value_name = "PERCENT", default_value_t = Self::default().best_top5, value_parser = positive)]
     pub best_top5: f64,
 }

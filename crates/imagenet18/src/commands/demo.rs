@@ -15,9 +15,9 @@ use crate::recipe::opening_of;
 use crate::run::Run;
 use crate::{engine, logdir, output};
 
-/// Two sizes, rectangular validation in the second: 94 to 149 s on two cores of a busy Xeon limited to AVX2. Images of 64 px, and
-/// what strides make of them, fill Winograd's tiles; those of 72 px do not, and took almost twice as long. Rates and the least
-/// areas of crops are by trial.
+/// Two sizes, rectangular validation in the second: 94 to 149 s on two cores of a busy Xeon limited
+/// to AVX2. Images of 64 px, and what strides make of them, fill Winograd's tiles; those of 72 px
+/// do not, and took almost twice as long. Rates and the least areas of crops are by trial.
 const RECIPE: &str = "
 arch = 'resnet18'
 init_bn0 = true

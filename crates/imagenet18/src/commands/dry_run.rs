@@ -13,7 +13,8 @@ use crate::ranks::Place;
 use crate::recipe::{Chosen, engine_of, opening_of, optimizer_of};
 use crate::{engine, output, ranks};
 
-/// Prints the plan. With `--images` it needs no folder; without, it lists the training folders but opens no image.
+/// Prints the plan. With `--images` it needs no folder; without, it lists the training folders but
+/// opens no image.
 pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
     if !ranks::speaks() {
         return Ok(());
@@ -54,7 +55,8 @@ const IMAGENET_CLASSES: usize = 1000;
 struct Needs {
     /// Bytes of parameters, velocities, gradients and statistics.
     state: usize,
-    /// Bytes of activations, by epoch: the larger of training and validation. Rectangular validation counts as square.
+    /// Bytes of activations, by epoch: the larger of training and validation. Rectangular
+    /// validation counts as square.
     epochs: Vec<usize>,
 }
 

@@ -17,7 +17,8 @@ use crate::logdir::Logdir;
 use crate::resume;
 
 impl Run {
-    /// Gives the network the values that the run goes on from. How far it has come then, and the checkpoint, if it is one.
+    /// Gives the network the values that the run goes on from. How far it has come then, and the
+    /// checkpoint, if it is one.
     pub(super) fn beginning(
         &self,
         model: &mut Model,
@@ -44,7 +45,8 @@ impl Run {
         if let Some(path) = &recipe.initial.from {
             let file = WeightFile::read(Path::new(path))?;
             let head = if recipe.initial.new_head { Head::Replace } else { Head::Keep };
-            // Whatever it says it is: the recipe says what is trained, and a file of another network is refused.
+            // Whatever it says it is: the recipe says what is trained, and a file of another
+            // network is refused.
             file.load(model, file.arch(Some(self.arch))?, head)?;
         }
         let mut progress = Progress::default();

@@ -12,7 +12,8 @@ use crate::logdir::Logdir;
 use crate::output;
 
 impl Run {
-    /// Opens the logs. The logs of the checkpoint's own run go on; another folder's begin, with what is trained.
+    /// Opens the logs. The logs of the checkpoint's own run go on; another folder's begin, with
+    /// what is trained.
     pub(super) fn logs(
         &self,
         logdir: &Logdir,
@@ -28,7 +29,8 @@ impl Run {
         Ok((logdir.recorder(opening, self.print_freq)?, start))
     }
 
-    /// Refuses a folder that holds another run or another's event files; `goes_on`: it is this one's.
+    /// Refuses a folder that holds another run or another's event files; `goes_on`: it is this
+    /// one's.
     fn refuse_taken(&self, logdir: &Logdir, goes_on: bool) -> Result<()> {
         if goes_on {
             return Ok(());

@@ -1,4 +1,5 @@
-//! A run as resolved: its recipe against its images, its number of ranks, and the type that it computes in.
+//! A run as resolved: its recipe against its images, its number of ranks, and the type that it
+//! computes in.
 
 use anyhow::Result;
 use in18_recipe::{GradientType, LossScale, Plan, PlanInput, Precision};
@@ -24,7 +25,8 @@ pub(super) struct Resolved {
 }
 
 impl Run {
-    /// Resolves the run for `world` ranks whose activations are of type `dtype`. Opens the image sets, but no image.
+    /// Resolves the run for `world` ranks whose activations are of type `dtype`. Opens the image
+    /// sets, but no image.
     pub(super) fn resolve(&self, world: usize, dtype: DType) -> Result<Resolved> {
         let data = Data::open(&self.data, &self.recipe.phases, &self.opening)?;
         let plan = self.plan(&data, world, dtype)?;
@@ -49,7 +51,8 @@ impl Run {
         Ok((identity(&plan, self.short_epoch, &resolved.data), plan))
     }
 
-    /// What the trainer is told beside the plan. Everything that a recipe decides comes from the plan's.
+    /// What the trainer is told beside the plan. Everything that a recipe decides comes from the
+    /// plan's.
     fn options(&self, plan: &Plan, dtype: DType) -> RunOptions {
         let recipe = &plan.recipe;
         RunOptions {

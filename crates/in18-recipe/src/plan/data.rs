@@ -58,8 +58,8 @@ impl DataInForce {
         })
     }
 
-    /// Changes only the batch. Values that the phase states again must be the kept ones: the original trainer ignored
-    /// them, which would train on something else than what is written.
+    /// Changes only the batch. Values that the phase states again must be the kept ones: the
+    /// original trainer ignored them, which would train on something else than what is written.
     pub(super) fn keep(self, phase: usize, data: &DataPhase) -> Result<Self, PlanError> {
         fn differs<T: PartialEq>(asked: Option<T>, kept: T, show: impl Fn(T) -> String) -> Option<(String, String)> {
             asked.filter(|asked| *asked != kept).map(|asked| (show(kept), show(asked)))
@@ -121,7 +121,8 @@ impl DataInForce {
     }
 }
 
-/// Validation holds no activations for a backward pass, so it takes at least the batch that fits at that size.
+/// Validation holds no activations for a backward pass, so it takes at least the batch that fits at
+/// that size.
 fn val_batch(size: usize, batch: usize) -> usize {
     let least = match size {
         128 => 512,

@@ -1,5 +1,5 @@
-//! `[augment]`: how training images are changed at random. Each is cropped, resized to the phase's size and
-//! flipped with probability ½.
+//! `[augment]`: how training images are changed at random. Each is cropped, resized to the phase's
+//! size and flipped with probability ½.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,8 @@ pub const DEFAULT_MIN_SCALE: f64 = 0.08;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
-    /// Lower bound of the random crop's share of the image's area, above 0 and up to 1, in phases without
-    /// 'min_scale'.
+    /// Lower bound of the random crop's share of the image's area, above 0 and up to 1, in phases
+    /// without 'min_scale'.
     pub min_scale: f64,
 }
 

@@ -1,4 +1,5 @@
-//! `[data]`: which images a step sees. Where they lie and how many threads read them changes nothing.
+//! `[data]`: which images a step sees. Where they lie and how many threads read them changes
+//! nothing.
 
 use serde::{Deserialize, Serialize};
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evaluate {
-    /// Validation batches keep the mean aspect ratio of their images, in phases without 'rect_val'. Else the
-    /// square centre of each image is seen.
+    /// Validation batches keep the mean aspect ratio of their images, in phases without 'rect_val'.
+    /// Else the square centre of each image is seen.
     pub rectangular: bool,
 }

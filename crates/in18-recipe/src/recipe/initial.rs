@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, ensure};
 
-/// Initial values. By default torchvision's: Kaiming normal convolutions, normalisations of gamma 1 and
-/// beta 0, a uniform classifier.
+/// Initial values. By default torchvision's: Kaiming normal convolutions, normalisations of gamma 1
+/// and beta 0, a uniform classifier.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Initial {
-    /// The original's `--init-bn0`: the last batch normalisation of each residual block starts with gamma 0,
-    /// so that the block starts as the identity, and the classifier's weights are drawn from N(0, 0.01)
-    /// (Goyal et al., *Accurate, Large Minibatch SGD*, 2017, section 5.1).
+    /// The original's `--init-bn0`: the last batch normalisation of each residual block starts with
+    /// gamma 0, so that the block starts as the identity, and the classifier's weights are drawn
+    /// from N(0, 0.01) (Goyal et al., *Accurate, Large Minibatch SGD*, 2017, section 5.1).
     pub bn0: bool,
     /// A safetensors file with torchvision's names to start from instead.
     pub from: Option<String>,

@@ -12,8 +12,9 @@ use crate::fault::{Fault, ensure};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Loss {
-    /// With fp16: what the loss is multiplied with, so that fp16 holds its small gradients (Micikevicius et
-    /// al., *Mixed Precision Training*, 2018). Updates divide by it again. Other types need none.
+    /// With fp16: what the loss is multiplied with, so that fp16 holds its small gradients
+    /// (Micikevicius et al., *Mixed Precision Training*, 2018). Updates divide by it again. Other
+    /// types need none.
     pub scale: LossScale,
 }
 

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {
-    /// Its name, such as `resnet50`, the original's. Who builds networks knows which names there are.
+    /// Its name, such as `resnet50`, the original's. Who builds networks knows which names there
+    /// are.
     pub arch: String,
     /// The type of activations.
     pub precision: Precision,

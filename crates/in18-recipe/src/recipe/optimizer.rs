@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::curve::Curve;
 use crate::fault::{Fault, ensure};
 
-/// SGD with momentum, without dampening: `v ← m·v + (g + wd·w)`, `w ← w − rate·v`. Rates are the phases'.
+/// SGD with momentum, without dampening: `v ← m·v + (g + wd·w)`, `w ← w − rate·v`. Rates are the
+/// phases'.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Optimizer {
-    /// `m`, the share of the last velocity that is kept: from 0 to 1 (1 excluded), in single precision.
+    /// `m`, the share of the last velocity that is kept: from 0 to 1 (1 excluded), in single
+    /// precision.
     pub momentum: Curve,
     /// `wd`, the L2 penalty, in single precision.
     pub weight_decay: f64,
