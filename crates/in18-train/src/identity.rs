@@ -4,13 +4,12 @@
 
 use in18_dataset::ImageSet;
 use in18_recipe::{Plan, Recipe};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::data::Data;
 
 /// The network's names: the part of a run's identity that exported files carry, too.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct NetworkIdentity {
     /// Such as `resnet50`.
     pub arch: String,
