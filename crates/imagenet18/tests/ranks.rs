@@ -83,7 +83,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
             let pixels: Vec<u8> = images.iter().flat_map(|&image| pixels(step, image)).collect();
             let input = Input { size, pixels: &pixels, targets: &labels };
             let at = StepScalars { rate: 0.05, momentum: 0.9 };
-            let parts = (&mut model, &mut *comm);
+            let parts: (&mut Model, &mut dyn Comm) = (&mut model, &mut *comm);
             let started = step_of.start(parts, input, at, &mut LossScale::default(), &mut |_, _, _| Ok(())).unwrap();
             finish(&mut model, comm, started.metrics).unwrap();
         }
