@@ -2,10 +2,8 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // Absent where oneDNN is linked statically (feature `vendored-onednn`), and where libtorch is not (no feature `torch`).
-    for library in ["DEP_IN18_ONEDNN_RPATH", "DEP_IN18_TORCH_RPATH"] {
-        if let Ok(folder) = std::env::var(library) {
-            println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
-        }
+    // Absent where oneDNN is linked statically (feature `vendored-onednn`).
+    if let Ok(folder) = std::env::var("DEP_IN18_ONEDNN_RPATH") {
+        println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
     }
 }

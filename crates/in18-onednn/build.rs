@@ -8,13 +8,11 @@
 //! own tests and examples only, so the folder is also passed on as metadata: the build script of a crate that makes
 //! a program reads `DEP_IN18_ONEDNN_RPATH` and emits the same argument.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
 
-#[path = "../xtask/src/location.rs"]
-#[allow(dead_code, reason = "it knows other libraries, too")]
-mod location;
+use in18_native::location::{self, variable};
 
 /// The oldest oneDNN with every function that this crate calls; the next major version changes the C interface.
 const MAJOR: u32 = 3;
@@ -122,9 +120,4 @@ fn link_openmp() {
 fn number(header: &str, name: &str) -> Option<u32> {
     let mut lines = header.lines().filter_map(|line| line.strip_prefix("#define ")?.strip_prefix(name));
     lines.next()?.trim().parse().ok()
-}
-
-/// An environment variable; one that is set but empty counts as unset.
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -6,7 +6,7 @@ Ends with one line: what was seen, or what went wrong.
 """
 
 # requires: torch==2.13.0 torchvision==0.28.0 onnx==1.23.2 onnxruntime==1.32.0 safetensors==0.8.0 numpy==2.4.6 pillow==12.3.0
-# feature: torch
+# needs: libtorch
 
 import json
 import os

@@ -5,6 +5,7 @@ mod data;
 mod dawn;
 mod demo;
 mod engine;
+mod engines;
 mod inference;
 mod original;
 mod reading;
@@ -20,6 +21,7 @@ pub use data::{DataArgs, DataCommand, DataInfoArgs, DataPrepareArgs, DataSetArgs
 pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;
 pub use engine::{Devices, EngineArgs, EngineChoice};
+pub use engines::EnginesArgs;
 pub use inference::{EvalArgs, ExportArgs, NetworkArgs, PredictArgs, Tta};
 pub use original::OriginalArgs;
 pub use reading::ReadingArgs;
@@ -45,6 +47,8 @@ pub enum Command {
     Train(Box<TrainArgs>),
     /// Generate a set of photos, train a ResNet-18 on it, and show the result: about three minutes on two cores.
     Demo(DemoArgs),
+    /// List the engines and devices that can compute, and for each that is missing the command that brings it.
+    Engines(EnginesArgs),
     /// List the published schedules, with what they reached.
     Recipes(RecipesArgs),
     /// Print DAWNBench's table, or a curve of the schedule, from TensorBoard's event files.

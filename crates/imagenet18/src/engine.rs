@@ -9,12 +9,13 @@ use in18_kernels::{KernelError, Kernels};
 use in18_onednn::OneDnn;
 use in18_recipe::Precision;
 use in18_tensor::DType;
+use in18_torch::{Torch, gpus, has_driver};
 
 use crate::cli::{Devices, EngineArgs, EngineChoice};
 use crate::exit::Usage;
 use crate::launch;
 use crate::output;
-use crate::ranks::{self, Place};
+use crate::ranks::{self, RankEnvironment};
 
 /// A provider, and the type of activations that it computes in.
 pub struct Engine {
@@ -42,15 +43,15 @@ impl From<Device> for Devices {
     }
 }
 
-/// What computes in this process of a training run, and its place among the ranks if there are several; none where this process
+/// What computes in this process of a training run, and which of several ranks it is; none where this process
 /// only started them, and they have ended.
-pub fn choose_rank(arguments: &EngineArgs) -> Result<Option<(Engine, Option<Place>)>> {
+pub fn choose_rank(arguments: &EngineArgs) -> Result<Option<(Engine, Option<RankEnvironment>)>> {
     let devices = devices(arguments)?;
-    let Some(place) = Place::of_this_process()? else {
+    let Some(environment) = RankEnvironment::of_this_process()? else {
         return match devices[..] {
             [device] => Ok(Some((on(device, arguments)?, None))),
             ref several => {
-                torch::check_ranks()?;
+                ranks::check_engine().map_err(|why| Usage(format!("--devices: {why}")))?;
                 if several[0] == Device::Cpu {
                     // What every rank would refuse is refused once.
                     on(Device::Cpu, arguments)?;
@@ -60,19 +61,24 @@ pub fn choose_rank(arguments: &EngineArgs) -> Result<Option<(Engine, Option<Plac
             }
         };
     };
-    launch::follow_launcher();
-    place.warn();
-    place.take_cores();
+    launch::end_with_launcher();
+    environment.warn_if_incomplete();
+    environment.pin_to_cores();
     let is_chosen = env::var_os("CUDA_VISIBLE_DEVICES").is_some_and(|gpus| !gpus.is_empty());
-    let sees_one_gpu = is_chosen && torch::gpus() == Ok(1);
-    let device = device_of(&place, &devices, arguments.devices == Devices::Auto, sees_one_gpu)?;
-    Ok(Some((on(device, arguments)?, Some(place))))
+    let sees_one_gpu = is_chosen && gpus() == Ok(1);
+    let device = device_of(&environment, &devices, arguments.devices == Devices::Auto, sees_one_gpu)?;
+    Ok(Some((on(device, arguments)?, Some(environment))))
 }
 
 /// The device of a rank that a launcher has started. `is_auto`: nobody has named devices; `sees_one_gpu`: the launcher shows this rank
 /// a single GPU, which may be another than the next rank's.
-fn device_of(place: &Place, devices: &[Device], is_auto: bool, sees_one_gpu: bool) -> Result<Device, Usage> {
-    let &Place { local_rank, local_world, is_local_world_known, .. } = place;
+fn device_of(
+    environment: &RankEnvironment,
+    devices: &[Device],
+    is_auto: bool,
+    sees_one_gpu: bool,
+) -> Result<Device, Usage> {
+    let &RankEnvironment { local_rank, local_world, is_local_world_known, .. } = environment;
     let got = devices.len();
     match *devices {
         // One that is named for all is shared only on the CPU.
@@ -136,9 +142,7 @@ pub fn single(arguments: &EngineArgs) -> Result<Device> {
 fn on(device: Device, arguments: &EngineArgs) -> Result<Engine> {
     let threads = arguments.threads.unwrap_or_else(cores).get();
     let kernels: Box<dyn Kernels> = match (arguments.engine, device) {
-        (EngineChoice::Torch, _) | (EngineChoice::Auto, Device::Cuda(_)) => {
-            torch::on(device, threads, !arguments.no_tf32)?
-        }
+        (EngineChoice::Torch, _) | (EngineChoice::Auto, Device::Cuda(_)) => torch(device, threads, !arguments.no_tf32)?,
         (EngineChoice::Auto | EngineChoice::Onednn, Device::Cpu) => Box::new(OneDnn::new(Some(threads))?),
         (EngineChoice::Onednn, Device::Cuda(number)) => {
             let got = format!("--devices: expected cpu with --engine onednn, got cuda:{number}");
@@ -173,16 +177,16 @@ fn precision(written: Precision, kernels: &dyn Kernels) -> Result<DType, KernelE
 
 /// The devices that the arguments mean, one for each process of this machine.
 fn devices(arguments: &EngineArgs) -> Result<Vec<Device>> {
-    let gpus = || -> Result<Vec<Device>> {
-        let count = torch::gpus().map_err(|why| Usage(format!("--devices {}: {why}", arguments.devices)))?;
+    let all_gpus = || -> Result<Vec<Device>> {
+        let count = gpus().map_err(|why| Usage(format!("--devices {}: {why}", arguments.devices)))?;
         Ok((0..count).map(Device::Cuda).collect())
     };
     match &arguments.devices {
         Devices::Cpu(count) => Ok(vec![Device::Cpu; count.get()]),
         Devices::Auto if arguments.engine == EngineChoice::Onednn => Ok(vec![Device::Cpu]),
-        Devices::Auto => match torch::gpus() {
+        Devices::Auto => match gpus() {
             Ok(count) if count > 0 => Ok((0..count).map(Device::Cuda).collect()),
-            Err(why) if torch::has_driver() && ranks::speaks() => {
+            Err(why) if has_driver() && ranks::is_reporter() => {
                 // Whoever has a GPU wants to know why it is idle.
                 static ONCE: Once = Once::new();
                 ONCE.call_once(|| output::complain(&format!("warning: the CPU computes: {why}")));
@@ -190,9 +194,9 @@ fn devices(arguments: &EngineArgs) -> Result<Vec<Device>> {
             }
             _ => Ok(vec![Device::Cpu]),
         },
-        Devices::All => gpus(),
+        Devices::All => all_gpus(),
         Devices::First(count) => {
-            let (all, wanted) = (gpus()?, count.get());
+            let (all, wanted) = (all_gpus()?, count.get());
             match all.get(..wanted) {
                 Some(first) => Ok(first.to_vec()),
                 None => {
@@ -202,7 +206,7 @@ fn devices(arguments: &EngineArgs) -> Result<Vec<Device>> {
             }
         }
         Devices::Cuda(numbers) => {
-            let count = gpus()?.len();
+            let count = all_gpus()?.len();
             match numbers.iter().find(|&&number| number as usize >= count) {
                 Some(number) => {
                     Err(Usage(format!("--devices: expected GPUs below cuda:{count}, got cuda:{number}")).into())
@@ -218,66 +222,14 @@ pub fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-#[cfg(feature = "torch")]
-mod torch {
-    use in18_kernels::{KernelError, Kernels};
-    use in18_torch::Torch;
-
-    use super::Device;
-
-    /// Whether this program can join ranks.
-    pub fn check_ranks() -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    /// libtorch on a device.
-    pub fn on(device: Device, threads: usize, tf32: bool) -> anyhow::Result<Box<dyn Kernels>> {
-        let device = match device {
-            Device::Cpu => in18_torch::Device::Cpu,
-            Device::Cuda(number) => in18_torch::Device::Cuda(number),
-        };
-        let torch: Result<Torch, KernelError> = Torch::new(device, Some(threads), tf32);
-        Ok(Box::new(torch?))
-    }
-
-    /// How many GPUs there are, or why none can be used.
-    pub fn gpus() -> Result<u32, String> {
-        in18_torch::gpus()
-    }
-
-    /// Whether there is an NVIDIA driver, and so a GPU to be expected.
-    pub fn has_driver() -> bool {
-        in18_torch::has_driver()
-    }
-}
-
-/// Why something of libtorch's cannot be had, and how it can.
-#[cfg(not(feature = "torch"))]
-pub const NOT_BUILT: &str = "this program was built without it: run `cargo xtask setup --torch`, then build it with `cargo \
-                             build --release --features torch`";
-
-#[cfg(not(feature = "torch"))]
-mod torch {
-    use in18_kernels::Kernels;
-
-    use super::{Device, NOT_BUILT};
-    use crate::exit::Usage;
-
-    pub fn on(_: Device, _: usize, _: bool) -> anyhow::Result<Box<dyn Kernels>> {
-        Err(Usage(format!("--engine torch: {NOT_BUILT}")).into())
-    }
-
-    pub fn check_ranks() -> anyhow::Result<()> {
-        Err(Usage(format!("--devices: several ranks are joined by libtorch's engine, and {NOT_BUILT}")).into())
-    }
-
-    pub fn has_driver() -> bool {
-        false
-    }
-
-    pub fn gpus() -> Result<u32, String> {
-        Err(format!("GPUs are libtorch's, and {NOT_BUILT}"))
-    }
+/// libtorch on a device.
+fn torch(device: Device, threads: usize, tf32: bool) -> Result<Box<dyn Kernels>> {
+    in18_libtorch::operations().map_err(|why| Usage(format!("--engine torch: {why}")))?;
+    let device = match device {
+        Device::Cpu => in18_torch::Device::Cpu,
+        Device::Cuda(number) => in18_torch::Device::Cuda(number),
+    };
+    Ok(Box::new(Torch::new(device, Some(threads), tf32)?))
 }
 
 #[cfg(test)]
@@ -286,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_rank_takes_its_own_device() {
-        let place = |local_rank, local_world| Place {
+        let rank = |local_rank, local_world| RankEnvironment {
             rank: local_rank,
             world: 8,
             local_rank,
@@ -294,26 +246,26 @@ mod tests {
             is_local_world_known: true,
             master: String::new(),
             port: 0,
-            agent: None,
+            agent_prefix: None,
         };
         let gpus = |count| (0..count).map(Device::Cuda).collect::<Vec<Device>>();
-        let device = |place: &Place, devices: &[Device], is_auto, sees_one_gpu| {
-            device_of(place, devices, is_auto, sees_one_gpu).map_err(|Usage(text)| text)
+        let device = |environment: &RankEnvironment, devices: &[Device], is_auto, sees_one_gpu| {
+            device_of(environment, devices, is_auto, sees_one_gpu).map_err(|Usage(text)| text)
         };
-        assert_eq!(device(&place(2, 4), &gpus(4), false, false), Ok(Device::Cuda(2)));
+        assert_eq!(device(&rank(2, 4), &gpus(4), false, false), Ok(Device::Cuda(2)));
         // One of several that nobody has named; the only one that the launcher shows; the CPU for all.
-        assert_eq!(device(&place(1, 2), &gpus(4), true, false), Ok(Device::Cuda(1)));
-        assert_eq!(device(&place(1, 2), &gpus(1), true, true), Ok(Device::Cuda(0)));
-        assert_eq!(device(&place(1, 2), &[Device::Cpu], false, false), Ok(Device::Cpu));
+        assert_eq!(device(&rank(1, 2), &gpus(4), true, false), Ok(Device::Cuda(1)));
+        assert_eq!(device(&rank(1, 2), &gpus(1), true, true), Ok(Device::Cuda(0)));
+        assert_eq!(device(&rank(1, 2), &[Device::Cpu], false, false), Ok(Device::Cpu));
         // Two machines of four GPUs, whose launcher does not say how many ranks each has.
-        let vague = Place { is_local_world_known: false, ..place(3, 8) };
+        let vague = RankEnvironment { is_local_world_known: false, ..rank(3, 8) };
         assert_eq!(device(&vague, &gpus(4), false, false), Ok(Device::Cuda(3)));
         for (devices, is_auto, says) in [
             (gpus(1), true, "expected one for each of the 2 ranks that the launcher started on this machine, got 1"),
             (gpus(4), false, "expected as many as the launcher started ranks on this machine, 2, got 4"),
             (vec![Device::Cpu; 3], false, "2, got 3"),
         ] {
-            let message = device(&place(1, 2), &devices, is_auto, false).expect_err(says);
+            let message = device(&rank(1, 2), &devices, is_auto, false).expect_err(says);
             assert!(message.contains(says), "{message}");
         }
     }

@@ -13,7 +13,7 @@ use in18_weights::WeightsError;
 
 use crate::launch;
 use crate::output;
-use crate::ranks::Place;
+use crate::ranks::RankEnvironment;
 
 /// The table, as `--help` shows it.
 pub const HELP: &str = "Exit codes:
@@ -138,13 +138,13 @@ fn is_lost(error: &anyhow::Error) -> bool {
 }
 
 fn is_first_rank() -> bool {
-    !matches!(Place::of_this_process(), Ok(Some(place)) if place.rank > 0)
+    !matches!(RankEnvironment::of_this_process(), Ok(Some(found)) if found.rank > 0)
 }
 
 /// Which of several ranks speaks.
 fn rank_prefix() -> String {
-    match Place::of_this_process() {
-        Ok(Some(place)) => format!("rank {}: ", place.rank),
+    match RankEnvironment::of_this_process() {
+        Ok(Some(found)) => format!("rank {}: ", found.rank),
         _ => String::new(),
     }
 }
@@ -226,6 +226,7 @@ fn cause_code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
 
 fn comm_code(error: &CommError) -> u8 {
     match error {
+        CommError::Library(_) => USAGE,
         CommError::Stopped { signal } => u8::try_from(after_signal(*signal)).unwrap_or(MACHINE),
         _ => RANKS,
     }

@@ -102,7 +102,7 @@ pub fn is_launched() -> bool {
 }
 
 /// If this process is a rank of [`launch`], it is asked to end when that has gone, and ended if it does not.
-pub fn follow_launcher() {
+pub fn end_with_launcher() {
     let Some(launcher) = env::var(LAUNCHED).ok().and_then(|launcher| launcher.parse::<i32>().ok()) else { return };
     // Where the system cannot do that, the thread below is left.
     let _ = set_parent_process_death_signal(Some(Signal::TERM));

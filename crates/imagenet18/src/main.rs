@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Err(error) => return exit::report_usage(&error),
     };
     if let Command::Train(arguments) = &cli.command
-        && ranks::speaks()
+        && ranks::is_reporter()
     {
         arguments.original.answers().iter().for_each(|answer| output::complain(answer));
     }
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) if arguments.dry_run => commands::dry_run(&arguments),
         Command::Train(arguments) => commands::train(&arguments),
         Command::Demo(arguments) => commands::demo(&arguments),
+        Command::Engines(arguments) => commands::engines(&arguments),
         Command::Recipes(arguments) => commands::recipes(&arguments),
         Command::Dawn(arguments) => commands::dawn(&arguments),
         Command::Report(arguments) => commands::report(&arguments),

@@ -20,7 +20,7 @@ use crate::cli::{CheckpointArgs, EngineArgs};
 use crate::engine::Engine;
 use crate::exit::{self, Ended};
 use crate::logdir::Logdir;
-use crate::ranks::{Held, Rank};
+use crate::ranks::{LeakOnError, Rank};
 use crate::recipe::optimizer_of;
 use crate::{engine, output, ranks, resume, signals};
 
@@ -62,8 +62,8 @@ pub struct Run {
 /// network's memory is there. Both are dropped only after this rank has said what went wrong, if
 /// anything did.
 struct Joined {
-    comm: Held<Box<dyn Comm>>,
-    model: Option<Held<Model>>,
+    comm: LeakOnError<Box<dyn Comm>>,
+    model: Option<LeakOnError<Model>>,
 }
 
 impl Run {
@@ -71,9 +71,9 @@ impl Run {
     /// none in a process that only started the ranks: they have trained it.
     pub fn train(&self) -> Result<Option<Outcome>> {
         let chosen = ranks::before_joining(|| engine::choose_rank(&self.engine))?;
-        let Some((engine, place)) = chosen else { return Ok(None) };
+        let Some((engine, environment)) = chosen else { return Ok(None) };
         let signals = signals::watch()?;
-        let rank = Rank { place, gpus: engine.kernels.is_apart(), step_timeout: self.step_timeout };
+        let rank = Rank { environment, gpus: engine.kernels.is_apart(), step_timeout: self.step_timeout };
         let outcome = self.train_as(&rank, engine, signals);
         match outcome {
             // Every rank has come to the same end, and rank 0 says so.
@@ -84,31 +84,31 @@ impl Run {
 
     fn train_as(&self, rank: &Rank, engine: Engine, signals: Signals) -> Result<Outcome> {
         // First of all, so that the others notice at once if this rank finds something wrong.
-        let mut joined = Joined { comm: Held::new(rank.join(&signals)?, rank), model: None };
-        let outcome = rank.say_first(self.train_joined(rank, engine, signals, &mut joined))?;
+        let mut joined = Joined { comm: LeakOnError::new(rank.join(&signals)?, rank), model: None };
+        let outcome = rank.report_before_leaving(self.train_joined(rank, engine, signals, &mut joined))?;
         let Joined { comm, model } = &mut joined;
-        comm.done();
-        model.iter_mut().for_each(Held::done);
+        comm.disarm();
+        model.iter_mut().for_each(LeakOnError::disarm);
         Ok(outcome)
     }
 
     fn train_joined(&self, rank: &Rank, engine: Engine, signals: Signals, joined: &mut Joined) -> Result<Outcome> {
         let Joined { comm, model } = joined;
-        rank.follow(&mut ***comm)?;
+        rank.wait_for_first(&mut ***comm)?;
         let mut resolved = self.resolve(rank.world(), engine.dtype)?;
         if let Some(brought) = self.brought.as_ref().filter(|_| rank.is_first()) {
             brought.lines(rank.world()).iter().for_each(|line| output::complain(line));
         }
         // Rank 0 alone has the run's folder.
         let logdir = rank.is_first().then(|| Logdir::open(&self.logdir)).transpose()?;
-        let model = model.insert(Held::new(self.model(engine, &resolved, rank)?, rank));
-        rank.lead(&mut ***comm)?;
-        rank.agree(&mut ***comm, &resolved.identity)?;
+        let model = model.insert(LeakOnError::new(self.model(engine, &resolved, rank)?, rank));
+        rank.release_others(&mut ***comm)?;
+        rank.check_same_run(&mut ***comm, &resolved.identity)?;
         let (progress, resumed) = match &logdir {
             Some(logdir) => self.beginning(model, &resolved, logdir)?,
             None => Default::default(),
         };
-        let progress = rank.share(&mut ***comm, model, progress)?;
+        let progress = rank.broadcast_state(&mut ***comm, model, progress)?;
         let from = resumed.as_ref().map(|checkpoint| Continued {
             checkpoint: checkpoint.path.display().to_string(),
             world: resume::ranks_of(&checkpoint.about.identity).unwrap_or(rank.world()),

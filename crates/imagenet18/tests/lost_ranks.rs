@@ -1,5 +1,4 @@
 //! How a run of several ranks ends when one of them fails, hangs, is killed or started wrongly.
-#![cfg(feature = "torch")]
 
 mod several;
 
@@ -9,6 +8,8 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use in18_libtorch::LIBRARY;
+use in18_testkit::skip::lacks;
 use rustix::process::Signal;
 use several::{
     LONG, LongRun, events, free_port, is_running, photos, rank, signal, stderr, train, wait, wait_for_steps,
@@ -16,6 +17,9 @@ use several::{
 
 #[test]
 fn a_killed_rank_ends_the_run_at_once() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let mut run = LongRun::start(&["--devices", "cpu:2"]);
     assert_eq!(run.ranks.len(), 2);
     run.signal(1, Signal::KILL);
@@ -32,6 +36,9 @@ fn a_killed_rank_ends_the_run_at_once() {
 
 #[test]
 fn a_killed_launcher_leaves_no_rank_behind() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let mut run = LongRun::start(&["--devices", "cpu:2"]);
     run.launcher.kill().unwrap();
     run.launcher.wait().unwrap();
@@ -46,6 +53,9 @@ fn a_killed_launcher_leaves_no_rank_behind() {
 
 #[test]
 fn a_hanging_rank_is_named() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let (data, port) = (folder.path().join("photos"), free_port());
     photos(&data);
@@ -68,6 +78,9 @@ fn a_hanging_rank_is_named() {
 
 #[test]
 fn of_three_ranks_the_one_that_hangs_is_told_apart() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let mut run = LongRun::start(&["--devices", "cpu:3", "--step-timeout", "3"]);
     run.signal(2, Signal::STOP);
     let output = wait(&mut run.launcher, Duration::from_secs(20));
@@ -86,6 +99,9 @@ fn of_three_ranks_the_one_that_hangs_is_told_apart() {
 
 #[test]
 fn who_interrupts_twice_leaves_no_rank_behind() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let mut run = LongRun::start(&["--devices", "cpu:2"]);
     // It could not save itself, and the other waits for it.
     run.signal(1, Signal::STOP);
@@ -100,6 +116,9 @@ fn who_interrupts_twice_leaves_no_rank_behind() {
 
 #[test]
 fn a_rank_that_fails_before_it_joins_keeps_nobody_waiting() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let (data, port) = (folder.path().join("photos"), free_port());
     photos(&data);
@@ -117,6 +136,9 @@ fn a_rank_that_fails_before_it_joins_keeps_nobody_waiting() {
 
 #[test]
 fn who_waits_for_others_listens_to_signals() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
     photos(&data);
@@ -131,6 +153,9 @@ fn who_waits_for_others_listens_to_signals() {
 
 #[test]
 fn a_rank_that_fails_says_why_before_the_others_say_that_it_is_gone() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let (data, other) = (folder.path().join("photos"), folder.path().join("other"));
     let port = free_port();
@@ -155,6 +180,9 @@ fn a_rank_that_fails_says_why_before_the_others_say_that_it_is_gone() {
 
 #[test]
 fn a_mistake_of_all_ranks_is_told_once() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
     let output = train(&data, &logdir, &["--devices", "cpu:3"]).output().unwrap();
@@ -170,6 +198,9 @@ fn a_mistake_of_all_ranks_is_told_once() {
 
 #[test]
 fn mistakes_of_launchers_are_one_line() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
     photos(&data);

@@ -1,5 +1,4 @@
 //! Several ranks: what they compute together, that they repeat themselves, and how they go on with other numbers.
-#![cfg(feature = "torch")]
 
 mod several;
 
@@ -8,12 +7,14 @@ use std::time::Duration;
 use in18_comm::{C10d, Comm, Joining, Solo};
 use in18_kernels::Kernels;
 use in18_kernels::op::Window;
+use in18_libtorch::LIBRARY;
 use in18_onednn::OneDnn;
 use in18_optim::Sgd;
 use in18_program::initial::Initialization;
 use in18_program::layers::{self, AddRelu, Conv, GlobalAvgPool, Linear, MaxPool};
 use in18_program::{Input, Model, Network, Size};
 use in18_tensor::DType;
+use in18_testkit::skip::lacks;
 use in18_torch::Torch;
 use in18_train::{LossScale, LossScaling, StepScalars, TrainingStep, finish};
 use rustix::process::Signal;
@@ -22,6 +23,9 @@ use several::{events, free_port, network, photos, signal, stderr, succeed, train
 
 #[test]
 fn two_ranks_count_every_image_once_and_repeat_themselves() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let (data, logs) = (folder.path().join("photos"), |name: &str| folder.path().join(name));
     photos(&data);
@@ -59,6 +63,9 @@ fn two_ranks_count_every_image_once_and_repeat_themselves() {
 /// gradient over 2b.
 #[test]
 fn two_ranks_of_half_a_batch_learn_what_one_learns() {
+    if lacks(LIBRARY) {
+        return;
+    }
     const BATCH: usize = 4;
     const STEPS: usize = 5;
     let pixels = |step: usize, image: usize| -> Vec<u8> {
@@ -108,8 +115,8 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
                         world: 2,
                         master,
                         port,
-                        served: None,
-                        network_is_set: false,
+                        agent_prefix: None,
+                        interface_is_set: false,
                         join_timeout,
                         timeout,
                         gpus: false,
@@ -143,6 +150,9 @@ fn without_normalisation() -> Network {
 
 #[test]
 fn a_run_goes_on_with_fewer_and_with_more_ranks() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));
     photos(&data);
@@ -177,6 +187,9 @@ fn a_run_goes_on_with_fewer_and_with_more_ranks() {
 
 #[test]
 fn a_plan_is_for_the_devices_that_will_train() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     photos(folder.path());
     let plan = |more: &[&str]| -> (u64, u64) {
@@ -194,6 +207,9 @@ fn a_plan_is_for_the_devices_that_will_train() {
 
 #[test]
 fn ranks_of_a_machine_share_its_memory() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     photos(folder.path());
     let huge = "[{'ep':0,'sz':60000,'bs':4},{'ep':(0,1),'lr':(0.005,0.01)}]";

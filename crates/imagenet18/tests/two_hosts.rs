@@ -1,6 +1,5 @@
 //! Two machines, as two network namespaces with a slow link between them. Needs root and the tools `ip` and `tc`; is
 //! counted as skipped where the system does not let it have them.
-#![cfg(feature = "torch")]
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +7,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use in18_libtorch::LIBRARY;
 use in18_testkit::images::write_class_folders;
-use in18_testkit::skip::{Lack, impossible};
+use in18_testkit::skip::{Lack, impossible, lacks};
 use serde_json::Value;
 
 const PORT: &str = "29518";
@@ -85,6 +85,9 @@ fn steps(logdir: &Path) -> usize {
 
 #[test]
 fn gradients_cross_a_slow_link_while_backward_goes_on() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let Some(hosts) = Hosts::new("s", 500) else { return };
     let measure = |more: &[&str]| {
         let common = ["bench", "step", "--devices", "cpu", "--arch", "resnet18", "--size", "128", "--batch", "32"];
@@ -105,6 +108,9 @@ fn gradients_cross_a_slow_link_while_backward_goes_on() {
 
 #[test]
 fn a_cut_link_is_found_by_its_time_out() {
+    if lacks(LIBRARY) {
+        return;
+    }
     let Some(hosts) = Hosts::new("c", 1000) else { return };
     let folder = tempfile::tempdir().unwrap();
     let (data, logdir) = (folder.path().join("photos"), folder.path().join("logs"));

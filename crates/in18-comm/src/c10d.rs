@@ -9,13 +9,13 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use in18_libtorch::ranks::{self as codes, RawWork};
 use in18_tensor::{DType, MemoryRange};
 
 use crate::comm::Comm;
 use crate::error::CommError;
-use crate::group::{Failure, Group, call};
+use crate::group::{Failure, Group, c10d, call};
 use crate::notes::{self, Heartbeat, key};
-use crate::sys::{self, RawWork};
 
 /// How often one looks whether the ranks have come together.
 const LOOK: Duration = Duration::from_millis(50);
@@ -40,15 +40,15 @@ pub struct Joining {
     pub master: String,
     /// And its port.
     pub port: u16,
-    /// Whether a launcher serves the store already, and by which prefix its keys are this group's; else rank 0 does.
-    pub served: Option<String>,
-    /// Whether the environment says which network to use (`GLOO_SOCKET_IFNAME`); else that which leads to the master.
-    pub network_is_set: bool,
+    /// Where a launcher's agent serves the store: the prefix of this group's keys. Else rank 0 serves it.
+    pub agent_prefix: Option<String>,
+    /// Whether the environment names the network interface (`GLOO_SOCKET_IFNAME`); else it is the one that leads to the master.
+    pub interface_is_set: bool,
     /// How long ranks wait for each other at the start.
     pub join_timeout: Duration,
     /// How long an exchange may take, waiting for slower ranks included.
     pub timeout: Duration,
-    /// Whether the ranks' networks lie on GPUs, which NCCL joins. This process's must be the one that CUDA takes by default.
+    /// Whether the ranks' parameters lie on GPUs, which NCCL joins. This process's must be the one that CUDA takes by default.
     pub gpus: bool,
 }
 
@@ -72,14 +72,14 @@ struct Work(*mut RawWork);
 impl Work {
     fn wait(&self) -> Result<(), Failure> {
         // SAFETY: the work lives.
-        call(|text, length| unsafe { sys::in18_work_wait(self.0, text, length) })
+        call(|text, length| unsafe { c10d().work_wait(self.0, text, length) })
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
         // SAFETY: as returned by a collective, and dropped once.
-        unsafe { sys::in18_work_drop(self.0) };
+        unsafe { c10d().work_drop(self.0) };
     }
 }
 
@@ -88,20 +88,21 @@ impl C10d {
     /// signal.
     ///
     /// # Errors
-    /// [`CommError::Join`], [`CommError::Stopped`].
+    /// [`CommError::Library`], [`CommError::Join`], [`CommError::Stopped`].
     pub fn join(joining: Joining, meanwhile: &mut dyn FnMut(Duration) -> Option<i32>) -> Result<Self, CommError> {
+        in18_libtorch::ranks().map_err(CommError::Library)?;
         let failed = |why: String, hint| {
             let Joining { rank, world, ref master, port, .. } = joining;
             CommError::Join { rank, world, master: format!("{master}:{port}"), why, hint }
         };
         let text = |text: &str| CString::new(text).map_err(|_| failed("a zero in its name".to_owned(), CHECK_MASTER));
         let master = text(&joining.master)?;
-        let host = match joining.network_is_set {
+        let host = match joining.interface_is_set {
             true => None,
             false => own_address(&joining.master, joining.port).map(|host| text(&host)).transpose()?,
         };
-        let prefix = text(joining.served.as_deref().unwrap_or("imagenet18"))?;
-        let serves = joining.served.is_none() && joining.rank == 0;
+        let prefix = text(joining.agent_prefix.as_deref().unwrap_or("imagenet18"))?;
+        let serves = joining.agent_prefix.is_none() && joining.rank == 0;
         let (rank, world, port) = (joining.rank as c_int, joining.world as c_int, joining.port);
         let milliseconds = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let (join, timeout) = (milliseconds(joining.join_timeout), milliseconds(joining.timeout));
@@ -115,7 +116,7 @@ impl C10d {
                 // SAFETY: texts end with zeros and live through the call.
                 unsafe {
                     let (master, prefix) = (master.as_ptr(), prefix.as_ptr());
-                    sys::in18_group_join(
+                    c10d().group_join(
                         &mut raw, rank, world, master, port, prefix, serves, host, join, timeout, text, length,
                     )
                 }
@@ -137,7 +138,7 @@ impl C10d {
             }
             if start.elapsed() > joining.join_timeout + JOIN_MARGIN {
                 let seconds = joining.join_timeout.as_secs();
-                let why = format!("not in {seconds} s: {}", whats_there(&joining.master, joining.port));
+                let why = format!("not in {seconds} s: {}", probe(&joining.master, joining.port));
                 return Err(failed(why, CHECK_MASTER));
             }
         };
@@ -148,7 +149,7 @@ impl C10d {
         if joining.gpus {
             // SAFETY: the group lives, and these are the places that NCCL's engine and store are asked for.
             let joined = unsafe {
-                let (nccl, store) = (sys::in18_group_nccl(group.raw), sys::in18_group_nccl_store(group.raw));
+                let (nccl, store) = (c10d().group_nccl(group.raw), c10d().group_nccl_store(group.raw));
                 in18_cuda::join_nccl(nccl, store, joining.rank, joining.world, timeout)
             };
             joined.map_err(|error| failed(error.to_string(), CHECK_GPUS))?;
@@ -182,12 +183,12 @@ impl C10d {
     /// Ends works that may still use their memory.
     fn end(&self, works: &[Work]) {
         // SAFETY: the works live.
-        let are_over = || works.iter().all(|work| unsafe { sys::in18_work_is_over(work.0) });
+        let are_over = || works.iter().all(|work| unsafe { c10d().work_is_over(work.0) });
         if are_over() {
             return;
         }
         // SAFETY: the group lives. An abort that fails leaves nothing to be done but to wait.
-        unsafe { sys::in18_group_abort(self.group.raw, ptr::null_mut(), 0) };
+        unsafe { c10d().group_abort(self.group.raw, ptr::null_mut(), 0) };
         if self.joining.gpus {
             self.group.is_whole.store(false, Ordering::Relaxed);
         }
@@ -215,7 +216,7 @@ impl C10d {
         while let Some(first) = self.on_gpus.first() {
             let mut is_over = false;
             // SAFETY: the work lives, and the place is valid.
-            let looked = call(|text, length| unsafe { sys::in18_work_look(first.0, &mut is_over, text, length) });
+            let looked = call(|text, length| unsafe { c10d().work_look(first.0, &mut is_over, text, length) });
             if let Err(failure) = looked {
                 let error = self.failed(failure);
                 self.end(&self.on_gpus);
@@ -235,12 +236,12 @@ impl C10d {
     fn failed(&self, Failure { code, text: status }: Failure) -> CommError {
         let (rank, doing) = (self.joining.rank, self.doing.clone());
         match code {
-            sys::TIMEOUT => {
+            codes::TIMEOUT => {
                 let seconds = self.joining.timeout.as_secs();
                 let others = notes::others(&self.group, self.joining.rank, self.joining.world, true);
                 CommError::Timeout { rank, doing, seconds, others }
             }
-            sys::LOST => {
+            codes::LOST => {
                 // Whoever is gone takes others along, which are silent, too.
                 let others = notes::others(&self.group, self.joining.rank, self.joining.world, false);
                 CommError::Lost { rank, doing, status, others }
@@ -268,7 +269,7 @@ impl Comm for C10d {
         let group = self.group.raw;
         // SAFETY: the range is valid by `MemoryRange`'s promise, until `finish` or `drop` has seen the work end.
         let work = self.start(|out, text, length| unsafe {
-            sys::in18_group_sum(out, group, data, count, code, device, text, length)
+            c10d().group_sum(out, group, data, count, code, device, text, length)
         })?;
         self.works.push(work);
         Ok(())
@@ -291,7 +292,7 @@ impl Comm for C10d {
         if self.on_gpus.is_empty() || self.gpus_since.elapsed() < self.joining.timeout {
             return Ok(());
         }
-        let error = self.failed(Failure { code: sys::TIMEOUT, text: String::new() });
+        let error = self.failed(Failure { code: codes::TIMEOUT, text: String::new() });
         self.end(&self.on_gpus);
         Err(error)
     }
@@ -315,7 +316,7 @@ impl Comm for C10d {
         let is_on_gpu = range.device().is_some();
         // SAFETY: the range is valid by `MemoryRange`'s promise, until the work was waited for, or `end` has seen its end.
         let work = self.start(|out, text, length| unsafe {
-            sys::in18_group_broadcast(out, group, data, bytes, sys::U8, device, text, length)
+            c10d().group_broadcast(out, group, data, bytes, codes::U8, device, text, length)
         })?;
         if let Err(failure) = work.wait() {
             let error = self.failed(failure);
@@ -331,9 +332,7 @@ impl Comm for C10d {
         }
         let (data, count, group) = (values.as_mut_ptr().cast(), values.len(), self.group.raw);
         // SAFETY: the slice is borrowed until `run` returns, when the work is over.
-        self.run(|out, text, length| unsafe {
-            sys::in18_group_sum(out, group, data, count, sys::F64, -1, text, length)
-        })
+        self.run(|out, text, length| unsafe { c10d().group_sum(out, group, data, count, codes::F64, -1, text, length) })
     }
 
     fn gather(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, CommError> {
@@ -351,7 +350,7 @@ impl Comm for C10d {
         let (from, to): (*mut c_void, *mut c_void) = (send.as_mut_ptr().cast(), received.as_mut_ptr().cast());
         // SAFETY: both live until `run` returns, when the work is over.
         self.run(|out, text, length| unsafe {
-            sys::in18_group_gather(out, group, from, to, longest, sys::U8, text, length)
+            c10d().group_gather(out, group, from, to, longest, codes::U8, text, length)
         })?;
         let parts = received.chunks_exact(longest).zip(&lengths);
         Ok(parts.map(|(part, &length)| part[..length as usize].to_vec()).collect())
@@ -373,9 +372,9 @@ impl Drop for C10d {
 /// A type, as the shim numbers it.
 fn code_of(dtype: DType) -> c_int {
     match dtype {
-        DType::F32 => sys::F32,
-        DType::Bf16 => sys::BF16,
-        DType::F16 => sys::F16,
+        DType::F32 => codes::F32,
+        DType::Bf16 => codes::BF16,
+        DType::F16 => codes::F16,
         DType::U8 | DType::I32 => panic!("gradients are floats, not {dtype}"),
     }
 }
@@ -407,8 +406,8 @@ fn address_towards(host: &str, port: u16) -> Option<IpAddr> {
     })
 }
 
-/// What is found where rank 0 should listen.
-fn whats_there(master: &str, port: u16) -> String {
+/// Looks what listens where rank 0 should.
+fn probe(master: &str, port: u16) -> String {
     let addresses = match (master, port).to_socket_addrs() {
         Ok(addresses) => addresses,
         Err(error) => return format!("no address of that name ({error})"),

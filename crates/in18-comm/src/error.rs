@@ -1,10 +1,14 @@
 //! What can go wrong among ranks.
 
+use in18_native::LibraryError;
 use thiserror::Error;
 
 /// An error of a group of ranks.
 #[derive(Debug, Error)]
 pub enum CommError {
+    /// The engine that joins them cannot be used.
+    #[error("several ranks are joined by libtorch's engine: {0}")]
+    Library(LibraryError),
     /// The ranks did not come together.
     #[error("rank {rank} of {world} cannot join the others at {master}: {why}; {hint}")]
     Join {

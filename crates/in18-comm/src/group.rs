@@ -4,7 +4,8 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
 use std::sync::atomic::AtomicBool;
 
-use crate::sys::{self, RawGroup};
+use in18_libtorch::Ranks;
+use in18_libtorch::ranks::{DONE, RawGroup};
 
 /// Bytes of an error's or a note's text.
 const TEXT: usize = 1024;
@@ -28,7 +29,7 @@ impl Drop for Group {
             return;
         }
         // SAFETY: joined, and left once. What goes wrong now interests nobody.
-        unsafe { sys::in18_group_leave(self.raw, ptr::null_mut(), 0) };
+        unsafe { c10d().group_leave(self.raw, ptr::null_mut(), 0) };
     }
 }
 
@@ -37,7 +38,7 @@ impl Group {
     pub fn note(&self, key: &str, text: &str) -> Result<(), Failure> {
         let (Ok(key), Ok(note)) = (CString::new(key), CString::new(text)) else { return Ok(()) };
         // SAFETY: texts end with zeros and live through the call.
-        call(|text, length| unsafe { sys::in18_group_note(self.raw, key.as_ptr(), note.as_ptr(), text, length) })
+        call(|text, length| unsafe { c10d().group_note(self.raw, key.as_ptr(), note.as_ptr(), text, length) })
     }
 
     /// What another has left; empty if nothing.
@@ -48,11 +49,19 @@ impl Group {
             // SAFETY: texts end with zeros or are as long as is said, and live through the call.
             unsafe {
                 let place = note.as_mut_ptr().cast();
-                sys::in18_group_read_note(self.raw, key.as_ptr(), place, note.len(), text, length)
+                c10d().group_read_note(self.raw, key.as_ptr(), place, note.len(), text, length)
             }
         })?;
         Ok(until_zero(&note))
     }
+}
+
+/// The library's functions.
+///
+/// # Panics
+/// If they are not loaded: [`C10d::join`](crate::C10d::join) does that before there is anything to call them for.
+pub fn c10d() -> &'static Ranks {
+    in18_libtorch::ranks().expect("loaded before ranks were joined")
 }
 
 /// A code of the shim, with its text.
@@ -65,7 +74,7 @@ pub struct Failure {
 pub fn call(function: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<(), Failure> {
     let mut text = vec![0u8; TEXT];
     match function(text.as_mut_ptr().cast(), text.len()) {
-        sys::DONE => Ok(()),
+        DONE => Ok(()),
         code => Err(Failure { code, text: what_counts(&until_zero(&text)).to_owned() }),
     }
 }

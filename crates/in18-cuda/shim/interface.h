@@ -10,7 +10,7 @@
 
 #define IN18_EXPORT extern "C" __attribute__((visibility("default")))
 
-// How results of libtorch's operations come to lie in planned memory (`in18-torch/shim/placement.h`).
+// How results of libtorch's operations come to lie in planned memory (`in18-libtorch/shim/placement.h`).
 struct in18_cuda_hooks {
   // The place of an allocation: planned memory, or what `allocate` gives.
   void* (*place)(size_t bytes, void* (*allocate)(void* context, size_t bytes), void* context);

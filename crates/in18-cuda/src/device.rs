@@ -1,10 +1,11 @@
 //! GPUs as owned values, and the library's codes as errors.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::path::Path;
 use std::ptr;
 
-use crate::library::{functions, load_from};
+use in18_libtorch::operations::{DONE, OUT_OF_MEMORY};
+
+use crate::library::{emulated, functions};
 use crate::sys::{self, Allocate, Functions, Hooks, RawDevice, RawMemory};
 
 /// What went wrong on a GPU.
@@ -30,11 +31,11 @@ impl std::error::Error for CudaError {}
 /// Turns a code into a result; `doing` says what was called.
 pub(crate) fn check(functions: &Functions, code: c_int, doing: &str) -> Result<(), CudaError> {
     match code {
-        sys::DONE => Ok(()),
-        sys::OUT_OF_MEMORY => Err(CudaError::OutOfMemory),
+        DONE => Ok(()),
+        OUT_OF_MEMORY => Err(CudaError::OutOfMemory),
         _ => {
             // SAFETY: the text lives until this thread's next call.
-            let text = unsafe { CStr::from_ptr((functions.error)()) }.to_string_lossy();
+            let text = unsafe { CStr::from_ptr(functions.error()) }.to_string_lossy();
             Err(CudaError::Failed(format!("{doing}: {text}")))
         }
     }
@@ -72,25 +73,22 @@ impl Gpu {
     /// Takes a GPU for this process. `tf32`: whether products of fp32 may be computed in TF32, which has a mantissa of 10 bits.
     ///
     /// # Safety
-    /// The hooks must be those of `in18-torch`.
+    /// The hooks must be those of `in18-libtorch`'s operations.
     pub unsafe fn open(index: u32, tf32: bool, hooks: &Hooks) -> Result<Self, CudaError> {
         // SAFETY: by the caller's promise.
         unsafe { Gpu::open_by(functions().map_err(CudaError::Failed)?, index, tf32, hooks) }
     }
 
-    /// An emulated one, whose memory is the CPU's: that of `in18-cuda-emulator`'s library. For tests, as each keeps the library.
-    ///
-    /// # Safety
-    /// It must be compiled of this crate's `shim/`, and call no hook.
-    pub unsafe fn emulated(library: &Path) -> Result<Self, CudaError> {
+    /// An emulated one, whose memory is the CPU's, for tests.
+    pub fn emulated() -> Result<Self, CudaError> {
         unsafe extern "C" fn place(_: usize, _: Option<Allocate>, _: *mut c_void) -> *mut c_void {
             ptr::null_mut()
         }
         unsafe extern "C" fn is_planned(_: *const c_void) -> bool {
             false
         }
-        let functions = Box::leak(Box::new(load_from(library).map_err(CudaError::Failed)?));
-        // SAFETY: by the caller's promise.
+        let functions = emulated().map_err(|error| CudaError::Failed(error.to_string()))?;
+        // SAFETY: the emulator calls no hook.
         unsafe { Gpu::open_by(functions, 0, false, &Hooks { place, is_planned }) }
     }
 
@@ -99,14 +97,14 @@ impl Gpu {
     unsafe fn open_by(functions: &'static Functions, index: u32, tf32: bool, hooks: &Hooks) -> Result<Self, CudaError> {
         let mut raw = ptr::null_mut();
         // SAFETY: the place is valid; the hooks are the caller's promise, and are copied.
-        let code = unsafe { (functions.open)(&mut raw, index as c_int, tf32, hooks) };
+        let code = unsafe { functions.open(&mut raw, index as c_int, tf32, hooks) };
         check(functions, code, &format!("taking cuda:{index}"))?;
         let mut gpu = Gpu { functions, raw, description: String::new(), capability: (0, 0) };
         let (mut text, mut major, mut minor) = ([0u8; 256], 0, 0);
         // SAFETY: the device lives, and the places are valid and as long as is said.
         let code = unsafe {
             let place = text.as_mut_ptr().cast::<c_char>();
-            (functions.describe)(raw, place, text.len(), &mut major, &mut minor)
+            functions.describe(raw, place, text.len(), &mut major, &mut minor)
         };
         check(functions, code, &format!("looking at cuda:{index}"))?;
         let text = CStr::from_bytes_until_nul(&text).map(CStr::to_string_lossy).unwrap_or_default();
@@ -129,7 +127,7 @@ impl Gpu {
     pub fn memory(&self) -> Result<Memory, CudaError> {
         let mut raw = RawMemory::default();
         // SAFETY: the device lives, and the place is valid.
-        check(self.functions, unsafe { (self.functions.memory_of)(self.raw, &mut raw) }, "asking for memory in use")?;
+        check(self.functions, unsafe { self.functions.memory_of(self.raw, &mut raw) }, "asking for memory in use")?;
         let RawMemory { allocated, max_allocated, cached, max_cached } = raw;
         Ok(Memory { allocated, max_allocated, cached, max_cached })
     }
@@ -139,7 +137,7 @@ impl Gpu {
     pub fn available_bytes(&self) -> Result<u64, CudaError> {
         let mut free = 0;
         // SAFETY: the device lives, and the place is valid.
-        check(self.functions, unsafe { (self.functions.free_memory)(self.raw, &mut free) }, "asking for free memory")?;
+        check(self.functions, unsafe { self.functions.free_memory(self.raw, &mut free) }, "asking for free memory")?;
         let Memory { allocated, cached, .. } = self.memory()?;
         Ok(free + cached.saturating_sub(allocated))
     }
@@ -147,7 +145,7 @@ impl Gpu {
     /// Waits for all operations that were started.
     pub fn synchronize(&self) -> Result<(), CudaError> {
         // SAFETY: the device lives.
-        check(self.functions, unsafe { (self.functions.synchronize)(self.raw) }, "waiting for the GPU")
+        check(self.functions, unsafe { self.functions.synchronize(self.raw) }, "waiting for the GPU")
     }
 
     /// Copies bytes to the GPU, in the order of its operations, and returns before they are there.
@@ -159,7 +157,7 @@ impl Gpu {
             return Ok(());
         }
         // SAFETY: by the caller's promise; the source is not used after the call.
-        let code = unsafe { (self.functions.write)(self.raw, dst.cast(), bytes.as_ptr().cast(), bytes.len()) };
+        let code = unsafe { self.functions.write(self.raw, dst.cast(), bytes.as_ptr().cast(), bytes.len()) };
         check(self.functions, code, "a copy to the GPU")
     }
 
@@ -170,7 +168,7 @@ impl Gpu {
     pub unsafe fn start_read(&mut self, src: *const u8, bytes: usize) -> Result<Read, CudaError> {
         let mut slot = 0;
         // SAFETY: by the caller's promise.
-        let code = unsafe { (self.functions.start_read)(self.raw, src.cast(), bytes, &mut slot) };
+        let code = unsafe { self.functions.start_read(self.raw, src.cast(), bytes, &mut slot) };
         check(self.functions, code, "a copy from the GPU")?;
         Ok(Read { slot, bytes })
     }
@@ -179,7 +177,7 @@ impl Gpu {
     pub fn is_read(&self, read: &Read) -> Result<bool, CudaError> {
         let mut is_read = false;
         // SAFETY: the device lives, and the place is valid.
-        let code = unsafe { (self.functions.is_read)(self.raw, read.slot, &mut is_read) };
+        let code = unsafe { self.functions.is_read(self.raw, read.slot, &mut is_read) };
         check(self.functions, code, "running on the GPU")?;
         Ok(is_read)
     }
@@ -188,7 +186,7 @@ impl Gpu {
     pub fn finish_read(&mut self, read: Read) -> Result<Vec<u8>, CudaError> {
         let mut bytes = vec![0; read.bytes];
         // SAFETY: the place is as long as the copy.
-        let code = unsafe { (self.functions.finish_read)(self.raw, read.slot, bytes.as_mut_ptr().cast()) };
+        let code = unsafe { self.functions.finish_read(self.raw, read.slot, bytes.as_mut_ptr().cast()) };
         check(self.functions, code, "running on the GPU")?;
         Ok(bytes)
     }
@@ -202,7 +200,7 @@ impl Gpu {
     /// 16, and 16 bytes must hold a divisor of the channels.
     pub unsafe fn batch_norm(&self, op: &sys::BatchNorm) -> Result<(), CudaError> {
         // SAFETY: by the caller's promise.
-        check(self.functions, unsafe { (self.functions.run_batch_norm)(self.raw, op) }, "BatchNorm")
+        check(self.functions, unsafe { self.functions.run_batch_norm(self.raw, op) }, "BatchNorm")
     }
 
     /// The same by given statistics, in one pass.
@@ -211,7 +209,7 @@ impl Gpu {
     /// As for [`batch_norm`](Self::batch_norm).
     pub unsafe fn batch_norm_inference(&self, op: &sys::BatchNormInference) -> Result<(), CudaError> {
         // SAFETY: by the caller's promise.
-        check(self.functions, unsafe { (self.functions.run_batch_norm_inference)(self.raw, op) }, "BatchNormInference")
+        check(self.functions, unsafe { self.functions.run_batch_norm_inference(self.raw, op) }, "BatchNormInference")
     }
 
     /// Gradients of [`batch_norm`](Self::batch_norm).
@@ -220,7 +218,7 @@ impl Gpu {
     /// As for [`batch_norm`](Self::batch_norm).
     pub unsafe fn batch_norm_backward(&self, op: &sys::BatchNormBackward) -> Result<(), CudaError> {
         // SAFETY: by the caller's promise.
-        check(self.functions, unsafe { (self.functions.run_batch_norm_backward)(self.raw, op) }, "BatchNormBackward")
+        check(self.functions, unsafe { self.functions.run_batch_norm_backward(self.raw, op) }, "BatchNormBackward")
     }
 
     /// `dsrc` = `a` + `b` where `dst` > 0, else 0.
@@ -235,7 +233,7 @@ impl Gpu {
         values: usize,
     ) -> Result<(), CudaError> {
         // SAFETY: by the caller's promise.
-        let code = unsafe { (self.functions.run_sum_relu_backward)(self.raw, dtype, dsrc, dst, a, b, values) };
+        let code = unsafe { self.functions.run_sum_relu_backward(self.raw, dtype, dsrc, dst, a, b, values) };
         check(self.functions, code, "SumReluBackward")
     }
 
@@ -253,7 +251,7 @@ impl Gpu {
         count: usize,
     ) -> Result<(), CudaError> {
         // SAFETY: by the caller's promise.
-        let code = unsafe { (self.functions.run_normalize)(self.raw, dtype, dst, pixels, scale, shift, count) };
+        let code = unsafe { self.functions.run_normalize(self.raw, dtype, dst, pixels, scale, shift, count) };
         check(self.functions, code, "Normalize")
     }
 
@@ -269,7 +267,7 @@ impl Gpu {
         src: *const c_void,
     ) -> Result<(), CudaError> {
         // SAFETY: by the caller's promise.
-        check(self.functions, unsafe { (self.functions.run_max_pool)(self.raw, op, dst, places, src) }, "MaxPool")
+        check(self.functions, unsafe { self.functions.run_max_pool(self.raw, op, dst, places, src) }, "MaxPool")
     }
 
     /// Its gradient.
@@ -284,7 +282,7 @@ impl Gpu {
         places: *const u8,
     ) -> Result<(), CudaError> {
         // SAFETY: by the caller's promise.
-        let code = unsafe { (self.functions.run_max_pool_backward)(self.raw, op, dsrc, ddst, places) };
+        let code = unsafe { self.functions.run_max_pool_backward(self.raw, op, dsrc, ddst, places) };
         check(self.functions, code, "MaxPoolBackward")
     }
 }
@@ -292,7 +290,7 @@ impl Gpu {
 impl Drop for Gpu {
     fn drop(&mut self) {
         // SAFETY: opened, and closed once.
-        unsafe { (self.functions.close)(self.raw) };
+        unsafe { self.functions.close(self.raw) };
     }
 }
 
@@ -309,6 +307,6 @@ pub unsafe fn join_nccl(
 ) -> Result<(), CudaError> {
     let functions = functions().map_err(CudaError::Failed)?;
     // SAFETY: by the caller's promise.
-    let code = unsafe { (functions.join_nccl)(backend, store, rank as c_int, world as c_int, timeout_ms) };
+    let code = unsafe { functions.join_nccl(backend, store, rank as c_int, world as c_int, timeout_ms) };
     check(functions, code, "starting NCCL")
 }

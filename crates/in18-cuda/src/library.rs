@@ -1,26 +1,71 @@
-//! Finds the library and loads it, once.
+//! The library for GPUs, and its like for the CPU: what they are made of, and how they are loaded, once.
 
-use std::env;
 use std::ffi::c_int;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
-use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use in18_libtorch::COMMON;
+use in18_native::location::LIBTORCH;
+use in18_native::{Library, LibraryError, OwnLibrary, Source, digest, sources};
 
 use crate::device::check;
 use crate::sys::Functions;
 
-/// The file beside a program that was moved from where it was built.
-const FILE: &str = "libin18_cuda.so";
+/// What both libraries are made of beside what all over libtorch have: the kernels, and what calls them.
+pub const SHARED: &[Source] = sources![
+    "kernels/batch_norm.cu",
+    "kernels/elementwise.cu",
+    "kernels/kernels.h",
+    "kernels/launch.cuh",
+    "kernels/pool.cu",
+    "kernels/sums.cuh",
+    "kernels/vectors.cuh",
+    "shim/device.cpp",
+    "shim/device.h",
+    "shim/interface.h",
+    "shim/libtorch.h",
+    "shim/operations.cpp",
+];
 
-/// Where the build left it; empty if there was nothing to build it from.
-const BUILT: &str = env!("IN18_CUDA_LIBRARY");
+/// What asks libtorch's part for GPUs.
+pub const SOURCES: &[Source] = sources![
+    "shim/declared/cublasLt.h",
+    "shim/declared/cublas_v2.h",
+    "shim/declared/cusolverDn.h",
+    "shim/declared/cusolver_common.h",
+    "shim/declared/cusparse.h",
+    "shim/libtorch.cpp",
+    "shim/nccl.cpp",
+    "shim/placement.cpp",
+    "shim/placement.h",
+];
+
+/// What stands in place of CUDA on the CPU, for tests.
+pub const EMULATOR_SOURCES: &[Source] = sources![
+    "emulator/c10/cuda/CUDAException.h",
+    "emulator/emulated.h",
+    "emulator/libtorch.cpp",
+    "emulator/runtime.cpp",
+    "emulator/runtime.h",
+    "emulator/threads.cpp",
+];
+
+/// What GPUs need, be there any or not.
+pub const LIBRARY: OwnLibrary = OwnLibrary {
+    name: "in18_cuda",
+    build: digest(LIBTORCH.version, &[COMMON, SHARED, SOURCES]),
+    setup: "cargo xtask setup --cuda",
+};
+
+/// The same for the CPU, for tests.
+pub const EMULATOR: OwnLibrary = OwnLibrary {
+    name: "in18_cuda_emulator",
+    build: digest(LIBTORCH.version, &[COMMON, SHARED, EMULATOR_SOURCES]),
+    setup: "cargo xtask setup --cuda",
+};
 
 /// The driver's own library.
 const DRIVER: &str = "libcuda.so.1";
-
-/// What makes it complete.
-const SETUP: &str = "run `cargo xtask setup --cuda`, then build again with `cargo build --release --features torch`";
 
 /// How many GPUs there are, or why none can be used.
 ///
@@ -29,80 +74,50 @@ pub fn gpus() -> Result<u32, String> {
     let functions = functions()?;
     let mut count: c_int = 0;
     // SAFETY: the place is valid.
-    check(functions, unsafe { (functions.count)(&mut count) }, "counting GPUs").map_err(|error| error.to_string())?;
+    check(functions, unsafe { functions.count(&mut count) }, "counting GPUs").map_err(|error| error.to_string())?;
     Ok(u32::try_from(count).unwrap_or(0))
 }
 
 /// Whether an NVIDIA driver is installed.
 pub fn has_driver() -> bool {
-    open(Path::new(DRIVER)).is_ok()
-}
-
-/// The library's file, as the build left it or beside the program: what GPUs need, be there any or not.
-///
-/// # Errors
-/// What is missing.
-pub fn check_built() -> Result<PathBuf, String> {
-    let beside = env::current_exe().ok().and_then(|program| Some(program.parent()?.join(FILE)));
-    let found = beside.into_iter().chain([PathBuf::from(BUILT)]).find(|file| file.is_file());
-    found.ok_or_else(|| format!("this program was built without its part for GPUs ({FILE}): {SETUP}"))
+    // SAFETY: a driver's library does nothing when it is loaded but prepare itself.
+    unsafe { Library::open(Path::new(DRIVER)) }.is_ok()
 }
 
 /// The library's functions.
 pub(crate) fn functions() -> Result<&'static Functions, String> {
-    static FUNCTIONS: OnceLock<Result<Functions, String>> = OnceLock::new();
-    FUNCTIONS.get_or_init(load).as_ref().map_err(Clone::clone)
-}
-
-fn load() -> Result<Functions, String> {
-    open(Path::new(DRIVER)).map_err(|_| format!("no NVIDIA driver found ({DRIVER}): use --devices cpu"))?;
-    load_from(&check_built()?)
-}
-
-/// The functions of another library of this kind.
-pub(crate) fn load_from(file: &Path) -> Result<Functions, String> {
-    let library = open(file).map_err(|why| format!("{} cannot be loaded ({why}): {SETUP}", file.display()))?;
-    // SAFETY: a field each, of the type that `shim/` defines the function with.
-    let functions = unsafe {
-        Functions {
-            error: get(&library, "in18_cuda_error")?,
-            count: get(&library, "in18_cuda_count")?,
-            open: get(&library, "in18_cuda_open")?,
-            close: get(&library, "in18_cuda_close")?,
-            describe: get(&library, "in18_cuda_describe")?,
-            memory_of: get(&library, "in18_cuda_memory_of")?,
-            free_memory: get(&library, "in18_cuda_free_memory")?,
-            synchronize: get(&library, "in18_cuda_synchronize")?,
-            write: get(&library, "in18_cuda_write")?,
-            start_read: get(&library, "in18_cuda_start_read")?,
-            is_read: get(&library, "in18_cuda_is_read")?,
-            finish_read: get(&library, "in18_cuda_finish_read")?,
-            run_batch_norm: get(&library, "in18_cuda_run_batch_norm")?,
-            run_batch_norm_inference: get(&library, "in18_cuda_run_batch_norm_inference")?,
-            run_batch_norm_backward: get(&library, "in18_cuda_run_batch_norm_backward")?,
-            run_sum_relu_backward: get(&library, "in18_cuda_run_sum_relu_backward")?,
-            run_normalize: get(&library, "in18_cuda_run_normalize")?,
-            run_max_pool: get(&library, "in18_cuda_run_max_pool")?,
-            run_max_pool_backward: get(&library, "in18_cuda_run_max_pool_backward")?,
-            join_nccl: get(&library, "in18_cuda_join_nccl")?,
-        }
+    static TABLE: OnceLock<Result<Functions, String>> = OnceLock::new();
+    let load = || match has_driver() {
+        true => load(LIBRARY).map_err(|error| error.to_string()),
+        false => Err(format!("no NVIDIA driver found ({DRIVER}): use --devices cpu")),
     };
-    // It stays as long as the process: what libtorch registered points into it.
-    std::mem::forget(library);
-    Ok(functions)
+    TABLE.get_or_init(load).as_ref().map_err(Clone::clone)
 }
 
-/// Opens a shared library.
-fn open(file: &Path) -> Result<Library, String> {
-    // SAFETY: the initialisers of NVIDIA's and libtorch's libraries are meant to run wherever a process loads them.
-    let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_LOCAL) };
-    library.map_err(|error| error.to_string().replace('\n', " "))
+/// Those of the emulator.
+pub(crate) fn emulated() -> Result<&'static Functions, LibraryError> {
+    static TABLE: OnceLock<Result<Functions, LibraryError>> = OnceLock::new();
+    TABLE.get_or_init(|| load(EMULATOR)).as_ref().map_err(Clone::clone)
 }
 
-/// # Safety
-/// `T` must be the type of the function of this name.
-unsafe fn get<T: Copy>(library: &Library, name: &str) -> Result<T, String> {
-    // SAFETY: by the caller's promise.
-    let symbol = unsafe { library.get::<T>(name) };
-    symbol.map(|symbol| *symbol).map_err(|error| format!("{FILE} is of another build ({error}): {SETUP}"))
+fn load(library: OwnLibrary) -> Result<Functions, LibraryError> {
+    // SAFETY: the library is made of the very sources that this crate has, which define the functions so.
+    library.load(|library| unsafe { Functions::load(library) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use in18_native::unlisted;
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_libraries_is_listed() {
+        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let lists = [SHARED, SOURCES, EMULATOR_SOURCES];
+        let unlisted = unlisted(home, &["kernels", "shim", "emulator"], &lists).unwrap();
+        assert_eq!(unlisted, Vec::<PathBuf>::new());
+    }
 }

@@ -4,15 +4,13 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use in18_native::functions;
+
 /// A GPU in use.
 #[repr(C)]
 pub struct RawDevice {
     _private: [u8; 0],
 }
-
-/// The codes of `in18-torch/shim/common.h`.
-pub const DONE: c_int = 0;
-pub const OUT_OF_MEMORY: c_int = 2;
 
 /// The types of `kernels/kernels.h`.
 pub const F32: c_int = 0;
@@ -22,7 +20,7 @@ pub const F16: c_int = 2;
 /// An allocation of libtorch's own; the first argument is a hook's `context`.
 pub type Allocate = unsafe extern "C" fn(context: *mut c_void, bytes: usize) -> *mut c_void;
 
-/// How results of libtorch's operations come to lie in planned memory: two functions of `in18-torch`.
+/// How results of libtorch's operations come to lie in planned memory: two of `in18-libtorch`'s operations.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Hooks {
@@ -114,32 +112,32 @@ pub struct Pool {
     pub padding: c_int,
 }
 
-/// The functions, each by the name `in18_cuda_` and its field's.
-pub struct Functions {
-    pub error: unsafe extern "C" fn() -> *const c_char,
-    pub count: unsafe extern "C" fn(count: *mut c_int) -> c_int,
-    pub open: unsafe extern "C" fn(out: *mut *mut RawDevice, index: c_int, tf32: bool, hooks: *const Hooks) -> c_int,
-    pub close: unsafe extern "C" fn(device: *mut RawDevice),
-    pub describe: unsafe extern "C" fn(
+functions! {
+    /// What GPUs, and the emulated one, compute and copy.
+    pub struct Functions, "in18_cuda_";
+
+    fn error() -> *const c_char;
+    fn count(count: *mut c_int) -> c_int;
+    fn open(out: *mut *mut RawDevice, index: c_int, tf32: bool, hooks: *const Hooks) -> c_int;
+    fn close(device: *mut RawDevice);
+    fn describe(
         device: *const RawDevice,
         text: *mut c_char,
         capacity: usize,
         major: *mut c_int,
         minor: *mut c_int,
-    ) -> c_int,
-    pub memory_of: unsafe extern "C" fn(device: *const RawDevice, memory: *mut RawMemory) -> c_int,
-    pub free_memory: unsafe extern "C" fn(device: *const RawDevice, bytes: *mut u64) -> c_int,
-    pub synchronize: unsafe extern "C" fn(device: *const RawDevice) -> c_int,
-    pub write:
-        unsafe extern "C" fn(device: *mut RawDevice, dst: *mut c_void, src: *const c_void, bytes: usize) -> c_int,
-    pub start_read:
-        unsafe extern "C" fn(device: *mut RawDevice, src: *const c_void, bytes: usize, slot: *mut c_int) -> c_int,
-    pub is_read: unsafe extern "C" fn(device: *const RawDevice, slot: c_int, is_read: *mut bool) -> c_int,
-    pub finish_read: unsafe extern "C" fn(device: *mut RawDevice, slot: c_int, dst: *mut c_void) -> c_int,
-    pub run_batch_norm: unsafe extern "C" fn(device: *mut RawDevice, op: *const BatchNorm) -> c_int,
-    pub run_batch_norm_inference: unsafe extern "C" fn(device: *mut RawDevice, op: *const BatchNormInference) -> c_int,
-    pub run_batch_norm_backward: unsafe extern "C" fn(device: *mut RawDevice, op: *const BatchNormBackward) -> c_int,
-    pub run_sum_relu_backward: unsafe extern "C" fn(
+    ) -> c_int;
+    fn memory_of(device: *const RawDevice, memory: *mut RawMemory) -> c_int;
+    fn free_memory(device: *const RawDevice, bytes: *mut u64) -> c_int;
+    fn synchronize(device: *const RawDevice) -> c_int;
+    fn write(device: *mut RawDevice, dst: *mut c_void, src: *const c_void, bytes: usize) -> c_int;
+    fn start_read(device: *mut RawDevice, src: *const c_void, bytes: usize, slot: *mut c_int) -> c_int;
+    fn is_read(device: *const RawDevice, slot: c_int, is_read: *mut bool) -> c_int;
+    fn finish_read(device: *mut RawDevice, slot: c_int, dst: *mut c_void) -> c_int;
+    fn run_batch_norm(device: *mut RawDevice, op: *const BatchNorm) -> c_int;
+    fn run_batch_norm_inference(device: *mut RawDevice, op: *const BatchNormInference) -> c_int;
+    fn run_batch_norm_backward(device: *mut RawDevice, op: *const BatchNormBackward) -> c_int;
+    fn run_sum_relu_backward(
         device: *mut RawDevice,
         dtype: c_int,
         dsrc: *mut c_void,
@@ -147,8 +145,8 @@ pub struct Functions {
         a: *const c_void,
         b: *const c_void,
         values: usize,
-    ) -> c_int,
-    pub run_normalize: unsafe extern "C" fn(
+    ) -> c_int;
+    fn run_normalize(
         device: *mut RawDevice,
         dtype: c_int,
         dst: *mut c_void,
@@ -156,26 +154,20 @@ pub struct Functions {
         scale: *const f32,
         shift: *const f32,
         count: usize,
-    ) -> c_int,
-    pub run_max_pool: unsafe extern "C" fn(
+    ) -> c_int;
+    fn run_max_pool(
         device: *mut RawDevice,
         op: *const Pool,
         dst: *mut c_void,
         places: *mut u8,
         src: *const c_void,
-    ) -> c_int,
-    pub run_max_pool_backward: unsafe extern "C" fn(
+    ) -> c_int;
+    fn run_max_pool_backward(
         device: *mut RawDevice,
         op: *const Pool,
         dsrc: *mut c_void,
         ddst: *const c_void,
         places: *const u8,
-    ) -> c_int,
-    pub join_nccl: unsafe extern "C" fn(
-        backend: *mut c_void,
-        store: *const c_void,
-        rank: c_int,
-        world: c_int,
-        timeout_ms: i64,
-    ) -> c_int,
+    ) -> c_int;
+    fn join_nccl(backend: *mut c_void, store: *const c_void, rank: c_int, world: c_int, timeout_ms: i64) -> c_int;
 }

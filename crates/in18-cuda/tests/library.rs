@@ -1,10 +1,11 @@
 //! The library for GPUs is whole, as far as that can be seen without one.
-#![cfg(feature = "libtorch")]
 
 use std::process::Command;
 
-use in18_cuda::{check_built, gpus};
-use in18_testkit::skip::{Lack, impossible, missing};
+use in18_cuda::gpus;
+use in18_cuda::library::LIBRARY;
+use in18_cuda::sys::Functions;
+use in18_testkit::skip::{Lack, impossible, lacks};
 
 fn readelf(arguments: &[&str], file: &str) -> String {
     let output = Command::new("readelf").args(arguments).arg(file).output().expect("readelf comes with the linker");
@@ -14,10 +15,10 @@ fn readelf(arguments: &[&str], file: &str) -> String {
 
 #[test]
 fn the_library_asks_for_cuda_and_has_every_function() {
-    let file = match check_built() {
-        Ok(file) => file.display().to_string(),
-        Err(_) => return missing("the library for GPUs", "`cargo xtask setup --cuda` and build again"),
-    };
+    if lacks(LIBRARY) {
+        return;
+    }
+    let file = LIBRARY.find().expect("there").display().to_string();
     // A linker that drops what no symbol asks for would leave libtorch without its operations for GPUs.
     let needed = readelf(&["--dynamic", "--wide"], &file);
     for library in ["libtorch_cuda.so", "libc10_cuda.so", "libtorch_cpu.so", "libc10.so", "libcudart.so.13"] {
@@ -28,29 +29,8 @@ fn the_library_asks_for_cuda_and_has_every_function() {
         let mut lines = symbols.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         lines.any(|columns| columns.last() == Some(&name) && columns.get(6).is_some_and(|section| *section != "UND"))
     };
-    for function in [
-        "error",
-        "count",
-        "open",
-        "close",
-        "describe",
-        "memory_of",
-        "free_memory",
-        "synchronize",
-        "write",
-        "start_read",
-        "is_read",
-        "finish_read",
-        "run_batch_norm",
-        "run_batch_norm_inference",
-        "run_batch_norm_backward",
-        "run_sum_relu_backward",
-        "run_normalize",
-        "run_max_pool",
-        "run_max_pool_backward",
-        "join_nccl",
-    ] {
-        assert!(is_defined(&format!("in18_cuda_{function}")), "in18_cuda_{function} is not there");
+    for function in Functions::NAMES {
+        assert!(is_defined(function), "{function} is not there");
     }
     // Kernels for every generation of GPUs.
     let sections = readelf(&["--sections", "--wide"], &file);

@@ -151,7 +151,8 @@ pub trait Kernels {
     }
 
     /// A region by its address, for exchanges with other processes. An exchange may change its
-    /// content.
+    /// content. It must end before the next call that touches the region, makes its arena larger or
+    /// drops the provider.
     fn memory_range(&mut self, region: Region) -> Result<MemoryRange, KernelError>;
 
     /// Stores values in the tensor's own type and format. `values` are in the logical order of the

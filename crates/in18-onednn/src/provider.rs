@@ -203,7 +203,9 @@ impl Kernels for OneDnn {
     fn memory_range(&mut self, region: Region) -> Result<MemoryRange, KernelError> {
         let address = self.context.address(&region)?;
         self.context.block_mut(region.arena)?.generation += 1;
-        Ok(MemoryRange::of_provider(address, region.bytes, None))
+        // SAFETY: the region lies in its arena, as `address` has found, and the arena stays where it is until it is made larger or
+        // dropped with the provider. The provider touches it in calls alone.
+        Ok(unsafe { MemoryRange::of_provider(address, region.bytes, None) })
     }
 
     fn import(&mut self, tensor: &Tensor, values: &[f32]) -> Result<(), KernelError> {

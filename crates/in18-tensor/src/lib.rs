@@ -3,7 +3,7 @@
 //!
 //! This crate sits below the programs that plan memory and below the kernel providers that own
 //! memory. It knows neither. An [`ArenaId`] is a number that only a provider can turn into memory.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod dtype;
 mod range;

@@ -1,10 +1,6 @@
 //! A range of a provider's memory, for an engine that moves bytes between processes.
 
 /// Bytes of a provider's memory, by their address.
-///
-/// Whoever makes a range promises two things. The memory is valid, for reads and writes by other
-/// threads too, until the provider that owns it is dropped or asked to make the arena larger. And
-/// the provider does not touch the memory while an exchange is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryRange {
     address: usize,
@@ -14,9 +10,19 @@ pub struct MemoryRange {
 }
 
 impl MemoryRange {
-    /// Only kernel providers and tests may call this (`cargo xtask test` checks that), because only
-    /// they can keep the promise.
-    pub fn of_provider(address: *mut u8, bytes: usize, device: Option<u32>) -> Self {
+    /// A range of a provider's memory. Only kernel providers, and tests, make these (`cargo xtask test` looks): nobody else knows
+    /// how long memory lives. `device`: the CUDA device that the memory is on; none: it is this process's own.
+    ///
+    /// # Safety
+    /// As long as the range, or a copy of it, is used for an exchange among ranks:
+    /// * `bytes` bytes from `address` on are one piece of memory of that device, valid for reads and writes from any thread;
+    /// * between the start of an exchange and its end nobody else reads or writes them.
+    ///
+    /// A provider promises the first until it is dropped, or makes the arena larger, and the second for its own work: it touches
+    /// the memory only in calls. So whoever takes a range from a provider must let the exchange end before the provider's next
+    /// call on that memory, and before the provider is dropped.
+    #[expect(unsafe_code, reason = "only declares the function: what it promises is for whoever calls it")]
+    pub unsafe fn of_provider(address: *mut u8, bytes: usize, device: Option<u32>) -> Self {
         MemoryRange { address: address as usize, bytes, device }
     }
 

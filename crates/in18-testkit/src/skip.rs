@@ -1,7 +1,8 @@
 //! What a test calls that cannot do its work here. A test that returns without its work passes as far as its runner knows, so
 //! these leave a line for `cargo xtask test`, which counts them (`crates/xtask/src/tally.rs`):
 //!
-//! * [`missing`]: something that the project's own commands would have made or fetched. Where `CI` is set that is an error.
+//! * [`missing`], [`lacks`]: something that the project's own commands would have made or fetched. Where `CI` is set that is an
+//!   error.
 //! * [`impossible`]: something that the machine does not have, and no command gives it.
 //!
 //! Only a test that does none of its work calls these: it is counted as skipped instead of passed.
@@ -12,6 +13,8 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 use std::thread;
+
+use in18_native::OwnLibrary;
 
 /// Names the file that the lines go to. `crates/xtask/src/tally.rs` reads it.
 const LIST: &str = "IN18_SKIPS";
@@ -61,6 +64,19 @@ pub fn impossible(lack: Lack) {
 #[track_caller]
 pub fn missing(what: &str, remedy: &str) {
     missing_on(env::var_os("CI").is_some_and(|value| !value.is_empty()), what, remedy);
+}
+
+/// Whether a library that programs load is not there: the test is to return then, and counts as skipped.
+///
+/// # Panics
+/// As [`missing`].
+#[track_caller]
+pub fn lacks(library: OwnLibrary) -> bool {
+    let lacks = library.find().is_err();
+    if lacks {
+        missing(&library.file(), &format!("`{}`", library.setup));
+    }
+    lacks
 }
 
 #[track_caller]

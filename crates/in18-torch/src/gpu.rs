@@ -5,11 +5,11 @@ use in18_cuda::{CudaError, Gpu};
 use in18_kernels::KernelError;
 
 use crate::safe::PROVIDER;
-use crate::sys;
+use crate::sys::torch;
 
 /// Takes a GPU for this process. Results of libtorch's operations come to lie where they are planned on it, too.
 pub fn open(number: u32, tf32: bool) -> Result<Gpu, KernelError> {
-    let hooks = Hooks { place: sys::in18_torch_place_on_gpu, is_planned: sys::in18_torch_is_planned };
+    let hooks = Hooks { place: torch().place_on_gpu, is_planned: torch().is_planned };
     // SAFETY: these are the hooks.
     unsafe { Gpu::open(number, tf32, &hooks) }.map_err(failed)
 }

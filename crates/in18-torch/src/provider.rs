@@ -12,7 +12,7 @@ use crate::gpu;
 use crate::memory::{Context, strides};
 use crate::ops::{self, Step};
 use crate::safe::{self, Device, Element, View, check};
-use crate::sys;
+use crate::sys::{self, torch};
 
 /// libtorch on one device.
 pub struct Torch {
@@ -65,6 +65,7 @@ impl Torch {
     /// A provider on a device; on the CPU with so many threads for the whole process, or, without a number, as many as
     /// libtorch takes by itself. `tf32`: whether a GPU may compute products of fp32 in TF32, which has a mantissa of 10 bits.
     pub fn new(device: Device, threads: Option<usize>, tf32: bool) -> Result<Self, KernelError> {
+        sys::load()?;
         safe::make_reproducible();
         let gpu = match device {
             // Before any other use of libtorch's on a GPU.
@@ -80,6 +81,7 @@ impl Torch {
     /// A provider that computes by the kernels of an emulated GPU what it would on a GPU, and everything else on the CPU: for
     /// tests.
     pub fn emulated(gpu: Gpu) -> Result<Self, KernelError> {
+        sys::load()?;
         safe::make_reproducible();
         Torch::on(Device::Cpu, Some(gpu))
     }
@@ -242,7 +244,10 @@ impl Kernels for Torch {
             Device::Cpu => None,
             Device::Cuda(number) => Some(number),
         };
-        Ok(MemoryRange::of_provider(address, region.bytes, device))
+        // SAFETY: the region lies in its arena, as `address` has found, which is memory of the device, and stays where it is until
+        // it is made larger or dropped with the provider. The CPU touches it in calls alone, and a GPU's operations and exchanges
+        // wait for each other.
+        Ok(unsafe { MemoryRange::of_provider(address, region.bytes, device) })
     }
 
     fn import(&mut self, tensor: &Tensor, values: &[f32]) -> Result<(), KernelError> {
@@ -302,7 +307,7 @@ impl Kernels for Torch {
         let values = self.context.floats(&region)?;
         let mut finite = false;
         // SAFETY: the view lives, as does the result's place.
-        check(unsafe { sys::in18_torch_is_finite(values.raw(), &mut finite) }, || "looking for overflows".to_owned())?;
+        check(unsafe { torch().is_finite(values.raw(), &mut finite) }, || "looking for overflows".to_owned())?;
         Ok(finite)
     }
 }

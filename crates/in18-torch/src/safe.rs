@@ -7,7 +7,7 @@ use std::ptr;
 use in18_kernels::KernelError;
 use in18_tensor::DType;
 
-use crate::sys::{self, RawTensor};
+use crate::sys::{self, RawTensor, torch};
 
 /// The provider's name in errors.
 pub const PROVIDER: &str = "libtorch";
@@ -77,7 +77,7 @@ pub fn check(code: c_int, operation: impl FnOnce() -> String) -> Result<(), Kern
         sys::OUT_OF_MEMORY => Err(KernelError::Full { provider: PROVIDER }),
         _ => {
             // SAFETY: the text lives until this thread's next call of the shim.
-            let status = unsafe { text(sys::in18_torch_error()) };
+            let status = unsafe { text(torch().error()) };
             Err(KernelError::Library { provider: PROVIDER, operation: operation(), status })
         }
     }
@@ -90,34 +90,41 @@ unsafe fn text(string: *const c_char) -> String {
     unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
 }
 
-/// The library's version.
+/// libtorch's version, once it is loaded.
 pub fn version() -> String {
     // SAFETY: a constant.
-    unsafe { text(sys::in18_torch_version()) }
+    unsafe { text(torch().version()) }
 }
 
 /// The instruction set that the library's own CPU kernels use.
 pub fn cpu_capability() -> String {
     // SAFETY: valid until this thread's next call of it.
-    unsafe { text(sys::in18_torch_cpu_capability()) }
+    unsafe { text(torch().cpu_capability()) }
 }
 
 /// Asks MKL for the same bits from the same operands, wherever in memory they lie. To be called before anything is computed.
 pub fn make_reproducible() {
     // SAFETY: takes nothing.
-    unsafe { sys::in18_torch_make_reproducible() }
+    unsafe { torch().make_reproducible() }
 }
 
 /// Sets the number of threads that compute on the CPU, for the whole process.
 pub fn set_threads(threads: usize) -> Result<(), KernelError> {
     // SAFETY: takes a number.
-    check(unsafe { sys::in18_torch_set_threads(threads as c_int) }, || format!("setting {threads} threads"))
+    check(unsafe { torch().set_threads(threads as c_int) }, || format!("setting {threads} threads"))
 }
 
 /// How many threads compute on the CPU.
 pub fn threads() -> usize {
     // SAFETY: takes nothing.
-    unsafe { sys::in18_torch_threads() }.max(1) as usize
+    unsafe { torch().threads() }.max(1) as usize
+}
+
+/// How many results of this thread's operations had to be copied to the places that the program planned for them, once libtorch
+/// is loaded.
+pub fn copied_results() -> i64 {
+    // SAFETY: takes nothing.
+    unsafe { torch().copied() }
 }
 
 /// A tensor over memory that somebody else keeps.
@@ -144,7 +151,7 @@ impl View {
         let mut raw = ptr::null_mut();
         let (rank, code, device) = (extents.len() as c_int, element.code(), device.index());
         // SAFETY: both lists have `rank` entries; the rest is the caller's promise.
-        let code = unsafe { sys::in18_torch_view(&mut raw, data, code, rank, sizes.as_ptr(), steps.as_ptr(), device) };
+        let code = unsafe { torch().view(&mut raw, data, code, rank, sizes.as_ptr(), steps.as_ptr(), device) };
         check(code, || format!("a view of {extents:?}"))?;
         Ok(View { raw })
     }
@@ -157,14 +164,14 @@ impl View {
     /// Copies the elements of a view of the same extents, whose type and strides may be others.
     pub fn copy_from(&self, source: &View) -> Result<(), KernelError> {
         // SAFETY: both live.
-        check(unsafe { sys::in18_torch_copy(self.raw, source.raw) }, || "a copy".to_owned())
+        check(unsafe { torch().copy(self.raw, source.raw) }, || "a copy".to_owned())
     }
 }
 
 impl Drop for View {
     fn drop(&mut self) {
         // SAFETY: made by `in18_torch_view`, and dropped once.
-        unsafe { sys::in18_torch_drop(self.raw) };
+        unsafe { torch().drop(self.raw) };
     }
 }
 
@@ -185,7 +192,7 @@ impl Memory {
             return Err(out_of_memory());
         }
         // SAFETY: takes numbers.
-        let code = unsafe { sys::in18_torch_allocate(&mut raw, bytes, device.index()) };
+        let code = unsafe { torch().allocate(&mut raw, bytes, device.index()) };
         if code == sys::OUT_OF_MEMORY {
             return Err(out_of_memory());
         }
@@ -201,7 +208,7 @@ impl Memory {
     /// Where it begins, on its device.
     pub fn address(&self) -> *mut u8 {
         // SAFETY: the block lives.
-        unsafe { sys::in18_torch_data(self.raw) }.cast()
+        unsafe { torch().data(self.raw) }.cast()
     }
 
     /// A tensor in this block, row-major but for its strides.
@@ -223,7 +230,7 @@ impl Memory {
             return Err(KernelError::Library { provider: PROVIDER, operation, status });
         }
         // SAFETY: the offset is at most the block's length, as just compared.
-        let data = unsafe { sys::in18_torch_data(self.raw).byte_add(offset) };
+        let data = unsafe { torch().data(self.raw).byte_add(offset) };
         // SAFETY: the last element ends inside of the block, and so do all. That the block outlives the calls is up to
         // `Context`, which rebuilds programs when a block has moved.
         unsafe { View::new(data, element, extents, strides, self.device) }
@@ -233,6 +240,6 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: made by `in18_torch_allocate`, and freed once.
-        unsafe { sys::in18_torch_free(self.raw) };
+        unsafe { torch().free(self.raw) };
     }
 }

@@ -6,7 +6,7 @@ use in18_tensor::{DType, Format, Shape, Tensor};
 
 use crate::memory::{Context, strides};
 use crate::safe::{Device, Element, Memory, View, check};
-use crate::sys;
+use crate::sys::torch;
 
 /// Names a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,8 +121,7 @@ impl WeightCopy {
         let [gamma, beta, mean, variance] = values.each_ref().map(View::raw);
         let (folded, epsilon) = (self.weight.raw(), f64::from(*epsilon));
         // SAFETY: all are views of live memory.
-        let code =
-            unsafe { sys::in18_torch_fold(folded, bias.raw(), weight.raw(), gamma, beta, mean, variance, epsilon) };
+        let code = unsafe { torch().fold(folded, bias.raw(), weight.raw(), gamma, beta, mean, variance, epsilon) };
         check(code, || format!("folding a normalisation into weights {}", self.of.weight.shape))
     }
 }

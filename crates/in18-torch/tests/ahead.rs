@@ -1,5 +1,4 @@
 //! Steps that are started before anyone has looked at the results of those before them, as on a GPU.
-#![cfg(feature = "libtorch")]
 
 mod gpu;
 

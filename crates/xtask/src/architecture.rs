@@ -23,7 +23,7 @@ enum MayUse {
 
 use MayUse::{All, AllButProviders, These};
 
-const RULES: [Rule; 24] = [
+const RULES: [Rule; 26] = [
     Rule { name: "in18-system", may_use: These(&[]) },
     Rule { name: "in18-recipe", may_use: These(&[]) },
     Rule { name: "in18-jpeg", may_use: These(&[]) },
@@ -34,12 +34,17 @@ const RULES: [Rule; 24] = [
     Rule { name: "in18-kernels", may_use: These(&["in18-tensor"]) },
     Rule { name: "in18-program", may_use: These(&["in18-tensor", "in18-kernels", "in18-random"]) },
     Rule { name: "in18-optim", may_use: These(&["in18-kernels", "in18-program"]) },
-    Rule { name: "in18-onednn", may_use: These(&["in18-tensor", "in18-kernels", "in18-system"]) },
-    // No provider: what two crates need of GPUs, and nothing of the project's own.
-    Rule { name: "in18-cuda", may_use: These(&[]) },
-    Rule { name: "in18-cuda-emulator", may_use: These(&[]) },
-    Rule { name: "in18-torch", may_use: These(&["in18-tensor", "in18-kernels", "in18-cuda", "in18-system"]) },
-    Rule { name: "in18-comm", may_use: These(&["in18-tensor", "in18-cuda"]) },
+    // How libraries of machine code are found and loaded.
+    Rule { name: "in18-native", may_use: These(&[]) },
+    Rule { name: "in18-onednn", may_use: These(&["in18-tensor", "in18-kernels", "in18-native", "in18-system"]) },
+    // No providers: the C interfaces of the project's libraries, for `in18-torch` and `in18-comm`.
+    Rule { name: "in18-libtorch", may_use: These(&["in18-native"]) },
+    Rule { name: "in18-cuda", may_use: These(&["in18-native", "in18-libtorch"]) },
+    Rule {
+        name: "in18-torch",
+        may_use: These(&["in18-tensor", "in18-kernels", "in18-native", "in18-libtorch", "in18-cuda", "in18-system"]),
+    },
+    Rule { name: "in18-comm", may_use: These(&["in18-tensor", "in18-native", "in18-libtorch", "in18-cuda"]) },
     Rule { name: "in18-record", may_use: These(&[]) },
     Rule { name: "in18-report", may_use: These(&["in18-record"]) },
     Rule { name: "in18-demo", may_use: These(&["in18-system"]) },
@@ -49,21 +54,25 @@ const RULES: [Rule; 24] = [
     Rule { name: "imagenet18", may_use: All },
     // Checks whole networks on any provider.
     Rule { name: "in18-testkit", may_use: AllButProviders },
-    // Runs before there is a library to be linked with: in18-system needs none.
-    Rule { name: "xtask", may_use: These(&["in18-system"]) },
+    Rule { name: "in18-torch-build", may_use: These(&["in18-native", "in18-libtorch", "in18-cuda"]) },
+    // Runs before anything else is there: it makes and fetches what others link and load.
+    Rule { name: "xtask", may_use: These(&["in18-native", "in18-system", "in18-torch-build"]) },
 ];
 
 /// Kernels for one kind of hardware. Only the program chooses among them, so only it links them, even in tests.
 const PROVIDERS: [&str; 2] = ["in18-onednn", "in18-torch"];
 
 /// Crates for programs and tests only: nothing that ships may use them.
-const TOOLS: [&str; 3] = ["in18-cuda-emulator", "in18-testkit", "xtask"];
+const TOOLS: [&str; 3] = ["in18-testkit", "in18-torch-build", "xtask"];
 
 /// Crates that call foreign functions. Every other crate forbids `unsafe` in the root of its library and program.
-const MAY_BE_UNSAFE: [&str; 4] = ["in18-comm", "in18-cuda", "in18-onednn", "in18-torch"];
+const MAY_BE_UNSAFE: [&str; 6] =
+    ["in18-comm", "in18-cuda", "in18-libtorch", "in18-native", "in18-onednn", "in18-torch"];
 
-/// Crates that deny `unsafe` in their root and allow it in a few files only, for instructions that not every processor has.
-const MAY_BE_UNSAFE_IN: [(&str, &[&str]); 1] = [("in18-jpeg", &["jpeg/avx2.rs", "resize/avx2.rs"])];
+/// Crates that deny `unsafe` in their root and allow it in a few files only: for instructions that not every processor has, and
+/// for a promise that only a provider of memory can give.
+const MAY_BE_UNSAFE_IN: [(&str, &[&str]); 2] =
+    [("in18-jpeg", &["jpeg/avx2.rs", "resize/avx2.rs"]), ("in18-tensor", &["range.rs"])];
 
 /// Crates in which modules still use one another in a circle. In all others a circle is an error.
 const WITH_CIRCLES: [&str; 7] =

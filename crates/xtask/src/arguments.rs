@@ -10,14 +10,15 @@ Usage: cargo xtask COMMAND
 
 Commands:
   setup [--torch|--cuda] [--tools]
-                         fetch the prebuilt oneDNN, once, and check what the build needs; libtorch, too, for feature `torch`,
-                         and what GPUs take, with --cuda or where an NVIDIA driver is; with --tools the programs that
-                         `test` uses where they are there, and must have where CI is set: cargo-nextest, cargo-deny
+                         fetch the prebuilt oneDNN, once, and check what the build needs; with --torch libtorch, too, and make
+                         the library over it that programs load; what GPUs take, with --cuda or where an NVIDIA driver is;
+                         with --tools the programs that `test` uses where they are there, and must have where CI is set:
+                         cargo-nextest, cargo-deny
   demo [ARGUMENTS]...    setup, then train on generated images: cargo run --profile quick -p imagenet18 -- demo ARGUMENTS
   test [--torch] [--only STAGE]... [--times FILE [--start cold|warm]]
-                         setup, with --tools where CI is set, then all checks of the default build, with --torch those of
-                         feature `torch`, too; or these stages: fmt, architecture, deny, clippy, doc, tests, interop, torch.
-                         The seconds of each are added to the table FILE, with how the run started
+                         setup, with --tools where CI is set, with --torch if given, then all checks, or these stages: fmt,
+                         architecture, deny, clippy, doc, tests, interop. Tests of what setup has not made are skipped, or
+                         fail where CI is set. The seconds of each stage are added to the table FILE, with how the run started
   interop                that stage alone: other programs read what this one writes
   golden                 make the golden pixels of photos beside this folder, which `test` does, too; and have Pillow judge the
                          test kit's odd image files anew, and record its verdicts
@@ -42,6 +43,8 @@ pub enum Command {
     Test {
         /// In order.
         stages: Vec<Stage>,
+        /// Whether libtorch is set up for them.
+        torch: bool,
         times: Option<Times>,
     },
 }
@@ -127,16 +130,13 @@ fn parse_test(mut arguments: impl Iterator<Item = String>) -> Result<Command, St
         }
     }
     if stages.is_empty() {
-        stages = Stage::default_build();
-    }
-    if torch && !stages.contains(&Stage::Torch) {
-        stages.push(Stage::Torch);
+        stages = Stage::ALL.to_vec();
     }
     let times = match (file, start) {
         (None, Some(_)) => return Err("--start says how the times of --times FILE began, and there is none".to_owned()),
         (file, start) => file.map(|file| Times { file, start: start.unwrap_or_default() }),
     };
-    Ok(Command::Test { stages, times })
+    Ok(Command::Test { stages, torch, times })
 }
 
 #[cfg(test)]
@@ -147,13 +147,13 @@ mod tests {
         parse(line.split_whitespace().map(str::to_owned))
     }
 
-    fn test(stages: &[Stage]) -> Command {
-        Command::Test { stages: stages.to_vec(), times: None }
+    fn test(stages: &[Stage], torch: bool) -> Command {
+        Command::Test { stages: stages.to_vec(), torch, times: None }
     }
 
     fn timed(start: &str) -> Command {
         let times = Some(Times { file: "a.csv".into(), start: start.to_owned() });
-        Command::Test { stages: vec![Stage::Format], times }
+        Command::Test { stages: vec![Stage::Format], torch: false, times }
     }
 
     #[test]
@@ -186,12 +186,12 @@ mod tests {
             Case { line: "demo --seed 1", expected: Command::Demo(vec!["--seed".to_owned(), "1".to_owned()]) },
             // Help is the program's own there.
             Case { line: "demo --help", expected: Command::Demo(vec!["--help".to_owned()]) },
-            Case { line: "test", expected: test(&Stage::ALL[..7]) },
-            Case { line: "test --torch", expected: test(&Stage::ALL) },
-            Case { line: "test --only doc", expected: test(&[Stage::Doc]) },
-            Case { line: "test --only=deny --only fmt", expected: test(&[Stage::Deny, Stage::Format]) },
-            Case { line: "test --only fmt --only fmt", expected: test(&[Stage::Format]) },
-            Case { line: "test --only torch --torch", expected: test(&[Stage::Torch]) },
+            Case { line: "test", expected: test(&Stage::ALL, false) },
+            Case { line: "test --torch", expected: test(&Stage::ALL, true) },
+            Case { line: "test --only doc", expected: test(&[Stage::Doc], false) },
+            Case { line: "test --only=deny --only fmt", expected: test(&[Stage::Deny, Stage::Format], false) },
+            Case { line: "test --only fmt --only fmt", expected: test(&[Stage::Format], false) },
+            Case { line: "test --only tests --torch", expected: test(&[Stage::Tests], true) },
             Case { line: "test --only fmt --times a.csv", expected: timed("") },
             Case { line: "test --start=cold --times=a.csv --only fmt", expected: timed("cold") },
             Case { line: "--help", expected: Command::Help },

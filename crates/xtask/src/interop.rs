@@ -1,6 +1,6 @@
 //! `cargo xtask interop`: whether other programs read what this one writes. Each script of `scripts/interop` is given the
 //! program and an empty folder, and fails with a line that says what differs. A line `# requires: NAME==VERSION …` names
-//! the Python packages that it imports; a line `# feature: torch` says that it is for programs with that feature.
+//! the Python packages that it imports; a line `# needs: libtorch` says that the program needs libtorch's part for it.
 
 use crate::process::{built_program, cargo, is_ci, show, workspace};
 use crate::python;
@@ -10,21 +10,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// Builds the program, with feature `torch` or without, and runs the scripts that are for it. The reason, if a script was skipped
-/// because its packages are not to be had; on CI that is an error.
-pub fn run(torch: bool) -> Result<Option<String>> {
-    let features: &[&str] = if torch { &["--features", "torch"] } else { &[] };
-    show(cargo(&["build", "--package", "imagenet18"]).args(features))?;
+/// Builds the program and runs the scripts. The reason, if a script was skipped because something that it needs is not to be had;
+/// where CI is set that is an error.
+pub fn run() -> Result<Option<String>> {
+    show(&mut cargo(&["build", "--package", "imagenet18"]))?;
     let program = built_program()?;
     let (mut failed, mut skipped) = (Vec::new(), None);
     for script in scripts()? {
         let name = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text = fs::read_to_string(&script)?;
-        if needs_torch(&text) != torch {
-            continue;
-        }
         println!("{name}:");
-        let packages = match python::packages(&required(&text)) {
+        let packages = match needs(&text) {
             Err(error) if !is_ci() => {
                 println!("{name}: skipped, {error:#}");
                 skipped = Some(format!("{name}: {error:#}"));
@@ -67,9 +63,12 @@ fn required(script: &str) -> Vec<&str> {
     line.map(|line| line.split_whitespace().collect()).unwrap_or_default()
 }
 
-/// Whether a script is for programs with feature `torch` only.
-fn needs_torch(script: &str) -> bool {
-    script.lines().any(|line| line == "# feature: torch")
+/// What a script needs: the folder of its packages, and libtorch's part where it says so.
+fn needs(script: &str) -> Result<PathBuf> {
+    if script.lines().any(|line| line == "# needs: libtorch") {
+        in18_torch_build::find_torch()?;
+    }
+    python::packages(&required(script))
 }
 
 #[cfg(test)]

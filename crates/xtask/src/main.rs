@@ -1,5 +1,5 @@
 //! Developer commands, run as `cargo xtask COMMAND`. Programs are started in the workspace's root folder; this crate
-//! knows nothing of training and links none of the project's other crates.
+//! knows nothing of training, and of the project's other crates it links those alone that make libraries.
 
 #![forbid(unsafe_code)]
 
@@ -9,7 +9,6 @@ mod circles;
 mod fuzz;
 mod golden;
 mod interop;
-mod location;
 mod process;
 mod python;
 mod setup;
@@ -59,8 +58,8 @@ fn run(command: Command) -> Result<ExitCode> {
             golden::make(true)?;
             golden::record()?;
         }
-        Command::Interop => return stages::run(&[Stage::Interop], None),
-        Command::Test { stages, times } => return stages::run(&stages, times.as_ref()),
+        Command::Interop => return stages::run(&[Stage::Interop], false, None),
+        Command::Test { stages, torch, times } => return stages::run(&stages, torch, times.as_ref()),
     }
     Ok(ExitCode::SUCCESS)
 }

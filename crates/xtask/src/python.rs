@@ -1,8 +1,8 @@
 //! Python packages for checks against other programs. Nothing that ships needs them.
 
-use crate::location;
 use crate::process::{capture, last_line};
 use anyhow::{Context, Result, bail};
+use in18_native::location;
 use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};

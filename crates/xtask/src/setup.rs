@@ -1,24 +1,25 @@
-//! `cargo xtask setup`: fetches the libraries and tools that the project does not build into the cache, once.
+//! `cargo xtask setup`: fetches libraries and tools into the cache, once, and makes the project's own libraries there.
 //!
-//! * [`onednn`]: the kernels of the default build.
-//! * [`libtorch`]: those of feature `torch`, with `--torch`.
+//! * [`onednn`]: the kernels for CPUs.
+//! * [`libtorch`]: what a second engine, and the joining of ranks, are built on, with `--torch`.
 //! * [`cuda`]: what that takes to compile for GPUs and to run on them, with `--cuda` or where a driver is.
+//! * [`own`]: the project's libraries over libtorch, which programs load.
 //! * [`tools`]: programs that the checks run, with `--tools`.
 //! * [`packages`]: how Python packages, which hold all of these, become a folder with `lib/` and `include/`.
 
 mod cuda;
 mod libtorch;
 mod onednn;
+mod own;
 mod packages;
 mod tools;
 
 use anyhow::Result;
-use std::env;
 
 /// What is wanted beside oneDNN.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Wanted {
-    /// libtorch.
+    /// libtorch, and the project's library over it.
     pub torch: bool,
     /// What GPUs take beside it.
     pub gpus: Gpus,
@@ -44,8 +45,10 @@ pub fn run(wanted: Wanted) -> Result<()> {
     if wanted.torch {
         libtorch::run()?;
         let everything = wanted.gpus == Gpus::Everything || cuda::is_driver_here();
+        own::run_torch()?;
         if everything || wanted.gpus == Gpus::Toolkit {
             cuda::run_toolkit()?;
+            own::run_cuda()?;
         }
         if everything {
             cuda::run_libraries()?;
@@ -55,9 +58,4 @@ pub fn run(wanted: Wanted) -> Result<()> {
         tools::run()?;
     }
     Ok(())
-}
-
-/// An environment variable; one that is set but empty counts as unset, as in the build scripts that look for the results.
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
 }

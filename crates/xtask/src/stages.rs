@@ -19,27 +19,12 @@ pub enum Stage {
     Tests,
     Deny,
     Interop,
-    /// Lints, documentation, tests and interoperation of what feature `torch` adds.
-    Torch,
 }
 
 impl Stage {
     /// In the order in which they run: what answers soonest comes first.
-    pub const ALL: [Stage; 8] = [
-        Stage::Format,
-        Stage::Architecture,
-        Stage::Deny,
-        Stage::Clippy,
-        Stage::Doc,
-        Stage::Tests,
-        Stage::Interop,
-        Stage::Torch,
-    ];
-
-    /// Those that need nothing but the default build.
-    pub fn default_build() -> Vec<Stage> {
-        Stage::ALL.into_iter().filter(|stage| *stage != Stage::Torch).collect()
-    }
+    pub const ALL: [Stage; 7] =
+        [Stage::Format, Stage::Architecture, Stage::Deny, Stage::Clippy, Stage::Doc, Stage::Tests, Stage::Interop];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -50,7 +35,6 @@ impl Stage {
             Stage::Tests => "tests",
             Stage::Deny => "deny",
             Stage::Interop => "interop",
-            Stage::Torch => "torch",
         }
     }
 
@@ -58,21 +42,18 @@ impl Stage {
         match self {
             Stage::Format => show(&mut cargo(&["fmt", "--all", "--check"]))?,
             Stage::Architecture => architecture::check()?,
-            Stage::Clippy => clippy(&["--workspace"])?,
-            Stage::Doc => doc(&["--workspace"])?,
+            Stage::Clippy => {
+                show(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+            }
+            Stage::Doc => {
+                show(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+            }
             Stage::Tests => {
-                suite::run(&["--workspace"], &suite::all_targets(), tally)?;
+                suite::run(tally)?;
                 vectors::check()?;
             }
             Stage::Deny => return deny(),
-            Stage::Interop => return Ok(interop::run(false)?.map_or(Outcome::Passed, Outcome::Skipped)),
-            Stage::Torch => {
-                let packages = torch();
-                clippy(&packages)?;
-                doc(&packages)?;
-                suite::run(&packages, &suite::featured_targets(&TORCH_PACKAGES)?, tally)?;
-                return Ok(interop::run(true)?.map_or(Outcome::Passed, Outcome::Skipped));
-            }
+            Stage::Interop => return Ok(interop::run()?.map_or(Outcome::Passed, Outcome::Skipped)),
         }
         Ok(Outcome::Passed)
     }
@@ -86,14 +67,15 @@ enum Outcome {
 }
 
 /// Fetches what the stages need and runs them in the given order; prints what became of each and of all tests, and adds the
-/// seconds to `times`.
-pub fn run(stages: &[Stage], times: Option<&Times>) -> Result<ExitCode> {
+/// seconds to `times`. `torch`: also fetches and makes what tests of libtorch's part and of GPUs' need; without it, these tests
+/// run where that is there already.
+pub fn run(stages: &[Stage], torch: bool, times: Option<&Times>) -> Result<ExitCode> {
     let (mut summary, mut rows, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     let mut tally = Tally::default();
     let start = Instant::now();
     // Where CI is set, a stage that lacks its tool fails; elsewhere it does without.
     let tools = is_ci();
-    setup::run(Wanted { torch: stages.contains(&Stage::Torch), gpus: Gpus::Toolkit, tools })?;
+    setup::run(Wanted { torch, gpus: Gpus::Toolkit, tools })?;
     rows.push(Row { stage: "setup", seconds: start.elapsed().as_secs_f64(), verdict: "ok" });
     for &stage in stages {
         println!("\n── {} ──", stage.name());
@@ -130,23 +112,6 @@ pub fn run(stages: &[Stage], times: Option<&Times>) -> Result<ExitCode> {
     // What became of the tests is the last line, for whoever reads only that.
     print!("{tally}");
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The packages that feature `torch` changes.
-pub const TORCH_PACKAGES: [&str; 5] = ["in18-cuda", "in18-cuda-emulator", "in18-torch", "in18-comm", "imagenet18"];
-
-/// These packages with that feature, as arguments.
-fn torch() -> Vec<&'static str> {
-    let features = "in18-cuda/libtorch,in18-torch/libtorch,in18-comm/c10d,imagenet18/torch";
-    TORCH_PACKAGES.into_iter().flat_map(|package| ["--package", package]).chain(["--features", features]).collect()
-}
-
-fn clippy(packages: &[&str]) -> Result<()> {
-    show(cargo(&["clippy", "--all-targets"]).args(packages).args(["--", "-D", "warnings"]))
-}
-
-fn doc(packages: &[&str]) -> Result<()> {
-    show(cargo(&["doc", "--no-deps"]).args(packages).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Licences, duplicates and sources of all dependencies; known vulnerabilities where their database can be fetched.

@@ -1,7 +1,7 @@
 //! Programs that the checks run and that do not come with Rust. `cargo xtask setup --tools` puts each into a folder of its
 //! own in the dependency folder, as `bin/NAME`; there every `cargo` that this crate starts finds it first.
 
-use crate::location::Prebuilt;
+use in18_native::location::Prebuilt;
 use std::path::{Path, PathBuf};
 
 /// Licences, sources, duplicates and known faults of all dependencies.

@@ -9,20 +9,20 @@ use in18_recipe::{EpochPlan, GradientType, Plan, PlanInput};
 use in18_train::Data;
 
 use crate::cli::{EngineArgs, TrainArgs};
-use crate::ranks::Place;
+use crate::ranks::RankEnvironment;
 use crate::recipe::{Chosen, engine_of, opening_of, optimizer_of};
 use crate::{engine, output, ranks};
 
 /// Prints the plan. With `--images` it needs no folder; without, it lists the training folders but
 /// opens no image.
 pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
-    if !ranks::speaks() {
+    if !ranks::is_reporter() {
         return Ok(());
     }
     let Chosen { recipe, arch, brought } = Chosen::of(arguments)?;
-    let world = match (arguments.world, Place::of_this_process()?) {
+    let world = match (arguments.world, RankEnvironment::of_this_process()?) {
         (Some(world), _) => world.get(),
-        (None, Some(place)) => place.world,
+        (None, Some(found)) => found.world,
         (None, None) => engine::count(&arguments.engine)?,
     };
     let (input, classes) = match arguments.images.map(NonZeroUsize::get) {

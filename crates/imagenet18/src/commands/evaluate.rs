@@ -12,13 +12,13 @@ use crate::cli::{EvalArgs, NetworkArgs, ReadingArgs, TrainArgs};
 use crate::commands::eval;
 use crate::commands::train::folder;
 use crate::exit::Usage;
-use crate::ranks::Place;
+use crate::ranks::RankEnvironment;
 use crate::recipe::{Chosen, engine_of, opening_of};
 use crate::{engine, resume};
 
 /// Validates the network of a checkpoint or of `--init`.
 pub(super) fn evaluate(arguments: &TrainArgs) -> Result<()> {
-    if let Some(place) = Place::of_this_process()? {
+    if let Some(place) = RankEnvironment::of_this_process()? {
         let got = format!("got {} that a launcher started", place.world);
         return Err(Usage(format!("--evaluate: expected one process, {got}: it is not divided among ranks")).into());
     }

@@ -9,7 +9,7 @@ use in18_tensor::{Format, Tensor};
 use super::{Step, own, step, views};
 use crate::memory::Context;
 use crate::safe::{View, check};
-use crate::sys;
+use crate::sys::torch;
 use crate::weights::Norm;
 
 pub fn forward(op: &BatchNorm, context: &mut Context) -> Result<Step, KernelError> {
@@ -51,7 +51,7 @@ fn training(
         let addend = addend.as_ref().map_or(std::ptr::null(), View::raw);
         // SAFETY: see `step`.
         let code = unsafe {
-            sys::in18_torch_batch_norm(
+            torch().batch_norm(
                 dst.raw(),
                 mean.raw(),
                 deviation.raw(),
@@ -102,7 +102,7 @@ fn gradients(operands: [Tensor; 8], dst: Option<Tensor>, context: &mut Context) 
             relu.as_ref().map_or((std::ptr::null(), std::ptr::null()), |(dst, passed)| (dst.raw(), passed.raw()));
         // SAFETY: see `step`.
         unsafe {
-            sys::in18_torch_batch_norm_backward(
+            torch().batch_norm_backward(
                 dsrc.raw(),
                 dgamma.raw(),
                 dbeta.raw(),
@@ -132,7 +132,7 @@ pub fn inference(op: &BatchNormInference, context: &mut Context) -> Result<Step,
         let (epsilon, relu) = (f64::from(epsilon), relu);
         // SAFETY: see `step`.
         unsafe {
-            sys::in18_torch_batch_norm_inference(
+            torch().batch_norm_inference(
                 dst.raw(),
                 src.raw(),
                 gamma.raw(),

@@ -9,7 +9,7 @@ use in18_tensor::{DType, Format, Tensor};
 use super::{Step, own, views};
 use crate::memory::Context;
 use crate::safe::{View, check};
-use crate::sys;
+use crate::sys::torch;
 use crate::weights::{CopyId, Ingredients, Norm};
 
 /// Kernel, stride, padding, as the shim takes them.
@@ -30,17 +30,7 @@ fn convolution(dst: View, src: View, weights: CopyId, window: Window, relu: bool
         let bias = bias.map_or(std::ptr::null(), View::raw);
         // SAFETY: see `step`; copies of weights live as long as the context.
         let code = unsafe {
-            sys::in18_torch_conv(
-                dst.raw(),
-                src.raw(),
-                weight.raw(),
-                bias,
-                kernel,
-                stride,
-                padding,
-                relu,
-                ordinal.as_ptr(),
-            )
+            torch().conv(dst.raw(), src.raw(), weight.raw(), bias, kernel, stride, padding, relu, ordinal.as_ptr())
         };
         check(code, || label.clone())
     })
@@ -55,15 +45,7 @@ pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Ste
         let (weight, _) = context.fresh_weights(weights)?;
         // SAFETY: see `convolution`.
         let code = unsafe {
-            sys::in18_torch_conv_backward_data(
-                dsrc.raw(),
-                weight.raw(),
-                ddst.raw(),
-                kernel,
-                stride,
-                padding,
-                ordinal.as_ptr(),
-            )
+            torch().conv_backward_data(dsrc.raw(), weight.raw(), ddst.raw(), kernel, stride, padding, ordinal.as_ptr())
         };
         check(code, || label.clone())
     }))
@@ -86,7 +68,7 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
         let gradient = apart.as_ref().unwrap_or(&dweight);
         // SAFETY: see `step`.
         let code = unsafe {
-            sys::in18_torch_conv_backward_weight(
+            torch().conv_backward_weight(
                 gradient.raw(),
                 src.raw(),
                 ddst.raw(),
@@ -139,7 +121,7 @@ pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Step
     Ok(Box::new(move |context| {
         convolve(context)?;
         // SAFETY: see `step`.
-        let code = unsafe { sys::in18_torch_add(to.raw(), to.raw(), addend.raw(), true) };
+        let code = unsafe { torch().add(to.raw(), to.raw(), addend.raw(), true) };
         check(code, || "a residual sum".to_owned())
     }))
 }
@@ -162,7 +144,7 @@ fn fused(
         let bias = bias.map_or(std::ptr::null(), View::raw);
         // SAFETY: see `convolution`.
         let code = unsafe {
-            sys::in18_torch_conv_relu(
+            torch().conv_relu(
                 dst.raw(),
                 src.raw(),
                 weight.raw(),

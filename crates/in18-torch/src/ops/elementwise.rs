@@ -7,7 +7,7 @@ use in18_tensor::{DType, Format, Shape};
 use super::{Step, own, step, views};
 use crate::memory::{Context, strides};
 use crate::safe::{Device, Element, Memory, View};
-use crate::sys::{self, RawTensor};
+use crate::sys::{RawTensor, torch};
 
 pub fn normalize(op: &Normalize, context: &mut Context) -> Result<Step, KernelError> {
     let [dst, pixels] = views(context, [&op.dst, &op.pixels])?;
@@ -24,7 +24,7 @@ pub fn normalize(op: &Normalize, context: &mut Context) -> Result<Step, KernelEr
     }
     let label = format!("Normalize {}", op.pixels.shape);
     // SAFETY: see `step`.
-    Ok(step(label, move || unsafe { sys::in18_torch_normalize(dst.raw(), pixels.raw(), scale.raw(), shift.raw()) }))
+    Ok(step(label, move || unsafe { torch().normalize(dst.raw(), pixels.raw(), scale.raw(), shift.raw()) }))
 }
 
 /// A value a channel, as (1, 3, 1, 1), and the memory that it lies in.
@@ -58,21 +58,21 @@ pub fn add(op: &Add, context: &mut Context) -> Result<Step, KernelError> {
     let [dst, a, b] = views(context, [&op.dst, &op.a, &op.b])?;
     let label = format!("Add {}", op.dst.shape);
     // SAFETY: see `step`.
-    Ok(step(label, move || unsafe { sys::in18_torch_add(dst.raw(), a.raw(), b.raw(), false) }))
+    Ok(step(label, move || unsafe { torch().add(dst.raw(), a.raw(), b.raw(), false) }))
 }
 
 pub fn add_relu(op: &AddRelu, context: &mut Context) -> Result<Step, KernelError> {
     let [dst, a, b] = views(context, [&op.dst, &op.a, &op.b])?;
     let label = format!("AddRelu {}", op.dst.shape);
     // SAFETY: see `step`.
-    Ok(step(label, move || unsafe { sys::in18_torch_add(dst.raw(), a.raw(), b.raw(), true) }))
+    Ok(step(label, move || unsafe { torch().add(dst.raw(), a.raw(), b.raw(), true) }))
 }
 
 pub fn relu_backward(op: &ReluBackward, context: &mut Context) -> Result<Step, KernelError> {
     let [dsrc, dst, ddst] = views(context, [&op.dsrc, &op.dst, &op.ddst])?;
     let label = format!("ReluBackward {}", op.dst.shape);
     // SAFETY: see `step`.
-    Ok(step(label, move || unsafe { sys::in18_torch_relu_backward(dsrc.raw(), dst.raw(), ddst.raw()) }))
+    Ok(step(label, move || unsafe { torch().relu_backward(dsrc.raw(), dst.raw(), ddst.raw()) }))
 }
 
 pub fn sum_relu_backward(op: &SumReluBackward, context: &mut Context) -> Result<Step, KernelError> {
@@ -93,6 +93,6 @@ pub fn sum_relu_backward(op: &SumReluBackward, context: &mut Context) -> Result<
     Ok(step(label, move || {
         let sum = apart.as_ref().unwrap_or(&dsrc);
         // SAFETY: see `step`.
-        unsafe { sys::in18_torch_sum_relu_backward(dsrc.raw(), sum.raw(), dst.raw(), ddst_a.raw(), ddst_b.raw()) }
+        unsafe { torch().sum_relu_backward(dsrc.raw(), sum.raw(), dst.raw(), ddst_a.raw(), ddst_b.raw()) }
     }))
 }

@@ -7,7 +7,7 @@ use in18_tensor::{DType, Format, Shape, Tensor};
 use super::{Step, own, step, views};
 use crate::memory::Context;
 use crate::safe::{Element, View};
-use crate::sys;
+use crate::sys::torch;
 
 /// What libtorch keeps of a max pooling for each of its results: where in the plane the maximum was.
 const PLACE: Element = Element::I64;
@@ -31,9 +31,7 @@ pub fn max(op: &MaxPool, context: &mut Context) -> Result<Step, KernelError> {
     let [kernel, stride, padding] = [op.window.kernel, op.window.stride, op.window.padding].map(|n| n as i64);
     let label = format!("MaxPool {}", op.src.shape);
     // SAFETY: see `step`.
-    Ok(step(label, move || unsafe {
-        sys::in18_torch_max_pool(dst.raw(), places.raw(), src.raw(), kernel, stride, padding)
-    }))
+    Ok(step(label, move || unsafe { torch().max_pool(dst.raw(), places.raw(), src.raw(), kernel, stride, padding) }))
 }
 
 pub fn max_backward(op: &MaxPoolBackward, context: &mut Context) -> Result<Step, KernelError> {
@@ -46,7 +44,7 @@ pub fn max_backward(op: &MaxPoolBackward, context: &mut Context) -> Result<Step,
     let label = format!("MaxPoolBackward {}", op.dsrc.shape);
     // SAFETY: see `step`.
     Ok(step(label, move || unsafe {
-        sys::in18_torch_max_pool_backward(dsrc.raw(), ddst.raw(), places.raw(), kernel, stride, padding)
+        torch().max_pool_backward(dsrc.raw(), ddst.raw(), places.raw(), kernel, stride, padding)
     }))
 }
 
@@ -54,12 +52,12 @@ pub fn global_average(op: &GlobalAvgPool, context: &mut Context) -> Result<Step,
     let [dst, src] = views(context, [&op.dst, &op.src])?;
     let label = format!("GlobalAvgPool {}", op.src.shape);
     // SAFETY: see `step`.
-    Ok(step(label, move || unsafe { sys::in18_torch_global_avg_pool(dst.raw(), src.raw()) }))
+    Ok(step(label, move || unsafe { torch().global_avg_pool(dst.raw(), src.raw()) }))
 }
 
 pub fn global_average_backward(op: &GlobalAvgPoolBackward, context: &mut Context) -> Result<Step, KernelError> {
     let [dsrc, ddst] = views(context, [&op.dsrc, &op.ddst])?;
     let label = format!("GlobalAvgPoolBackward {}", op.dsrc.shape);
     // SAFETY: see `step`.
-    Ok(step(label, move || unsafe { sys::in18_torch_global_avg_pool_backward(dsrc.raw(), ddst.raw()) }))
+    Ok(step(label, move || unsafe { torch().global_avg_pool_backward(dsrc.raw(), ddst.raw()) }))
 }

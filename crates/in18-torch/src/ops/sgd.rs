@@ -7,7 +7,7 @@ use in18_tensor::{DType, Tensor, from_bytes};
 use super::Step;
 use crate::memory::Context;
 use crate::safe::{View, check};
-use crate::sys;
+use crate::sys::torch;
 
 /// How many operations, from the first on, are updates with the same coefficients: they go out together.
 pub fn alike(ops: &[Op]) -> usize {
@@ -35,7 +35,7 @@ pub fn compile(ops: &[Op], context: &Context) -> Result<Step, KernelError> {
         // SAFETY: three lists of one length, of views that `Context::view` checked and that, as `Op::check` saw, do not overlap.
         let code = unsafe {
             let [w, v, g] = lists.each_ref().map(Vec::as_ptr);
-            sys::in18_torch_sgd(ops.len(), w, v, g, gradient_scale, rate, momentum, decay)
+            torch().sgd(ops.len(), w, v, g, gradient_scale, rate, momentum, decay)
         };
         check(code, || "an update of parameters".to_owned())?;
         ops.iter().try_for_each(|op| context.changed(op.parameter.region.arena))

@@ -1,9 +1,16 @@
-//! The GPUs that tests run on, too: a real one where there is one, and an emulated one.
-#![allow(dead_code, reason = "not every test has a use for both")]
+//! What tests run on: the CPU, a GPU where there is one, and an emulated GPU.
+#![allow(dead_code, reason = "not every test has a use for all")]
 
 use in18_cuda::Gpu;
-use in18_testkit::skip::{Lack, impossible, missing};
+use in18_cuda::library::EMULATOR;
+use in18_libtorch::LIBRARY;
+use in18_testkit::skip::{Lack, impossible, lacks, missing};
 use in18_torch::{Device, Torch, gpus};
+
+/// The CPU; without libtorch's part, the test counts as skipped.
+pub fn cpu() -> Option<Device> {
+    (!lacks(LIBRARY)).then_some(Device::Cpu)
+}
 
 /// The first GPU; without one, the test counts as skipped.
 pub fn first() -> Option<Device> {
@@ -20,11 +27,8 @@ pub fn first() -> Option<Device> {
 /// libtorch on the CPU, but for what kernels of our own compute on a GPU: they run on the emulator, and their like in libtorch
 /// does not. Without the emulator, the test counts as skipped.
 pub fn emulated() -> Option<impl Fn() -> Torch> {
-    let Some(library) = in18_cuda_emulator::library() else {
-        missing("CUDA's toolkit, which the emulator is compiled with,", "`cargo xtask setup --cuda`");
+    if lacks(LIBRARY) || lacks(EMULATOR) {
         return None;
-    };
-    // SAFETY: this is the emulator.
-    let gpu = || unsafe { Gpu::emulated(library) }.expect("the emulator loads");
-    Some(move || Torch::emulated(gpu()).expect("libtorch starts"))
+    }
+    Some(|| Torch::emulated(Gpu::emulated().expect("the emulator loads")).expect("libtorch starts"))
 }

@@ -2,10 +2,9 @@
 //! and headers for the build, and libraries for running.
 
 use super::packages::{Source, Wheel, take};
-use super::variable;
-use crate::location::{CUDA, CUDA_TOOLKIT};
 use crate::process::capture;
 use anyhow::{Context, Result, anyhow, bail};
+use in18_native::location::{CUDA, CUDA_TOOLKIT, variable};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

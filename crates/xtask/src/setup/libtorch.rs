@@ -2,9 +2,8 @@
 //! but the CPU computes; the rest of CUDA is left to [`cuda`](super::cuda).
 
 use super::packages::{Source, Wheel, check_openmp, take};
-use super::variable;
-use crate::location::LIBTORCH;
 use anyhow::{Result, anyhow, bail};
+use in18_native::location::{LIBTORCH, variable};
 use std::fs;
 use std::path::Path;
 

@@ -1,9 +1,8 @@
 //! The prebuilt oneDNN: two packages, one with the library and one with the headers.
 
 use super::packages::{Source, Wheel, check_openmp, take};
-use super::variable;
-use crate::location::ONEDNN;
 use anyhow::{Result, anyhow, bail};
+use in18_native::location::{ONEDNN, variable};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -4,9 +4,9 @@
 //! The folder is prepared beside its place and renamed into it: it is complete whenever it is there, also when several
 //! runs meet.
 
-use crate::location::Prebuilt;
 use crate::process::{capture, last_line};
 use anyhow::{Context, Result, anyhow, bail};
+use in18_native::location::Prebuilt;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{ErrorKind, Read};

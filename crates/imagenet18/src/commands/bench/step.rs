@@ -21,7 +21,7 @@ use super::profile::Profile;
 use crate::cli::{BenchStepArgs, Devices};
 use crate::engine::Engine;
 use crate::exit::Usage;
-use crate::ranks::{Held, Place, Rank};
+use crate::ranks::{LeakOnError, Rank, RankEnvironment};
 use crate::{engine, output, ranks};
 
 /// Classes of the measured network: ImageNet's.
@@ -67,7 +67,7 @@ impl Bench {
             "exchanged_bytes": self.model.exchanged_bytes(),
             "steps": arguments.steps,
         });
-        rank.agree(&mut *self.comm, &run)
+        rank.check_same_run(&mut *self.comm, &run)
     }
 
     /// Starts a forward step; in training with the backward half and the update. With several ranks, gradients are summed
@@ -155,9 +155,9 @@ impl Bench {
 }
 
 /// The device of an evaluation, which exchanges nothing.
-fn alone(arguments: &BenchStepArgs) -> Result<Option<(Engine, Option<Place>)>> {
+fn alone(arguments: &BenchStepArgs) -> Result<Option<(Engine, Option<RankEnvironment>)>> {
     let are_several = arguments.engine.devices != Devices::Auto && engine::count(&arguments.engine)? > 1;
-    if are_several || Place::of_this_process()?.is_some() {
+    if are_several || RankEnvironment::of_this_process()?.is_some() {
         return Err(Usage("--eval: expected one device, since an evaluation exchanges nothing".to_owned()).into());
     }
     Ok(Some((engine::choose(&arguments.engine)?, None)))
@@ -226,14 +226,14 @@ pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
         true => alone(arguments),
         false => engine::choose_rank(&arguments.engine),
     };
-    let Some((engine, place)) = ranks::before_joining(choose)? else { return Ok(()) };
-    let rank = Rank { place, gpus: engine.kernels.is_apart(), step_timeout: Duration::from_secs(600) };
+    let Some((engine, environment)) = ranks::before_joining(choose)? else { return Ok(()) };
+    let rank = Rank { environment, gpus: engine.kernels.is_apart(), step_timeout: Duration::from_secs(600) };
     let dtype = engine.dtype;
     let (mut prepared, compile_seconds) = ranks::before_joining(|| prepare(arguments, engine, &rank))?;
     prepared.comm = rank.join(&Signals::default())?;
-    let mut bench = Held::new(prepared, &rank);
+    let mut bench = LeakOnError::new(prepared, &rank);
     let agreed = bench.agree(arguments, dtype, &rank);
-    rank.say_first(agreed)?;
+    rank.report_before_leaving(agreed)?;
     if rank.is_first() {
         let first = first_step(bench.size, Doing::Computing);
         first.follow(&mut bench.model);

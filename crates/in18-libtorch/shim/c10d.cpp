@@ -1,4 +1,4 @@
-// c10d's TCPStore and ProcessGroupGloo behind a C interface, as `sys.rs` declares it.
+// c10d's TCPStore and ProcessGroupGloo behind a C interface, as `ranks.rs` declares it.
 //
 // Every function writes the text of what went wrong to `error`, a buffer of `capacity` bytes, and returns a code; no exception
 // leaves the shim. A collective keeps the caller's memory in use until its work is over, which a `wait` that failed does not
@@ -27,14 +27,14 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// The codes, as `sys.rs` has them.
+// The codes, as `ranks.rs` has them.
 constexpr int kDone = 0;
 constexpr int kTimeout = 1;
 constexpr int kLost = 2;
 constexpr int kInvalid = 3;
 constexpr int kOther = 4;
 
-// The types, as `sys.rs` has them.
+// The types, as `ranks.rs` has them.
 constexpr std::array kTypes = {at::kFloat, at::kBFloat16, at::kHalf, at::kByte, at::kDouble};
 
 // No rank sends by this tag.
@@ -123,6 +123,7 @@ struct in18_work {
   std::vector<at::Tensor> tensors;
 };
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 // Joins the ranks. `prefix`: before all keys; `serves`: whether this process serves the store. `host`: this machine's address as
@@ -171,8 +172,8 @@ int in18_group_join(in18_group** out, int rank, int world, const char* master, u
 }
 
 // Where `in18_cuda_join_nccl` puts the engine for GPUs, and the store that it takes.
-void* in18_group_nccl(in18_group* group) { return &group->nccl; }
-const void* in18_group_nccl_store(const in18_group* group) { return &group->nccl_store; }
+void* in18_group_nccl(in18_group* group) noexcept { return &group->nccl; }
+const void* in18_group_nccl_store(const in18_group* group) noexcept { return &group->nccl_store; }
 
 // Ends every operation that is under way, here and, as lost connections, at the other ranks.
 int in18_group_abort(in18_group* group, char* error, size_t capacity) {
@@ -253,9 +254,9 @@ int in18_work_look(in18_work* work, bool* is_over, char* error, size_t capacity)
   });
 }
 
-bool in18_work_is_over(const in18_work* work) { return work->work->isCompleted(); }
+bool in18_work_is_over(const in18_work* work) noexcept { return work->work->isCompleted(); }
 
-void in18_work_drop(in18_work* work) { delete work; }
+void in18_work_drop(in18_work* work) noexcept { delete work; }
 
 // What a rank writes for the others to look at.
 int in18_group_note(in18_group* group, const char* key, const char* text, char* error, size_t capacity) {
@@ -270,3 +271,4 @@ int in18_group_read_note(in18_group* group, const char* key, char* text, size_t 
 }
 
 }  // extern "C"
+#pragma GCC visibility pop

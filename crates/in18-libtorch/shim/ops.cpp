@@ -110,6 +110,7 @@ Way tried(const Tensor& dst, bool adds, int* ordinal, Fused&& fused) {
 
 }  // namespace
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 // scale and shift: (1, 3, 1, 1) fp32; dst = pixels · scale + shift.
@@ -415,3 +416,4 @@ int in18_torch_sgd(size_t count, in18_tensor* const* parameters, in18_tensor* co
 }
 
 }  // extern "C"
+#pragma GCC visibility pop

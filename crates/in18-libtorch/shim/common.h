@@ -1,7 +1,7 @@
 // What all files of the shim share: the handle of a tensor, and how exceptions become errors.
 //
-// Every function of the C interface returns a code; the text of the last error of a thread is kept until its next one.
-// No exception leaves the shim, and none of its functions keeps a pointer that it was given.
+// A function of the C interface that can fail returns a code; the text of a thread's last error is kept until its next one.
+// No exception leaves the shim (a function that cannot fail is `noexcept`), and no function keeps a pointer that it was given.
 
 #pragma once
 
@@ -17,7 +17,7 @@ using in18_tensor = at::Tensor;
 
 namespace in18 {
 
-// The codes, as `sys.rs` has them.
+// The codes, as `operations.rs` has them.
 constexpr int kDone = 0;
 constexpr int kFailed = 1;
 constexpr int kOutOfMemory = 2;

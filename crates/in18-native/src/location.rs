@@ -1,6 +1,6 @@
-//! Where `cargo xtask setup` puts what it fetches. The build scripts that look for it include this file, so that they
-//! cannot disagree.
+//! Where `cargo xtask setup` puts what it fetches and makes.
 
+use std::env;
 use std::path::PathBuf;
 
 /// A library that the project does not build.
@@ -11,10 +11,10 @@ pub struct Prebuilt {
     pub version: &'static str,
 }
 
-/// The kernels of the default build.
+/// The kernels for CPUs.
 pub const ONEDNN: Prebuilt = Prebuilt { name: "onednn", version: "3.2.0" };
 
-/// The kernels of feature `torch`.
+/// What the second engine and the joining of ranks are built on.
 pub const LIBTORCH: Prebuilt = Prebuilt { name: "libtorch", version: "2.13.0" };
 
 /// What compiling the library for GPUs takes beside libtorch: NVIDIA's compiler, and headers.
@@ -40,6 +40,11 @@ pub fn dependencies(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf
         let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
         Some(cache.join("imagenet18"))
     })
+}
+
+/// A variable of this process's environment; one that is set but empty counts as unset.
+pub fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

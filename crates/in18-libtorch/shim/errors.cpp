@@ -1,5 +1,6 @@
 #include "common.h"
 
+#include <cstdint>
 #include <new>
 
 namespace in18 {
@@ -23,3 +24,6 @@ int remember(const std::exception& error) {
 }
 
 }  // namespace in18
+
+// The digest of the sources that this library is made of: a program loads none of other sources than it knows.
+extern "C" __attribute__((visibility("default"))) uint64_t in18_build() noexcept { return IN18_BUILD; }

@@ -1,4 +1,4 @@
-//! A process's place among the ranks, as launchers say it by environment variables: torchrun and most others by RANK, WORLD_SIZE,
+//! The environment variables by which launchers tell a process which rank it is: torchrun and most others by RANK, WORLD_SIZE,
 //! LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT, Slurm's `srun` by its own. This program's own launcher
 //! ([`launch`](crate::launch)) sets the former.
 
@@ -11,9 +11,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use crate::exit::Usage;
 use crate::output;
 
-/// A rank's place among the others.
+/// Which rank a process is, and where it meets the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct RankEnvironment {
     /// From 0.
     pub rank: usize,
     /// How many there are.
@@ -28,22 +28,22 @@ pub struct Place {
     pub master: String,
     /// And its port.
     pub port: u16,
-    /// The prefix of this run's keys where torchrun's agent listens there instead, and serves them.
-    pub agent: Option<String>,
+    /// Where torchrun's agent listens there instead, and serves the store: the prefix of this run's keys.
+    pub agent_prefix: Option<String>,
 }
 
-impl Place {
+impl RankEnvironment {
     /// As the launcher's variables say; none without a launcher, or with one that started a single process.
-    pub fn of(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, Usage> {
-        let Some(place) = Self::as_written(variable)? else { return Ok(None) };
-        let Place { rank, world, local_rank, local_world, .. } = place;
+    pub fn from_variables(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, Usage> {
+        let Some(environment) = Self::as_written(variable)? else { return Ok(None) };
+        let RankEnvironment { rank, world, local_rank, local_world, .. } = environment;
         if rank >= world || local_rank >= local_world || local_world > world {
             return Err(Usage(format!(
                 "the launcher: expected RANK below WORLD_SIZE and LOCAL_RANK below LOCAL_WORLD_SIZE, got {rank} of {world} and \
                  {local_rank} of {local_world}"
             )));
         }
-        Ok((world > 1).then_some(place))
+        Ok((world > 1).then_some(environment))
     }
 
     fn as_written(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, Usage> {
@@ -56,12 +56,12 @@ impl Place {
 
     /// As this process's environment says.
     pub fn of_this_process() -> Result<Option<Self>, Usage> {
-        Self::of(&variable)
+        Self::from_variables(&variable)
     }
 
-    /// Where the others can be met, whatever else this process's environment says wrongly.
-    pub fn to_meet_others() -> Option<Self> {
-        Self::as_written(&variable).ok().flatten().filter(|place| place.rank < place.world && place.world > 1)
+    /// As this process's environment says, where that is enough to join the others, whatever else is wrong with it.
+    pub fn enough_to_join() -> Option<Self> {
+        Self::as_written(&variable).ok().flatten().filter(|found| found.rank < found.world && found.world > 1)
     }
 
     fn master_is_here(&self) -> bool {
@@ -69,7 +69,7 @@ impl Place {
     }
 
     /// Tells whoever started several machines' ranks what the launcher left out.
-    pub fn warn(&self) {
+    pub fn warn_if_incomplete(&self) {
         if !self.is_local_world_known && self.local_rank == 0 && !self.master_is_here() {
             let what =
                 format!("all {} ranks are taken to be on this machine, and divide its cores and memory", self.world);
@@ -77,8 +77,8 @@ impl Place {
         }
     }
 
-    /// Leaves this process its share of the machine's cores, unless the launcher has done so.
-    pub fn take_cores(&self) {
+    /// Pins this process to its share of the machine's cores, unless the launcher has done so.
+    pub fn pin_to_cores(&self) {
         if self.local_world == 1 || is_bound_by_slurm() {
             return;
         }
@@ -86,7 +86,7 @@ impl Place {
         let Ok(all) = sched_getaffinity(None) else { return };
         let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&cpu| all.is_set(cpu)).collect();
         let mut own = CpuSet::new();
-        share(cores.len(), self.local_rank, self.local_world).for_each(|index| own.set(cores[index]));
+        core_share(cores.len(), self.local_rank, self.local_world).for_each(|index| own.set(cores[index]));
         let _ = sched_setaffinity(None, &own);
     }
 }
@@ -97,7 +97,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// The indices of `cores` that are a rank's: equal runs, and where ranks are more than cores, one that several share.
-fn share(cores: usize, rank: usize, ranks: usize) -> std::ops::Range<usize> {
+fn core_share(cores: usize, rank: usize, ranks: usize) -> std::ops::Range<usize> {
     if cores < ranks {
         let only = rank % cores.max(1);
         return only..(only + 1).min(cores);
@@ -115,7 +115,7 @@ fn number<T: std::str::FromStr>(variable: &dyn Fn(&str) -> Option<String>, name:
     parsed.ok_or_else(|| Usage(format!("{name}: expected a number from the launcher, got {got}")))
 }
 
-fn by_rank(variable: &dyn Fn(&str) -> Option<String>) -> Result<Place, Usage> {
+fn by_rank(variable: &dyn Fn(&str) -> Option<String>) -> Result<RankEnvironment, Usage> {
     let (rank, world) = (number(variable, "RANK")?, number(variable, "WORLD_SIZE")?);
     // Alone, nobody is to be found.
     let needs_master = world > 1;
@@ -134,8 +134,8 @@ fn by_rank(variable: &dyn Fn(&str) -> Option<String>) -> Result<Place, Usage> {
     let is_local_world_known = local_size.is_some();
     let is_agent = variable("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let attempt = || variable("TORCHELASTIC_RESTART_COUNT").unwrap_or_else(|| "0".to_owned());
-    let agent = is_agent.then(|| format!("imagenet18/attempt_{}", attempt()));
-    Ok(Place { rank, world, local_rank, local_world, is_local_world_known, master, port, agent })
+    let agent_prefix = is_agent.then(|| format!("imagenet18/attempt_{}", attempt()));
+    Ok(RankEnvironment { rank, world, local_rank, local_world, is_local_world_known, master, port, agent_prefix })
 }
 
 /// Whether `srun` started this process: a batch script has most of Slurm's variables, too, and no step.
@@ -145,7 +145,7 @@ fn is_slurm_step(variable: &dyn Fn(&str) -> Option<String>) -> bool {
     step.is_some_and(|step| step < u32::MAX - 16) && variable("SLURM_PROCID").is_some()
 }
 
-fn by_slurm(variable: &dyn Fn(&str) -> Option<String>) -> Result<Place, Usage> {
+fn by_slurm(variable: &dyn Fn(&str) -> Option<String>) -> Result<RankEnvironment, Usage> {
     let (rank, world) = (number(variable, "SLURM_PROCID")?, number(variable, "SLURM_NTASKS")?);
     let local_rank = number(variable, "SLURM_LOCALID")?;
     let tasks = variable("SLURM_STEP_TASKS_PER_NODE").or_else(|| variable("SLURM_TASKS_PER_NODE"));
@@ -162,7 +162,7 @@ fn by_slurm(variable: &dyn Fn(&str) -> Option<String>) -> Result<Place, Usage> {
             20_000 + ((job + 997 * step) % 20_000) as u16
         }
     };
-    Ok(Place { rank, world, local_rank, local_world, is_local_world_known, master, port, agent: None })
+    Ok(RankEnvironment { rank, world, local_rank, local_world, is_local_world_known, master, port, agent_prefix: None })
 }
 
 /// Slurm's `4(x2),3`: tasks of each node.
@@ -205,8 +205,10 @@ fn is_bound_by_slurm() -> bool {
 mod tests {
     use super::*;
 
-    fn place(variables: &[(&str, &str)]) -> Result<Option<Place>, Usage> {
-        Place::of(&|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+    fn parse(variables: &[(&str, &str)]) -> Result<Option<RankEnvironment>, Usage> {
+        RankEnvironment::from_variables(&|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
     }
 
     #[test]
@@ -219,7 +221,7 @@ mod tests {
             ("MASTER_ADDR", "10.0.0.1"),
             ("MASTER_PORT", "29500"),
         ];
-        let expected = Place {
+        let expected = RankEnvironment {
             rank: 5,
             world: 8,
             local_rank: 1,
@@ -227,12 +229,12 @@ mod tests {
             is_local_world_known: true,
             master: "10.0.0.1".to_owned(),
             port: 29500,
-            agent: None,
+            agent_prefix: None,
         };
-        assert_eq!(place(&torchrun).unwrap(), Some(expected.clone()));
+        assert_eq!(parse(&torchrun).unwrap(), Some(expected.clone()));
         let agent = [("TORCHELASTIC_USE_AGENT_STORE", "True"), ("TORCHELASTIC_RESTART_COUNT", "2")];
-        let expected = Place { agent: Some("imagenet18/attempt_2".to_owned()), ..expected };
-        assert_eq!(place(&[&torchrun[..], &agent].concat()).unwrap(), Some(expected));
+        let expected = RankEnvironment { agent_prefix: Some("imagenet18/attempt_2".to_owned()), ..expected };
+        assert_eq!(parse(&[&torchrun[..], &agent].concat()).unwrap(), Some(expected));
         let slurm = [
             ("SLURM_STEP_ID", "0"),
             ("SLURM_PROCID", "9"),
@@ -243,7 +245,7 @@ mod tests {
             ("SLURM_STEP_NODELIST", "gpu[007-009]"),
             ("SLURM_JOB_ID", "123456"),
         ];
-        let expected = Place {
+        let expected = RankEnvironment {
             rank: 9,
             world: 11,
             local_rank: 1,
@@ -251,23 +253,23 @@ mod tests {
             is_local_world_known: true,
             master: "gpu007".to_owned(),
             port: 23456,
-            agent: None,
+            agent_prefix: None,
         };
-        assert_eq!(place(&slurm).unwrap(), Some(expected));
+        assert_eq!(parse(&slurm).unwrap(), Some(expected));
         // As the plainest of launchers; and by Open MPI's variable.
         let plain =
             [("RANK", "3"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "1"), ("MASTER_ADDR", "a"), ("MASTER_PORT", "1")];
-        let found = place(&plain).unwrap().unwrap();
+        let found = parse(&plain).unwrap().unwrap();
         assert_eq!((found.local_world, found.is_local_world_known), (4, false));
-        let found = place(&[&plain[..], &[("OMPI_COMM_WORLD_LOCAL_SIZE", "2")]].concat()).unwrap().unwrap();
+        let found = parse(&[&plain[..], &[("OMPI_COMM_WORLD_LOCAL_SIZE", "2")]].concat()).unwrap().unwrap();
         assert_eq!((found.local_world, found.is_local_world_known), (2, true));
         // A batch script is no step; a world of one has nobody to join.
         assert_eq!(
-            place(&[("SLURM_STEP_ID", "4294967291"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4")]).unwrap(),
+            parse(&[("SLURM_STEP_ID", "4294967291"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4")]).unwrap(),
             None
         );
-        assert_eq!(place(&[("RANK", "0"), ("WORLD_SIZE", "1")]).unwrap(), None);
-        assert_eq!(place(&[]).unwrap(), None);
+        assert_eq!(parse(&[("RANK", "0"), ("WORLD_SIZE", "1")]).unwrap(), None);
+        assert_eq!(parse(&[]).unwrap(), None);
     }
 
     #[test]
@@ -282,16 +284,16 @@ mod tests {
                 "expected RANK below WORLD_SIZE",
             ),
         ] {
-            let message = place(variables).expect_err(says).0;
+            let message = parse(variables).expect_err(says).0;
             assert!(message.contains(says), "{message}");
         }
     }
 
     #[test]
     fn cores_are_shared_without_a_rest() {
-        assert_eq!((0..3).map(|rank| share(8, rank, 3)).collect::<Vec<_>>(), [0..2, 2..5, 5..8]);
-        assert_eq!((0..2).map(|rank| share(2, rank, 2)).collect::<Vec<_>>(), [0..1, 1..2]);
-        assert_eq!((0..3).map(|rank| share(2, rank, 3)).collect::<Vec<_>>(), [0..1, 1..2, 0..1]);
+        assert_eq!((0..3).map(|rank| core_share(8, rank, 3)).collect::<Vec<_>>(), [0..2, 2..5, 5..8]);
+        assert_eq!((0..2).map(|rank| core_share(2, rank, 2)).collect::<Vec<_>>(), [0..1, 1..2]);
+        assert_eq!((0..3).map(|rank| core_share(2, rank, 3)).collect::<Vec<_>>(), [0..1, 1..2, 0..1]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! The shim's C interface, as `shim/c10d.cpp` defines it.
+//! What ranks ask of c10d: `shim/c10d.cpp`.
 
 use std::ffi::{c_char, c_int, c_void};
+
+use in18_native::functions;
 
 /// Ranks that are joined.
 #[repr(C)]
@@ -14,18 +16,29 @@ pub struct RawWork {
     _private: [u8; 0],
 }
 
+/// The call has done its work: the codes of `shim/c10d.cpp`.
 pub const DONE: c_int = 0;
+/// It took longer than it may.
 pub const TIMEOUT: c_int = 1;
+/// A connection is lost.
 pub const LOST: c_int = 2;
 
+/// Single precision: the types of values, as `shim/c10d.cpp` numbers them.
 pub const F32: c_int = 0;
+/// bfloat16.
 pub const BF16: c_int = 1;
+/// IEEE's half precision.
 pub const F16: c_int = 2;
+/// Bytes.
 pub const U8: c_int = 3;
+/// Double precision.
 pub const F64: c_int = 4;
 
-unsafe extern "C" {
-    pub fn in18_group_join(
+functions! {
+    /// Groups of ranks, and the collectives that they run.
+    pub struct Ranks, "in18_";
+
+    fn group_join(
         out: *mut *mut RawGroup,
         rank: c_int,
         world: c_int,
@@ -39,11 +52,11 @@ unsafe extern "C" {
         error: *mut c_char,
         capacity: usize,
     ) -> c_int;
-    pub fn in18_group_nccl(group: *mut RawGroup) -> *mut c_void;
-    pub fn in18_group_nccl_store(group: *const RawGroup) -> *const c_void;
-    pub fn in18_group_abort(group: *mut RawGroup, error: *mut c_char, capacity: usize) -> c_int;
-    pub fn in18_group_leave(group: *mut RawGroup, error: *mut c_char, capacity: usize) -> c_int;
-    pub fn in18_group_sum(
+    fn group_nccl(group: *mut RawGroup) -> *mut c_void;
+    fn group_nccl_store(group: *const RawGroup) -> *const c_void;
+    fn group_abort(group: *mut RawGroup, error: *mut c_char, capacity: usize) -> c_int;
+    fn group_leave(group: *mut RawGroup, error: *mut c_char, capacity: usize) -> c_int;
+    fn group_sum(
         out: *mut *mut RawWork,
         group: *mut RawGroup,
         data: *mut c_void,
@@ -53,7 +66,7 @@ unsafe extern "C" {
         error: *mut c_char,
         capacity: usize,
     ) -> c_int;
-    pub fn in18_group_broadcast(
+    fn group_broadcast(
         out: *mut *mut RawWork,
         group: *mut RawGroup,
         data: *mut c_void,
@@ -63,7 +76,7 @@ unsafe extern "C" {
         error: *mut c_char,
         capacity: usize,
     ) -> c_int;
-    pub fn in18_group_gather(
+    fn group_gather(
         out: *mut *mut RawWork,
         group: *mut RawGroup,
         send: *mut c_void,
@@ -73,18 +86,18 @@ unsafe extern "C" {
         error: *mut c_char,
         capacity: usize,
     ) -> c_int;
-    pub fn in18_work_wait(work: *mut RawWork, error: *mut c_char, capacity: usize) -> c_int;
-    pub fn in18_work_look(work: *mut RawWork, is_over: *mut bool, error: *mut c_char, capacity: usize) -> c_int;
-    pub fn in18_work_is_over(work: *const RawWork) -> bool;
-    pub fn in18_work_drop(work: *mut RawWork);
-    pub fn in18_group_note(
+    fn work_wait(work: *mut RawWork, error: *mut c_char, capacity: usize) -> c_int;
+    fn work_look(work: *mut RawWork, is_over: *mut bool, error: *mut c_char, capacity: usize) -> c_int;
+    fn work_is_over(work: *const RawWork) -> bool;
+    fn work_drop(work: *mut RawWork);
+    fn group_note(
         group: *mut RawGroup,
         key: *const c_char,
         text: *const c_char,
         error: *mut c_char,
         capacity: usize,
     ) -> c_int;
-    pub fn in18_group_read_note(
+    fn group_read_note(
         group: *mut RawGroup,
         key: *const c_char,
         text: *mut c_char,

@@ -1,0 +1,186 @@
+//! The operations on tensors: `shim/tensors.cpp` and `shim/ops.cpp`.
+
+use std::ffi::{c_char, c_int, c_void};
+
+use in18_native::functions;
+
+/// at::Tensor.
+#[repr(C)]
+pub struct RawTensor {
+    _private: [u8; 0],
+}
+
+/// The call has done its work: the codes of `shim/common.h`.
+pub const DONE: c_int = 0;
+/// There is not so much memory.
+pub const OUT_OF_MEMORY: c_int = 2;
+
+/// Single precision: the types of elements, as `shim/tensors.cpp` numbers them.
+pub const F32: c_int = 0;
+/// bfloat16.
+pub const BF16: c_int = 1;
+/// IEEE's half precision.
+pub const F16: c_int = 2;
+/// Bytes.
+pub const U8: c_int = 3;
+/// 32-bit integers.
+pub const I32: c_int = 4;
+/// 64-bit integers.
+pub const I64: c_int = 5;
+
+type In = *const RawTensor;
+type Out = *const RawTensor;
+
+functions! {
+    /// A function each for an operation, and for tensors and their memory.
+    pub struct Operations, "in18_torch_";
+
+    fn error() -> *const c_char;
+    fn version() -> *const c_char;
+    fn cpu_capability() -> *const c_char;
+    fn make_reproducible();
+    fn set_threads(threads: c_int) -> c_int;
+    fn threads() -> c_int;
+
+    fn view(
+        out: *mut *mut RawTensor,
+        data: *mut c_void,
+        dtype: c_int,
+        rank: c_int,
+        sizes: *const i64,
+        strides: *const i64,
+        device: c_int,
+    ) -> c_int;
+    fn drop(tensor: *mut RawTensor);
+    fn allocate(out: *mut *mut RawTensor, bytes: usize, device: c_int) -> c_int;
+    fn free(memory: *mut RawTensor);
+    fn data(tensor: In) -> *mut c_void;
+    fn place_on_gpu(
+        bytes: usize,
+        allocate: Option<unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void>,
+        context: *mut c_void,
+    ) -> *mut c_void;
+    fn is_planned(pointer: *const c_void) -> bool;
+    fn copied() -> i64;
+    fn copy(dst: Out, src: In) -> c_int;
+
+    fn normalize(dst: Out, pixels: In, scale: In, shift: In) -> c_int;
+    fn conv(
+        dst: Out,
+        src: In,
+        weight: In,
+        bias: In,
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+        relu: bool,
+        ordinal: *mut c_int,
+    ) -> c_int;
+    fn conv_relu(
+        dst: Out,
+        src: In,
+        weight: In,
+        bias: In,
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+        adds: bool,
+        way: *mut c_int,
+        ordinal: *mut c_int,
+    ) -> c_int;
+    fn conv_backward_data(
+        dsrc: Out,
+        weight: In,
+        ddst: In,
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+        ordinal: *mut c_int,
+    ) -> c_int;
+    fn conv_backward_weight(
+        dweight: Out,
+        src: In,
+        ddst: In,
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+        ordinal: *mut c_int,
+    ) -> c_int;
+    fn fold(
+        folded: Out,
+        bias: Out,
+        weight: In,
+        gamma: In,
+        beta: In,
+        running_mean: In,
+        running_variance: In,
+        epsilon: f64,
+    ) -> c_int;
+    fn batch_norm(
+        dst: Out,
+        mean: Out,
+        inverse_deviation: Out,
+        src: In,
+        addend: In,
+        gamma: In,
+        beta: In,
+        running_mean: Out,
+        running_variance: Out,
+        epsilon: f64,
+        momentum: f64,
+        relu: bool,
+    ) -> c_int;
+    fn batch_norm_backward(
+        dsrc: Out,
+        dgamma: Out,
+        dbeta: Out,
+        src: In,
+        dst: In,
+        gamma: In,
+        ddst: In,
+        passed: Out,
+        mean: In,
+        inverse_deviation: In,
+        ordinal: *mut c_int,
+    ) -> c_int;
+    fn batch_norm_inference(
+        dst: Out,
+        src: In,
+        gamma: In,
+        beta: In,
+        running_mean: In,
+        running_variance: In,
+        epsilon: f64,
+        relu: bool,
+    ) -> c_int;
+    fn add(dst: Out, a: In, b: In, relu: bool) -> c_int;
+    fn relu_backward(dsrc: Out, dst: In, ddst: In) -> c_int;
+    fn sum_relu_backward(dsrc: Out, sum: Out, dst: In, ddst_a: In, ddst_b: In) -> c_int;
+    fn max_pool(dst: Out, places: Out, src: In, kernel: i64, stride: i64, padding: i64) -> c_int;
+    fn max_pool_backward(
+        dsrc: Out,
+        ddst: In,
+        places: In,
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+    ) -> c_int;
+    fn global_avg_pool(dst: Out, src: In) -> c_int;
+    fn global_avg_pool_backward(dsrc: Out, ddst: In) -> c_int;
+    fn linear(dst: Out, src: In, weight: In, bias: In) -> c_int;
+    fn linear_backward_data(dsrc: Out, weight: In, ddst: In) -> c_int;
+    fn linear_backward_weight(dweight: Out, dbias: Out, src: In, ddst: In) -> c_int;
+    fn cross_entropy(metrics: Out, logits: In, labels: In) -> c_int;
+    fn cross_entropy_backward(dlogits: Out, logits: In, labels: In, scale: In) -> c_int;
+    fn is_finite(values: In, finite: *mut bool) -> c_int;
+    fn sgd(
+        count: usize,
+        parameters: *const Out,
+        velocities: *const Out,
+        gradients: *const In,
+        gradient_scale: f64,
+        rate: f64,
+        momentum: f64,
+        weight_decay: f64,
+    ) -> c_int;
+}
