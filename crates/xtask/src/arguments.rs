@@ -1,241 +1,166 @@
-//! The command line: which command, with which stages or arguments. Reads nothing and starts nothing.
+//! The command line. Reads nothing and starts nothing.
 
 use crate::setup::{Gpus, Wanted};
 use crate::stages::Stage;
 use crate::times::Times;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-pub const USAGE: &str = "\
-Usage: cargo xtask COMMAND
+/// Developer commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
 
-Commands:
-  setup [--torch|--cuda] [--tools]
-                         fetch the prebuilt oneDNN, once, and check what the build needs; with --torch libtorch, too, and make
-                         the library over it that programs load; what GPUs take, with --cuda or where an NVIDIA driver is;
-                         with --tools the programs that `test` uses where they are there, and must have where CI is set:
-                         cargo-nextest, cargo-deny
-  demo [ARGUMENTS]...    setup, then train on generated images: cargo run --profile quick -p imagenet18 -- demo ARGUMENTS
-  test [--torch] [--only STAGE]... [--times FILE [--start cold|warm]]
-                         setup, with --tools where CI is set, with --torch if given, then all checks, or these stages: fmt,
-                         architecture, deny, clippy, doc, tests, interop. Tests of what setup has not made are skipped, or
-                         fail where CI is set. The seconds of each stage are added to the table FILE, with how the run started
-  interop                that stage alone: other programs read what this one writes
-  golden                 make the golden pixels of photos beside this folder, which `test` does, too; and have Pillow judge the
-                         test kit's odd image files anew, and record its verdicts
-  fuzz [TARGET] [--minutes N]
-                         feed a reader any bytes, each of them in turn, for 10 minutes or N; needs cargo-fuzz";
-
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Subcommand)]
 pub enum Command {
-    Help,
-    Setup(Wanted),
-    /// With arguments for the program's own `demo` command.
-    Demo(Vec<String>),
-    /// One target, or all of them, each for so long.
-    Fuzz {
-        target: Option<String>,
-        minutes: u64,
+    /// Fetch the prebuilt oneDNN, once, and check what the build needs.
+    Setup(SetupArgs),
+    /// Set up, then train on generated images: `cargo run --profile quick -p imagenet18 -- demo ARGUMENTS`.
+    #[command(disable_help_flag = true)]
+    Demo {
+        /// For the program's own `demo` command.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
-    /// Makes what Pillow is asked for, and records its verdicts on the test kit's odd files.
-    Golden,
-    /// The stage of this name.
+    /// Set up, with --tools where CI is set, then run all checks, or some stages of them.
+    ///
+    /// Tests of what set-up has not made are skipped, or fail where CI is set.
+    Test(TestArgs),
+    /// Run that stage alone: other programs read what this one writes.
     Interop,
-    Test {
-        /// In order.
-        stages: Vec<Stage>,
-        /// Whether libtorch is set up for them.
-        torch: bool,
-        times: Option<Times>,
+    /// Make the golden pixels of photos beside this folder, which `test` does, too; have Pillow judge the test kit's odd image
+    /// files anew, and record its verdicts.
+    Golden,
+    /// Feed a reader any bytes; needs cargo-fuzz.
+    Fuzz {
+        /// The reader; each of them in turn if none is named.
+        target: Option<String>,
+        /// How long for each.
+        #[arg(long, value_name = "N", default_value = "10")]
+        minutes: NonZeroU64,
     },
 }
 
-/// Understands the arguments that follow the program's name, or says in one line what is wrong with them.
-pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, String> {
-    let mut arguments = arguments.into_iter();
-    let command = arguments.next().ok_or("expected a command")?;
-    match command.as_str() {
-        "-h" | "--help" | "help" => Ok(Command::Help),
-        "setup" => parse_setup(arguments),
-        "golden" | "interop" => match arguments.next().as_deref() {
-            None if command == "golden" => Ok(Command::Golden),
-            None => Ok(Command::Interop),
-            Some("-h" | "--help") => Ok(Command::Help),
-            Some(unknown) => Err(format!("`{command}` takes no arguments, got `{unknown}`")),
-        },
-        "fuzz" => parse_fuzz(arguments),
-        "demo" => Ok(Command::Demo(arguments.collect())),
-        "test" => parse_test(arguments),
-        unknown => Err(format!("unknown command `{unknown}`")),
+#[derive(Debug, Args)]
+pub struct SetupArgs {
+    /// Also fetch libtorch (540 MB) and make the library over it that programs load; where an NVIDIA driver is, what GPUs
+    /// take, too (2.2 GB).
+    #[arg(long)]
+    torch: bool,
+    /// The same, and what GPUs take wherever they are.
+    #[arg(long)]
+    cuda: bool,
+    /// Also fetch the programs that `test` uses where they are there, and must have where CI is set: cargo-nextest,
+    /// cargo-deny.
+    #[arg(long)]
+    tools: bool,
+}
+
+impl SetupArgs {
+    pub fn wanted(&self) -> Wanted {
+        let gpus = if self.cuda { Gpus::Everything } else { Gpus::default() };
+        Wanted { torch: self.torch || self.cuda, gpus, tools: self.tools }
     }
 }
 
-fn parse_setup(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
-    let mut wanted = Wanted::default();
-    for argument in arguments {
-        match argument.as_str() {
-            "-h" | "--help" => return Ok(Command::Help),
-            "--torch" => wanted.torch = true,
-            "--cuda" => wanted = Wanted { torch: true, gpus: Gpus::Everything, ..wanted },
-            "--tools" => wanted.tools = true,
-            unknown => return Err(format!("unknown argument `{unknown}` for `setup`")),
-        }
-    }
-    Ok(Command::Setup(wanted))
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Also set up libtorch, for tests of several ranks and of GPUs' kernels.
+    #[arg(long)]
+    pub torch: bool,
+    /// Run this stage, and other stages so named; without it, all.
+    #[arg(long, value_name = "STAGE")]
+    only: Vec<Stage>,
+    /// Add the seconds of each stage to this table.
+    #[arg(long, value_name = "FILE")]
+    times: Option<PathBuf>,
+    /// How the run began, for the table.
+    #[arg(long, requires = "times", value_parser = ["cold", "warm"])]
+    start: Option<String>,
 }
 
-fn parse_fuzz(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
-    let (mut target, mut minutes) = (None, 10);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "-h" | "--help" => return Ok(Command::Help),
-            "--minutes" => {
-                let number = arguments.next().unwrap_or_default();
-                let parsed = number.parse().ok().filter(|&minutes| minutes > 0);
-                minutes = parsed.ok_or_else(|| format!("--minutes needs a whole number above 0, got `{number}`"))?;
+impl TestArgs {
+    /// What runs, in this order, each once.
+    pub fn stages(&self) -> Vec<Stage> {
+        let mut stages = Vec::new();
+        for &stage in if self.only.is_empty() { Stage::value_variants() } else { &self.only } {
+            if !stages.contains(&stage) {
+                stages.push(stage);
             }
-            name if !name.starts_with('-') && target.is_none() => target = Some(name.to_owned()),
-            other => return Err(format!("unknown argument `{other}` for `fuzz`")),
         }
+        stages
     }
-    Ok(Command::Fuzz { target, minutes })
-}
 
-fn parse_test(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
-    let (mut stages, mut torch) = (Vec::new(), false);
-    let (mut file, mut start) = (None, None);
-    while let Some(argument) = arguments.next() {
-        let (name, value) = match argument.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (argument.as_str(), None),
-        };
-        let mut value = |what: &str| value.clone().or_else(|| arguments.next()).ok_or(format!("{name} needs {what}"));
-        match name {
-            "-h" | "--help" => return Ok(Command::Help),
-            "--torch" => torch = true,
-            "--times" => file = Some(PathBuf::from(value("a file")?)),
-            "--start" => match value("cold or warm")?.as_str() {
-                given @ ("cold" | "warm") => start = Some(given.to_owned()),
-                other => return Err(format!("expected --start cold or --start warm, got `{other}`")),
-            },
-            "--only" => {
-                let name = value("the name of a stage")?;
-                let stage = Stage::ALL.into_iter().find(|stage| stage.name() == name).ok_or_else(|| {
-                    format!("unknown stage `{name}`: expected one of {}", Stage::ALL.map(Stage::name).join(", "))
-                })?;
-                if !stages.contains(&stage) {
-                    stages.push(stage);
-                }
-            }
-            _ => return Err(format!("unknown argument `{argument}` for `test`")),
-        }
+    pub fn times(&self) -> Option<Times> {
+        let start = self.start.clone().unwrap_or_default();
+        self.times.clone().map(|file| Times { file, start })
     }
-    if stages.is_empty() {
-        stages = Stage::ALL.to_vec();
-    }
-    let times = match (file, start) {
-        (None, Some(_)) => return Err("--start says how the times of --times FILE began, and there is none".to_owned()),
-        (file, start) => file.map(|file| Times { file, start: start.unwrap_or_default() }),
-    };
-    Ok(Command::Test { stages, torch, times })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse_line(line: &str) -> Result<Command, String> {
-        parse(line.split_whitespace().map(str::to_owned))
+    fn parse(line: &str) -> Result<Command, String> {
+        let words = ["cargo xtask"].into_iter().chain(line.split_whitespace());
+        Arguments::try_parse_from(words).map(|arguments| arguments.command).map_err(|error| error.to_string())
     }
 
-    fn test(stages: &[Stage], torch: bool) -> Command {
-        Command::Test { stages: stages.to_vec(), torch, times: None }
+    fn wanted(line: &str) -> Wanted {
+        let Ok(Command::Setup(arguments)) = parse(line) else { panic!("{line}") };
+        arguments.wanted()
     }
 
-    fn timed(start: &str) -> Command {
-        let times = Some(Times { file: "a.csv".into(), start: start.to_owned() });
-        Command::Test { stages: vec![Stage::Format], torch: false, times }
+    fn test(line: &str) -> TestArgs {
+        let Ok(Command::Test(arguments)) = parse(line) else { panic!("{line}") };
+        arguments
     }
 
     #[test]
-    fn understands_every_command() {
-        struct Case {
-            line: &'static str,
-            expected: Command,
-        }
-        let cases = [
-            Case { line: "setup", expected: Command::Setup(Wanted::default()) },
-            Case { line: "setup --torch", expected: Command::Setup(Wanted { torch: true, ..Wanted::default() }) },
-            Case {
-                line: "setup --cuda",
-                expected: Command::Setup(Wanted { torch: true, gpus: Gpus::Everything, tools: false }),
-            },
-            Case { line: "setup --tools", expected: Command::Setup(Wanted { tools: true, ..Wanted::default() }) },
-            Case {
-                line: "setup --tools --torch",
-                expected: Command::Setup(Wanted { torch: true, tools: true, ..Wanted::default() }),
-            },
-            Case { line: "interop", expected: Command::Interop },
-            Case { line: "golden", expected: Command::Golden },
-            Case { line: "golden -h", expected: Command::Help },
-            Case { line: "fuzz", expected: Command::Fuzz { target: None, minutes: 10 } },
-            Case {
-                line: "fuzz image --minutes 3",
-                expected: Command::Fuzz { target: Some("image".to_owned()), minutes: 3 },
-            },
-            Case { line: "demo", expected: Command::Demo(vec![]) },
-            Case { line: "demo --seed 1", expected: Command::Demo(vec!["--seed".to_owned(), "1".to_owned()]) },
-            // Help is the program's own there.
-            Case { line: "demo --help", expected: Command::Demo(vec!["--help".to_owned()]) },
-            Case { line: "test", expected: test(&Stage::ALL, false) },
-            Case { line: "test --torch", expected: test(&Stage::ALL, true) },
-            Case { line: "test --only doc", expected: test(&[Stage::Doc], false) },
-            Case { line: "test --only=deny --only fmt", expected: test(&[Stage::Deny, Stage::Format], false) },
-            Case { line: "test --only fmt --only fmt", expected: test(&[Stage::Format], false) },
-            Case { line: "test --only tests --torch", expected: test(&[Stage::Tests], true) },
-            Case { line: "test --only fmt --times a.csv", expected: timed("") },
-            Case { line: "test --start=cold --times=a.csv --only fmt", expected: timed("cold") },
-            Case { line: "--help", expected: Command::Help },
-            Case { line: "setup --help", expected: Command::Help },
-            Case { line: "test --only fmt -h", expected: Command::Help },
-        ];
-        for case in cases {
-            assert_eq!(parse_line(case.line), Ok(case.expected), "{}", case.line);
-        }
+    fn setup_fetches_what_is_asked_for() {
+        assert_eq!(wanted("setup"), Wanted::default());
+        assert_eq!(wanted("setup --torch --tools"), Wanted { torch: true, tools: true, ..Wanted::default() });
+        assert_eq!(wanted("setup --cuda"), Wanted { torch: true, gpus: Gpus::Everything, tools: false });
+    }
+
+    #[test]
+    fn stages_run_in_the_given_order_each_once() {
+        assert_eq!(test("test").stages(), Stage::value_variants());
+        assert_eq!(test("test --only=deny --only fmt --only deny").stages(), [Stage::Deny, Stage::Format]);
+        assert!(test("test --torch").torch && !test("test").torch);
+        let times = |line| test(line).times().map(|times| (times.file, times.start));
+        assert_eq!(times("test"), None);
+        assert_eq!(times("test --times a.csv"), Some(("a.csv".into(), String::new())));
+        assert_eq!(times("test --start=cold --times=a.csv"), Some(("a.csv".into(), "cold".to_owned())));
+    }
+
+    /// Help, too, is the program's own there.
+    #[test]
+    fn a_demo_takes_any_arguments() {
+        let Ok(Command::Demo { arguments }) = parse("demo --help --seed 1") else { panic!() };
+        assert_eq!(arguments, ["--help", "--seed", "1"]);
     }
 
     #[test]
     fn refuses_what_it_does_not_know() {
-        struct Case {
-            line: &'static str,
-            says: &'static str,
-        }
         let cases = [
-            Case { line: "", says: "expected a command" },
-            Case { line: "tets", says: "unknown command `tets`" },
-            Case { line: "setup now", says: "unknown argument `now` for `setup`" },
-            Case { line: "setup --torch now", says: "unknown argument `now` for `setup`" },
-            Case { line: "golden now", says: "`golden` takes no arguments, got `now`" },
-            Case { line: "test --times", says: "--times needs a file" },
-            Case { line: "test --times a.csv --start hot", says: "expected --start cold or --start warm, got `hot`" },
-            Case { line: "test --start cold", says: "--times FILE" },
-            Case { line: "fuzz a b", says: "unknown argument `b` for `fuzz`" },
-            Case { line: "fuzz --minutes 0", says: "--minutes needs a whole number above 0, got `0`" },
-            Case { line: "test fmt", says: "unknown argument `fmt`" },
-            Case { line: "test --only", says: "--only needs" },
-            Case { line: "test --only lint", says: "unknown stage `lint`: expected one of fmt, " },
-            Case { line: "test --only=", says: "unknown stage ``" },
+            ("tets", "'tets'"),
+            ("setup now", "'now'"),
+            ("golden now", "'now'"),
+            ("test --times", "a value is required"),
+            ("test --times a.csv --start hot", "[possible values: cold, warm]"),
+            ("test --start cold", "--times <FILE>"),
+            ("test --only lint", "[possible values: fmt, architecture, deny, clippy, doc, tests, interop]"),
+            ("fuzz a b", "'b'"),
+            ("fuzz --minutes 0", "number would be zero"),
         ];
-        for case in cases {
-            let message = parse_line(case.line).expect_err(case.line);
-            assert!(message.contains(case.says), "{}: {message}", case.line);
-            assert!(!message.contains('\n'), "{}: {message}", case.line);
-        }
-    }
-
-    #[test]
-    fn usage_names_every_stage() {
-        for stage in Stage::ALL {
-            assert!(USAGE.contains(stage.name()), "{}", stage.name());
+        for (line, says) in cases {
+            let message = parse(line).expect_err(line);
+            assert!(message.contains(says), "{line}: {message}");
         }
     }
 }

@@ -20,23 +20,14 @@ mod tools;
 mod vectors;
 
 use anyhow::Result;
-use arguments::{Command, USAGE};
+use arguments::{Arguments, Command};
+use clap::Parser;
 use setup::Wanted;
 use stages::Stage;
 use std::process::ExitCode;
 
-/// Exit code for a command line that cannot be understood, as that of most Unix tools.
-const USAGE_ERROR: u8 = 2;
-
 fn main() -> ExitCode {
-    let command = match arguments::parse(std::env::args().skip(1)) {
-        Ok(command) => command,
-        Err(message) => {
-            eprintln!("error: {message}\n\n{USAGE}");
-            return ExitCode::from(USAGE_ERROR);
-        }
-    };
-    match run(command) {
+    match run(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -47,19 +38,20 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Help => println!("{USAGE}"),
-        Command::Setup(wanted) => setup::run(wanted)?,
-        Command::Demo(arguments) => {
+        Command::Setup(arguments) => setup::run(arguments.wanted())?,
+        Command::Demo { arguments } => {
             setup::run(Wanted::default())?;
             process::demo(&arguments)?;
         }
-        Command::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes)?,
+        Command::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes.get())?,
         Command::Golden => {
             golden::make(true)?;
             golden::record()?;
         }
         Command::Interop => return stages::run(&[Stage::Interop], false, None),
-        Command::Test { stages, torch, times } => return stages::run(&stages, torch, times.as_ref()),
+        Command::Test(arguments) => {
+            return stages::run(&arguments.stages(), arguments.torch, arguments.times().as_ref());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,35 +7,26 @@ use crate::tally::Tally;
 use crate::times::{Row, Times};
 use crate::{architecture, interop, suite, tools, vectors};
 use anyhow::{Result, anyhow};
+use clap::ValueEnum;
 use std::process::ExitCode;
 use std::time::Instant;
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// In the order in which they run: what answers soonest comes first.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum Stage {
+    #[value(name = "fmt")]
     Format,
     Architecture,
+    Deny,
     Clippy,
     Doc,
     Tests,
-    Deny,
     Interop,
 }
 
 impl Stage {
-    /// In the order in which they run: what answers soonest comes first.
-    pub const ALL: [Stage; 7] =
-        [Stage::Format, Stage::Architecture, Stage::Deny, Stage::Clippy, Stage::Doc, Stage::Tests, Stage::Interop];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Stage::Format => "fmt",
-            Stage::Architecture => "architecture",
-            Stage::Clippy => "clippy",
-            Stage::Doc => "doc",
-            Stage::Tests => "tests",
-            Stage::Deny => "deny",
-            Stage::Interop => "interop",
-        }
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
     fn run(self, tally: &mut Tally) -> Result<Outcome> {
@@ -76,7 +67,7 @@ pub fn run(stages: &[Stage], torch: bool, times: Option<&Times>) -> Result<ExitC
     // Where CI is set, a stage that lacks its tool fails; elsewhere it does without.
     let tools = is_ci();
     setup::run(Wanted { torch, gpus: Gpus::Toolkit, tools })?;
-    rows.push(Row { stage: "setup", seconds: start.elapsed().as_secs_f64(), verdict: "ok" });
+    rows.push(Row { stage: "setup".to_owned(), seconds: start.elapsed().as_secs_f64(), verdict: "ok" });
     for &stage in stages {
         println!("\n── {} ──", stage.name());
         let start = Instant::now();
@@ -107,7 +98,7 @@ pub fn run(stages: &[Stage], torch: bool, times: Option<&Times>) -> Result<ExitC
         && let Err(error) = times.append(&rows)
     {
         eprintln!("error: {error:#}");
-        failed.push("times");
+        failed.push("times".to_owned());
     }
     // What became of the tests is the last line, for whoever reads only that.
     print!("{tally}");

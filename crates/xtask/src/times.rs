@@ -26,7 +26,7 @@ pub struct Times {
 
 /// A stage that ran.
 pub struct Row {
-    pub stage: &'static str,
+    pub stage: String,
     pub seconds: f64,
     /// One word.
     pub verdict: &'static str,
@@ -94,13 +94,18 @@ mod tests {
     use super::*;
     use std::fs;
 
-    const ROWS: [Row; 2] =
-        [Row { stage: "fmt", seconds: 0.26, verdict: "ok" }, Row { stage: "deny", seconds: 61.0, verdict: "failed" }];
+    fn rows() -> [Row; 2] {
+        [("fmt", 0.26, "ok"), ("deny", 61.0, "failed")].map(|(stage, seconds, verdict)| Row {
+            stage: stage.to_owned(),
+            seconds,
+            verdict,
+        })
+    }
 
     #[test]
     fn a_row_for_each_stage_and_for_all() {
         let [date, commit, cpu] = ["2026-11-30", "0123abc-dirty", "A CPU"].map(str::to_owned);
-        let table = table(&Origin { date, commit, cpu, cores: 2 }, "cold", &ROWS);
+        let table = table(&Origin { date, commit, cpu, cores: 2 }, "cold", &rows());
         let expected = "2026-11-30,0123abc-dirty,A CPU,2,cold,fmt,0.3,ok\n\
                         2026-11-30,0123abc-dirty,A CPU,2,cold,deny,61.0,failed\n\
                         2026-11-30,0123abc-dirty,A CPU,2,cold,all,61.3,\n";
@@ -114,7 +119,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let times = Times { file: folder.path().join("times.csv"), start: "warm".to_owned() };
         for _ in 0..2 {
-            times.append(&ROWS).expect("written");
+            times.append(&rows()).expect("written");
         }
         let text = fs::read_to_string(&times.file).expect("table");
         assert!(text.starts_with(HEADER), "{text}");
