@@ -4,13 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use in18_dataset::OpenOptions;
 use in18_optim::Sgd;
 use in18_program::Arch;
-use in18_recipe::{PRESETS, Phases, Precision, Recipe, Shuffle, preset};
+use in18_recipe::{PRESETS, Phases, Precision, Recipe, preset};
 
 use crate::brought::Brought;
-use crate::cli::{EngineArgs, EngineChoice, ReadingArgs, TrainArgs};
+use crate::cli::{EngineArgs, EngineChoice, TrainArgs};
 use crate::engine;
 use crate::exit::Usage;
 
@@ -152,19 +151,6 @@ fn arch_of(recipe: &Recipe) -> Result<Arch, String> {
 /// What computes a recipe: the arguments' engine, with the recipe's type of activations.
 pub fn engine_of(recipe: &Recipe, engine: &EngineArgs) -> EngineArgs {
     EngineArgs { precision: recipe.network.precision, ..engine.clone() }
-}
-
-/// How a recipe's images are read.
-pub fn opening_of(recipe: &Recipe, reading: &ReadingArgs) -> OpenOptions {
-    OpenOptions { exif: recipe.data.exif, ..reading.options() }
-}
-
-/// An epoch's order, as the loader's crate names it.
-pub fn order_of(shuffle: Shuffle) -> in18_loader::Shuffle {
-    match shuffle {
-        Shuffle::Full => in18_loader::Shuffle::Full,
-        Shuffle::Window => in18_loader::Shuffle::Window,
-    }
 }
 
 /// The optimizer of a recipe.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use in18_recipe::Plan;
 use in18_train::checkpoint::{Checkpoint, Found, Tables, newest};
 use in18_train::identity::{as_of_today, differences};
-use in18_train::{CheckpointError, Progress, RunOptions};
+use in18_train::{CheckpointError, Progress, Settings};
 use serde_json::Value;
 
 use crate::cli::{CheckpointArgs, Resume};
@@ -48,7 +48,7 @@ pub type ByRanks<'a> = &'a dyn Fn(usize) -> Result<(Value, Plan)>;
 /// [`CheckpointError::Differs`] unless `--resume-anyway`; [`CheckpointError::Beyond`].
 pub fn progress(
     checkpoint: &Checkpoint,
-    (identity, plan, options): (&Value, &Plan, &RunOptions),
+    (identity, plan, settings): (&Value, &Plan, Settings),
     by_ranks: ByRanks<'_>,
     arguments: &CheckpointArgs,
 ) -> Result<Progress> {
@@ -58,7 +58,7 @@ pub fn progress(
     if let Some(differences) = differences(theirs, identity) {
         if let Some((ranks, their_plan)) = other_ranks(theirs, plan, by_ranks)? {
             let (epoch, step) = (progress.epoch, progress.step);
-            let steps = |plan: &Plan| plan.epochs.get(epoch).map_or(0, |epoch| options.steps_of(epoch.steps));
+            let steps = |plan: &Plan| plan.epochs.get(epoch).map_or(0, |epoch| settings.steps_of(epoch.steps));
             progress.step = same_place(step, (ranks, steps(&their_plan)), (plan.world, steps(plan)));
             let (path, now) = (path.display(), plan.world);
             output::complain(&format!(

@@ -39,7 +39,7 @@ pub struct Run {
     /// The data path.
     pub data: PathBuf,
     /// How its sets are opened.
-    pub opening: OpenOptions,
+    pub reading: OpenOptions,
     /// What computes, in the recipe's type of activations.
     pub engine: EngineArgs,
     /// Loader threads; none: as many as this rank has cores.
@@ -118,9 +118,9 @@ impl Run {
             None => (Recorder::new(Vec::new()), None),
         };
         let (saving, saved) = self.saving(logdir.as_ref(), signals, &resolved);
-        let Resolved { data, plan, options, .. } = &mut resolved;
+        let Resolved { data, plan, .. } = &mut resolved;
         let parts = Parts { comm: &mut ***comm, model, data, recorder: &mut recorder };
-        let outcome = Trainer::new(parts, plan, options.clone(), saving, progress)?.run(start, from, &saved);
+        let outcome = Trainer::new(parts, plan, self.settings(), saving, progress)?.run(start, from, &saved);
         // A log that failed does not end a run, but its user wants to know.
         for failure in recorder.close() {
             output::complain(&format!("warning: {failure}"));
@@ -139,7 +139,7 @@ impl Run {
         let mut model = Model::new(engine.kernels, network, engine.dtype)?;
         model.set_update(&optimizer_of(&resolved.plan.recipe).update(model.parameters()))?;
         if rank.world() > 1 {
-            model.exchange_as(resolved.options.gradients)?;
+            model.exchange_as(resolved.exchanged())?;
         }
         model.share_memory(rank.on_this_machine());
         Ok(model)

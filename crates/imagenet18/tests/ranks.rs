@@ -13,10 +13,11 @@ use in18_optim::Sgd;
 use in18_program::initial::Initialization;
 use in18_program::layers::{self, AddRelu, Conv, GlobalAvgPool, Linear, MaxPool};
 use in18_program::{Input, Model, Network, Size};
+use in18_recipe::LossScale;
 use in18_tensor::DType;
 use in18_testkit::skip::lacks;
 use in18_torch::Torch;
-use in18_train::{LossScale, LossScaling, StepScalars, TrainingStep, finish};
+use in18_train::{DynamicScale, StepScalars, TrainingStep, finish};
 use rustix::process::Signal;
 use serde_json::Value;
 use several::{events, free_port, network, photos, signal, stderr, succeed, train, wait, wait_for_steps};
@@ -80,7 +81,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
             model.exchange_as(exchanged).unwrap();
         }
         model.set_update(&Sgd { weight_decay: 1e-2, no_bn_wd: false }.update(model.parameters())).unwrap();
-        let step_of = TrainingStep::in_parts_of(1 << 10, &model, LossScaling::Fixed(1.0));
+        let step_of = TrainingStep::in_parts_of(1 << 10, &model, LossScale::Fixed(1.0));
         assert_eq!(step_of.cuts().len(), 2);
         let batch = 2 * BATCH / world;
         let size = Size { batch, height: 24, width: 24 };
@@ -91,7 +92,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
             let input = Input { size, pixels: &pixels, targets: &labels };
             let at = StepScalars { rate: 0.05, momentum: 0.9 };
             let parts: (&mut Model, &mut dyn Comm) = (&mut model, &mut *comm);
-            let started = step_of.start(parts, input, at, &mut LossScale::default(), &mut |_, _, _| Ok(())).unwrap();
+            let started = step_of.start(parts, input, at, &mut DynamicScale::default(), &mut |_, _, _| Ok(())).unwrap();
             finish(&mut model, comm, started.metrics).unwrap();
         }
         let names: Vec<String> = model.parameters().entries().iter().map(|entry| entry.name.clone()).collect();

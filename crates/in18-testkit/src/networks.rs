@@ -5,8 +5,9 @@ use in18_comm::{Comm, Solo};
 use in18_kernels::{KernelError, Kernels};
 use in18_optim::Sgd;
 use in18_program::{Arch, Input, Mode, Model, Size};
+use in18_recipe::LossScale;
 use in18_tensor::DType;
-use in18_train::{Evaluation, LossScale, LossScaling, StepScalars, TrainingStep, Views, finish};
+use in18_train::{DynamicScale, Evaluation, StepScalars, TrainingStep, Views, finish};
 
 use crate::generator::Start;
 use crate::golden::{FP32_TOLERANCE, GoldenCase, GoldenError, Summary};
@@ -139,13 +140,13 @@ fn check_training(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings
     let mut model = model(new, case, dtype, Start::Bn0);
     let optimizer = Sgd { weight_decay: case.weight_decay as f32, no_bn_wd: true };
     model.set_update(&optimizer.update(model.parameters())).unwrap();
-    let step_of = TrainingStep::new(&model, LossScaling::Fixed(loss_scale(dtype)));
+    let step_of = TrainingStep::new(&model, LossScale::Fixed(loss_scale(dtype).into()));
     let at = StepScalars { rate: case.learning_rate as f32, momentum: case.momentum as f32 };
     for (step, expected) in case.training.losses.iter().enumerate() {
         let (pixels, targets) = (case.images(step), labels(case, step));
         let input = Input { size: size(case), pixels: &pixels, targets: &targets };
         let parts: (&mut Model, &mut dyn Comm) = (&mut model, &mut Solo);
-        let started = step_of.start(parts, input, at, &mut LossScale::default(), &mut |_, _, _| Ok(())).unwrap();
+        let started = step_of.start(parts, input, at, &mut DynamicScale::default(), &mut |_, _, _| Ok(())).unwrap();
         let metrics = finish(&mut model, &mut Solo, started.metrics).unwrap();
         let tolerance = if half { loss_tolerance_in_half(case) } else { FP32_TOLERANCE };
         let loss = metrics.loss_sum / case.batch as f64;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use in18_dataset::{DataRoot, ImageSet, OpenOptions, check_same_classes};
-use in18_loader::Size;
-use in18_recipe::{EpochPlan, Phases};
+use in18_loader::{self as loader, Size};
+use in18_recipe::{EpochPlan, Recipe, Shuffle};
 use in18_record::DataChange;
 
 use crate::error::TrainError;
@@ -24,19 +24,21 @@ pub struct Data {
 }
 
 impl Data {
-    /// Opens the sets that phases name. Opens no image.
+    /// Opens the sets that a recipe's phases name. Opens no image. Whether images are turned as their
+    /// EXIF orientation says, the recipe decides.
     ///
     /// # Errors
     /// Folders that are missing, empty or unreadable, and folders whose classes differ.
-    pub fn open(data: &Path, phases: &Phases, options: &OpenOptions) -> Result<Self, TrainError> {
-        let open = |place| ImageSet::open_with(place, options).map(Arc::new);
+    pub fn open(data: &Path, recipe: &Recipe, options: &OpenOptions) -> Result<Self, TrainError> {
+        let options = OpenOptions { exif: recipe.data.exif, ..options.clone() };
+        let open = |place| ImageSet::open_with(place, &options).map(Arc::new);
         let root = DataRoot::new(data);
         let mut train = BTreeMap::new();
-        for suffix in phases.train_dirs() {
+        for suffix in recipe.phases.train_dirs() {
             train.insert(suffix.to_owned(), open(root.train(suffix)?)?);
         }
         let mut validation = BTreeMap::new();
-        for suffix in phases.val_dirs() {
+        for suffix in recipe.phases.val_dirs() {
             validation.insert(suffix.to_owned(), open(root.validation(suffix)?)?);
         }
         let mut sets = train.values().chain(validation.values());
@@ -116,5 +118,13 @@ impl Data {
             self.sizes.insert(suffix.to_owned(), sizes);
         }
         (&self.sizes[suffix], bad)
+    }
+}
+
+/// A recipe's order of images, as the loader names it.
+pub fn order_of(shuffle: Shuffle) -> loader::Shuffle {
+    match shuffle {
+        Shuffle::Full => loader::Shuffle::Full,
+        Shuffle::Window => loader::Shuffle::Window,
     }
 }

@@ -29,14 +29,14 @@ mod tally;
 mod traffic;
 mod trainer;
 
-pub use data::Data;
+pub use data::{Data, order_of};
 pub use error::{CheckpointError, Half, TrainError};
 pub use evaluation::{Evaluation, StartedEvaluation, Views};
 pub use first_step::{Doing, FirstStep, PATIENCE, StepName};
-pub use loss_scale::{FIRST_DYNAMIC, LossScale, LossScaling};
+pub use loss_scale::DynamicScale;
 pub use progress::{Best, Progress};
 pub use signals::Signals;
 pub use skipped::Skipped;
 pub use step::{BUCKET_BYTES, Scaled, Stage, StartedStep, StepScalars, TrainingStep, finish};
 pub use tally::Tally;
-pub use trainer::{Continued, Outcome, Parts, RunOptions, Saving, Trainer};
+pub use trainer::{Continued, Outcome, Parts, Saving, Settings, Trainer};

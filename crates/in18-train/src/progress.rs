@@ -5,7 +5,7 @@ use in18_program::Metrics;
 use in18_record::{EpochRecord, Means};
 use serde::{Deserialize, Serialize};
 
-use crate::loss_scale::LossScale;
+use crate::loss_scale::DynamicScale;
 use crate::skipped::Skipped;
 use crate::tally::Tally;
 
@@ -37,7 +37,7 @@ pub struct Progress {
     pub skipped: Skipped,
     /// The loss's scale, if it is dynamic.
     #[serde(default)]
-    pub loss_scale: LossScale,
+    pub loss_scale: DynamicScale,
     /// The epoch with the best top-5 so far that exceeds the bar for `model_best`.
     pub best: Option<Best>,
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use in18_comm::Comm;
 use in18_program::{Input, Metrics, Model, PendingMetrics, UpdateScalars};
+use in18_recipe::LossScale;
 
 use crate::error::TrainError;
-use crate::loss_scale::{LossScale, LossScaling};
+use crate::loss_scale::DynamicScale;
 
 /// About how many bytes of gradients are summed at once, as in PyTorch's `DistributedDataParallel`.
 /// A sum over three or more ranks depends on where it is cut. So this number must stay the same for
@@ -22,7 +23,7 @@ const POLL: Duration = Duration::from_micros(100);
 /// its state.
 #[derive(Clone, Debug)]
 pub struct TrainingStep {
-    scaling: LossScaling,
+    loss_scale: LossScale,
     /// Where gradients are cut into parts that are exchanged one by one.
     cuts: Vec<usize>,
 }
@@ -75,13 +76,13 @@ pub enum Scaled {
 
 impl TrainingStep {
     /// Steps of a model.
-    pub fn new(model: &Model, scaling: LossScaling) -> Self {
-        Self::in_parts_of(BUCKET_BYTES, model, scaling)
+    pub fn new(model: &Model, loss_scale: LossScale) -> Self {
+        Self::in_parts_of(BUCKET_BYTES, model, loss_scale)
     }
 
     /// Steps that exchange gradients in parts of about `bytes` bytes.
-    pub fn in_parts_of(bytes: usize, model: &Model, scaling: LossScaling) -> Self {
-        TrainingStep { scaling, cuts: model.gradient_cuts(bytes) }
+    pub fn in_parts_of(bytes: usize, model: &Model, loss_scale: LossScale) -> Self {
+        TrainingStep { loss_scale, cuts: model.gradient_cuts(bytes) }
     }
 
     /// Where gradients are cut for their exchange: offsets in bytes.
@@ -89,8 +90,8 @@ impl TrainingStep {
         &self.cuts
     }
 
-    /// Starts a step over this rank's batch. `scale` is the loss's scale; it counts only if the
-    /// scale is dynamic.
+    /// Starts a step over this rank's batch. `scale` counts only if the loss's scale is
+    /// dynamic.
     ///
     /// # Errors
     /// [`TrainError::Program`], [`TrainError::Comm`], and errors of `watch`.
@@ -99,10 +100,10 @@ impl TrainingStep {
         (model, comm): (&mut Model, &mut dyn Comm),
         input: Input<'_>,
         at: StepScalars,
-        scale: &mut LossScale,
+        scale: &mut DynamicScale,
         watch: Watch<'_>,
     ) -> Result<StartedStep, TrainError> {
-        let loss_scale = scale.get(self.scaling);
+        let loss_scale = scale.of_step(self.loss_scale);
         model.set_loss_scale(loss_scale);
         watch(Stage::Computing, model, comm)?;
         let metrics = self.start_gradients(model, comm, input)?;
@@ -112,9 +113,9 @@ impl TrainingStep {
             model.take_exchanged()?;
         }
         watch(Stage::Updating, model, comm)?;
-        let finite = match self.scaling {
-            LossScaling::Fixed(_) => None,
-            LossScaling::Dynamic => {
+        let finite = match self.loss_scale {
+            LossScale::Fixed(_) => None,
+            LossScale::Dynamic { .. } => {
                 comm.settle()?;
                 Some(model.gradients_are_finite()?)
             }

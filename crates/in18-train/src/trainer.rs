@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use in18_comm::Comm;
 use in18_dataset::ImageSet;
-use in18_loader::{BadImage, Batch, BatchPlan, Loader, OnBadImage, Share, Shuffle, StageTimes};
+use in18_loader::{BadImage, Batch, BatchPlan, Loader, OnBadImage, Share, StageTimes};
 use in18_program::{Input, Metrics, Mode, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
 use in18_record::{EpochRecord, Event, LoaderRecord, Recorder, RunEnd, RunStart};
 use in18_system::proc::peak_rss_bytes;
-use in18_tensor::DType;
 use in18_weights::save_parameters;
 
 use crate::attribution;
@@ -24,7 +23,6 @@ use crate::data::Data;
 use crate::error::{Half, TrainError};
 use crate::evaluation::{Evaluation, Views};
 use crate::first_step::{Doing, FirstStep, StepName};
-use crate::loss_scale::LossScaling;
 use crate::progress::Progress;
 use crate::step::TrainingStep;
 use crate::traffic::TrafficMeter;
@@ -43,36 +41,21 @@ const NOTHING: Metrics = Metrics { images: 0, loss_sum: 0.0, top1: 0, top5: 0 };
 /// The most batches of an epoch with `--short-epoch`.
 const SHORT_EPOCH: usize = 10;
 
-/// The settings of a run beside its plan and its data.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunOptions {
-    /// SGD's momentum: the share of the last velocity that is kept.
-    pub momentum: f32,
-    /// The L2 penalty. It is part of the model's update already, as `no_bn_wd` is.
-    pub weight_decay: f32,
-    /// Whether batch normalisation's gamma and beta go without the penalty.
-    pub no_bn_wd: bool,
-    /// Seed of the images' order and augmentation.
-    pub seed: u64,
+/// What a trainer is told beside its plan: nothing that a recipe decides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
     /// Loader threads.
     pub workers: NonZeroUsize,
     /// What happens at an image that cannot be loaded.
     pub on_bad_image: OnBadImage,
     /// Whether epochs end after a few batches, to try out a schedule.
     pub short_epoch: bool,
-    /// How an epoch's images are mixed.
-    pub shuffle: Shuffle,
-    /// How the loss is scaled.
-    pub loss_scaling: LossScaling,
-    /// The type in which ranks exchange gradients. The model's `exchange_as` has been called with
-    /// it.
-    pub gradients: DType,
     /// How long the first step of a run or of an image size may take. After that, a line says what
     /// the step is doing.
     pub patience: Duration,
 }
 
-impl RunOptions {
+impl Settings {
     /// The number of an epoch's planned steps that are taken.
     pub fn steps_of(&self, planned: usize) -> usize {
         if self.short_epoch { planned.min(SHORT_EPOCH) } else { planned }
@@ -106,7 +89,7 @@ pub struct Trainer<'a> {
     model: &'a mut Model,
     data: &'a mut Data,
     plan: &'a Plan,
-    options: RunOptions,
+    settings: Settings,
     recorder: &'a mut Recorder,
     clock: Clock,
     progress: Progress,
@@ -148,12 +131,12 @@ impl<'a> Trainer<'a> {
     pub fn new(
         parts: Parts<'a>,
         plan: &'a Plan,
-        options: RunOptions,
+        settings: Settings,
         saving: Saving,
         progress: Progress,
     ) -> Result<Self, TrainError> {
         let Parts { comm, model, data, recorder } = parts;
-        let (step, evaluation) = (TrainingStep::new(model, options.loss_scaling), Evaluation::new(Views::Plain));
+        let (step, evaluation) = (TrainingStep::new(model, plan.recipe.loss.scale), Evaluation::new(Views::Plain));
         let store = match comm.rank() {
             0 => Some(Store::open(saving.checkpoints.clone(), Tables::of(model), progress.steps)?),
             _ => None,
@@ -165,7 +148,7 @@ impl<'a> Trainer<'a> {
             model,
             data,
             plan,
-            options,
+            settings,
             recorder,
             clock,
             progress,
@@ -261,7 +244,7 @@ impl<'a> Trainer<'a> {
 
     fn change_data(&mut self, epoch: &EpochPlan, is_news: bool) -> Result<Loaders, TrainError> {
         self.model.forget_programs();
-        let workers = self.options.workers.get();
+        let workers = self.settings.workers.get();
         let train = Arc::clone(self.data.train(&epoch.train_dir));
         let validation = Arc::clone(self.data.validation(&epoch.val_dir));
         if is_news {
@@ -277,8 +260,8 @@ impl<'a> Trainer<'a> {
         let validation_batches = self.validation_batches(epoch, validation.len())?;
         self.check_validation(epoch, &validation_batches)?;
         Ok(Loaders {
-            train: Loader::new(train, workers, self.options.on_bad_image)?,
-            validation: Loader::new(validation, workers, self.options.on_bad_image)?,
+            train: Loader::new(train, workers, self.settings.on_bad_image)?,
+            validation: Loader::new(validation, workers, self.settings.on_bad_image)?,
             validation_batches,
         })
     }
@@ -296,7 +279,7 @@ impl<'a> Trainer<'a> {
         let name = StepName { place, size: Size { batch, height: size, width: size }, remedy };
         let (mut recorder, clock) = (self.recorder.clone(), self.clock);
         let say = move |text| recorder.record(clock.stamp(), &Event::Warning { text });
-        let first = FirstStep::watch(name, Doing::Compiling, self.options.patience, say);
+        let first = FirstStep::watch(name, Doing::Compiling, self.settings.patience, say);
         first.follow(self.model);
         self.first = Some(first);
     }
@@ -382,7 +365,7 @@ impl<'a> Trainer<'a> {
             train_seconds: self.progress.train_seconds,
             data_seconds: self.progress.data_seconds,
             times,
-            workers: self.options.workers.get(),
+            workers: self.settings.workers.get(),
             cores: available_parallelism().map_or(1, NonZeroUsize::get),
             size: epoch.size,
             data: &self.data.path().display().to_string(),
@@ -421,7 +404,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn shortened(&self, batches: BatchPlan) -> BatchPlan {
-        let steps = self.options.steps_of(batches.len());
+        let steps = self.settings.steps_of(batches.len());
         if steps < batches.len() { batches.select(0..steps) } else { batches }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use in18_comm::Solo;
 use in18_dataset::OpenOptions;
 use in18_kernels::reference::Reference;
-use in18_loader::{OnBadImage, Shuffle};
+use in18_loader::OnBadImage;
 use in18_program::initial::Initialization;
 use in18_program::{Arch, Model};
 use in18_recipe::{Phases, Plan, PlanInput, Recipe};
@@ -17,7 +17,7 @@ use in18_tensor::DType;
 use in18_testkit::images::write_class_folders;
 use in18_train::checkpoint::CheckpointOptions;
 use in18_train::identity::NetworkIdentity;
-use in18_train::{Data, LossScaling, Parts, Progress, RunOptions, Saving, Signals, Trainer};
+use in18_train::{Data, Parts, Progress, Saving, Settings, Signals, Trainer};
 
 /// Two sizes.
 const PHASES: &str = "[{'ep':0,'sz':32,'bs':2},{'ep':(0,2),'lr':0.01},{'ep':1,'sz':40,'bs':2}]";
@@ -41,26 +41,15 @@ fn run(folder: &Path, patience: Duration) -> Vec<Event> {
     let data = folder.join("data");
     write_class_folders(&data.join("train"), 2, 1, &[(48, 48)]).unwrap();
     write_class_folders(&data.join("val"), 2, 1, &[(48, 48)]).unwrap();
-    let phases = Phases::from_python(PHASES).unwrap();
-    let mut data = Data::open(&data, &phases, &OpenOptions::default()).unwrap();
-    let plan = Plan::resolve(&Recipe::from(phases), &PlanInput::by_train_dir(1, data.train_images())).unwrap();
+    let recipe = Recipe::from(Phases::from_python(PHASES).unwrap());
+    let mut data = Data::open(&data, &recipe, &OpenOptions::default()).unwrap();
+    let plan = Plan::resolve(&recipe, &PlanInput::by_train_dir(1, data.train_images())).unwrap();
     let mut model = Model::new(Box::new(Reference::new()), Arch::RESNET18.network(2), DType::F32).unwrap();
     Initialization { seed: 0, bn0: true }.apply(&mut model).unwrap();
     let events = Arc::new(Mutex::new(Vec::new()));
     let mut recorder = Recorder::new(vec![Box::new(Memory(Arc::clone(&events)))]);
-    let options = RunOptions {
-        momentum: 0.9,
-        weight_decay: 1e-4,
-        no_bn_wd: true,
-        seed: 0,
-        workers: NonZeroUsize::MIN,
-        on_bad_image: OnBadImage::Fail,
-        short_epoch: false,
-        shuffle: Shuffle::Full,
-        loss_scaling: LossScaling::Fixed(1.0),
-        gradients: DType::F32,
-        patience,
-    };
+    let settings =
+        Settings { workers: NonZeroUsize::MIN, on_bad_image: OnBadImage::Fail, short_epoch: false, patience };
     let checkpoints = CheckpointOptions {
         folder: folder.join("checkpoints"),
         best: folder.join("best.safetensors"),
@@ -71,7 +60,7 @@ fn run(folder: &Path, patience: Duration) -> Vec<Event> {
     let network = NetworkIdentity { arch: "resnet18".to_owned(), classes: data.classes().to_vec() };
     let saving = Saving { checkpoints, signals: Signals::default(), network, identity: serde_json::Value::Null };
     let parts = Parts { comm: &mut Solo, model: &mut model, data: &mut data, recorder: &mut recorder };
-    let trainer = Trainer::new(parts, &plan, options, saving, Progress::default()).unwrap();
+    let trainer = Trainer::new(parts, &plan, settings, saving, Progress::default()).unwrap();
     trainer.run(None, None, &folder.join("model.safetensors")).unwrap();
     std::mem::take(&mut *events.lock().unwrap())
 }

@@ -4,14 +4,14 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::Result;
+use in18_dataset::OpenOptions;
 use in18_demo::DemoSpec;
 use in18_loader::OnBadImage;
 use in18_program::Arch;
 use in18_recipe::Recipe;
 
-use crate::cli::{CheckpointArgs, DemoArgs, ReadingArgs};
+use crate::cli::{CheckpointArgs, DemoArgs};
 use crate::exit::Usage;
-use crate::recipe::opening_of;
 use crate::run::Run;
 use crate::{engine, logdir, output};
 
@@ -52,7 +52,7 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
     (recipe.seed, recipe.network.precision) = (arguments.seed, engine.precision);
     let run = Run {
         data: photos,
-        opening: opening_of(&recipe, &ReadingArgs::default()),
+        reading: OpenOptions::default(),
         engine,
         recipe,
         arch: Arch::RESNET18,

@@ -10,7 +10,7 @@ use in18_train::Data;
 
 use crate::cli::{EngineArgs, TrainArgs};
 use crate::ranks::RankEnvironment;
-use crate::recipe::{Chosen, engine_of, opening_of, optimizer_of};
+use crate::recipe::{Chosen, engine_of, optimizer_of};
 use crate::{engine, output, ranks};
 
 /// Prints the plan. With `--images` it needs no folder; without, it lists the training folders but
@@ -29,7 +29,7 @@ pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
         Some(images) => (PlanInput::uniform(world, images), IMAGENET_CLASSES),
         None => {
             let data = arguments.data.as_deref().context("expected DATA")?;
-            let data = Data::open(data, &recipe.phases, &opening_of(&recipe, &arguments.reading))?;
+            let data = Data::open(data, &recipe, &arguments.reading.options())?;
             (PlanInput::by_train_dir(world, data.train_images()), data.classes().len())
         }
     };

@@ -13,7 +13,7 @@ use crate::commands::eval;
 use crate::commands::train::folder;
 use crate::exit::Usage;
 use crate::ranks::RankEnvironment;
-use crate::recipe::{Chosen, engine_of, opening_of};
+use crate::recipe::{Chosen, engine_of};
 use crate::{engine, resume};
 
 /// Validates the network of a checkpoint or of `--init`.
@@ -26,7 +26,7 @@ pub(super) fn evaluate(arguments: &TrainArgs) -> Result<()> {
     let engine = engine_of(&recipe, &arguments.engine);
     engine::check(&engine)?;
     let path = arguments.data.clone().context("expected DATA")?;
-    let data = Data::open(&path, &recipe.phases, &opening_of(&recipe, &arguments.reading))?;
+    let data = Data::open(&path, &recipe, &arguments.reading.options())?;
     let plan = Plan::resolve(&recipe, &PlanInput::by_train_dir(1, data.train_images()))?;
     let tables = Tables::of_network(&arch.network(data.classes().len()));
     let found = resume::find(&arguments.checkpoints, &folder(arguments, arch)?, &tables)?;

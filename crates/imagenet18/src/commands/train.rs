@@ -9,7 +9,7 @@ use in18_program::Arch;
 use crate::cli::{Resume, TrainArgs};
 use crate::commands::evaluate::evaluate;
 use crate::exit::Usage;
-use crate::recipe::{Chosen, engine_of, opening_of};
+use crate::recipe::{Chosen, engine_of};
 use crate::run::Run;
 use crate::{logdir, ranks};
 
@@ -26,7 +26,7 @@ fn run(arguments: &TrainArgs) -> Result<Run> {
     let Chosen { recipe, arch, brought } = Chosen::of(arguments)?;
     Ok(Run {
         data: arguments.data.clone().context("expected DATA")?,
-        opening: opening_of(&recipe, &arguments.reading),
+        reading: arguments.reading.options(),
         engine: engine_of(&recipe, &arguments.engine),
         recipe,
         arch,

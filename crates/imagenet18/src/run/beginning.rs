@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use in18_program::Model;
 use in18_program::initial::Initialization;
-use in18_recipe::{LossScale, Plan};
+use in18_recipe::Plan;
 use in18_train::checkpoint::{Checkpoint, Tables};
-use in18_train::{LossScale as ScaleInForce, Progress};
+use in18_train::{DynamicScale, Progress};
 use in18_weights::{Head, WeightFile};
 
 use super::Run;
@@ -30,8 +30,8 @@ impl Run {
             Some(checkpoint) => {
                 model.load_state(&checkpoint.state)?;
                 let by_ranks = |world| self.with_ranks(resolved, world);
-                let Resolved { identity, plan, options, .. } = resolved;
-                resume::progress(checkpoint, (identity, plan, options), &by_ranks, &self.checkpoints)?
+                let now = (&resolved.identity, &resolved.plan, self.settings());
+                resume::progress(checkpoint, now, &by_ranks, &self.checkpoints)?
             }
             None => self.begin(model, &resolved.plan)?,
         };
@@ -50,9 +50,7 @@ impl Run {
             file.load(model, file.arch(Some(self.arch))?, head)?;
         }
         let mut progress = Progress::default();
-        if let LossScale::Dynamic { first } = recipe.loss.scale {
-            progress.loss_scale = ScaleInForce::starting_at(first as f32);
-        }
+        progress.loss_scale = DynamicScale::starting(recipe.loss.scale);
         if let Some(epoch) = self.checkpoints.start_epoch {
             let epochs = plan.epochs.len();
             if epoch >= epochs {

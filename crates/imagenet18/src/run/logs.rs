@@ -47,7 +47,7 @@ impl Run {
 
     /// What is trained, for the logs' first lines.
     fn start(&self, model: &Model, resolved: &Resolved, first_epoch: usize) -> RunStart {
-        let Resolved { data, dtype, plan, options, .. } = resolved;
+        let Resolved { data, dtype, plan, .. } = resolved;
         let first = &plan.epochs[first_epoch.min(plan.epochs.len() - 1)];
         RunStart {
             arch: self.arch.to_string(),
@@ -56,8 +56,8 @@ impl Run {
             precision: dtype.to_string(),
             engine: model.describe(),
             world: plan.world,
-            workers: options.workers.get(),
-            seed: options.seed,
+            workers: self.settings().workers.get(),
+            seed: plan.recipe.seed,
             first_epoch,
             epochs: plan.epochs.len(),
             images_train: data.train(&first.train_dir).len() as u64,

@@ -2,15 +2,14 @@
 //! computes in.
 
 use anyhow::Result;
-use in18_recipe::{GradientType, LossScale, Plan, PlanInput, Precision};
+use in18_recipe::{GradientType, Plan, PlanInput, Precision};
 use in18_tensor::DType;
 use in18_train::identity::{NetworkIdentity, identity};
-use in18_train::{Data, LossScaling, PATIENCE, RunOptions};
+use in18_train::{Data, PATIENCE, Settings};
 use serde_json::Value;
 
 use super::Run;
 use crate::engine;
-use crate::recipe::order_of;
 
 /// What a run does, with nothing left to be chosen.
 pub(super) struct Resolved {
@@ -18,7 +17,6 @@ pub(super) struct Resolved {
     /// Type of activations.
     pub(super) dtype: DType,
     pub(super) plan: Plan,
-    pub(super) options: RunOptions,
     pub(super) network: NetworkIdentity,
     /// What the run is known by.
     pub(super) identity: Value,
@@ -28,11 +26,11 @@ impl Run {
     /// Resolves the run for `world` ranks whose activations are of type `dtype`. Opens the image
     /// sets, but no image.
     pub(super) fn resolve(&self, world: usize, dtype: DType) -> Result<Resolved> {
-        let data = Data::open(&self.data, &self.recipe.phases, &self.opening)?;
+        let data = Data::open(&self.data, &self.recipe, &self.reading)?;
         let plan = self.plan(&data, world, dtype)?;
         let network = NetworkIdentity { arch: self.arch.to_string(), classes: data.classes().to_vec() };
-        let (options, identity) = (self.options(&plan, dtype), identity(&plan, self.short_epoch, &data));
-        Ok(Resolved { data, dtype, plan, options, network, identity })
+        let identity = identity(&plan, self.short_epoch, &data);
+        Ok(Resolved { data, dtype, plan, network, identity })
     }
 
     /// The plan for `world` ranks.
@@ -51,28 +49,23 @@ impl Run {
         Ok((identity(&plan, self.short_epoch, &resolved.data), plan))
     }
 
-    /// What the trainer is told beside the plan. Everything that a recipe decides comes from the
-    /// plan's.
-    fn options(&self, plan: &Plan, dtype: DType) -> RunOptions {
-        let recipe = &plan.recipe;
-        RunOptions {
-            momentum: plan.step(0, 1).momentum as f32,
-            weight_decay: recipe.optimizer.weight_decay as f32,
-            no_bn_wd: recipe.optimizer.no_bn_wd,
-            seed: recipe.seed,
-            shuffle: order_of(recipe.data.shuffle),
-            loss_scaling: match recipe.loss.scale {
-                LossScale::Fixed(scale) => LossScaling::Fixed(scale as f32),
-                LossScale::Dynamic { .. } => LossScaling::Dynamic,
-            },
-            gradients: match recipe.optimizer.gradients {
-                GradientType::Fp32 => DType::F32,
-                GradientType::Compute => dtype,
-            },
+    /// What the trainer is told beside the plan.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
             workers: self.workers.unwrap_or_else(engine::cores),
             on_bad_image: self.on_bad_image,
             short_epoch: self.short_epoch,
             patience: PATIENCE,
+        }
+    }
+}
+
+impl Resolved {
+    /// The type in which ranks exchange gradients.
+    pub(super) fn exchanged(&self) -> DType {
+        match self.plan.recipe.optimizer.gradients {
+            GradientType::Fp32 => DType::F32,
+            GradientType::Compute => self.dtype,
         }
     }
 }

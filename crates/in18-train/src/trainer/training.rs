@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use in18_loader::{Augmentation, Batch, BatchPlan, EpochOrder, Loader, StageTimes};
 use in18_program::{DeviceMemory, PendingMetrics};
-use in18_recipe::EpochPlan;
+use in18_recipe::{EpochPlan, StepPlan};
 use in18_record::{Event, MemoryUse, StepRecord};
 
 use crate::clock::Laps;
+use crate::data::order_of;
 use crate::error::TrainError;
 use crate::first_step::Doing;
-use crate::loss_scale::LossScaling;
 use crate::step::{Scaled, Stage, StartedStep, StepScalars, finish};
 use crate::tally::Tally;
 use crate::trainer::ranks::{BatchResults, Position, SummedResults, note};
@@ -23,7 +23,7 @@ const EXPLODED: f64 = 100.0;
 /// A training step that was started and whose results have not been read.
 struct RunningStep {
     step: usize,
-    rate: f64,
+    planned: StepPlan,
     metrics: PendingMetrics,
     bad: Vec<(u32, String)>,
     data_seconds: f64,
@@ -32,9 +32,9 @@ struct RunningStep {
 impl Trainer<'_> {
     /// Runs what is left of an epoch's training. Returns where the loader's time went.
     pub(super) fn train(&mut self, epoch: &EpochPlan, loader: &mut Loader) -> Result<StageTimes, TrainError> {
-        let augmentation =
-            Augmentation { seed: self.options.seed, epoch: epoch.epoch as u32, min_scale: epoch.min_scale };
-        let order = EpochOrder::of(loader.set(), self.options.shuffle, augmentation.seed, augmentation.epoch);
+        let recipe = &self.plan.recipe;
+        let augmentation = Augmentation { seed: recipe.seed, epoch: epoch.epoch as u32, min_scale: epoch.min_scale };
+        let order = EpochOrder::of(loader.set(), order_of(recipe.data.shuffle), augmentation.seed, augmentation.epoch);
         let share = self.share()?;
         let batches = BatchPlan::train_in_order(order, share, epoch.batch, epoch.size as u32, augmentation)?;
         // The plan may drop the last batch, if that is not full.
@@ -82,11 +82,9 @@ impl Trainer<'_> {
         data_seconds: f64,
     ) -> Result<RunningStep, TrainError> {
         let step = self.progress.step + ahead + 1;
-        let rate = epoch.lr(step);
-        let (position, at) = (
-            Position::Step { step, epoch: epoch.epoch },
-            StepScalars { rate: rate as f32, momentum: self.options.momentum },
-        );
+        let planned = self.plan.step(epoch.epoch, step);
+        let at = StepScalars { rate: planned.rate as f32, momentum: planned.momentum as f32 };
+        let position = Position::Step { step, epoch: epoch.epoch };
         let Trainer { model, comm, first, progress, .. } = self;
         let started =
             self.step.start((model, *comm), input(batch), at, &mut progress.loss_scale, &mut |stage, _, comm| {
@@ -105,7 +103,7 @@ impl Trainer<'_> {
             })?;
         let StartedStep { metrics, scaled } = started;
         self.record_scale(epoch.epoch, step, scaled)?;
-        Ok(RunningStep { step, rate, metrics, bad: named(batch.bad()), data_seconds })
+        Ok(RunningStep { step, planned, metrics, bad: named(batch.bad()), data_seconds })
     }
 
     /// Finishes the oldest running step. If no other step runs then, meets the requests of signals
@@ -136,7 +134,7 @@ impl Trainer<'_> {
         running: RunningStep,
         laps: &mut Laps,
     ) -> Result<(), TrainError> {
-        let RunningStep { step, rate, metrics, bad, data_seconds } = running;
+        let RunningStep { step, planned: StepPlan { rate, momentum, .. }, metrics, bad, data_seconds } = running;
         if self.model.is_apart() {
             self.first_step_does(Doing::Finishing);
         }
@@ -166,7 +164,7 @@ impl Trainer<'_> {
             images_before,
             size: epoch.size,
             lr: rate,
-            momentum: f64::from(self.options.momentum),
+            momentum: f64::from(momentum as f32),
             loss: tally.loss(),
             top1: tally.top1(),
             top5: tally.top5(),
@@ -185,7 +183,7 @@ impl Trainer<'_> {
             Scaled::Kept => {}
             Scaled::Moved { overflow } => {
                 let scale = self.progress.loss_scale;
-                let (scale, overflows) = (f64::from(scale.get(LossScaling::Dynamic)), scale.overflows);
+                let (scale, overflows) = (f64::from(scale.get()), scale.overflows);
                 self.record(Event::LossScale { epoch, step, scale, overflow, overflows });
             }
             Scaled::Exhausted => return Err(TrainError::Overflow { epoch, step, kept: self.kept_by_all()? }),

@@ -25,11 +25,11 @@ impl Trainer<'_> {
     pub(super) fn validation_batches(&mut self, epoch: &EpochPlan, images: usize) -> Result<BatchPlan, TrainError> {
         let (sz, batch, share) = (epoch.size as u32, epoch.val_batch, self.share()?);
         let batches = if epoch.rect_val {
-            let (sizes, bad) = self.data.validation_sizes(&epoch.val_dir, self.options.workers);
+            let (sizes, bad) = self.data.validation_sizes(&epoch.val_dir, self.settings.workers);
             let mut sizes = sizes.to_vec();
             let mut named = Vec::new();
             for (image, error) in bad {
-                match self.options.on_bad_image {
+                match self.settings.on_bad_image {
                     OnBadImage::Fail => return Err(error.into()),
                     OnBadImage::Skip => named.push((image, error.to_string())),
                 }

@@ -7,10 +7,10 @@ use anyhow::{Result, ensure};
 use in18_dataset::ImageSet;
 use in18_loader::{Augmentation, BatchPlan, EpochOrder, Loader, OnBadImage, Share, StageTimes};
 use in18_system::proc::peak_rss_bytes;
+use in18_train::order_of;
 
 use super::step::median;
 use crate::cli::BenchLoaderArgs;
-use crate::recipe::order_of;
 use crate::{engine, output};
 
 /// Measures epochs of a folder, each in an order and with crops of its own.

@@ -9,11 +9,11 @@ use in18_optim::Sgd;
 use in18_program::initial::Initialization;
 use in18_program::{Arch, Input, Metrics, Mode, Model, PendingMetrics, Size, UpdateScalars};
 use in18_random::{Draws, Purpose};
-use in18_recipe::GradientType;
+use in18_recipe::{GradientType, LossScale};
 use in18_system::proc::peak_rss_bytes;
 use in18_tensor::DType;
 use in18_train::{
-    Doing, FirstStep, LossScale, LossScaling, PATIENCE, Signals, Stage, StepName, StepScalars, TrainingStep, finish,
+    Doing, DynamicScale, FirstStep, PATIENCE, Signals, Stage, StepName, StepScalars, TrainingStep, finish,
 };
 use serde_json::json;
 
@@ -34,7 +34,7 @@ const WARM_UP: usize = 2;
 const AT: StepScalars = StepScalars { rate: 1e-3, momentum: 0.9 };
 
 /// Their loss is not scaled.
-const SCALING: LossScaling = LossScaling::Fixed(1.0);
+const SCALE: LossScale = LossScale::Fixed(1.0);
 
 /// Their penalty.
 const OPTIMIZER: Sgd = Sgd { weight_decay: 1e-4, no_bn_wd: false };
@@ -90,7 +90,7 @@ impl Bench {
         let input = Input { size: *size, pixels, targets: labels };
         let mut start = Instant::now();
         let started =
-            step.start((model, &mut **comm), input, AT, &mut LossScale::default(), &mut |stage, model, comm| {
+            step.start((model, &mut **comm), input, AT, &mut DynamicScale::default(), &mut |stage, model, comm| {
                 if apart && stage != Stage::Computing {
                     model.synchronize()?;
                 }
@@ -174,7 +174,7 @@ fn prepare(arguments: &BenchStepArgs, engine: Engine, rank: &Rank) -> Result<(Be
     let (mut bench, compile_seconds) = alone_on(engine, arguments.arch, (mode, size), rank.on_this_machine())?;
     drop(compiling);
     if arguments.no_overlap {
-        bench.step = TrainingStep::in_parts_of(usize::MAX, &bench.model, SCALING);
+        bench.step = TrainingStep::in_parts_of(usize::MAX, &bench.model, SCALE);
     }
     if arguments.gradients == GradientType::Compute {
         bench.model.exchange_as(dtype)?;
@@ -203,7 +203,7 @@ pub(super) fn alone_on(
     let mut draws = Draws::new(0, Purpose::Augmentation, (0, 0));
     let pixels = (0..size.batch * size.height * size.width * 3).map(|_| draws.below(256) as u8).collect();
     let labels = (0..size.batch).map(|_| draws.below(CLASSES as u64) as i32).collect();
-    let (step, comm) = (TrainingStep::new(&model, SCALING), Box::new(Solo));
+    let (step, comm) = (TrainingStep::new(&model, SCALE), Box::new(Solo));
     Ok((Bench { comm, model, step, waited: 0.0, mode, size, pixels, labels, first: None }, compile_seconds))
 }
 
