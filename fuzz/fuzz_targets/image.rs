@@ -2,7 +2,7 @@
 //! in the whole image, and turned upright it keeps its pixels' number.
 #![no_main]
 
-use in18_jpeg::{Crop, Decoder, Orientation, Resizer, Rgb8Image, Size, header};
+use in18_image::{Crop, Decoder, Orientation, Resizer, Rgb8Image, Size, header};
 use libfuzzer_sys::fuzz_target;
 
 /// Larger ones take the time of a thousand others.

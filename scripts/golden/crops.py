@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Golden pixels from Pillow for crates/in18-jpeg: what files decode to, and what their crops are resized to.
+"""Golden pixels from Pillow for crates/in18-image: what files decode to, and what their crops are resized to.
 
-    python scripts/golden/crops.py                     # rewrites crates/in18-jpeg/tests/golden (small, committed)
+    python scripts/golden/crops.py                     # rewrites crates/in18-image/tests/golden (small, committed)
     python scripts/golden/crops.py PHOTOS [OUT]        # photos below a folder, into OUT (default target/golden/crops)
 
 Needs Pillow and numpy. A golden folder holds images and manifest.tsv, a line a check:
@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-COMMITTED = os.path.join(ROOT, 'crates', 'in18-jpeg', 'tests', 'golden')
+COMMITTED = os.path.join(ROOT, 'crates', 'in18-image', 'tests', 'golden')
 DEFAULT_OUT = os.path.join(ROOT, 'target', 'golden', 'crops')
 
 

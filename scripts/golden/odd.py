@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden verdicts and pixels from Pillow for crates/in18-jpeg: what becomes of odd image files.
+"""Golden verdicts and pixels from Pillow for crates/in18-image: what becomes of odd image files.
 
     python scripts/golden/odd.py FILES [OUT]        # all files of a folder, into OUT (default target/golden/odd)
 

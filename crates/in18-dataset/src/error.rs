@@ -102,7 +102,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What was expected and what came.
-        source: in18_jpeg::Error,
+        source: in18_image::Error,
     },
     /// Bytes in a shard that are not those that were written.
     #[error(

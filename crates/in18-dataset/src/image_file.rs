@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use in18_jpeg::Size;
+use in18_image::Size;
 
 use crate::error::Error;
 
@@ -47,12 +47,12 @@ pub(crate) fn size_of_file(path: &Path) -> Result<Size, Error> {
 
 /// The size of the image at an offset of a file, of which only the start is read; or what is wrong
 /// with its header.
-pub(crate) fn size_in_header(file: &File, offset: u64, length: u64) -> io::Result<Result<Size, in18_jpeg::Error>> {
+pub(crate) fn size_in_header(file: &File, offset: u64, length: u64) -> io::Result<Result<Size, in18_image::Error>> {
     let mut start = vec![0; length.min(FIRST_READ) as usize];
     loop {
         file.read_exact_at(&mut start, offset)?;
-        match in18_jpeg::header(&start) {
-            Err(in18_jpeg::Error::Truncated { .. }) if (start.len() as u64) < length => {
+        match in18_image::header(&start) {
+            Err(in18_image::Error::Truncated { .. }) if (start.len() as u64) < length => {
                 start.resize((start.len() as u64 * 2).min(length) as usize, 0);
             }
             result => return Ok(result),

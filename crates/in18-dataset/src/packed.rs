@@ -14,7 +14,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use in18_jpeg::Size;
+use in18_image::Size;
 use rustix::fs::Advice;
 
 use crate::error::{Error, some_of};

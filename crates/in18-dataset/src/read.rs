@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use in18_jpeg::{Orientation, Size};
+use in18_image::{Orientation, Size};
 
 use crate::error::Error;
 use crate::set::ImageSet;
@@ -50,7 +50,7 @@ impl ImageReader {
         }
         let file = self.read(set, image)?;
         let orientation = if set.exif() { Orientation::of(file) } else { Orientation::UPRIGHT };
-        let size = in18_jpeg::header(file).map_err(|source| Error::Image { path: self.path.clone(), source })?;
+        let size = in18_image::header(file).map_err(|source| Error::Image { path: self.path.clone(), source })?;
         Ok(orientation.turned(size))
     }
 }

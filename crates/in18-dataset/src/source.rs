@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
-use in18_jpeg::Size;
+use in18_image::Size;
 
 use crate::error::Error;
 use crate::listing::{Listing, list};

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use in18_jpeg::{Decoder, Rgb8Image};
+use in18_image::{Decoder, Rgb8Image};
 
 use crate::error::Error;
 use crate::read::ImageReader;

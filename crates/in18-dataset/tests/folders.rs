@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use in18_dataset::{DataRoot, Error, ImageSet, Location, check_same_classes};
-use in18_jpeg::Size;
+use in18_image::Size;
 use tempfile::TempDir;
 
 /// Creates files (their folders with them); a name that ends in a slash is an empty folder.

@@ -10,7 +10,7 @@ use in18_dataset::{
     DataRoot, Error, Half, ImageReader, ImageSet, Index, Location, OpenOptions, Preparation, PrepareOptions, Prepared,
     PreparedFormat,
 };
-use in18_jpeg::{Decoder, Rgb8Image, Size};
+use in18_image::{Decoder, Rgb8Image, Size};
 use tempfile::TempDir;
 
 const THREADS: NonZeroUsize = NonZeroUsize::new(3).unwrap();

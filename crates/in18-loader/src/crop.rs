@@ -1,6 +1,6 @@
 //! The training augmentation's geometry: torchvision's `RandomResizedCrop.get_params` and a flip.
 
-use in18_jpeg::{Crop, Size};
+use in18_image::{Crop, Size};
 
 use in18_random::{Draws, Purpose};
 

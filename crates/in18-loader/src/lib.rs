@@ -27,7 +27,7 @@ mod stages;
 pub use bad::{BadImage, OnBadImage};
 pub use crop::{FlipAndCrop, random_resized_crop};
 pub use error::{LoadError, PlanError};
-pub use in18_jpeg::{Crop, Size};
+pub use in18_image::{Crop, Size};
 pub use loader::{Batch, Epoch, Loader};
 pub use order::{EpochOrder, Shuffle};
 pub use plan::{Augmentation, BatchPlan, Share};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use in18_dataset::ImageSet;
-use in18_jpeg::Size;
+use in18_image::Size;
 
 use crate::bad::{BadImage, Loaded, OnBadImage, load_or_replace};
 use crate::error::LoadError;

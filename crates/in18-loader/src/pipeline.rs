@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use in18_dataset::{Error, ImageReader, ImageSet};
-use in18_jpeg::{Crop, Decoder, Orientation, Resizer, Rgb8Image, Size, center_crop, flip_horizontal};
+use in18_image::{Crop, Decoder, Orientation, Resizer, Rgb8Image, Size, center_crop, flip_horizontal};
 
 use crate::crop::FlipAndCrop;
 use crate::error::LoadError;
@@ -62,7 +62,7 @@ impl Pipeline {
         slot: &mut [u8],
         exif: bool,
         mut watch: Stopwatch,
-    ) -> Result<(), in18_jpeg::Error> {
+    ) -> Result<(), in18_image::Error> {
         let file = self.reader.bytes();
         let orientation = if exif { Orientation::of(file) } else { Orientation::UPRIGHT };
         match transform {

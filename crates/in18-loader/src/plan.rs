@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use in18_jpeg::Size;
+use in18_image::Size;
 
 use crate::error::PlanError;
 use crate::order::{EpochOrder, Fetches};

@@ -1,6 +1,6 @@
 //! Validation's geometry: the resize before the centre crop, and rectangular validation's batches.
 
-use in18_jpeg::Size;
+use in18_image::Size;
 
 /// The size to which an image is resized before the centre crop of size `sz`: torchvision's
 /// `Resize(int(sz * 1.14))`, which gives the short side that length and keeps the ratio, rounding

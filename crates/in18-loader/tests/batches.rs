@@ -133,14 +133,14 @@ fn validation_is_resize_and_centre_crop() {
     let mut loader = Loader::new(Arc::clone(&set), 2, OnBadImage::Fail).unwrap();
     let plan = BatchPlan::validation(IMAGES, Share::ALL, 10, 32).unwrap();
     let batches = run(&mut loader, plan).unwrap();
-    let mut image = in18_jpeg::Rgb8Image::new();
+    let mut image = in18_image::Rgb8Image::new();
     let bytes = fs::read(set.path(13)).unwrap();
-    in18_jpeg::Decoder::new().decode(&bytes, &mut image).unwrap();
+    in18_image::Decoder::new().decode(&bytes, &mut image).unwrap();
     let to = in18_loader::resized_for_validation(image.size(), 32);
-    let mut resized = in18_jpeg::Rgb8Image::new();
-    in18_jpeg::Resizer::new().resize(&image, in18_jpeg::Crop::whole(image.size()), to, resized.reset(to)).unwrap();
+    let mut resized = in18_image::Rgb8Image::new();
+    in18_image::Resizer::new().resize(&image, in18_image::Crop::whole(image.size()), to, resized.reset(to)).unwrap();
     let mut expected = vec![0; Size::new(32, 32).bytes()];
-    in18_jpeg::center_crop(&resized, Size::new(32, 32), &mut expected).unwrap();
+    in18_image::center_crop(&resized, Size::new(32, 32), &mut expected).unwrap();
     assert!(batches[1].pixels[3 * expected.len()..][..expected.len()] == expected);
 }
 

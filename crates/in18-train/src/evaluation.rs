@@ -1,7 +1,7 @@
 //! What a network says of images: loss and hits for validation, and the probabilities of classes.
 
 use in18_comm::Comm;
-use in18_jpeg::flip_horizontal;
+use in18_image::flip_horizontal;
 use in18_program::{Input, Metrics, Mode, Model, PendingMetrics, Size};
 
 use crate::error::TrainError;

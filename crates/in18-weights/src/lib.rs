@@ -1,8 +1,10 @@
-//! A network as a safetensors file with torchvision's names: written whole and sealed with a checksum, read and checked.
+//! Networks as files. A safetensors file with torchvision's names is written whole and sealed with a
+//! checksum, read and checked; an ONNX file is only written.
 //!
 //! * [`write_sealed`], [`save_parameters`]: tensors, and a model's state, as a file.
 //! * [`WeightFile`]: a network out of any safetensors file with torchvision's names.
 //! * [`checksum`]: the digest that such a file carries of itself.
+//! * [`onnx`]: a network for inference elsewhere.
 //!
 //! This crate knows what a network's file looks like and nothing of runs: what else a checkpoint holds, its writer adds as
 //! further tensors and further keys of the description. Nothing in a file is ever executed.
@@ -10,6 +12,7 @@
 
 pub mod checksum;
 mod error;
+pub mod onnx;
 mod read;
 mod save;
 

@@ -23,13 +23,13 @@ enum MayUse {
 
 use MayUse::{All, AllButProviders, These};
 
-const RULES: [Rule; 26] = [
+const RULES: [Rule; 25] = [
     Rule { name: "in18-system", may_use: These(&[]) },
     Rule { name: "in18-recipe", may_use: These(&[]) },
-    Rule { name: "in18-jpeg", may_use: These(&[]) },
-    Rule { name: "in18-dataset", may_use: These(&["in18-jpeg", "in18-random", "in18-system"]) },
+    Rule { name: "in18-image", may_use: These(&[]) },
+    Rule { name: "in18-dataset", may_use: These(&["in18-image", "in18-random", "in18-system"]) },
     Rule { name: "in18-random", may_use: These(&[]) },
-    Rule { name: "in18-loader", may_use: These(&["in18-dataset", "in18-jpeg", "in18-random"]) },
+    Rule { name: "in18-loader", may_use: These(&["in18-dataset", "in18-image", "in18-random"]) },
     Rule { name: "in18-tensor", may_use: These(&[]) },
     Rule { name: "in18-kernels", may_use: These(&["in18-tensor"]) },
     Rule { name: "in18-program", may_use: These(&["in18-tensor", "in18-kernels", "in18-random"]) },
@@ -48,7 +48,6 @@ const RULES: [Rule; 26] = [
     Rule { name: "in18-record", may_use: These(&[]) },
     Rule { name: "in18-report", may_use: These(&["in18-record"]) },
     Rule { name: "in18-demo", may_use: These(&["in18-system"]) },
-    Rule { name: "in18-onnx", may_use: These(&["in18-program"]) },
     Rule { name: "in18-weights", may_use: These(&["in18-program", "in18-system"]) },
     Rule { name: "in18-train", may_use: AllButProviders },
     Rule { name: "imagenet18", may_use: All },
@@ -72,11 +71,11 @@ const MAY_BE_UNSAFE: [&str; 6] =
 /// Crates that deny `unsafe` in their root and allow it in a few files only: for instructions that not every processor has, and
 /// for a promise that only a provider of memory can give.
 const MAY_BE_UNSAFE_IN: [(&str, &[&str]); 2] =
-    [("in18-jpeg", &["jpeg/avx2.rs", "resize/avx2.rs"]), ("in18-tensor", &["range.rs"])];
+    [("in18-image", &["jpeg/avx2.rs", "resize/avx2.rs"]), ("in18-tensor", &["range.rs"])];
 
 /// Crates in which modules still use one another in a circle. In all others a circle is an error.
 const WITH_CIRCLES: [&str; 7] =
-    ["imagenet18", "in18-cuda", "in18-jpeg", "in18-onednn", "in18-program", "in18-torch", "in18-weights"];
+    ["imagenet18", "in18-cuda", "in18-image", "in18-onednn", "in18-program", "in18-torch", "in18-weights"];
 
 const FORBID_UNSAFE: &str = "#![forbid(unsafe_code)]";
 const DENY_UNSAFE: &str = "#![deny(unsafe_code)]";

@@ -1,4 +1,4 @@
-//! Golden pixels of photos and odd files, against which `in18-jpeg` is tested.
+//! Golden pixels of photos and odd files, against which `in18-image` is tested.
 //!
 //! Those of other people's pictures may not be distributed. So they are made before the tests, from scratch, by Pillow, and
 //! stay in `target`. Where the pictures or Python are missing, the test that needs them skips itself.

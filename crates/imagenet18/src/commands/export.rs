@@ -22,7 +22,7 @@ pub fn export(arguments: &ExportArgs) -> Result<()> {
         opened.file.export(out, opened.arch, &opened.classes)?;
     } else {
         let network = opened.arch.network(opened.classes.len());
-        let bytes = in18_onnx::encode(&network, &opened.classes, |name| opened.file.values(name))?;
+        let bytes = in18_weights::onnx::encode(&network, &opened.classes, |name| opened.file.values(name))?;
         WholeFile::new(out)
             .and_then(|file| file.write_durably(&bytes))
             .map_err(|cause| WeightsError::Write { path: out.clone(), cause })?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use in18_jpeg::{Crop, Decoder, Resizer, Rgb8Image, Size as Pixels};
+use in18_image::{Crop, Decoder, Resizer, Rgb8Image, Size as Pixels};
 use in18_program::Size;
 use in18_train::Views;
 use serde_json::{Value, json};

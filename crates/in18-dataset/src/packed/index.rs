@@ -17,7 +17,7 @@ use std::fmt::Write;
 use std::io::{self, BufRead};
 use std::num::NonZeroU32;
 
-use in18_jpeg::Size;
+use in18_image::Size;
 
 use super::fields::{Hex, field, hex, optional, or_dash, text};
 use crate::error::IndexError;

@@ -1,6 +1,6 @@
 //! An image in several sizes, as files.
 
-use in18_jpeg::{Crop, Decoder, Format, Orientation, RESTART_INTERVAL, Resizer, Rgb8Image, Size, sniff};
+use in18_image::{Crop, Decoder, Format, Orientation, RESTART_INTERVAL, Resizer, Rgb8Image, Size, sniff};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::PreparedSize;

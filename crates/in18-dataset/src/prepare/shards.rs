@@ -14,7 +14,7 @@ use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use in18_jpeg::Format;
+use in18_image::Format;
 use in18_system::WholeFile;
 use tar::Header;
 

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use in18_jpeg::Size;
+use in18_image::Size;
 
 use crate::error::{Error, some_of};
 use crate::image_file::{read_file, size_of_file};

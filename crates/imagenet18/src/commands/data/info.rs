@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use in18_dataset::{ImageReader, ImageSet};
-use in18_jpeg::Size;
+use in18_image::Size;
 use serde_json::{Value, json};
 
 use super::{name, opening, sets};

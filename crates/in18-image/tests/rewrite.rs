@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use in18_jpeg::{Crop, Decoder, Format, Rgb8Image, Size, header, sniff};
+use in18_image::{Crop, Decoder, Format, Rgb8Image, Size, header, sniff};
 use in18_testkit::images::photos;
 use in18_testkit::odd::sets;
 

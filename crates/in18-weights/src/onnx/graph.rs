@@ -4,7 +4,7 @@ use in18_program::onnx::{OnnxAttribute, OnnxNode};
 use in18_program::{Network, Node as Layer, ParameterTable};
 use prost::Message;
 
-use crate::message::{
+use super::message::{
     Attribute, Dimension, Extent, Graph, Model, Node, OperatorSet, StringEntry, Tensor, TensorShape, TensorType, Type,
     ValueInfo,
 };

@@ -1,7 +1,7 @@
 //! Odd behaviours of libjpeg that files in the world rely on, each by a tiny file. What is expected is what Pillow 12.3
 //! makes of the same bytes.
 
-use in18_jpeg::{Decoder, Error, Rgb8Image};
+use in18_image::{Decoder, Error, Rgb8Image};
 use jpeg_encoder::{ColorType, Encoder};
 
 /// 29 x 21 pixels, 4:2:0, of the typical Huffman tables: 2 x 2 MCUs.

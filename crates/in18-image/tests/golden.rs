@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use in18_jpeg::{Crop, Decoder, Resizer, Rgb8Image, Size};
+use in18_image::{Crop, Decoder, Resizer, Rgb8Image, Size};
 use in18_testkit::skip::{Lack, impossible, missing};
 
 /// How far pixels lie apart, over all images compared.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use in18_jpeg::{Crop, Decoder, Error, Orientation, Rgb8Image, header};
+use in18_image::{Crop, Decoder, Error, Orientation, Rgb8Image, header};
 use in18_testkit::odd::{Case, Set, Verdict, fingerprint, sets};
 
 fn decode(bytes: &[u8]) -> Result<Rgb8Image, Error> {

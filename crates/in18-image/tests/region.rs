@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use in18_jpeg::{Crop, Decoder, Rgb8Image, Size};
+use in18_image::{Crop, Decoder, Rgb8Image, Size};
 use in18_testkit::images::photos;
 use in18_testkit::odd::sets;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};

@@ -1,6 +1,6 @@
 //! How fast JPEGs are decoded on one core, beside zune-jpeg, in turn:
 //!
-//!     cargo run --release -p in18-jpeg --example speed -- PHOTOS [FILES] [ROUNDS]
+//!     cargo run --release -p in18-image --example speed -- PHOTOS [FILES] [ROUNDS]
 //!
 //! takes at most FILES files (500) evenly from all those below PHOTOS and prints a line for each of ROUNDS rounds (5).
 
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use in18_jpeg::{Decoder, Rgb8Image};
+use in18_image::{Decoder, Rgb8Image};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;

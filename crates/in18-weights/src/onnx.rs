@@ -6,7 +6,6 @@
 //! The class names travel along as a JSON list under `classes` in the model's metadata.
 //!
 //! Knows the network as data and nothing of files, providers or training.
-#![forbid(unsafe_code)]
 
 mod graph;
 mod message;

@@ -1,6 +1,6 @@
 //! Bytes that are no good image, and buffers that are reused.
 
-use in18_jpeg::{Crop, Decoder, Error, Resizer, Rgb8Image, Size, header};
+use in18_image::{Crop, Decoder, Error, Resizer, Rgb8Image, Size, header};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use proptest::prelude::*;
 
