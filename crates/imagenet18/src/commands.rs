@@ -7,7 +7,6 @@ mod demo;
 mod dry_run;
 mod engines;
 mod eval;
-mod evaluate;
 mod export;
 mod predict;
 mod recipes;

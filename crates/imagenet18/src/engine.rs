@@ -12,10 +12,12 @@ use in18_tensor::DType;
 use in18_torch::{Torch, gpus, has_driver};
 
 use crate::cli::{Devices, EngineArgs, EngineChoice};
+use crate::cores;
 use crate::exit::Usage;
 use crate::launch;
 use crate::output;
-use crate::ranks::{self, RankEnvironment};
+use crate::rank_environment::{self, RankEnvironment};
+use crate::ranks;
 
 /// A provider, and the type of activations that it computes in.
 pub struct Engine {
@@ -140,7 +142,7 @@ pub fn single(arguments: &EngineArgs) -> Result<Device> {
 
 /// The provider for a device.
 fn on(device: Device, arguments: &EngineArgs) -> Result<Engine> {
-    let threads = arguments.threads.unwrap_or_else(cores).get();
+    let threads = arguments.threads.unwrap_or_else(cores::available).get();
     let kernels: Box<dyn Kernels> = match (arguments.engine, device) {
         (EngineChoice::Torch, _) | (EngineChoice::Auto, Device::Cuda(_)) => torch(device, threads, !arguments.no_tf32)?,
         (EngineChoice::Auto | EngineChoice::Onednn, Device::Cpu) => Box::new(OneDnn::new(Some(threads))?),
@@ -186,7 +188,7 @@ fn devices(arguments: &EngineArgs) -> Result<Vec<Device>> {
         Devices::Auto if arguments.engine == EngineChoice::Onednn => Ok(vec![Device::Cpu]),
         Devices::Auto => match gpus() {
             Ok(count) if count > 0 => Ok((0..count).map(Device::Cuda).collect()),
-            Err(why) if has_driver() && ranks::is_reporter() => {
+            Err(why) if has_driver() && rank_environment::is_reporter() => {
                 // Whoever has a GPU wants to know why it is idle.
                 static ONCE: Once = Once::new();
                 ONCE.call_once(|| output::complain(&format!("warning: the CPU computes: {why}")));
@@ -215,11 +217,6 @@ fn devices(arguments: &EngineArgs) -> Result<Vec<Device>> {
             }
         }
     }
-}
-
-/// As many as there are cores that this process may use, container limits included.
-pub fn cores() -> NonZeroUsize {
-    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// libtorch on a device.

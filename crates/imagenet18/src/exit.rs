@@ -1,8 +1,6 @@
-//! What went wrong, as one line and an exit code. This is the only table of exit codes.
+//! The only table of exit codes, and the errors of the program itself.
 
-use std::process::ExitCode;
-
-use in18_comm::{CommError, end_at_once};
+use in18_comm::CommError;
 use in18_dataset::PrepareError;
 use in18_kernels::KernelError;
 use in18_loader::LoadError;
@@ -10,10 +8,6 @@ use in18_program::ProgramError;
 use in18_record::{ReadError, RecordError};
 use in18_train::{CheckpointError, TrainError};
 use in18_weights::WeightsError;
-
-use crate::launch;
-use crate::output;
-use crate::ranks::RankEnvironment;
 
 /// The table, as `--help` shows it.
 pub const HELP: &str = "Exit codes:
@@ -29,7 +23,7 @@ pub const HELP: &str = "Exit codes:
   130, 143  stopped by SIGINT or SIGTERM, after a checkpoint was saved; at once if training had not begun, or at a second SIGINT";
 
 const MACHINE: u8 = 1;
-const USAGE: u8 = 2;
+pub const USAGE: u8 = 2;
 const DATA: u8 = 3;
 const DIVERGED: u8 = 4;
 const WRITE: u8 = 5;
@@ -85,69 +79,6 @@ impl std::fmt::Display for BadImages {
 }
 
 impl std::error::Error for BadImages {}
-
-/// Prints an error as one line on standard error and returns its exit code.
-pub fn report(error: &anyhow::Error) -> ExitCode {
-    if let Some(Ended(code)) = error.downcast_ref() {
-        return ExitCode::from(*code);
-    }
-    // Rank 0 says where the others stand, and the launcher which of them was ended by a signal.
-    if launch::is_launched() && is_lost(error) && !is_first_rank() {
-        end_at_once(RANKS);
-    }
-    let code = tell(error);
-    if is_of_ranks(error) {
-        // A thread may still be in c10d, or a GPU wait.
-        end_at_once(code);
-    }
-    ExitCode::from(code)
-}
-
-/// Prints an error as one line on standard error, and returns its code.
-pub fn tell(error: &anyhow::Error) -> u8 {
-    output::complain(&format!("{}error: {}", rank_prefix(), line(error)));
-    code(error)
-}
-
-/// An error in one line. Messages carry their causes themselves, so the outermost one says it all; a cause may still have several
-/// lines.
-pub fn line(error: &anyhow::Error) -> String {
-    error.to_string().replace('\n', " ")
-}
-
-/// Prints what the argument parser has to say: help as it is, a mistake as one line.
-pub fn report_usage(error: &clap::Error) -> ExitCode {
-    let asked_nothing = error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-    if asked_nothing || !error.use_stderr() {
-        // Help or the version; a closed pipe is the reader's wish.
-        let _ = error.print();
-        return if asked_nothing { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
-    }
-    let text = error.to_string();
-    let mistake = text.split("\n\n").next().unwrap_or(&text);
-    let words: Vec<&str> = mistake.split_whitespace().collect();
-    output::complain(&format!("{}; `--help` lists what there is", words.join(" ")));
-    ExitCode::from(USAGE)
-}
-
-/// Whether a rank has nothing to tell but that another is gone.
-fn is_lost(error: &anyhow::Error) -> bool {
-    let is_lost = |error: &CommError| matches!(error, CommError::Lost { .. });
-    error.downcast_ref().is_some_and(is_lost)
-        || matches!(error.downcast_ref(), Some(TrainError::Comm(error)) if is_lost(error))
-}
-
-fn is_first_rank() -> bool {
-    !matches!(RankEnvironment::of_this_process(), Ok(Some(found)) if found.rank > 0)
-}
-
-/// Which of several ranks speaks.
-fn rank_prefix() -> String {
-    match RankEnvironment::of_this_process() {
-        Ok(Some(found)) => format!("rank {}: ", found.rank),
-        _ => String::new(),
-    }
-}
 
 /// Whether every rank of a run ends so, at the same step.
 pub fn is_everyones(error: &anyhow::Error) -> bool {

@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 
 use crate::exit::{Ended, RANKS, after_signal};
 use crate::output;
-use crate::ranks::LAUNCHED;
+use crate::rank_environment::LAUNCHED;
 
 /// How often the ranks are looked at.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -94,11 +94,6 @@ pub fn launch(count: usize) -> Result<()> {
         (None, Some(signal)) if killed => Err(Ended(u8::try_from(after_signal(signal)).unwrap_or(1)).into()),
         (None, _) => Ok(()),
     }
-}
-
-/// Whether this process is a rank of [`launch`], which tells what became of the others.
-pub fn is_launched() -> bool {
-    env::var_os(LAUNCHED).is_some()
 }
 
 /// If this process is a rank of [`launch`], it is asked to end when that has gone, and ended if it does not.

@@ -2,15 +2,17 @@
 //! line and an exit code.
 #![forbid(unsafe_code)]
 
-mod brought;
 mod classifier;
 mod cli;
 mod commands;
+mod cores;
 mod engine;
 mod exit;
+mod failure;
 mod launch;
 mod logdir;
 mod output;
+mod rank_environment;
 mod ranks;
 mod recipe;
 mod resume;
@@ -26,10 +28,10 @@ use crate::cli::{Cli, Command};
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return exit::report_usage(&error),
+        Err(error) => return failure::report_usage(&error),
     };
     if let Command::Train(arguments) = &cli.command
-        && ranks::is_reporter()
+        && rank_environment::is_reporter()
     {
         arguments.original.answers().iter().for_each(|answer| output::complain(answer));
     }
@@ -50,6 +52,6 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit::report(&error),
+        Err(error) => failure::report(&error),
     }
 }

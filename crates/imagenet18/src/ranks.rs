@@ -15,14 +15,9 @@ use in18_train::identity::differences;
 use in18_train::{Progress, Signals};
 use serde_json::{Value, json};
 
-pub use self::environment::RankEnvironment;
 use crate::exit::{self, Ended, Usage};
-use crate::{launch, output};
-
-mod environment;
-
-/// Set by this program's own launcher for the ranks that it starts.
-pub const LAUNCHED: &str = "IMAGENET18_LAUNCHED";
+use crate::rank_environment::{self, RankEnvironment};
+use crate::{failure, output};
 
 /// How long ranks wait for each other at the start: machines of a cluster boot at different speeds.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(300);
@@ -38,24 +33,19 @@ const QUIET_JOIN: Duration = Duration::from_secs(10);
 pub fn before_joining<T>(does: impl FnOnce() -> Result<T>) -> Result<T> {
     does().map_err(|error| {
         // This program's own launcher looks after its ranks.
-        let Some(environment) = RankEnvironment::enough_to_join().filter(|_| !launch::is_launched()) else {
+        let Some(environment) = RankEnvironment::enough_to_join().filter(|_| !rank_environment::is_launched()) else {
             return error;
         };
-        let code = exit::tell(&error);
+        let code = failure::tell(&error);
         match join(&environment, false, LEAVE_TIMEOUT, LEAVE_TIMEOUT, &mut |_| None) {
             Ok(mut comm) => {
-                let _ = comm.note(&format!("at its start, and ended: {}", exit::line(&error)));
+                let _ = comm.note(&format!("at its start, and ended: {}", failure::line(&error)));
             }
             // A thread may still be at it.
             Err(_) => end_at_once(code),
         }
         Ended(code).into()
     })
-}
-
-/// Whether this process is the one that prints what every process of a run would print.
-pub fn is_reporter() -> bool {
-    !launch::is_launched() && !matches!(RankEnvironment::of_this_process(), Ok(Some(found)) if found.rank > 0)
 }
 
 /// This process as one of a run's ranks.
@@ -152,7 +142,7 @@ impl Rank {
         if self.world() == 1 || exit::is_everyones(&error) || exit::is_of_ranks(&error) {
             return Err(error);
         }
-        Err(Ended(exit::tell(&error)).into())
+        Err(Ended(failure::tell(&error)).into())
     }
 
     /// On all ranks but 0: waits until rank 0 calls [`release_others`](Self::release_others), so that a mistake that all would find

@@ -8,10 +8,12 @@ use in18_optim::Sgd;
 use in18_program::Arch;
 use in18_recipe::{PRESETS, Phases, Precision, Recipe, preset};
 
-use crate::brought::Brought;
+pub use self::brought::Brought;
 use crate::cli::{EngineArgs, EngineChoice, TrainArgs};
 use crate::engine;
 use crate::exit::Usage;
+
+mod brought;
 
 /// The recipe of a run, as written.
 pub struct Chosen {

@@ -15,13 +15,12 @@ use in18_train::checkpoint::CheckpointOptions;
 use in18_train::{Continued, Outcome, Parts, Saving, Signals, Trainer};
 
 use self::resolved::Resolved;
-use crate::brought::Brought;
 use crate::cli::{CheckpointArgs, EngineArgs};
 use crate::engine::Engine;
 use crate::exit::{self, Ended};
 use crate::logdir::Logdir;
 use crate::ranks::{LeakOnError, Rank};
-use crate::recipe::optimizer_of;
+use crate::recipe::{Brought, optimizer_of};
 use crate::{engine, output, ranks, resume, signals};
 
 mod beginning;

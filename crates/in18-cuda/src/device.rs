@@ -1,45 +1,11 @@
-//! GPUs as owned values, and the library's codes as errors.
+//! GPUs as owned values.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
-use in18_libtorch::operations::{DONE, OUT_OF_MEMORY};
-
+use crate::error::{CudaError, check};
 use crate::library::{emulated, functions};
 use crate::sys::{self, Allocate, Functions, Hooks, RawDevice, RawMemory};
-
-/// What went wrong on a GPU.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CudaError {
-    /// There is not so much memory.
-    OutOfMemory,
-    /// Anything else: what was done, and what the library says.
-    Failed(String),
-}
-
-impl std::fmt::Display for CudaError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            CudaError::OutOfMemory => f.write_str("the GPU's memory is full"),
-            CudaError::Failed(text) => f.write_str(text),
-        }
-    }
-}
-
-impl std::error::Error for CudaError {}
-
-/// Turns a code into a result; `doing` says what was called.
-pub(crate) fn check(functions: &Functions, code: c_int, doing: &str) -> Result<(), CudaError> {
-    match code {
-        DONE => Ok(()),
-        OUT_OF_MEMORY => Err(CudaError::OutOfMemory),
-        _ => {
-            // SAFETY: the text lives until this thread's next call.
-            let text = unsafe { CStr::from_ptr(functions.error()) }.to_string_lossy();
-            Err(CudaError::Failed(format!("{doing}: {text}")))
-        }
-    }
-}
 
 /// A GPU in use.
 pub struct Gpu {

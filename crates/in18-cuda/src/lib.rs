@@ -2,8 +2,8 @@
 //!
 //! It lies in a library of its own (`shim/`, C++ behind a C interface, and `kernels/`, CUDA C++), over libtorch's and NVIDIA's
 //! libraries. Programs do not link it: [`library`] looks for it at run time, where an NVIDIA driver is, so that they start
-//! without one. Three layers: `sys` declares the interface, `library` finds and loads it, `device` owns a GPU and turns codes
-//! into errors. `in18-torch-build` compiles it.
+//! without one. Three layers: `sys` declares the interface, `library` finds and loads it, `device` owns a GPU, `error` turns
+//! codes into errors. `in18-torch-build` compiles it.
 //!
 //! A second library, for tests, runs the same kernels on the CPU: operations and copies are compiled as they are by the C++
 //! compiler, and in place of CUDA stand, in `emulator/`:
@@ -17,8 +17,10 @@
 //! copy waits for what was computed before it, since that is computed at once.
 
 mod device;
+mod error;
 pub mod library;
 pub mod sys;
 
-pub use device::{CudaError, Gpu, Memory, Read, join_nccl};
+pub use device::{Gpu, Memory, Read, join_nccl};
+pub use error::CudaError;
 pub use library::{gpus, has_driver};

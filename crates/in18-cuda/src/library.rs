@@ -8,7 +8,7 @@ use in18_libtorch::COMMON;
 use in18_native::location::LIBTORCH;
 use in18_native::{Library, LibraryError, OwnLibrary, Source, digest, sources};
 
-use crate::device::check;
+use crate::error::check;
 use crate::sys::Functions;
 
 /// What both libraries are made of beside what all over libtorch have: the kernels, and what calls them.

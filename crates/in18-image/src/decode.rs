@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::format::{Format, sniff};
-use crate::image::{Crop, Rgb8Image, Size};
+use crate::geometry::{Crop, Size};
+use crate::image::{Rgb8Image, chosen};
 use crate::orientation::Orientation;
 use crate::{jpeg, png};
 
@@ -94,10 +95,4 @@ impl Decoder {
             }
         }
     }
-}
-
-/// The region that is asked for, checked.
-pub(crate) fn chosen(size: Size, choose: impl FnOnce(Size) -> Crop) -> Result<Crop, Error> {
-    let crop = choose(size);
-    if crop.fits(size) { Ok(crop) } else { Err(Error::Crop { image: size, crop }) }
 }

@@ -1,6 +1,6 @@
 //! What can be wrong with an image.
 
-use crate::image::{Crop, MAX_PIXELS, Size};
+use crate::geometry::{Crop, MAX_PIXELS, Size};
 
 /// Why bytes did not become pixels. One line each, without the file's name: callers know it, this crate does not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

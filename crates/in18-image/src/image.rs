@@ -1,38 +1,9 @@
-//! Pixels in memory, and the geometry that moves them without changing them: centre crop and flip.
-
-use std::fmt;
+//! Pixels in memory, what is checked before there are any, and what moves them without changing them: centre crop and flip.
 
 use crate::error::Error;
-
-/// Images with more pixels are refused before they are allocated: the number at which Pillow's guard against
-/// decompression bombs raises its error (twice `Image.MAX_IMAGE_PIXELS`). Decoded, that is 512 MiB.
-pub const MAX_PIXELS: u64 = 178_956_970;
-
-/// Width and height in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Size {
-    /// Columns.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-}
+use crate::geometry::{Crop, MAX_PIXELS, Size};
 
 impl Size {
-    /// A size of `width` columns and `height` rows.
-    pub const fn new(width: u32, height: u32) -> Self {
-        Self { width, height }
-    }
-
-    /// `width * height`.
-    pub const fn pixels(self) -> u64 {
-        self.width as u64 * self.height as u64
-    }
-
-    /// Bytes of an image `(H, W, 3)` of this size.
-    pub const fn bytes(self) -> usize {
-        self.width as usize * self.height as usize * 3
-    }
-
     /// Itself, to be asked for before memory for so many pixels is.
     ///
     /// # Errors
@@ -49,52 +20,6 @@ impl Size {
             return Err(Error::Destination { size: self, expected: self.bytes(), got: destination.len() });
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} x {}", self.width, self.height)
-    }
-}
-
-/// A rectangle inside an image, in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Crop {
-    /// Columns to the left of it.
-    pub left: u32,
-    /// Rows above it.
-    pub top: u32,
-    /// Its own columns.
-    pub width: u32,
-    /// Its own rows.
-    pub height: u32,
-}
-
-impl Crop {
-    /// All of an image of `size`.
-    pub const fn whole(size: Size) -> Self {
-        Self { left: 0, top: 0, width: size.width, height: size.height }
-    }
-
-    /// Its width and height.
-    pub const fn size(self) -> Size {
-        Size::new(self.width, self.height)
-    }
-
-    /// Whether it is not empty and lies inside an image of `size`.
-    pub const fn fits(self, size: Size) -> bool {
-        self.width > 0
-            && self.height > 0
-            && self.left as u64 + self.width as u64 <= size.width as u64
-            && self.top as u64 + self.height as u64 <= size.height as u64
-    }
-}
-
-impl fmt::Display for Crop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { left, top, .. } = self;
-        write!(f, "{} at column {left}, row {top}", self.size())
     }
 }
 
@@ -149,6 +74,12 @@ impl Rgb8Image {
         self.pixels.resize(size.bytes(), 0);
         &mut self.pixels
     }
+}
+
+/// The region that is asked for, checked.
+pub(crate) fn chosen(size: Size, choose: impl FnOnce(Size) -> Crop) -> Result<Crop, Error> {
+    let crop = choose(size);
+    if crop.fits(size) { Ok(crop) } else { Err(Error::Crop { image: size, crop }) }
 }
 
 /// Writes the centre of `image` into `destination`, `(out.height, out.width, 3)`: torchvision's `center_crop`.

@@ -5,23 +5,15 @@
 
 mod exif;
 
-use std::borrow::Cow;
-
 use memchr::memmem;
 
 use crate::format::{Format, sniff};
-use crate::image::{Crop, Rgb8Image, Size};
+use crate::geometry::{Crop, Size};
+use crate::image::Rgb8Image;
+use crate::metadata::Metadata;
 use crate::{jpeg, png};
 
 use exif::Said;
-
-/// What a file says about itself.
-#[derive(Debug, Default)]
-pub(crate) struct Metadata<'a> {
-    /// A TIFF structure, with or without EXIF's name before it.
-    pub exif: Cow<'a, [u8]>,
-    pub xmp: Option<&'a [u8]>,
-}
 
 /// How a stored image becomes upright: its sides exchanged first, then mirrored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -13,8 +13,9 @@ use std::io::Cursor;
 use ::png::{ColorType, DecodeOptions, Limits, Transformations};
 
 use crate::error::Error;
-use crate::image::{MAX_PIXELS, Rgb8Image, Size};
-use crate::orientation::Metadata;
+use crate::geometry::{MAX_PIXELS, Size};
+use crate::image::Rgb8Image;
+use crate::metadata::Metadata;
 
 use chunks::Chunks;
 

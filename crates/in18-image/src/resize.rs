@@ -15,7 +15,8 @@ use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions};
 
 use crate::error::Error;
-use crate::image::{Crop, Rgb8Image, Size};
+use crate::geometry::{Crop, Size};
+use crate::image::Rgb8Image;
 
 use weights::Weights;
 

@@ -4,7 +4,7 @@ use in18_cuda::sys::Hooks;
 use in18_cuda::{CudaError, Gpu};
 use in18_kernels::KernelError;
 
-use crate::safe::PROVIDER;
+use crate::sys::PROVIDER;
 use crate::sys::torch;
 
 /// Takes a GPU for this process. Results of libtorch's operations come to lie where they are planned on it, too.

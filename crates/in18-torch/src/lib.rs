@@ -14,7 +14,6 @@ mod ops;
 mod provider;
 mod safe;
 mod sys;
-mod weights;
 
 pub use provider::Torch;
 pub use safe::{Device, copied_results, version};

@@ -4,8 +4,12 @@ use in18_cuda::Gpu;
 use in18_kernels::KernelError;
 use in18_tensor::{ArenaId, DType, Format, Region, Shape, Tensor, align_up};
 
-use crate::safe::{Device, Element, Memory, PROVIDER, View};
-use crate::weights::WeightCopies;
+use crate::safe::{Device, Element, Memory, View};
+use crate::sys::PROVIDER;
+
+mod weights;
+
+pub use weights::{CopyId, Ingredients, Norm, WeightCopies};
 
 /// A program's arena.
 pub struct Arena {

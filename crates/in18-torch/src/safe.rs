@@ -7,10 +7,7 @@ use std::ptr;
 use in18_kernels::KernelError;
 use in18_tensor::DType;
 
-use crate::sys::{self, RawTensor, torch};
-
-/// The provider's name in errors.
-pub const PROVIDER: &str = "libtorch";
+use crate::sys::{self, PROVIDER, RawTensor, torch};
 
 /// Where a provider's memory is and its operations run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use in18_kernels::KernelError;
 use in18_libtorch::Operations;
 pub use in18_libtorch::operations::*;
 
-use crate::safe::PROVIDER;
+/// The provider's name in errors.
+pub const PROVIDER: &str = "libtorch";
 
 /// Loads the library.
 ///

@@ -11,7 +11,8 @@ use std::os::unix::fs::FileExt;
 
 use sha2::{Digest, Sha256};
 
-use crate::save::DESCRIPTION;
+/// The metadata entry that describes a file of ours: a JSON object with at least `arch`, `classes` and `checksum`.
+pub const DESCRIPTION: &str = "imagenet18";
 
 /// The digest's key in the description.
 pub const KEY: &str = "checksum";

@@ -16,6 +16,7 @@ pub mod onnx;
 mod read;
 mod save;
 
+pub use checksum::DESCRIPTION;
 pub use error::{WeightsError, plain};
 pub use read::{Head, STATE, WeightFile};
-pub use save::{DESCRIPTION, Stored, description, save_parameters, write_sealed};
+pub use save::{Stored, description, save_parameters, write_sealed};

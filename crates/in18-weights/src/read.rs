@@ -11,8 +11,9 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use crate::checksum;
+use crate::checksum::DESCRIPTION;
 use crate::error::WeightsError;
-use crate::save::{DESCRIPTION, Stored, description, write_sealed};
+use crate::save::{Stored, description, write_sealed};
 
 /// The description's list of prefixes of names that are no part of the network: a checkpoint's further state, such as velocities.
 pub const STATE: &str = "state";

@@ -12,11 +12,8 @@ use safetensors::tensor::View;
 use safetensors::{Dtype, SafeTensorError};
 use serde_json::{Map, Value};
 
-use crate::checksum;
+use crate::checksum::{self, DESCRIPTION};
 use crate::error::WeightsError;
-
-/// The metadata entry that describes a file of ours: a JSON object with at least `arch`, `classes` and `checksum`.
-pub const DESCRIPTION: &str = "imagenet18";
 
 /// A tensor to be written.
 #[derive(Clone, Debug, PartialEq)]

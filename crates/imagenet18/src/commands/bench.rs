@@ -1,7 +1,6 @@
 //! `imagenet18 bench`: measures this machine.
 
 mod loader;
-mod profile;
 mod step;
 mod sweep;
 

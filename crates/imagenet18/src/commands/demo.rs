@@ -13,7 +13,7 @@ use in18_recipe::Recipe;
 use crate::cli::{CheckpointArgs, DemoArgs};
 use crate::exit::Usage;
 use crate::run::Run;
-use crate::{engine, logdir, output};
+use crate::{cores, engine, logdir, output};
 
 /// Two sizes, rectangular validation in the second: 94 to 149 s on two cores of a busy Xeon limited
 /// to AVX2. Images of 64 px, and what strides make of them, fill Winograd's tiles; those of 72 px
@@ -40,7 +40,7 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
     engine.devices = engine::single(&engine)?.into();
     engine::check(&engine)?;
     let photos = arguments.dir.join("photos");
-    let summary = in18_demo::generate(&photos, &DemoSpec::default(), engine::cores().get())?;
+    let summary = in18_demo::generate(&photos, &DemoSpec::default(), cores::available().get())?;
     output::print(&format!(
         "{} photos of {} classes in {}{}\n",
         summary.train_images + summary.val_images,

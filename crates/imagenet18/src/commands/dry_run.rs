@@ -9,14 +9,14 @@ use in18_recipe::{EpochPlan, GradientType, Plan, PlanInput};
 use in18_train::Data;
 
 use crate::cli::{EngineArgs, TrainArgs};
-use crate::ranks::RankEnvironment;
+use crate::rank_environment::{self, RankEnvironment};
 use crate::recipe::{Chosen, engine_of, optimizer_of};
-use crate::{engine, output, ranks};
+use crate::{engine, output};
 
 /// Prints the plan. With `--images` it needs no folder; without, it lists the training folders but
 /// opens no image.
 pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
-    if !ranks::is_reporter() {
+    if !rank_environment::is_reporter() {
         return Ok(());
     }
     let Chosen { recipe, arch, brought } = Chosen::of(arguments)?;

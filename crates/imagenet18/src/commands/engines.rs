@@ -12,7 +12,7 @@ use in18_torch::{Device, Torch, gpus};
 use serde_json::{Value, json};
 
 use crate::cli::EnginesArgs;
-use crate::engine::cores;
+use crate::cores;
 use crate::output;
 
 /// Lists engines, and then devices.
@@ -76,7 +76,7 @@ impl Row {
 }
 
 fn onednn() -> Row {
-    let found = OneDnn::new(Some(cores().get())).map_err(|error| error.to_string());
+    let found = OneDnn::new(Some(cores::available().get())).map_err(|error| error.to_string());
     let version = in18_onednn::safe::version();
     Row {
         kind: "engine",
@@ -88,7 +88,8 @@ fn onednn() -> Row {
 fn torch() -> Row {
     let found = in18_libtorch::operations().map_err(|error| format!("{error}; GPUs and several ranks need it, too"));
     let found = found.and_then(|_| {
-        let engine = Torch::new(Device::Cpu, Some(cores().get()), false).map_err(|error| error.to_string())?;
+        let engine =
+            Torch::new(Device::Cpu, Some(cores::available().get()), false).map_err(|error| error.to_string())?;
         Ok(of_kernels(&engine, Some(in18_torch::version()), LIBRARY.find().ok()))
     });
     Row { kind: "engine", name: "torch".to_owned(), found }
@@ -110,7 +111,7 @@ fn cpu() -> Row {
     }
     let known = instructions!("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512vnni", "avx512bf16");
     let there: Vec<&str> = known.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect();
-    let (model, cores) = (proc::cpu_model().unwrap_or_else(|| "a CPU".to_owned()), cores());
+    let (model, cores) = (proc::cpu_model().unwrap_or_else(|| "a CPU".to_owned()), cores::available());
     let description = format!("{model}, {cores} core{}, {}", if cores.get() == 1 { "" } else { "s" }, there.join(" "));
     let found = Found { description, version: None, library: None, precisions: Vec::new() };
     Row { kind: "device", name: "cpu".to_owned(), found: Ok(found) }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::classifier::Opened;
 use crate::cli::{EvalArgs, Tta};
-use crate::{engine, output};
+use crate::{cores, engine, output};
 
 /// Names the one set for [`Skipped`].
 const SET: &str = "validation";
@@ -25,7 +25,7 @@ pub fn eval(arguments: &EvalArgs) -> Result<()> {
     opened.check_classes(set.classes())?;
     let views = arguments.tta.map_or(Views::Plain, |Tta::Flip| Views::Flip);
     let mut classifier = opened.classifier(&arguments.engine, views)?;
-    let workers = arguments.workers.unwrap_or_else(engine::cores);
+    let workers = arguments.workers.unwrap_or_else(cores::available);
     let (batch, side) = (arguments.batch.get(), arguments.size.get());
     let mut skipped = Skipped::default();
     let mut skip = |image: u32, error: &dyn std::error::Error| {

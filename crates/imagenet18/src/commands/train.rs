@@ -6,12 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use in18_program::Arch;
 
+use self::evaluate::evaluate;
 use crate::cli::{Resume, TrainArgs};
-use crate::commands::evaluate::evaluate;
 use crate::exit::Usage;
 use crate::recipe::{Chosen, engine_of};
 use crate::run::Run;
 use crate::{logdir, ranks};
+
+mod evaluate;
 
 /// Trains, and prints the epoch table; with `--evaluate`, validates alone.
 pub fn train(arguments: &TrainArgs) -> Result<()> {
@@ -42,7 +44,7 @@ fn run(arguments: &TrainArgs) -> Result<Run> {
 }
 
 /// The run's folder: the one that is named, that of the checkpoint, or a new one.
-pub(super) fn folder(arguments: &TrainArgs, arch: Arch) -> Result<PathBuf> {
+fn folder(arguments: &TrainArgs, arch: Arch) -> Result<PathBuf> {
     if let Some(logdir) = &arguments.logdir {
         return Ok(logdir.clone());
     }

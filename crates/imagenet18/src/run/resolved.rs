@@ -9,7 +9,7 @@ use in18_train::{Data, PATIENCE, Settings};
 use serde_json::Value;
 
 use super::Run;
-use crate::engine;
+use crate::cores;
 
 /// What a run does, with nothing left to be chosen.
 pub(super) struct Resolved {
@@ -52,7 +52,7 @@ impl Run {
     /// What the trainer is told beside the plan.
     pub(super) fn settings(&self) -> Settings {
         Settings {
-            workers: self.workers.unwrap_or_else(engine::cores),
+            workers: self.workers.unwrap_or_else(cores::available),
             on_bad_image: self.on_bad_image,
             short_epoch: self.short_epoch,
             patience: PATIENCE,

@@ -2,7 +2,7 @@
 //! `initial_setup`).
 
 use crate::error::Error;
-use crate::image::Size;
+use crate::geometry::Size;
 
 use super::damaged;
 

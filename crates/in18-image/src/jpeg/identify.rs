@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use crate::error::Error;
-use crate::image::Size;
-use crate::orientation::Metadata;
+use crate::geometry::Size;
+use crate::metadata::Metadata;
 
 use super::{FORMAT, damaged, truncated, unsupported};
 

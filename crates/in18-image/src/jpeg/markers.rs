@@ -2,7 +2,7 @@
 //! of is passed over, what it gives up on is refused.
 
 use crate::error::Error;
-use crate::image::Size;
+use crate::geometry::Size;
 
 use super::bits::{Starved, Stream};
 use super::color::Space;

@@ -27,10 +27,10 @@ mod sequential;
 mod smooth;
 mod upsample;
 
-use crate::decode::chosen;
 use crate::error::Error;
-use crate::image::{Crop, Rgb8Image, Size};
-use crate::orientation::Metadata;
+use crate::geometry::{Crop, Size};
+use crate::image::{Rgb8Image, chosen};
+use crate::metadata::Metadata;
 
 use bits::{CHUNK, Stream};
 use coefficients::Coefficients;

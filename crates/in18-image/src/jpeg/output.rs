@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::image::Crop;
+use crate::geometry::Crop;
 
 use super::coefficients::Coefficients;
 use super::color::Space;

@@ -253,7 +253,7 @@ mod tests {
     use super::super::huffman::{Class, typical};
     use super::super::markers::{Scan, ScanComponent};
     use super::*;
-    use crate::image::Size;
+    use crate::geometry::Size;
     use proptest::prelude::*;
 
     /// Two components, the first of 2 x 1 blocks an MCU, of 4 MCUs a row.

@@ -139,7 +139,7 @@ fn neighbours(component: &Component, mcu_rows: usize, mcu_row: usize, row: usize
 mod tests {
     use super::super::frame::Process;
     use super::*;
-    use crate::image::Size;
+    use crate::geometry::Size;
 
     /// One component of 5 x 5 blocks, whose DC coefficients are `dc`.
     fn image(dc: impl Fn(usize, usize) -> i16) -> (Frame, Coefficients) {

@@ -98,7 +98,7 @@ pub(super) fn copies(row: &[u8], across: usize, out: &mut [u8]) {
 mod tests {
     use super::super::frame::Process;
     use super::*;
-    use crate::image::Size;
+    use crate::geometry::Size;
 
     fn upsampled(row: &[u8]) -> Vec<u8> {
         let mut out = vec![0; 2 * row.len()];

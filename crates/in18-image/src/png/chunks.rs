@@ -2,7 +2,7 @@
 //! included; of the pixels' chunks only the content counts; what follows them is looked at as far as it can be.
 
 use crate::error::Error;
-use crate::orientation::Metadata;
+use crate::metadata::Metadata;
 
 use super::{damaged, truncated};
 

@@ -6,11 +6,11 @@ use in18_kernels::KernelError;
 use in18_kernels::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 use in18_tensor::{Format, Tensor};
 
-use super::{Step, own, step, views};
-use crate::memory::Context;
+use super::own::{self, Settings};
+use super::{Step, step, views};
+use crate::memory::{Context, Norm};
 use crate::safe::{View, check};
 use crate::sys::torch;
-use crate::weights::Norm;
 
 pub fn forward(op: &BatchNorm, context: &mut Context) -> Result<Step, KernelError> {
     let &BatchNorm { epsilon, momentum, relu, src, gamma, beta, running_mean, running_variance, .. } = op;
@@ -24,13 +24,6 @@ pub fn forward_add_relu(op: &BatchNormAddRelu, context: &mut Context) -> Result<
     let &BatchNormAddRelu { dst, mean, inverse_deviation, .. } = op;
     let operands = [dst, mean, inverse_deviation, src, gamma, beta, running_mean, running_variance];
     training(operands, Some(addend), Settings { epsilon, momentum, relu: true }, context)
-}
-
-/// What a normalisation by a batch is told.
-pub(super) struct Settings {
-    pub epsilon: f32,
-    pub momentum: f32,
-    pub relu: bool,
 }
 
 /// Operands: dst, mean, inverse_deviation, src, gamma, beta, running_mean, running_variance.

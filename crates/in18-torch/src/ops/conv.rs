@@ -7,10 +7,9 @@ use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, ConvNorm, Con
 use in18_tensor::{DType, Format, Tensor};
 
 use super::{Step, own, views};
-use crate::memory::Context;
+use crate::memory::{Context, CopyId, Ingredients, Norm};
 use crate::safe::{View, check};
 use crate::sys::torch;
-use crate::weights::{CopyId, Ingredients, Norm};
 
 /// Kernel, stride, padding, as the shim takes them.
 fn numbers(window: Window) -> [i64; 3] {

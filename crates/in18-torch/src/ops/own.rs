@@ -11,10 +11,15 @@ use in18_kernels::op::{MaxPool, MaxPoolBackward, Normalize, SumReluBackward, Win
 use in18_tensor::{DType, Shape, Tensor};
 
 use super::Step;
-use super::batch_norm::Settings;
 use crate::gpu::failed;
-use crate::memory::Context;
-use crate::weights::Norm;
+use crate::memory::{Context, Norm};
+
+/// What a normalisation by a batch is told.
+pub(super) struct Settings {
+    pub epsilon: f32,
+    pub momentum: f32,
+    pub relu: bool,
+}
 
 /// Bytes that a kernel loads at once: of channels, from an address that is a multiple of them.
 const PACK: usize = 16;

@@ -11,12 +11,12 @@ use in18_train::order_of;
 
 use super::step::median;
 use crate::cli::BenchLoaderArgs;
-use crate::{engine, output};
+use crate::{cores, output};
 
 /// Measures epochs of a folder, each in an order and with crops of its own.
 pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
     let set = Arc::new(ImageSet::open_with(&arguments.folder, &arguments.reading.options())?);
-    let threads = arguments.threads.unwrap_or_else(engine::cores).get();
+    let threads = arguments.threads.unwrap_or_else(cores::available).get();
     let mut loader = Loader::new(Arc::clone(&set), threads, OnBadImage::Skip)?;
     let mut rates = Vec::new();
     let mut times = StageTimes::default();

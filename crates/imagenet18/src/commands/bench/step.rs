@@ -17,12 +17,15 @@ use in18_train::{
 };
 use serde_json::json;
 
-use super::profile::Profile;
+pub use self::profile::{Profile, Row};
 use crate::cli::{BenchStepArgs, Devices};
 use crate::engine::Engine;
 use crate::exit::Usage;
-use crate::ranks::{LeakOnError, Rank, RankEnvironment};
-use crate::{engine, output, ranks};
+use crate::rank_environment::RankEnvironment;
+use crate::ranks::{LeakOnError, Rank};
+use crate::{cores, engine, output, ranks};
+
+mod profile;
 
 /// Classes of the measured network: ImageNet's.
 const CLASSES: usize = 1000;
@@ -360,7 +363,7 @@ impl Measured {
                 "images_per_s": rounded(images_per_s, 2),
                 "gflop_per_s": rounded(gflops, 1),
                 "compile_ms": rounded(compile_seconds * 1e3, 0),
-                "threads": arguments.engine.threads.unwrap_or_else(engine::cores).get(),
+                "threads": arguments.engine.threads.unwrap_or_else(cores::available).get(),
                 "peak_rss_mb": peak_rss_mb,
                 "device_mb": device_mb,
                 "ranks": world,

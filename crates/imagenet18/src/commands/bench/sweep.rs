@@ -14,8 +14,7 @@ use in18_system::proc;
 use in18_tensor::DType;
 use serde_json::json;
 
-use super::profile::{Profile, Row};
-use super::step::alone_on;
+use super::step::{Profile, Row, alone_on};
 use crate::cli::BenchSweepArgs;
 use crate::{engine, output};
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{name, opening, sets};
 use crate::cli::DataInfoArgs;
-use crate::{engine, output};
+use crate::{cores, output};
 
 /// Where classes of aspect ratios (width by height) begin; the first one begins at 0.
 const ASPECTS: [f64; 8] = [0.5, 0.65, 0.75, 0.9, 1.1, 1.35, 1.6, 2.1];
@@ -20,7 +20,7 @@ const BAR: usize = 40;
 
 /// Prints what the headers of a folder's images say.
 pub(super) fn info(arguments: &DataInfoArgs) -> Result<()> {
-    let threads = arguments.set.threads.unwrap_or_else(engine::cores);
+    let threads = arguments.set.threads.unwrap_or_else(cores::available);
     let summaries: Vec<(String, Summary)> = sets(&arguments.set.folder, &opening(&arguments.set.reading))?
         .into_iter()
         .map(|(half, set)| {

@@ -10,14 +10,14 @@ use in18_dataset::{DataRoot, Half, ImageSet, OpenOptions, Preparation, PrepareOp
 use super::sets;
 use crate::cli::{DataPrepareArgs, OnBadImage, SetFormat};
 use crate::exit::{BadImages, Usage};
-use crate::{engine, output};
+use crate::{cores, output};
 
 /// How often progress is shown.
 const SHOWN_EVERY: Duration = Duration::from_millis(500);
 
 /// Copies both halves in all sizes.
 pub(super) fn prepare(arguments: &DataPrepareArgs) -> Result<()> {
-    let threads = arguments.threads.unwrap_or_else(engine::cores);
+    let threads = arguments.threads.unwrap_or_else(cores::available);
     let to = DataRoot::new(&arguments.to);
     let opening = OpenOptions { ground_truth: arguments.ground_truth.clone(), ..super::opening(&arguments.reading) };
     let options = PrepareOptions {

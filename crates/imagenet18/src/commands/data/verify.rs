@@ -5,11 +5,11 @@ use anyhow::Result;
 use super::{name, opening, sets};
 use crate::cli::DataSetArgs;
 use crate::exit::BadImages;
-use crate::{engine, output};
+use crate::{cores, output};
 
 /// Names what is damaged, and fails if anything is.
 pub(super) fn verify(arguments: &DataSetArgs) -> Result<()> {
-    let threads = arguments.threads.unwrap_or_else(engine::cores);
+    let threads = arguments.threads.unwrap_or_else(cores::available);
     let (mut bad, mut seen) = (0, 0);
     for (half, set) in sets(&arguments.folder, &opening(&arguments.reading))? {
         let found = set.verify(threads);

@@ -2,7 +2,7 @@
 
 use in18_recipe::{MadeFor, Recipe};
 
-use crate::recipe::Flag;
+use super::Flag;
 
 /// What a recipe brought beside the phases.
 #[derive(Clone, Debug, Default, PartialEq)]

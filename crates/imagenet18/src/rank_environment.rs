@@ -6,10 +6,11 @@ use std::env;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-
 use crate::exit::Usage;
-use crate::output;
+use crate::{cores, output};
+
+/// Set by this program's own launcher for the ranks that it starts.
+pub const LAUNCHED: &str = "IMAGENET18_LAUNCHED";
 
 /// Which rank a process is, and where it meets the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,30 +80,25 @@ impl RankEnvironment {
 
     /// Pins this process to its share of the machine's cores, unless the launcher has done so.
     pub fn pin_to_cores(&self) {
-        if self.local_world == 1 || is_bound_by_slurm() {
-            return;
+        if self.local_world > 1 && !is_bound_by_slurm() {
+            cores::pin(self.local_rank, self.local_world);
         }
-        // Without a share of its own, a rank computes all the same.
-        let Ok(all) = sched_getaffinity(None) else { return };
-        let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&cpu| all.is_set(cpu)).collect();
-        let mut own = CpuSet::new();
-        core_share(cores.len(), self.local_rank, self.local_world).for_each(|index| own.set(cores[index]));
-        let _ = sched_setaffinity(None, &own);
     }
+}
+
+/// Whether this process is a rank of [`launch`](crate::launch::launch), which tells what became of the others.
+pub fn is_launched() -> bool {
+    env::var_os(LAUNCHED).is_some()
+}
+
+/// Whether this process is the one that prints what every process of a run would print.
+pub fn is_reporter() -> bool {
+    !is_launched() && !matches!(RankEnvironment::of_this_process(), Ok(Some(found)) if found.rank > 0)
 }
 
 /// A variable of this process's environment; one that is empty counts as unset.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// The indices of `cores` that are a rank's: equal runs, and where ranks are more than cores, one that several share.
-fn core_share(cores: usize, rank: usize, ranks: usize) -> std::ops::Range<usize> {
-    if cores < ranks {
-        let only = rank % cores.max(1);
-        return only..(only + 1).min(cores);
-    }
-    rank * cores / ranks..(rank + 1) * cores / ranks
 }
 
 /// What launchers call the number of ranks on a machine: torchrun, Open MPI, other MPIs.
@@ -198,7 +194,7 @@ fn is_bound_by_slurm() -> bool {
         return false;
     }
     let whole = env::var("SLURM_CPUS_ON_NODE").ok().and_then(|cores| cores.parse::<usize>().ok());
-    whole.is_some_and(|whole| crate::engine::cores() < NonZeroUsize::new(whole).unwrap_or(NonZeroUsize::MIN))
+    whole.is_some_and(|whole| cores::available() < NonZeroUsize::new(whole).unwrap_or(NonZeroUsize::MIN))
 }
 
 #[cfg(test)]
@@ -287,13 +283,6 @@ mod tests {
             let message = parse(variables).expect_err(says).0;
             assert!(message.contains(says), "{message}");
         }
-    }
-
-    #[test]
-    fn cores_are_shared_without_a_rest() {
-        assert_eq!((0..3).map(|rank| core_share(8, rank, 3)).collect::<Vec<_>>(), [0..2, 2..5, 5..8]);
-        assert_eq!((0..2).map(|rank| core_share(2, rank, 2)).collect::<Vec<_>>(), [0..1, 1..2]);
-        assert_eq!((0..3).map(|rank| core_share(2, rank, 3)).collect::<Vec<_>>(), [0..1, 1..2, 0..1]);
     }
 
     #[test]

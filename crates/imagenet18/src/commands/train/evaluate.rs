@@ -8,11 +8,11 @@ use in18_recipe::{EpochPlan, Plan, PlanInput};
 use in18_train::Data;
 use in18_train::checkpoint::Tables;
 
+use super::folder;
 use crate::cli::{EvalArgs, NetworkArgs, ReadingArgs, TrainArgs};
 use crate::commands::eval;
-use crate::commands::train::folder;
 use crate::exit::Usage;
-use crate::ranks::RankEnvironment;
+use crate::rank_environment::RankEnvironment;
 use crate::recipe::{Chosen, engine_of};
 use crate::{engine, resume};
 

@@ -4,7 +4,7 @@
 use in18_kernels::KernelError;
 use in18_tensor::{DType, Format, Shape, Tensor};
 
-use crate::memory::{Context, strides};
+use super::{Context, strides};
 use crate::safe::{Device, Element, Memory, View, check};
 use crate::sys::torch;
 

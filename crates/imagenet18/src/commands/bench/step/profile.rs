@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Instant;
 
-use super::step::{Bench, median};
 use anyhow::Result;
+
+use super::{Bench, median};
 
 /// Operations of one label.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Row {
+pub struct Row {
     pub kind: String,
     pub label: String,
     pub count: usize,
@@ -43,7 +44,7 @@ impl Row {
 }
 
 /// The time of each operation, medians over several steps.
-pub(super) struct Profile {
+pub struct Profile {
     rows: Vec<Row>,
 }
 
