@@ -1,4 +1,4 @@
-//! What went wrong, as one line and an exit code. This is the only table of exit codes.
+//! Turns errors into one line and an exit code. This is the only table of exit codes.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ use crate::launch;
 use crate::output;
 use crate::ranks::RankEnvironment;
 
-/// The table, as `--help` shows it.
+/// The table of exit codes, as `--help` shows it.
 pub const HELP: &str = "Exit codes:
   0  done
   1  an error of the program or the machine
@@ -37,12 +37,12 @@ const HARDWARE: u8 = 6;
 const CHECKPOINT: u8 = 7;
 pub const RANKS: u8 = 8;
 
-/// What shells and schedulers take for "ended by this signal".
+/// The exit code that shells and schedulers read as "ended by this signal".
 pub fn after_signal(signal: i32) -> i32 {
     128 + signal
 }
 
-/// A mistake in the arguments that the parser could not see.
+/// A mistake in the arguments that the parser cannot detect.
 #[derive(Debug)]
 pub struct Usage(pub String);
 
@@ -54,7 +54,7 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// The end of a process that has nothing more to say: it, or another, has said it.
+/// Ends a process without a message, because this or another process has printed it.
 #[derive(Debug)]
 pub struct Ended(pub u8);
 
@@ -66,12 +66,12 @@ impl std::fmt::Display for Ended {
 
 impl std::error::Error for Ended {}
 
-/// Images that were named one by one while the others went on.
+/// Images that were reported one by one while the others were processed.
 #[derive(Debug)]
 pub struct BadImages {
-    /// Those that are no images.
+    /// The number of bad images.
     pub bad: usize,
-    /// All of them.
+    /// The number of all images.
     pub seen: usize,
 }
 
@@ -91,35 +91,35 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(Ended(code)) = error.downcast_ref() {
         return ExitCode::from(*code);
     }
-    // Rank 0 says where the others stand, and the launcher which of them was ended by a signal.
+    // Rank 0 prints where the others stand, and the launcher prints which rank a signal ended.
     if launch::is_launched() && is_lost(error) && !is_first_rank() {
         end_at_once(RANKS);
     }
     let code = tell(error);
     if is_of_ranks(error) {
-        // A thread may still be in c10d, or a GPU wait.
+        // A thread may still be in c10d, or a GPU may wait for another rank.
         end_at_once(code);
     }
     ExitCode::from(code)
 }
 
-/// Prints an error as one line on standard error, and returns its code.
+/// Prints an error as one line on standard error, and returns its exit code.
 pub fn tell(error: &anyhow::Error) -> u8 {
     output::complain(&format!("{}error: {}", rank_prefix(), line(error)));
     code(error)
 }
 
-/// An error in one line. Messages carry their causes themselves, so the outermost one says it all; a cause may still have several
-/// lines.
+/// An error as one line. Messages include their causes, so the outermost one is enough. A cause may
+/// still have several lines.
 pub fn line(error: &anyhow::Error) -> String {
     error.to_string().replace('\n', " ")
 }
 
-/// Prints what the argument parser has to say: help as it is, a mistake as one line.
+/// Prints the argument parser's message: help unchanged, a mistake as one line.
 pub fn report_usage(error: &clap::Error) -> ExitCode {
     let asked_nothing = error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if asked_nothing || !error.use_stderr() {
-        // Help or the version; a closed pipe is the reader's wish.
+        // Help or the version. A failure is ignored: the reader may have closed the pipe.
         let _ = error.print();
         return if asked_nothing { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
     }
@@ -130,7 +130,7 @@ pub fn report_usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-/// Whether a rank has nothing to tell but that another is gone.
+/// Whether a rank's error says only that another rank is gone.
 fn is_lost(error: &anyhow::Error) -> bool {
     let is_lost = |error: &CommError| matches!(error, CommError::Lost { .. });
     error.downcast_ref().is_some_and(is_lost)
@@ -141,7 +141,7 @@ fn is_first_rank() -> bool {
     !matches!(RankEnvironment::of_this_process(), Ok(Some(found)) if found.rank > 0)
 }
 
-/// Which of several ranks speaks.
+/// The prefix of messages that says which rank prints them.
 fn rank_prefix() -> String {
     match RankEnvironment::of_this_process() {
         Ok(Some(found)) => format!("rank {}: ", found.rank),
@@ -149,7 +149,7 @@ fn rank_prefix() -> String {
     }
 }
 
-/// Whether every rank of a run ends so, at the same step.
+/// Whether every rank of a run ends with this error, at the same step.
 pub fn is_everyones(error: &anyhow::Error) -> bool {
     use TrainError::{Interrupted, NotFinite, Overflow, TooManyBad, ValidationNotFinite};
     let error = error.downcast_ref::<TrainError>();
