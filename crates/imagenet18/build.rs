@@ -1,8 +1,9 @@
-//! Lets the program find shared libraries by itself, with no environment variable. See `in18-onednn/build.rs`.
+//! Lets the program find shared libraries without environment variables. See
+//! `in18-onednn/build.rs`.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // Absent where oneDNN is linked statically (feature `vendored-onednn`).
+    // The variable is absent where oneDNN is linked statically (feature `vendored-onednn`).
     if let Ok(folder) = std::env::var("DEP_IN18_ONEDNN_RPATH") {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
     }

@@ -1,4 +1,4 @@
-//! A trained network out of a file, ready to look at images.
+//! A trained network, read from a file, that classifies images.
 
 use anyhow::Result;
 use in18_comm::Solo;
@@ -10,16 +10,17 @@ use crate::cli::{EngineArgs, NetworkArgs};
 use crate::engine;
 use crate::exit::Usage;
 
-/// Programs that are kept: images of many shapes come one after the other, and each shape is a program.
+/// How many compiled programs are kept. Images of many shapes come one after the other, and each
+/// shape needs a program of its own.
 const KEPT_PROGRAMS: usize = 16;
 
-/// A network's file whose network and classes are known.
+/// A file with a network, whose architecture and classes are known.
 pub struct Opened {
     /// The file.
     pub file: WeightFile,
     /// Its network.
     pub arch: Arch,
-    /// By label; numbers from 0 if the file names none.
+    /// Class names by label; the numbers from 0 if the file has no names.
     pub classes: Vec<String>,
 }
 
@@ -35,7 +36,7 @@ impl Opened {
         Ok(Opened { file, arch, classes })
     }
 
-    /// Refuses images whose classes are not the file's: equal labels would mean different things.
+    /// Refuses images whose classes differ from the file's: a label would mean two things.
     pub fn check_classes(&self, names: &[String]) -> Result<()> {
         let path = self.file.path().display();
         let usage = |got: String| Err(Usage(format!("{path}: expected the classes of DATA, got {got}")).into());
@@ -53,7 +54,7 @@ impl Opened {
         }
     }
 
-    /// Puts the network to work, with so many views of an image.
+    /// Prepares the network to classify images, with the given views of each.
     pub fn classifier(&self, arguments: &EngineArgs, views: Views) -> Result<Classifier> {
         let engine = engine::choose(arguments)?;
         let mut model = Model::new(engine.kernels, self.arch.network(self.classes.len()), engine.dtype)?;
@@ -62,20 +63,20 @@ impl Opened {
     }
 }
 
-/// A network that looks at images.
+/// A network that classifies images.
 pub struct Classifier {
     model: Model,
     evaluation: Evaluation,
 }
 
 impl Classifier {
-    /// Loss and hits of a batch.
+    /// Evaluates a batch: loss and hits.
     pub fn evaluate(&mut self, input: Input<'_>) -> Result<Metrics> {
         let started = self.evaluation.start(&mut self.model, input)?;
         Ok(self.evaluation.finish(&mut self.model, &mut Solo, started)?)
     }
 
-    /// The probabilities of every class, (N, K), of a batch of (N, H, W, 3) pixels.
+    /// The probabilities of all classes, (N, K), for a batch of pixels, (N, H, W, 3).
     pub fn probabilities(&mut self, size: Size, pixels: &[u8]) -> Result<Vec<f64>> {
         Ok(self.evaluation.probabilities(&mut self.model, size, pixels)?)
     }

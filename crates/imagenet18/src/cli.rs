@@ -1,4 +1,4 @@
-//! Arguments as written, one file a command. What they resolve to is the commands' business.
+//! The command line's arguments as written, one file a command. The commands resolve them.
 
 mod bench;
 mod data;

@@ -5,14 +5,14 @@ use std::thread::available_parallelism;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// How many there are, container limits included.
+/// The number of cores that this process may use, container limits included.
 pub fn available() -> NonZeroUsize {
     available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Pins this process to the share of one of this machine's `ranks`. `rank` counts from 0.
 pub fn pin(rank: usize, ranks: usize) {
-    // Without a share of its own, a rank computes all the same.
+    // A rank computes correctly without a share of its own, too.
     let Ok(all) = sched_getaffinity(None) else { return };
     let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&cpu| all.is_set(cpu)).collect();
     let mut own = CpuSet::new();
@@ -20,7 +20,8 @@ pub fn pin(rank: usize, ranks: usize) {
     let _ = sched_setaffinity(None, &own);
 }
 
-/// The indices of `cores` that are a rank's: equal runs, and where ranks are more than cores, one that several share.
+/// The indices in `cores` that belong to a rank: equal ranges or, if there are more ranks than
+/// cores, one core that several ranks share.
 fn share(cores: usize, rank: usize, ranks: usize) -> std::ops::Range<usize> {
     if cores < ranks {
         let only = rank % cores.max(1);

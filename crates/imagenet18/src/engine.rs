@@ -27,12 +27,12 @@ pub struct Engine {
     pub dtype: DType,
 }
 
-/// What one process computes on.
+/// The device of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
-    /// Its share of the cores.
+    /// The CPU: this process's share of its cores.
     Cpu,
-    /// The GPU of this number.
+    /// The GPU with this number.
     Cuda(u32),
 }
 
@@ -45,8 +45,8 @@ impl From<Device> for Devices {
     }
 }
 
-/// What computes in this process of a training run, and which of several ranks it is; none where this process
-/// only started them, and they have ended.
+/// The engine of this process of a training run, and its rank if there are several. `None` in a
+/// process that only launched the ranks, once they have ended.
 pub fn choose_rank(arguments: &EngineArgs) -> Result<Option<(Engine, Option<RankEnvironment>)>> {
     let devices = devices(arguments)?;
     let Some(environment) = RankEnvironment::of_this_process()? else {
@@ -55,7 +55,7 @@ pub fn choose_rank(arguments: &EngineArgs) -> Result<Option<(Engine, Option<Rank
             ref several => {
                 ranks::check_engine().map_err(|why| Usage(format!("--devices: {why}")))?;
                 if several[0] == Device::Cpu {
-                    // What every rank would refuse is refused once.
+                    // An engine that no rank could use is refused once, here.
                     on(Device::Cpu, arguments)?;
                 }
                 launch::launch(several.len())?;
@@ -72,8 +72,8 @@ pub fn choose_rank(arguments: &EngineArgs) -> Result<Option<(Engine, Option<Rank
     Ok(Some((on(device, arguments)?, Some(environment))))
 }
 
-/// The device of a rank that a launcher has started. `is_auto`: nobody has named devices; `sees_one_gpu`: the launcher shows this rank
-/// a single GPU, which may be another than the next rank's.
+/// The device of a rank that a launcher has started. `is_auto`: the user named no devices.
+/// `sees_one_gpu`: the launcher shows this rank a single GPU, which may not be the next rank's.
 fn device_of(
     environment: &RankEnvironment,
     devices: &[Device],
@@ -83,7 +83,7 @@ fn device_of(
     let &RankEnvironment { local_rank, local_world, is_local_world_known, .. } = environment;
     let got = devices.len();
     match *devices {
-        // One that is named for all is shared only on the CPU.
+        // Several ranks may share one named device only if it is the CPU.
         [Device::Cpu] => Ok(Device::Cpu),
         [only @ Device::Cuda(_)] if sees_one_gpu => Ok(only),
         _ if local_rank >= got || (is_local_world_known && local_world > got) => Err(Usage(format!(
@@ -98,17 +98,17 @@ fn device_of(
     }
 }
 
-/// The provider for any one of the devices, to ask it what it would need.
+/// The provider for any one of the devices, to ask how much memory it would need.
 pub fn choose_any(arguments: &EngineArgs) -> Result<Engine> {
     on(devices(arguments)?.first().copied().unwrap_or(Device::Cpu), arguments)
 }
 
-/// Chooses the provider for a command that takes one device, and resolves the precision against what it computes natively.
+/// The provider for a command that takes one device, with a precision that it computes natively.
 pub fn choose(arguments: &EngineArgs) -> Result<Engine> {
     on(single(arguments)?, arguments)
 }
 
-/// Refuses a CPU that cannot compute: for commands that do other work before they choose a provider.
+/// Refuses a CPU that cannot compute. For commands that do other work before they choose one.
 pub fn check(arguments: &EngineArgs) -> Result<()> {
     if arguments.engine != EngineChoice::Torch && !takes_gpus(arguments) {
         OneDnn::check_cpu()?;
@@ -116,21 +116,21 @@ pub fn check(arguments: &EngineArgs) -> Result<()> {
     Ok(())
 }
 
-/// How many devices a training run takes without a launcher.
+/// How many devices a training run uses without a launcher.
 pub fn count(arguments: &EngineArgs) -> Result<usize> {
     Ok(devices(arguments)?.len())
 }
 
-/// Whether GPUs would compute.
+/// Whether the run would compute on GPUs.
 pub fn takes_gpus(arguments: &EngineArgs) -> bool {
     devices(arguments).is_ok_and(|devices| matches!(devices[..], [Device::Cuda(_), ..]))
 }
 
-/// The device of a command that takes one.
+/// The device of a command that takes only one.
 pub fn single(arguments: &EngineArgs) -> Result<Device> {
     match devices(arguments)?[..] {
         [device] => Ok(device),
-        // Nobody has asked for all of them.
+        // The user did not ask for all of them.
         [first, ..] if arguments.devices == Devices::Auto => Ok(first),
         ref several => {
             let got = several.len();
@@ -189,7 +189,7 @@ fn devices(arguments: &EngineArgs) -> Result<Vec<Device>> {
         Devices::Auto => match gpus() {
             Ok(count) if count > 0 => Ok((0..count).map(Device::Cuda).collect()),
             Err(why) if has_driver() && rank_environment::is_reporter() => {
-                // Whoever has a GPU wants to know why it is idle.
+                // A user who has a GPU wants to know why it is idle.
                 static ONCE: Once = Once::new();
                 ONCE.call_once(|| output::complain(&format!("warning: the CPU computes: {why}")));
                 Ok(vec![Device::Cpu])
@@ -219,7 +219,7 @@ fn devices(arguments: &EngineArgs) -> Result<Vec<Device>> {
     }
 }
 
-/// libtorch on a device.
+/// The libtorch provider on a device.
 fn torch(device: Device, threads: usize, tf32: bool) -> Result<Box<dyn Kernels>> {
     in18_libtorch::operations().map_err(|why| Usage(format!("--engine torch: {why}")))?;
     let device = match device {
@@ -250,11 +250,11 @@ mod tests {
             device_of(environment, devices, is_auto, sees_one_gpu).map_err(|Usage(text)| text)
         };
         assert_eq!(device(&rank(2, 4), &gpus(4), false, false), Ok(Device::Cuda(2)));
-        // One of several that nobody has named; the only one that the launcher shows; the CPU for all.
+        // One of several that the user did not name; the only one that is shown; the CPU for all.
         assert_eq!(device(&rank(1, 2), &gpus(4), true, false), Ok(Device::Cuda(1)));
         assert_eq!(device(&rank(1, 2), &gpus(1), true, true), Ok(Device::Cuda(0)));
         assert_eq!(device(&rank(1, 2), &[Device::Cpu], false, false), Ok(Device::Cpu));
-        // Two machines of four GPUs, whose launcher does not say how many ranks each has.
+        // Two machines of four GPUs. Their launcher does not say how many ranks each machine has.
         let vague = RankEnvironment { is_local_world_known: false, ..rank(3, 8) };
         assert_eq!(device(&vague, &gpus(4), false, false), Ok(Device::Cuda(3)));
         for (devices, is_auto, says) in [

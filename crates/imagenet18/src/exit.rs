@@ -9,7 +9,7 @@ use in18_record::{ReadError, RecordError};
 use in18_train::{CheckpointError, TrainError};
 use in18_weights::WeightsError;
 
-/// The table, as `--help` shows it.
+/// The table of exit codes, as `--help` shows it.
 pub const HELP: &str = "Exit codes:
   0  done
   1  an error of the program or the machine
@@ -31,12 +31,12 @@ const HARDWARE: u8 = 6;
 const CHECKPOINT: u8 = 7;
 pub const RANKS: u8 = 8;
 
-/// What shells and schedulers take for "ended by this signal".
+/// The exit code that shells and schedulers read as "ended by this signal".
 pub fn after_signal(signal: i32) -> i32 {
     128 + signal
 }
 
-/// A mistake in the arguments that the parser could not see.
+/// A mistake in the arguments that the parser cannot detect.
 #[derive(Debug)]
 pub struct Usage(pub String);
 
@@ -48,7 +48,7 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// The end of a process that has nothing more to say: it, or another, has said it.
+/// Ends a process without a message, because this or another process has printed it.
 #[derive(Debug)]
 pub struct Ended(pub u8);
 
@@ -60,12 +60,12 @@ impl std::fmt::Display for Ended {
 
 impl std::error::Error for Ended {}
 
-/// Images that were named one by one while the others went on.
+/// Images that were reported one by one while the others were processed.
 #[derive(Debug)]
 pub struct BadImages {
-    /// Those that are no images.
+    /// The number of bad images.
     pub bad: usize,
-    /// All of them.
+    /// The number of all images.
     pub seen: usize,
 }
 
@@ -80,7 +80,7 @@ impl std::fmt::Display for BadImages {
 
 impl std::error::Error for BadImages {}
 
-/// Whether every rank of a run ends so, at the same step.
+/// Whether every rank of a run ends with this error, at the same step.
 pub fn is_everyones(error: &anyhow::Error) -> bool {
     use TrainError::{Interrupted, NotFinite, Overflow, TooManyBad, ValidationNotFinite};
     let error = error.downcast_ref::<TrainError>();

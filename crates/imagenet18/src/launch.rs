@@ -1,4 +1,4 @@
-//! Starts the ranks of this machine, one process a device, and ends them together.
+//! Starts the ranks of this machine, one process for each device, and ends them together.
 
 use std::env;
 use std::net::TcpListener;
@@ -17,16 +17,16 @@ use crate::exit::{Ended, RANKS, after_signal};
 use crate::output;
 use crate::rank_environment::LAUNCHED;
 
-/// How often the ranks are looked at.
+/// How often the launcher checks the ranks.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long the others may take to end by themselves once a rank has failed. They find out at their next exchange.
+/// How long the other ranks may take to end after one failed. They notice at their next exchange.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// How long a rank may take to save itself and end once its launcher has gone.
+/// How long a rank may take to save its state and end after its launcher has gone.
 const ORPHAN_GRACE: Duration = Duration::from_secs(60);
 
-/// Runs this very command as `count` ranks, and returns when the last has ended.
+/// Runs this same command as `count` ranks. Returns when the last one has ended.
 ///
 /// # Errors
 /// [`Ended`] with the code of the rank that failed first.
@@ -47,9 +47,10 @@ pub fn launch(count: usize) -> Result<()> {
             (LAUNCHED, std::process::id().to_string()),
         ];
         let mut command = Command::new(&program);
-        // A group of its own: what a terminal sends reaches this process alone, which hands it on once.
+        // In a process group of its own, a rank gets no signal from the terminal. This process gets
+        // it alone, and forwards it once.
         command.args(env::args_os().skip(1)).envs(variables).process_group(0);
-        // They would make the ranks look for torchrun's own store.
+        // These variables would make the ranks look for torchrun's store.
         command.env_remove("TORCHELASTIC_USE_AGENT_STORE").env_remove("TORCHELASTIC_RESTART_COUNT");
         let child = command.spawn();
         ranks.0.push((rank, child.with_context(|| format!("cannot start rank {rank}"))?));
@@ -57,17 +58,17 @@ pub fn launch(count: usize) -> Result<()> {
     let (mut failed, mut stopped, mut killed): (Option<(i32, Instant)>, Option<i32>, bool) = (None, None, false);
     while !ranks.0.is_empty() {
         let mut ended = ranks.ended();
-        // One that only lost another is not to blame.
+        // A rank that only lost another is not the cause. Look at it last.
         ended.sort_by_key(|(_, status)| code(*status) == i32::from(RANKS));
         for (rank, status) in ended {
             if let Some(signal) = status.signal().filter(|_| !killed) {
                 output::complain(&format!("error: rank {rank} was ended by signal {signal}"));
             }
-            // One that was killed here is not to blame.
+            // A rank that this launcher killed is not the cause.
             let is_our_doing = killed && status.signal().is_some();
             if !status.success() && !is_our_doing {
                 let (first, since) = failed.unwrap_or((i32::from(RANKS), Instant::now()));
-                // What is to blame may be seen after those that lost it.
+                // The rank that caused the failure may end after the ranks that lost it.
                 failed = Some((if first == i32::from(RANKS) { code(status) } else { first }, since));
             }
         }
@@ -77,11 +78,11 @@ pub fn launch(count: usize) -> Result<()> {
         }
         for signal in signals.pending() {
             if signal == SIGINT && stopped == Some(SIGINT) {
-                // Whoever asks twice does not want to wait for a checkpoint.
+                // A user who interrupts twice does not want to wait for a checkpoint.
                 killed = true;
                 ranks.signal(Signal::KILL);
             } else {
-                // All ranks hear of it; they agree on the step at which they stop.
+                // All ranks get the signal; they agree on the step at which they stop.
                 stopped = Some(signal).filter(|&signal| signal != SIGUSR1).or(stopped);
                 ranks.signal(Signal::from_named_raw(signal).unwrap_or(Signal::TERM));
             }
@@ -90,22 +91,23 @@ pub fn launch(count: usize) -> Result<()> {
     }
     match (failed, stopped) {
         (Some((code, _)), _) => Err(Ended(u8::try_from(code).unwrap_or(1)).into()),
-        // Killed at the user's wish.
+        // Killed because the user asked for it.
         (None, Some(signal)) if killed => Err(Ended(u8::try_from(after_signal(signal)).unwrap_or(1)).into()),
         (None, _) => Ok(()),
     }
 }
 
-/// If this process is a rank of [`launch`], it is asked to end when that has gone, and ended if it does not.
+/// In a rank that [`launch`] started: when the launcher has gone, asks this process to end, and
+/// ends it if it does not.
 pub fn end_with_launcher() {
     let Some(launcher) = env::var(LAUNCHED).ok().and_then(|launcher| launcher.parse::<i32>().ok()) else { return };
-    // Where the system cannot do that, the thread below is left.
+    // Where the system cannot do that, the thread below still does.
     let _ = set_parent_process_death_signal(Some(Signal::TERM));
     if getppid().map(|parent| parent.as_raw_nonzero().get()) != Some(launcher) {
-        // It has gone already.
+        // The launcher has gone already.
         std::process::exit(after_signal(Signal::TERM.as_raw()));
     }
-    // A rank that hangs looks at no signal.
+    // A rank that hangs checks no signal flags, so a thread ends it.
     thread::spawn(move || {
         while getppid().map(|parent| parent.as_raw_nonzero().get()) == Some(launcher) {
             thread::sleep(Duration::from_secs(1));
@@ -115,11 +117,11 @@ pub fn end_with_launcher() {
     });
 }
 
-/// The ranks that run. None is left behind, however this process goes on.
+/// The running ranks. Dropping this ends them all, so that none is left behind.
 struct Ranks(Vec<(usize, Child)>);
 
 impl Ranks {
-    /// Takes out those that have ended.
+    /// Removes the ranks that have ended, and returns them.
     fn ended(&mut self) -> Vec<(usize, ExitStatus)> {
         let mut ended = Vec::new();
         self.0.retain_mut(|(rank, child)| match child.try_wait() {
@@ -128,7 +130,7 @@ impl Ranks {
                 ended.push((*rank, status));
                 false
             }
-            // Nobody else waits for our children: this cannot happen, and the rank is as good as gone.
+            // Cannot happen: no one else waits for our child processes. The rank counts as gone.
             Err(_) => false,
         });
         ended
@@ -137,7 +139,7 @@ impl Ranks {
     fn signal(&self, signal: Signal) {
         for (_, child) in &self.0 {
             if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                // It may have ended by now.
+                // The rank may have ended by now.
                 let _ = kill_process(pid, signal);
             }
         }
@@ -157,7 +159,7 @@ fn code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(after_signal)).unwrap_or(1)
 }
 
-/// A port that nobody uses now. Somebody may take it before rank 0 does; then the run says so and ends.
+/// A port that is free now. If another program takes it before rank 0, the run says so and ends.
 fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

@@ -14,20 +14,20 @@ use in18_train::TrainError;
 
 use crate::exit::Usage;
 
-/// A folder's name made unique by the time of day: `prefix-20181031-235959`, UTC.
+/// A folder name made unique by the time in UTC: `prefix-20181031-235959`.
 pub fn stamped(prefix: &str) -> PathBuf {
     PathBuf::from(format!("{prefix}-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")))
 }
 
-/// A run's folder, in this process's hands until it is dropped.
+/// A run's folder. This process holds it until this is dropped.
 pub struct Logdir {
     path: PathBuf,
-    /// Locked. The system unlocks it when the process ends, however it ends.
+    /// Locked. The system unlocks the file when the process ends, however it ends.
     _lock: File,
 }
 
 impl Logdir {
-    /// Makes the folder, if need be, and takes hold of it. Refused if another run has it.
+    /// Makes the folder if it does not exist, and locks it. Refused if another run holds it.
     pub fn open(path: &Path) -> Result<Self> {
         let write = |path: &Path, cause| TrainError::Write { path: path.to_owned(), cause };
         fs::create_dir_all(path).map_err(|cause| write(path, cause))?;
@@ -49,12 +49,12 @@ impl Logdir {
             ))
             .into());
         }
-        // For the message above only; a lock without a number is as good.
+        // The number is only for the message above. The lock works without it.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Logdir { path: path.to_owned(), _lock: file })
     }
 
-    /// Why a folder that holds a run is refused: nothing is overwritten.
+    /// The error for a folder that holds a run: nothing is overwritten.
     pub fn is_taken(&self) -> anyhow::Error {
         let path = self.path.display();
         Usage(format!(
@@ -64,8 +64,8 @@ impl Logdir {
         .into()
     }
 
-    /// Refuses a folder without a run in which TensorBoard's files are those of something else: a run that begins
-    /// removes what an earlier beginning of its own has left.
+    /// Refuses a folder that has TensorBoard files but no run, because they are someone else's. A
+    /// new run removes only what its own earlier attempt left.
     pub fn refuse_foreign_events(&self) -> Result<()> {
         let events = in18_record::event_files::list(&self.path).unwrap_or_default();
         let Some(events) = events.first().filter(|_| !self.holds_a_run()) else { return Ok(()) };
@@ -74,12 +74,12 @@ impl Logdir {
             .into())
     }
 
-    /// Whether a run has begun here.
+    /// Whether a run has begun in this folder.
     pub fn holds_a_run(&self) -> bool {
         self.event_log().exists()
     }
 
-    /// Whether a checkpoint is of the run in this folder.
+    /// Whether a checkpoint belongs to the run in this folder.
     pub fn holds(&self, checkpoint: &Path) -> bool {
         let real = |path: &Path| fs::canonicalize(path).ok();
         let same = |one: Option<PathBuf>, other: &Path| one.is_some() && one == real(other);
@@ -106,7 +106,7 @@ impl Logdir {
         self.path.join("model_best.safetensors")
     }
 
-    /// All logs, new or continued, and the console: a bar on a terminal, plain lines elsewhere.
+    /// Opens all logs, new or continued, and the console: a bar on a terminal, else plain lines.
     pub fn recorder(&self, opening: Opening<'_>, print_freq: NonZeroUsize) -> Result<Recorder> {
         let file = |name: &str| self.path.join(name);
         Ok(Recorder::new(vec![
@@ -124,12 +124,12 @@ impl Logdir {
     }
 }
 
-/// Where the checkpoints of the run in a folder lie.
+/// Where the checkpoints of the run in a folder are.
 pub fn checkpoints(logdir: &Path) -> PathBuf {
     logdir.join("checkpoints")
 }
 
-/// This machine's name, for the names of TensorBoard's files.
+/// This machine's name, for the names of TensorBoard files.
 fn host() -> String {
     let name = proc::host_name().unwrap_or_default();
     let plain: String = name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
@@ -144,7 +144,7 @@ fn console(print_freq: NonZeroUsize) -> Box<dyn Sink> {
     }
 }
 
-/// The log of a run that is there, for reading.
+/// The log of an existing run, for reading.
 pub fn metrics(logdir: &Path) -> Result<PathBuf> {
     let path = logdir.join("metrics.jsonl");
     if path.is_file() {

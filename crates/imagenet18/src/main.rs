@@ -1,5 +1,5 @@
-//! The command line: it reads arguments, chooses a kernel provider, runs a command, and turns what went wrong into one
-//! line and an exit code.
+//! The command line: reads arguments, chooses a kernel provider, runs a command, and turns errors
+//! into one line and an exit code.
 #![forbid(unsafe_code)]
 
 mod classifier;

@@ -1,6 +1,6 @@
-//! The environment variables by which launchers tell a process which rank it is: torchrun and most others by RANK, WORLD_SIZE,
-//! LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT, Slurm's `srun` by its own. This program's own launcher
-//! ([`launch`](crate::launch)) sets the former.
+//! The environment variables by which launchers tell a process its rank. torchrun and most others
+//! set RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as does this
+//! program's own launcher ([`launch`](crate::launch)). Slurm's `srun` sets its own.
 
 use std::env;
 use std::net::IpAddr;
@@ -9,32 +9,32 @@ use std::num::NonZeroUsize;
 use crate::exit::Usage;
 use crate::{cores, output};
 
-/// Set by this program's own launcher for the ranks that it starts.
+/// This program's own launcher sets it for the ranks that it starts.
 pub const LAUNCHED: &str = "IMAGENET18_LAUNCHED";
 
-/// Which rank a process is, and where it meets the others.
+/// Which rank a process is, and where it meets the other ranks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RankEnvironment {
-    /// From 0.
+    /// The rank, counted from 0.
     pub rank: usize,
-    /// How many there are.
+    /// How many ranks there are.
     pub world: usize,
-    /// From 0, on this machine.
+    /// The rank among those of this machine, counted from 0.
     pub local_rank: usize,
-    /// How many there are on this machine.
+    /// How many ranks there are on this machine.
     pub local_world: usize,
-    /// Whether the launcher said so; else all are taken to be here.
+    /// Whether the launcher gave `local_world`. If not, all ranks are assumed to be here.
     pub is_local_world_known: bool,
     /// The host where rank 0 listens.
     pub master: String,
-    /// And its port.
+    /// The port on that host.
     pub port: u16,
-    /// Where torchrun's agent listens there instead, and serves the store: the prefix of this run's keys.
+    /// The prefix of this run's keys, if torchrun's agent serves the store there instead of rank 0.
     pub agent_prefix: Option<String>,
 }
 
 impl RankEnvironment {
-    /// As the launcher's variables say; none without a launcher, or with one that started a single process.
+    /// Reads the launcher's variables. `None` without a launcher, or for a single process.
     pub fn from_variables(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, Usage> {
         let Some(environment) = Self::as_written(variable)? else { return Ok(None) };
         let RankEnvironment { rank, world, local_rank, local_world, .. } = environment;
@@ -55,12 +55,13 @@ impl RankEnvironment {
         }
     }
 
-    /// As this process's environment says.
+    /// Reads this process's environment.
     pub fn of_this_process() -> Result<Option<Self>, Usage> {
         Self::from_variables(&variable)
     }
 
-    /// As this process's environment says, where that is enough to join the others, whatever else is wrong with it.
+    /// Reads this process's environment if it says enough to join the others, even if not all is
+    /// right.
     pub fn enough_to_join() -> Option<Self> {
         Self::as_written(&variable).ok().flatten().filter(|found| found.rank < found.world && found.world > 1)
     }
@@ -69,7 +70,7 @@ impl RankEnvironment {
         self.master == "localhost" || self.master.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
-    /// Tells whoever started several machines' ranks what the launcher left out.
+    /// For ranks on several machines: warns about what the launcher left out.
     pub fn warn_if_incomplete(&self) {
         if !self.is_local_world_known && self.local_rank == 0 && !self.master_is_here() {
             let what =
@@ -78,7 +79,7 @@ impl RankEnvironment {
         }
     }
 
-    /// Pins this process to its share of the machine's cores, unless the launcher has done so.
+    /// Pins this process to its share of the machine's cores, unless the launcher has pinned it.
     pub fn pin_to_cores(&self) {
         if self.local_world > 1 && !is_bound_by_slurm() {
             cores::pin(self.local_rank, self.local_world);
@@ -86,22 +87,23 @@ impl RankEnvironment {
     }
 }
 
-/// Whether this process is a rank of [`launch`](crate::launch::launch), which tells what became of the others.
+/// Whether [`launch`](crate::launch::launch) started this process as a rank. The launcher then
+/// reports on the other ranks.
 pub fn is_launched() -> bool {
     env::var_os(LAUNCHED).is_some()
 }
 
-/// Whether this process is the one that prints what every process of a run would print.
+/// Whether this process prints what every process of a run would print.
 pub fn is_reporter() -> bool {
     !is_launched() && !matches!(RankEnvironment::of_this_process(), Ok(Some(found)) if found.rank > 0)
 }
 
-/// A variable of this process's environment; one that is empty counts as unset.
+/// A variable of this process's environment. An empty variable counts as unset.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// What launchers call the number of ranks on a machine: torchrun, Open MPI, other MPIs.
+/// The variables for the number of ranks on a machine: of torchrun, Open MPI, and other MPIs.
 const LOCAL_SIZES: [&str; 3] = ["LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"];
 
 fn number<T: std::str::FromStr>(variable: &dyn Fn(&str) -> Option<String>, name: &str) -> Result<T, Usage> {
@@ -113,7 +115,7 @@ fn number<T: std::str::FromStr>(variable: &dyn Fn(&str) -> Option<String>, name:
 
 fn by_rank(variable: &dyn Fn(&str) -> Option<String>) -> Result<RankEnvironment, Usage> {
     let (rank, world) = (number(variable, "RANK")?, number(variable, "WORLD_SIZE")?);
-    // Alone, nobody is to be found.
+    // A single rank has no master to find.
     let needs_master = world > 1;
     let master = match variable("MASTER_ADDR") {
         Some(master) => master,
@@ -123,7 +125,7 @@ fn by_rank(variable: &dyn Fn(&str) -> Option<String>) -> Result<RankEnvironment,
         None => String::new(),
     };
     let port = if needs_master { number(variable, "MASTER_PORT")? } else { 0 };
-    // A launcher that does not say runs one machine.
+    // If the launcher gives no local rank, assume a single machine.
     let local_rank = variable("LOCAL_RANK").map_or(Ok(rank), |_| number(variable, "LOCAL_RANK"))?;
     let local_size = LOCAL_SIZES.into_iter().find(|name| variable(name).is_some());
     let local_world = local_size.map_or(Ok(world), |name| number(variable, name))?;
@@ -134,9 +136,9 @@ fn by_rank(variable: &dyn Fn(&str) -> Option<String>) -> Result<RankEnvironment,
     Ok(RankEnvironment { rank, world, local_rank, local_world, is_local_world_known, master, port, agent_prefix })
 }
 
-/// Whether `srun` started this process: a batch script has most of Slurm's variables, too, and no step.
+/// Whether `srun` started this process. A batch script has most of these variables, but is no step.
 fn is_slurm_step(variable: &dyn Fn(&str) -> Option<String>) -> bool {
-    // Steps that are none (the batch script, an interactive shell) have numbers near 2³².
+    // Batch scripts and interactive shells are no steps: they have numbers near 2³².
     let step = variable("SLURM_STEP_ID").and_then(|step| step.parse::<u32>().ok());
     step.is_some_and(|step| step < u32::MAX - 16) && variable("SLURM_PROCID").is_some()
 }
@@ -152,7 +154,7 @@ fn by_slurm(variable: &dyn Fn(&str) -> Option<String>) -> Result<RankEnvironment
     let master = variable("MASTER_ADDR").unwrap_or_else(|| first_host(&nodes));
     let port = match variable("MASTER_PORT") {
         Some(_) => number(variable, "MASTER_PORT")?,
-        // The same on all ranks, and another for a job, or a step of the same job, that runs beside.
+        // All ranks compute the same port. Another job or step gets another port.
         None => {
             let (job, step) = (number::<u64>(variable, "SLURM_JOB_ID")?, number::<u64>(variable, "SLURM_STEP_ID")?);
             20_000 + ((job + 997 * step) % 20_000) as u16
@@ -161,7 +163,7 @@ fn by_slurm(variable: &dyn Fn(&str) -> Option<String>) -> Result<RankEnvironment
     Ok(RankEnvironment { rank, world, local_rank, local_world, is_local_world_known, master, port, agent_prefix: None })
 }
 
-/// Slurm's `4(x2),3`: tasks of each node.
+/// The tasks of one node, from Slurm's list such as `4(x2),3`.
 fn tasks_on_node(tasks: &str, node: usize) -> Option<usize> {
     let mut passed = 0;
     for part in tasks.split(',') {
@@ -177,7 +179,7 @@ fn tasks_on_node(tasks: &str, node: usize) -> Option<usize> {
     None
 }
 
-/// The first of Slurm's `node[03-07,12],other`.
+/// The first host of Slurm's list, such as `node[03-07,12],other`.
 fn first_host(nodes: &str) -> String {
     let Some((prefix, ranges)) = nodes.split_once('[').filter(|(prefix, _)| !prefix.contains(',')) else {
         return nodes.split(',').next().unwrap_or_default().to_owned();
@@ -190,7 +192,7 @@ fn first_host(nodes: &str) -> String {
 /// Whether Slurm has given this task cores of its own.
 fn is_bound_by_slurm() -> bool {
     if env::var_os("RANK").is_some() {
-        // Whoever set it started several ranks in one task's cores.
+        // RANK is set inside a Slurm task whose cores several ranks share.
         return false;
     }
     let whole = env::var("SLURM_CPUS_ON_NODE").ok().and_then(|cores| cores.parse::<usize>().ok());
@@ -252,14 +254,14 @@ mod tests {
             agent_prefix: None,
         };
         assert_eq!(parse(&slurm).unwrap(), Some(expected));
-        // As the plainest of launchers; and by Open MPI's variable.
+        // The simplest launchers' variables; then Open MPI's variable.
         let plain =
             [("RANK", "3"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "1"), ("MASTER_ADDR", "a"), ("MASTER_PORT", "1")];
         let found = parse(&plain).unwrap().unwrap();
         assert_eq!((found.local_world, found.is_local_world_known), (4, false));
         let found = parse(&[&plain[..], &[("OMPI_COMM_WORLD_LOCAL_SIZE", "2")]].concat()).unwrap().unwrap();
         assert_eq!((found.local_world, found.is_local_world_known), (2, true));
-        // A batch script is no step; a world of one has nobody to join.
+        // A batch script is no step. A single rank has nobody to join.
         assert_eq!(
             parse(&[("SLURM_STEP_ID", "4294967291"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4")]).unwrap(),
             None

@@ -1,7 +1,9 @@
-//! This process as one of several ranks: how it joins the others, what they agree on, and what it tells them if it fails.
+//! This process as one of several ranks: how it joins the others, what they agree on, and what it
+//! tells them if it fails.
 //!
-//! A launcher says which rank it is ([`RankEnvironment`]). Without a launcher, `--devices` of several starts the ranks of this
-//! machine ([`launch`]), which then find the same variables.
+//! A launcher says which rank it is ([`RankEnvironment`]). Without a launcher, `--devices` with
+//! several devices starts the ranks of this machine ([`launch`]), which then find the same
+//! variables.
 
 use std::env;
 use std::mem;
@@ -19,20 +21,20 @@ use crate::exit::{self, Ended, Usage};
 use crate::rank_environment::{self, RankEnvironment};
 use crate::{failure, output};
 
-/// How long ranks wait for each other at the start: machines of a cluster boot at different speeds.
+/// How long ranks wait for each other at the start. Machines of a cluster boot at different speeds.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How long a rank that has failed waits for those that it has to tell; joining may take some seconds more.
+/// How long a failed rank waits for the ranks that it tells. Joining may take seconds more.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After how long a rank that waits for the others says so.
+/// After how long a rank that waits for the others prints that it waits.
 const QUIET_JOIN: Duration = Duration::from_secs(10);
 
-/// Does what comes before a rank joins the others. If it fails, this says why, and joins them only to leave them again: they would
-/// wait for this rank otherwise.
+/// Does what comes before a rank joins the others. If that fails, the rank prints the error, then
+/// joins the others only to tell them that it leaves. Otherwise they would wait for it.
 pub fn before_joining<T>(does: impl FnOnce() -> Result<T>) -> Result<T> {
     does().map_err(|error| {
-        // This program's own launcher looks after its ranks.
+        // This program's own launcher ends its ranks itself.
         let Some(environment) = RankEnvironment::enough_to_join().filter(|_| !rank_environment::is_launched()) else {
             return error;
         };
@@ -41,7 +43,7 @@ pub fn before_joining<T>(does: impl FnOnce() -> Result<T>) -> Result<T> {
             Ok(mut comm) => {
                 let _ = comm.note(&format!("at its start, and ended: {}", failure::line(&error)));
             }
-            // A thread may still be at it.
+            // A thread may still be joining.
             Err(_) => end_at_once(code),
         }
         Ended(code).into()
@@ -50,28 +52,29 @@ pub fn before_joining<T>(does: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// This process as one of a run's ranks.
 pub struct Rank {
-    /// None in a world of one.
+    /// `None` if there is only one rank.
     pub environment: Option<RankEnvironment>,
-    /// Whether the network's memory is a GPU's.
+    /// Whether the network's memory is on a GPU.
     pub gpus: bool,
     /// How long an exchange may take.
     pub step_timeout: Duration,
 }
 
-/// A guard that leaks its value when it is dropped, unless it has been [disarmed](Self::disarm) before. After an error, a GPU may
-/// wait for a lost rank for ever, and whatever frees the GPU's memory would wait with it. The process ends then.
+/// A guard that leaks its value when it is dropped, unless it was [disarmed](Self::disarm) before.
+/// After an error, a GPU may wait forever for a lost rank, and freeing the GPU's memory would wait
+/// with it. The process ends after an error, so the leak is harmless.
 pub struct LeakOnError<T> {
     value: Option<T>,
     leaks: bool,
 }
 
 impl<T> LeakOnError<T> {
-    /// Guards a value of this rank's, where it may depend on a GPU that waits for other ranks.
+    /// Guards a value of this rank if its memory may be on a GPU that waits for other ranks.
     pub fn new(value: T, rank: &Rank) -> Self {
         LeakOnError { value: Some(value), leaks: rank.gpus && rank.world() > 1 }
     }
 
-    /// From now on the value is dropped as any other.
+    /// From now on, the value is dropped normally.
     pub fn disarm(&mut self) {
         self.leaks = false;
     }
@@ -105,17 +108,17 @@ impl Rank {
         self.environment.as_ref().map_or(1, |found| found.world)
     }
 
-    /// How many there are on this machine.
+    /// How many ranks there are on this machine.
     pub fn on_this_machine(&self) -> usize {
         self.environment.as_ref().map_or(1, |found| found.local_world)
     }
 
-    /// Whether this one writes.
+    /// Whether this is rank 0, which writes the run's files.
     pub fn is_first(&self) -> bool {
         self.environment.as_ref().is_none_or(|found| found.rank == 0)
     }
 
-    /// Joins the others. A signal ends that.
+    /// Joins the other ranks. A signal interrupts the wait.
     pub fn join(&self, signals: &Signals) -> Result<Box<dyn Comm>> {
         let Some(environment) = &self.environment else { return Ok(Box::new(Solo)) };
         let mut has_told = false;
@@ -133,7 +136,7 @@ impl Rank {
         join(environment, self.gpus, self.step_timeout, JOIN_TIMEOUT, &mut meanwhile)
     }
 
-    /// Prints what went wrong on this rank alone, before its connections are closed: then the others notice that it is gone.
+    /// Prints an error of this rank alone before its connections close, which the others notice.
     pub fn report_before_leaving<T, E: Into<anyhow::Error>>(&self, outcome: Result<T, E>) -> Result<T> {
         let error = match outcome {
             Ok(value) => return Ok(value),
@@ -145,13 +148,13 @@ impl Rank {
         Err(Ended(failure::tell(&error)).into())
     }
 
-    /// On all ranks but 0: waits until rank 0 calls [`release_others`](Self::release_others), so that a mistake that all would find
-    /// is told once.
+    /// On all ranks but 0, waits until rank 0 calls [`release_others`](Self::release_others). So a
+    /// mistake that every rank would find is printed once.
     pub fn wait_for_first(&self, comm: &mut dyn Comm) -> Result<()> {
         if self.is_first() { Ok(()) } else { self.barrier(comm, "waiting for rank 0 to look at arguments and images") }
     }
 
-    /// On rank 0: lets the others go on.
+    /// On rank 0, lets the other ranks continue.
     pub fn release_others(&self, comm: &mut dyn Comm) -> Result<()> {
         if self.is_first() { self.barrier(comm, "looking at arguments and images") } else { Ok(()) }
     }
@@ -164,7 +167,7 @@ impl Rank {
         Ok(())
     }
 
-    /// Compares what this rank is about to do with what rank 0 is about to do.
+    /// Checks that this rank is about to do the same as rank 0.
     ///
     /// # Errors
     /// [`Usage`] on a rank that is about to do something else.
@@ -191,7 +194,7 @@ impl Rank {
         }
     }
 
-    /// Gives every rank rank 0's progress, parameters, velocities and statistics.
+    /// Sends rank 0's progress, parameters, velocities and statistics to every rank.
     pub fn broadcast_state(&self, comm: &mut dyn Comm, model: &mut Model, progress: Progress) -> Result<Progress> {
         if comm.world() == 1 {
             return Ok(progress);
@@ -206,16 +209,16 @@ impl Rank {
     }
 }
 
-/// What must be the same file on all machines.
+/// Identifies the program's file, which must be the same on all machines.
 fn version() -> Result<String> {
     let bytes = env::current_exe().and_then(std::fs::read).context("cannot read this program's own file")?;
     Ok(format!("{} ({:08x})", env!("CARGO_PKG_VERSION"), crc32c::crc32c(&bytes)))
 }
 
-/// Whether this machine can join ranks.
+/// Checks that this machine can join ranks.
 ///
 /// # Errors
-/// What it lacks, and which command brings it.
+/// What the machine lacks, and which command installs it.
 pub fn check_engine() -> Result<(), CommError> {
     in18_libtorch::ranks().map(|_| ()).map_err(CommError::Library)
 }

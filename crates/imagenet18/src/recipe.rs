@@ -1,4 +1,4 @@
-//! What is trained, and how: the recipe that the arguments mean. A flag is a short name of a field.
+//! The recipe that the arguments describe: what is trained, and how. A flag is short for a field.
 
 use std::path::Path;
 
@@ -21,22 +21,22 @@ pub struct Chosen {
     pub recipe: Recipe,
     /// Its network.
     pub arch: Arch,
-    /// What `--recipe` brought; none with `--phases`.
+    /// What `--recipe` brought; `None` with `--phases`.
     pub brought: Option<Brought>,
 }
 
 /// A flag that sets a field of the recipe.
 pub struct Flag {
-    /// As the command line has it.
+    /// The flag as the command line writes it.
     pub name: &'static str,
     /// The field that it sets.
     pub field: &'static str,
-    /// To what; none where the flag was not given.
+    /// The field's new value; `None` if the flag was not given.
     pub value: Option<String>,
 }
 
 impl Flag {
-    /// What a command line says to switch it off.
+    /// What a command line writes to switch it off.
     pub fn off(&self) -> String {
         match self.name {
             "--init-bn0" | "--no-bn-wd" => format!("{}=false", self.name),
@@ -46,7 +46,7 @@ impl Flag {
 }
 
 impl Chosen {
-    /// What the arguments mean: phases or a recipe, then the flags, then `-o` in the order given.
+    /// The recipe of the arguments: phases or a recipe, then the flags, then each `-o` in order.
     pub fn of(arguments: &TrainArgs) -> Result<Self> {
         let flags = flags(arguments)?;
         let (mut recipe, brought) = match &arguments.phases {
@@ -113,8 +113,8 @@ fn flags(arguments: &TrainArgs) -> Result<[Flag; 14]> {
     ])
 }
 
-/// The type of activations that the command line asks for. The original's `--fp16` counts where
-/// fp16 can be had, and `auto` leaves the choice to the recipe.
+/// The type of activations that the command line names. The original's `--fp16` counts where fp16
+/// is available, and `auto` leaves the choice to the recipe.
 fn precision(arguments: &TrainArgs) -> Option<Precision> {
     let engine = &arguments.engine;
     if arguments.original.fp16 && (engine.engine == EngineChoice::Torch || engine::takes_gpus(engine)) {
@@ -123,7 +123,7 @@ fn precision(arguments: &TrainArgs) -> Option<Precision> {
     Some(engine.precision).filter(|&precision| precision != Precision::Auto)
 }
 
-/// A recipe as `--recipe` names it.
+/// The recipe that `--recipe` names.
 fn named(name: &str, flags: &[Flag]) -> Result<(Recipe, Brought)> {
     let preset = preset(name);
     let text = match preset {
@@ -150,7 +150,7 @@ fn arch_of(recipe: &Recipe) -> Result<Arch, String> {
     recipe.network.arch.parse()
 }
 
-/// What computes a recipe: the arguments' engine, with the recipe's type of activations.
+/// The arguments of a recipe's engine: those given, with the recipe's type of activations.
 pub fn engine_of(recipe: &Recipe, engine: &EngineArgs) -> EngineArgs {
     EngineArgs { precision: recipe.network.precision, ..engine.clone() }
 }

@@ -1,4 +1,4 @@
-//! `--resume`: which checkpoint a run goes on from, and whether it may.
+//! `--resume`: which checkpoint a run continues from, and whether it may.
 
 use std::path::Path;
 
@@ -13,8 +13,7 @@ use crate::cli::{CheckpointArgs, Resume};
 use crate::logdir;
 use crate::output;
 
-/// The checkpoint that the arguments name, if they name one and there is one; `logdir` is the run's
-/// folder.
+/// The checkpoint that the arguments name, if any. `logdir` is the run's folder.
 pub fn find(arguments: &CheckpointArgs, logdir: &Path, tables: &Tables) -> Result<Option<Checkpoint>> {
     let found = match &arguments.resume {
         None => return Ok(None),
@@ -29,7 +28,7 @@ pub fn find(arguments: &CheckpointArgs, logdir: &Path, tables: &Tables) -> Resul
     Ok(Some(checkpoint))
 }
 
-/// The newest of a run's folder, or of its folder of checkpoints.
+/// The newest checkpoint in a run's folder, or in its folder of checkpoints.
 fn newest_of(folder: &Path, tables: &Tables) -> Result<Found> {
     let inner = logdir::checkpoints(folder);
     let folder = if inner.is_dir() { &inner } else { folder };
@@ -38,11 +37,11 @@ fn newest_of(folder: &Path, tables: &Tables) -> Result<Found> {
     Ok(newest(folder, tables)?.ok_or_else(none)?)
 }
 
-/// What a run of so many ranks is, and its plan.
+/// Gives the run's identity and plan for a number of ranks.
 pub type ByRanks<'a> = &'a dyn Fn(usize) -> Result<(Value, Plan)>;
 
-/// Where the run goes on, after what the checkpoint is has been compared to what the run is. A
-/// checkpoint of another number of ranks, and otherwise of this run, is as good.
+/// Where the run continues, after the checkpoint's identity has been compared with the run's. A
+/// checkpoint that differs only in the number of ranks is accepted.
 ///
 /// # Errors
 /// [`CheckpointError::Differs`] unless `--resume-anyway`; [`CheckpointError::Beyond`].
@@ -74,7 +73,7 @@ pub fn progress(
             let epoch = progress.epoch;
             let planned = |identity: &Value| identity["plan"]["epochs"].get(epoch).cloned();
             if progress.step > 0 && planned(theirs) != planned(identity) {
-                // Its steps that are done are not those of the epoch as it is planned now.
+                // The steps that are done are not steps of this epoch as it is planned now.
                 output::complain(&format!("warning: epoch {epoch} is planned otherwise now and begins anew"));
                 progress.start_epoch(epoch);
             }
@@ -90,19 +89,19 @@ pub fn progress(
     Ok(progress)
 }
 
-/// After how many steps ranks have seen what others had after `step`: (how many ranks, the epoch's
-/// steps) of both. Ranks take images in turn, so that all have seen a beginning of the epoch's
-/// order together.
+/// The number of steps after which `ranks` ranks have seen the images that `their_ranks` ranks had
+/// seen after `step`. `steps` and `their_steps` are the epoch's lengths. Ranks take images in turn,
+/// so together they have always seen a beginning of the epoch's order.
 fn same_place(step: usize, (their_ranks, their_steps): (usize, usize), (ranks, steps): (usize, usize)) -> usize {
     if step == their_steps { steps } else { (step * their_ranks / ranks).min(steps) }
 }
 
-/// How many ranks the run of a checkpoint had, by its identity.
+/// How many ranks the run of a checkpoint had, by the checkpoint's identity.
 pub fn ranks_of(identity: &Value) -> Option<usize> {
     identity["plan"]["world"].as_u64().and_then(|world| usize::try_from(world).ok()).filter(|&world| world > 0)
 }
 
-/// The number of ranks that a checkpoint is of, and their plan, if that number is all that differs.
+/// The number of ranks of a checkpoint's run, and their plan, if all else is as in this run.
 fn other_ranks(theirs: &Value, plan: &Plan, by_ranks: ByRanks<'_>) -> Result<Option<(usize, Plan)>> {
     let Some(ranks) = ranks_of(theirs).filter(|&ranks| ranks != plan.world) else { return Ok(None) };
     let (identity, their_plan) = by_ranks(ranks)?;
@@ -115,12 +114,12 @@ mod tests {
 
     #[test]
     fn ranks_go_on_where_others_stopped() {
-        // An epoch of 24 batches: two ranks, then one or three.
+        // An epoch of 24 batches, by two ranks first, then by one or three.
         assert_eq!(same_place(5, (2, 12), (1, 24)), 10);
         assert_eq!(same_place(5, (2, 12), (3, 8)), 3);
         assert_eq!(same_place(12, (2, 12), (3, 8)), 8);
         assert_eq!(same_place(0, (2, 12), (3, 8)), 0);
-        // One that is cut to 10 steps, whatever the ranks: what two have done in full, one has,
+        // An epoch that is cut to 10 steps for any number of ranks: if two did it all, one did,
         // too.
         assert_eq!(same_place(10, (2, 10), (1, 10)), 10);
         assert_eq!(same_place(10, (1, 10), (2, 10)), 10);

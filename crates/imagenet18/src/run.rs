@@ -1,4 +1,4 @@
-//! A training run, from what was asked for to a trained network, on one rank or several.
+//! A training run, from its recipe to a trained network, on one rank or several.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -27,21 +27,21 @@ mod beginning;
 mod logs;
 mod resolved;
 
-/// A run as it was asked for: a recipe, and how it is run.
+/// A run as the user asked for it: a recipe, and how to run it.
 pub struct Run {
     /// What decides what is learnt.
     pub recipe: Recipe,
     /// The recipe's network.
     pub arch: Arch,
-    /// What `--recipe` brought, to be told of.
+    /// What `--recipe` brought, to be printed.
     pub brought: Option<Brought>,
     /// The data path.
     pub data: PathBuf,
-    /// How its sets are opened.
+    /// How the image sets are opened.
     pub reading: OpenOptions,
-    /// What computes, in the recipe's type of activations.
+    /// The engine, with the recipe's type of activations.
     pub engine: EngineArgs,
-    /// Loader threads; none: as many as this rank has cores.
+    /// Number of loader threads; `None`: as many as this rank has cores.
     pub workers: Option<NonZeroUsize>,
     /// What happens at an image that cannot be loaded.
     pub on_bad_image: OnBadImage,
@@ -53,13 +53,12 @@ pub struct Run {
     pub print_freq: NonZeroUsize,
     /// The run's folder.
     pub logdir: PathBuf,
-    /// How it is saved and continued.
+    /// How the run is saved and continued.
     pub checkpoints: CheckpointArgs,
 }
 
-/// What an exchange under way uses. Field order is drop order: the connection is closed while the
-/// network's memory is there. Both are dropped only after this rank has said what went wrong, if
-/// anything did.
+/// What a running exchange uses. Field order is drop order: close the connection, then free the
+/// network's memory. Both are dropped only after this rank has printed its error, if it has one.
 struct Joined {
     comm: LeakOnError<Box<dyn Comm>>,
     model: Option<LeakOnError<Model>>,
@@ -67,7 +66,7 @@ struct Joined {
 
 impl Run {
     /// Trains the network, saves it, and prints the epoch table and where everything is. Returns
-    /// none in a process that only started the ranks: they have trained it.
+    /// `None` in a process that only launched the ranks, which have trained the network.
     pub fn train(&self) -> Result<Option<Outcome>> {
         let chosen = ranks::before_joining(|| engine::choose_rank(&self.engine))?;
         let Some((engine, environment)) = chosen else { return Ok(None) };
@@ -75,14 +74,14 @@ impl Run {
         let rank = Rank { environment, gpus: engine.kernels.is_apart(), step_timeout: self.step_timeout };
         let outcome = self.train_as(&rank, engine, signals);
         match outcome {
-            // Every rank has come to the same end, and rank 0 says so.
+            // Every rank ends with the same error, and rank 0 prints it.
             Err(error) if !rank.is_first() && exit::is_everyones(&error) => Err(Ended(exit::code(&error)).into()),
             outcome => outcome.map(Some),
         }
     }
 
     fn train_as(&self, rank: &Rank, engine: Engine, signals: Signals) -> Result<Outcome> {
-        // First of all, so that the others notice at once if this rank finds something wrong.
+        // Join first, so that the others notice at once if this rank finds something wrong.
         let mut joined = Joined { comm: LeakOnError::new(rank.join(&signals)?, rank), model: None };
         let outcome = rank.report_before_leaving(self.train_joined(rank, engine, signals, &mut joined))?;
         let Joined { comm, model } = &mut joined;
@@ -98,7 +97,7 @@ impl Run {
         if let Some(brought) = self.brought.as_ref().filter(|_| rank.is_first()) {
             brought.lines(rank.world()).iter().for_each(|line| output::complain(line));
         }
-        // Rank 0 alone has the run's folder.
+        // Only rank 0 has the run's folder.
         let logdir = rank.is_first().then(|| Logdir::open(&self.logdir)).transpose()?;
         let model = model.insert(LeakOnError::new(self.model(engine, &resolved, rank)?, rank));
         rank.release_others(&mut ***comm)?;
@@ -120,7 +119,7 @@ impl Run {
         let Resolved { data, plan, .. } = &mut resolved;
         let parts = Parts { comm: &mut ***comm, model, data, recorder: &mut recorder };
         let outcome = Trainer::new(parts, plan, self.settings(), saving, progress)?.run(start, from, &saved);
-        // A log that failed does not end a run, but its user wants to know.
+        // A failed log does not end a run, but its user wants to know.
         for failure in recorder.close() {
             output::complain(&format!("warning: {failure}"));
         }
@@ -132,7 +131,7 @@ impl Run {
         Ok(outcome)
     }
 
-    /// The network with its optimizer, without values.
+    /// The network with its optimizer, before its values are set.
     fn model(&self, engine: Engine, resolved: &Resolved, rank: &Rank) -> Result<Model> {
         let network = self.arch.network(resolved.data.classes().len());
         let mut model = Model::new(engine.kernels, network, engine.dtype)?;

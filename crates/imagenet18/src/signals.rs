@@ -7,13 +7,13 @@ use signal_hook::flag;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// From now on SIGTERM and SIGINT ask a run to save itself and end, SIGUSR1 to save itself; a second SIGINT ends the
-/// program at once.
+/// From now on, SIGTERM and SIGINT ask a run to save a checkpoint and end, and SIGUSR1 asks it to
+/// save one. A second SIGINT ends the program at once.
 pub fn watch() -> Result<Signals> {
     let signals = Signals::default();
     let interrupted = Arc::new(AtomicBool::new(false));
     let register = || -> std::io::Result<()> {
-        // In the order in which they act: the first SIGINT finds the flag unset, and sets it.
+        // The order matters: the first SIGINT finds the flag unset, and then sets it.
         flag::register_conditional_shutdown(SIGINT, crate::exit::after_signal(SIGINT), Arc::clone(&interrupted))?;
         flag::register(SIGINT, interrupted)?;
         for signal in [SIGINT, SIGTERM] {

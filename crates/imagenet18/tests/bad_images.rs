@@ -1,4 +1,4 @@
-//! Training on a folder with files that are no images.
+//! Training on a folder in which some files are not images.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,14 +53,14 @@ fn a_few_are_named_once_and_done_without() {
         assert!(stderr(&output).contains(path.to_str().unwrap()));
     }
     assert!(log.contains("3 images could not be loaded"), "{log}");
-    // Batches stay full: as many images as ever are trained on; in validation one is missing.
+    // Batches stay full: as many images as before are trained on. In validation, one is missing.
     let metrics = fs::read_to_string(logdir.join("metrics.jsonl")).unwrap();
     assert!(metrics.contains("\"images_seen\":404"), "{metrics}");
     let validated: Vec<&str> = metrics.lines().filter(|line| line.contains("eval_step")).collect();
     assert!(validated.iter().all(|line| line.contains("\"images_total\":100")), "{validated:?}");
 
     for (name, spoiled, says) in [("train", &bad[0], "GIF"), ("val", &bad[2], "empty file")] {
-        // One at a time: put the others right.
+        // One bad image at a time: repair the others.
         bad.iter().filter(|path| *path != spoiled).for_each(|path| fs::write(path, &whole).unwrap());
         let output = train(&data, &folder.path().join(name), &["--on-bad-image", "fail"]).failure().code(3);
         let text = stderr(&output);

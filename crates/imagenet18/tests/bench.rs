@@ -1,4 +1,4 @@
-//! `bench` measures what it says, in a form that scripts read.
+//! `bench` measures what it promises, and prints it in a form that scripts can read.
 
 use assert_cmd::Command;
 use in18_testkit::images::write_class_folders;

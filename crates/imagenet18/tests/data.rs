@@ -1,4 +1,4 @@
-//! `data info` and `data verify` say what is in a folder.
+//! `data info` and `data verify` report what is in a folder.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn info_counts_classes_sizes_and_shapes() {
     let by_aspect: u64 = train["aspects"].as_array().unwrap().iter().map(|bin| bin["images"].as_u64().unwrap()).sum();
     assert_eq!(by_aspect, 18);
 
-    // A half alone is a set, too.
+    // One half alone is a set, too.
     let done = data("info", &folder.path().join("train"), &[]).success();
     let shown = text(&done.get_output().stdout);
     assert!(
@@ -61,7 +61,7 @@ fn verify_names_what_does_not_decode() {
     assert_eq!(text(&mistake.get_output().stderr).trim_end().lines().count(), 1);
 }
 
-/// Paths below a folder with what lies there, hidden files left out.
+/// The files below a folder, without hidden ones: paths and contents.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     let mut pending = vec![folder.to_owned()];
@@ -106,7 +106,7 @@ fn prepared_copies_are_small_and_continue() {
     assert_eq!((&reduced["train"]["images"], &reduced["validation"]["images"]), (&6.into(), &2.into()));
     data("verify", &folder.path().join("small-sz/24"), &[]).success();
 
-    // What is there stays; what was lost comes again, with the same bytes.
+    // Files that exist stay. A lost file is made again, with the same bytes.
     let before = files(&folder.path().join("small-sz"));
     fs::remove_file(folder.path().join("small-sz").join(&before[1].0)).unwrap();
     let again = prepare("small", &["--threads", "1"]).success();
@@ -148,13 +148,13 @@ fn a_preparation_that_is_killed_over_and_over_ends_as_one_that_was_not() {
         if kills == KILLS {
             break;
         }
-        // Begin anew every few rounds: later ones find ever less to do.
+        // Start over every few rounds, because later rounds find less and less to do.
         let to = format!("killed{}", round / 5);
         let mut run = command(&to).spawn().unwrap();
         wait = (wait * 1_103_515_245 + 12_345) % (1 << 31);
         std::thread::sleep(std::time::Duration::from_millis(wait % 120));
         run.kill().unwrap();
-        // A run that was done already is no kill.
+        // A run that had ended already does not count as a kill.
         if !run.wait().unwrap().success() {
             kills += 1;
             assert!(command(&to).status().unwrap().success());

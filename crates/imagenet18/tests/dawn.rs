@@ -1,4 +1,4 @@
-//! `dawn` on the files of a run, and of other programs.
+//! `dawn` on event files of a run, and of other programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,8 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/events").join(name)
 }
 
-/// `scripts/golden/events.py` had tensorboardX and TensorFlow, in both of its forms, write the same run of two devices.
+/// `scripts/golden/events.py` had tensorboardX and TensorFlow (in both of its formats) write the
+/// same run of two devices.
 #[test]
 fn files_of_other_writers_give_the_same_table() {
     let header = "epoch\thours\ttop1Accuracy\ttop5Accuracy\n";

@@ -1,4 +1,4 @@
-//! What `--engine` and `--devices` choose: that engines agree, and what is said of one that is not there.
+//! What `--engine` and `--devices` choose: engines agree, and missing ones get a clear message.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn photos(folder: &Path, images_per_class: usize) {
 
 #[test]
 fn a_launcher_that_leaves_out_how_many_ranks_a_machine_has_is_told_once() {
-    // It ends before it looks for others, since its precision is none of oneDNN's.
+    // The command ends before it looks for other ranks, because oneDNN does not have its precision.
     let output = Command::cargo_bin("imagenet18")
         .unwrap()
         .envs([("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "192.0.2.1"), ("MASTER_PORT", "29513")])
@@ -51,7 +51,7 @@ fn devices_that_are_not_there_are_refused_in_one_line() {
         (&["--precision", "fp16", "--engine", "onednn"], "use --engine torch, or --precision bf16"),
     ] {
         if has_gpus && says == torch_says {
-            // Some of these devices are there.
+            // This machine has some of these devices.
             continue;
         }
         let mut command =
@@ -63,7 +63,7 @@ fn devices_that_are_not_there_are_refused_in_one_line() {
     }
 }
 
-/// Whether libtorch's part is on this machine or not, a folder without it is one where it is missing.
+/// Uses an empty folder, so that the library is missing whether this machine has it or not.
 #[test]
 fn an_engine_that_is_not_there_says_how_to_get_it() {
     let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -90,7 +90,7 @@ fn an_engine_that_is_not_there_says_how_to_get_it() {
         refused(train("cpu").envs(rank).env("LOCAL_WORLD_SIZE", "2"), &format!("2 ranks: {ranks}"));
     };
     refuses(&format!("IN18_TORCH={}: expected libin18_torch.so in that folder, got none", folder.path().display()));
-    // A library that is not of this program's build.
+    // A library of another build than this program.
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let other =
         maps.lines().find_map(|line| line.split_whitespace().last().filter(|path| path.ends_with("/libc.so.6")));
@@ -165,7 +165,8 @@ fn fp16_learns_what_fp32_learns_with_a_fixed_and_a_dynamic_scale() {
     for (step, (fp16, fp32)) in losses(&fixed).iter().zip(&fp32).enumerate() {
         assert!((fp16 - fp32).abs() < 0.02 * fp32, "step {step}: {fp16} in fp16, {fp32} in fp32");
     }
-    // The dynamic scale begins so high that gradients overflow: steps are skipped until they do not.
+    // The dynamic scale starts so high that gradients overflow. Steps are skipped until they do
+    // not.
     let dynamic = run("dynamic", &["--precision", "fp16", "--loss-scale", "dynamic:1e8"]);
     let skipped = events(&dynamic, "loss_scale");
     assert!(!skipped.is_empty() && skipped.iter().all(|event| event["overflow"] == true), "{skipped:?}");
@@ -177,8 +178,8 @@ fn fp16_learns_what_fp32_learns_with_a_fixed_and_a_dynamic_scale() {
     assert!(losses[9] < losses[0], "{losses:?}");
 }
 
-/// At small rates: large ones blow rounding errors up by ten a step, so that libtorch on one thread and on two differ by
-/// 5e-5 after three steps.
+/// At small learning rates. At large ones rounding errors grow tenfold a step, so that libtorch on
+/// one thread and on two differ by 5e-5 after three steps.
 #[test]
 fn twenty_steps_of_resnet50_have_the_losses_of_onednn() {
     if lacks(LIBRARY) {

@@ -1,4 +1,4 @@
-//! How a run of several ranks ends when one of them fails, hangs, is killed or started wrongly.
+//! How a run of several ranks ends when one fails, hangs, is killed or is started wrongly.
 
 mod several;
 
@@ -47,7 +47,7 @@ fn a_killed_launcher_leaves_no_rank_behind() {
         assert!(start.elapsed() < Duration::from_secs(15), "a rank is left behind");
         sleep(Duration::from_millis(50));
     }
-    // They saved themselves first.
+    // The ranks saved a checkpoint first.
     assert!(!events(&run.logdir, "checkpoint").is_empty());
 }
 
@@ -85,13 +85,14 @@ fn of_three_ranks_the_one_that_hangs_is_told_apart() {
     run.signal(2, Signal::STOP);
     let output = wait(&mut run.launcher, Duration::from_secs(20));
     let said = stderr(&output);
-    // Not that of the signal by which the launcher ends the one that hangs.
+    // Not the code of the signal by which the launcher ends the hanging rank.
     assert_eq!(output.status.code(), Some(8), "{said}");
     let line = said.lines().find(|line| line.starts_with("rank 0: error: ")).unwrap_or_else(|| panic!("{said}"));
     let others: Vec<&str> = line.split("; ").filter(|part| part.contains(" was last ")).collect();
     assert!(others.len() == 2 && others[0].starts_with("rank 1") && others[1].starts_with("rank 2"), "{line}");
     let own = line.split("while ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
-    // Those that wait say for what. The one that hangs is behind them, or hangs in an exchange; it is silent in both cases.
+    // Waiting ranks say what they wait for. The hanging rank is behind them or hangs in an
+    // exchange; it is silent in both cases.
     assert!(own.ends_with("exchanging gradients") || own.ends_with("adding up results"), "{line}");
     assert!(others[0].ends_with(own) && others[1].ends_with(", and is silent"), "{line}");
     run.assert_nobody_is_left();
@@ -103,7 +104,7 @@ fn who_interrupts_twice_leaves_no_rank_behind() {
         return;
     }
     let mut run = LongRun::start(&["--devices", "cpu:2"]);
-    // It could not save itself, and the other waits for it.
+    // The stopped rank cannot save a checkpoint, and the other waits for it.
     run.signal(1, Signal::STOP);
     signal(&run.launcher, Signal::INT);
     sleep(Duration::from_millis(500));
@@ -162,7 +163,7 @@ fn a_rank_that_fails_says_why_before_the_others_say_that_it_is_gone() {
     photos(&data);
     photos(&other);
     fs::remove_file(other.join("train/class00/0000.jpg")).unwrap();
-    // Both write to one file: what comes first is said first.
+    // Both ranks write to one file, so that the order of their messages shows.
     let together = fs::File::create(folder.path().join("said")).unwrap();
     let start = |number: usize, data: &Path| {
         let mut command = train(data, &folder.path().join("logs"), &["--devices", "cpu"]);
@@ -189,7 +190,7 @@ fn a_mistake_of_all_ranks_is_told_once() {
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.lines().count() == 1 && said.starts_with("rank 0: error: ") && said.contains("photos"), "{said}");
-    // Before there are any ranks.
+    // Refused before any rank is started.
     let output = train(&data, &logdir, &["--devices", "cpu:2", "--precision", "fp16"]).output().unwrap();
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(6), "{said}");

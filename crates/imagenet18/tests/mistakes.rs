@@ -1,5 +1,5 @@
-//! Every mistake that a user of `train` can make: one line that says what was expected, what came and what to change,
-//! and its exit code.
+//! Every mistake that a user of `train` can make. Each gives its exit code and one line that says
+//! what was expected, what came and what to change.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use in18_testkit::images::write_class_folders;
 
 const PHASES: &str = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,1),'lr':(0.02,0.05)}]";
 
-/// A mistake and what must come of it.
+/// A mistake and its expected result.
 struct Case {
     name: &'static str,
     /// Makes the data folder.

@@ -1,4 +1,4 @@
-//! `eval`, `predict`, `export` and `train --init` on a tiny run's network, and files that are none.
+//! `eval`, `predict`, `export` and `train --init` on a tiny run's network, and on other files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -113,7 +113,7 @@ fn exports_evaluate_alike_and_start_other_runs() {
     let says = failure(&mut trained.command(&["export", "--checkpoint", MODEL, "--out", "out.pth"]), 2);
     assert!(says.contains(".safetensors or .onnx"), "{says}");
 
-    // At a rate of zero a run changes nothing but the statistics, so that what it starts from can be seen.
+    // At a learning rate of zero only the statistics change, so that the starting values show.
     let still = "[{'ep':0,'sz':32,'bs':18},{'ep':(0,1),'lr':0.0}]";
     let options = ["--init", MODEL, "--weight-decay", "0"];
     trained.train("second", still, &options).assert().success();

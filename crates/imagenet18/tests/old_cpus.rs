@@ -1,4 +1,5 @@
-//! CPUs below AVX2: what computes says so at once, in one line; everything else works. oneDNN plays such a CPU.
+//! CPUs below AVX2. Commands that compute say at once, in one line, that they cannot; everything
+//! else works. oneDNN simulates such a CPU.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +11,7 @@ const PHASES: &str = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,1),'lr':(0.02,0.05)}]";
 
 fn limited(isa: &str, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::cargo_bin("imagenet18").unwrap();
-    // Machines with GPUs would compute there.
+    // Hide GPUs: otherwise they would compute.
     command.env("ONEDNN_MAX_CPU_ISA", isa).env("CUDA_VISIBLE_DEVICES", "").current_dir(folder).args(arguments);
     command
 }
@@ -42,13 +43,13 @@ fn what_computes_ends_at_once_with_one_line() {
             assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{arguments:?}");
         }
     }
-    // Neither photos nor a run's folder.
+    // Neither photos nor a run's folder exist.
     for name in ["demo", "run"] {
         assert!(!folder.path().join(name).exists(), "{name} was made");
     }
     let train = [&train[..], &["--print-freq", "1"]].concat();
     limited("AVX2", folder.path(), &train).assert().success();
-    // From here on the run can be read by whatever computes nothing.
+    // From here on, the run can be read by the commands that do not compute.
     for arguments in [
         &["recipes"][..],
         &["data", "info", "data"],

@@ -1,8 +1,9 @@
-//! The original's command line, pasted.
+//! The original's command line is accepted unchanged.
 
 use assert_cmd::Command;
 
-/// The seed report's command, with `python -m torch.distributed.launch … training/train_imagenet_nv.py` replaced.
+/// The seed report's command, with
+/// `python -m torch.distributed.launch … training/train_imagenet_nv.py` replaced.
 const COMMAND: &[&str] = &[
     "train",
     "/mnt/data/data/imagenet",

@@ -1,4 +1,4 @@
-//! `train --dry-run` and `recipes`: what they print, without an image at hand.
+//! What `train --dry-run` and `recipes` print, without any images.
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -18,13 +18,13 @@ fn the_seed_schedule_on_eight_devices() {
     let epochs = plan(&["--recipe", "seed-8gpu", "--images", "1281167", "--world", "8"]);
     assert_eq!(epochs.len(), 28);
     let first = &epochs[0];
-    // 1,281,167 images over 8 devices are 160,146 each, in batches of 512 that is 313 steps.
+    // 1,281,167 images over 8 devices are 160,146 on each. In batches of 512 that is 313 steps.
     assert_eq!(
         (first["size"].as_u64(), first["batch"].as_u64(), first["steps"].as_u64()),
         (Some(128), Some(512), Some(313))
     );
     assert_eq!((first["train_dir"].as_str(), first["val_batch"].as_u64()), (Some("-sz/160"), Some(512)));
-    // From 1 to 2 over 7 epochs: the first step is 1 + 1 / (7 · 313).
+    // The rate rises from 1 to 2 over 7 epochs, so the first step has 1 + 1 / (7 · 313).
     assert!((first["lr_first"].as_f64().unwrap() - (1.0 + 1.0 / 2191.0)).abs() < 1e-12);
     let last = &epochs[27];
     assert_eq!((last["size"].as_u64(), last["rect_val"].as_bool()), (Some(288), Some(true)));
@@ -46,7 +46,7 @@ fn the_seed_schedule_on_eight_devices() {
         "val_dir",
     ];
     assert_eq!(keys, expected);
-    // 25.6 million parameters with velocities and gradients, and activations of which each image has the same.
+    // 25.6 million parameters with velocities and gradients, and equal activations for each image.
     let needs = |epoch: &Value| epoch["device_bytes"].as_u64().unwrap();
     let state = 3 * 4 * 25_557_032;
     let smaller = &plan(&["--phases", "[{'ep':0,'sz':128,'bs':256},{'ep':(0,1),'lr':(1,2)}]", "--images", "1000"])[0];

@@ -1,4 +1,5 @@
-//! Several ranks: what they compute together, that they repeat themselves, and how they go on with other numbers.
+//! Several ranks: what they compute together, that their results repeat, and how a run continues
+//! with another number of ranks.
 
 mod several;
 
@@ -37,7 +38,7 @@ fn two_ranks_count_every_image_once_and_repeat_themselves() {
     let steps = events(&logs("a"), "step");
     let images: Vec<_> = steps.iter().map(|step| (step["images"].as_u64(), step["images_total"].as_u64())).collect();
     assert_eq!(images, vec![(Some(4), Some(8)); 12]);
-    // 12 images in validation batches of at least 512: rank 1's share is empty.
+    // Validation has 12 images in batches of at least 512, so rank 1's share is empty.
     let counted: u64 = events(&logs("a"), "eval_step").iter().map(|step| step["images_total"].as_u64().unwrap()).sum();
     assert_eq!(counted, 24);
     let scalars = in18_record::event_files::read_scalars(&logs("a")).unwrap().all;
@@ -54,14 +55,14 @@ fn two_ranks_count_every_image_once_and_repeat_themselves() {
 
     succeed(train(&data, &logs("b"), &["--devices", "cpu:2"]));
     assert!(network(&logs("a")) == network(&logs("b")), "two runs of two ranks differ");
-    // Both engines take part in the same way.
+    // Both engines divide the work in the same way.
     succeed(train(&data, &logs("c"), &["--devices", "cpu:2", "--engine", "torch"]));
     let loss = |name: &str| events(&logs(name), "step")[0]["loss"].as_f64().unwrap();
     assert!((loss("a") - loss("c")).abs() < 1e-5, "{} and {}", loss("a"), loss("c"));
 }
 
-/// A network without normalisation, whose statistics are each rank's own: then the mean of two gradients over b images is the
-/// gradient over 2b.
+/// The network has no normalisation, because each rank has its own batch statistics. Then the mean
+/// of two gradients over b images is the gradient over 2b.
 #[test]
 fn two_ranks_of_half_a_batch_learn_what_one_learns() {
     if lacks(LIBRARY) {
@@ -72,7 +73,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
     let pixels = |step: usize, image: usize| -> Vec<u8> {
         (0..24 * 24 * 3).map(|i| ((i * 37 + image * 101 + step * 59) % 251) as u8).collect()
     };
-    // Images in turn, as ranks take them.
+    // Ranks take the images in turn.
     let train = |comm: &mut dyn Comm, kernels: Box<dyn Kernels>, exchanged: DType| {
         let (rank, world) = (comm.rank(), comm.world());
         let mut model = Model::new(kernels, without_normalisation(), DType::F32).unwrap();
@@ -100,7 +101,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
     };
     let onednn = || -> Box<dyn Kernels> { Box::new(OneDnn::new(Some(1)).unwrap()) };
     let torch = || -> Box<dyn Kernels> { Box::new(Torch::new(in18_torch::Device::Cpu, Some(1), false).unwrap()) };
-    // A half-precision exchange rounds each gradient to 8 or 11 bits of mantissa.
+    // A half-precision exchange rounds each gradient to a mantissa of 8 or 11 bits.
     let cases = [(DType::F32, 1e-6), (DType::Bf16, 2e-3), (DType::F16, 2e-4)];
     let engines = [&onednn as &(dyn Fn() -> Box<dyn Kernels> + Sync), &torch];
     for (new, (exchanged, tolerance)) in engines.into_iter().flat_map(|new| cases.map(|case| (new, case))) {
@@ -160,7 +161,7 @@ fn a_run_goes_on_with_fewer_and_with_more_ranks() {
     let four = "[{'ep':0,'sz':32,'bs':2},{'ep':(0,4),'lr':(0.005,0.01)}]";
     let mut child = train(&data, &logdir, &["--devices", "cpu:2", "--phases", four]).spawn().unwrap();
     wait_for_steps(&logdir, 5);
-    // As from a terminal, to the launcher alone: a second one would end the ranks at once.
+    // Only the launcher gets the signal, as from a terminal. A second one would end the ranks.
     signal(&child, Signal::INT);
     let output = wait(&mut child, Duration::from_secs(20));
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
@@ -172,7 +173,8 @@ fn a_run_goes_on_with_fewer_and_with_more_ranks() {
     let said = stderr(&output);
     assert!(said.contains("is of 2 ranks, and goes on with 1"), "{said}");
     assert_eq!(events(&logdir, "epoch_end").len(), 4);
-    // One rank of 2 images takes 24 steps an epoch where two take 12; it begins where the two ended.
+    // One rank with batches of 2 images takes 24 steps an epoch where two ranks take 12. It starts
+    // where the two ended.
     let steps = events(&logdir, "step");
     let resumed = &events(&logdir, "resumed")[0];
     let begins = 24 * resumed["epoch"].as_u64().unwrap() + resumed["step"].as_u64().unwrap();
@@ -182,7 +184,7 @@ fn a_run_goes_on_with_fewer_and_with_more_ranks() {
     let worlds = scalars.iter().filter(|scalar| scalar.tag == "sizes/world").map(|scalar| scalar.value);
     assert_eq!(worlds.collect::<Vec<f64>>(), [2.0, 1.0]);
 
-    // And back: the finished run has nothing left to do for three ranks, but is theirs all the same.
+    // And back: the finished run has no steps left for three ranks, but they may resume it.
     succeed(train(&data, &logdir, &["--resume", "auto", "--phases", four, "--devices", "cpu:3"]));
 }
 
@@ -200,7 +202,7 @@ fn a_plan_is_for_the_devices_that_will_train() {
     };
     let ((alone, bytes), (two, same)) = (plan(&["--devices", "cpu"]), plan(&["--devices", "cpu:2"]));
     assert!(alone == 12 && two == 6 && bytes == same, "{alone}, {two}, {bytes}, {same}");
-    // Gradients on their way in another type lie beside those in fp32: 11 million of 2 bytes.
+    // Gradients exchanged in another type lie beside those in fp32: 11 million of 2 bytes.
     let halves = ["--devices", "cpu:2", "--precision", "bf16"];
     let more = plan(&[&halves[..], &["--gradients", "compute"]].concat()).1 - plan(&halves).1;
     assert!((22_000_000..24_000_000).contains(&more), "{more}");
@@ -214,7 +216,7 @@ fn ranks_of_a_machine_share_its_memory() {
     let folder = tempfile::tempdir().unwrap();
     photos(folder.path());
     let huge = "[{'ep':0,'sz':60000,'bs':4},{'ep':(0,1),'lr':(0.005,0.01)}]";
-    // "…, expected at most N MiB; …"
+    // The message says "…, expected at most N MiB; …".
     let at_most = |devices: &str| -> f64 {
         let more = ["--devices", devices, "--phases", huge];
         let output = train(folder.path(), &folder.path().join(devices.replace(':', "-")), &more).output().unwrap();
@@ -224,6 +226,6 @@ fn ranks_of_a_machine_share_its_memory() {
         rest.split(' ').next().unwrap().parse().unwrap()
     };
     let ratio = at_most("cpu") / at_most("cpu:2");
-    // Other programs take and give back memory meanwhile.
+    // Other programs allocate and free memory meanwhile.
     assert!((1.6..2.5).contains(&ratio), "one process may have {ratio} times as much as each of two");
 }

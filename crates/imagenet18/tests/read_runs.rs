@@ -1,4 +1,4 @@
-//! `report` and `watch`, on runs that the logs' own writer wrote and on what is none.
+//! `report` and `watch`, on runs written by the project's own log writer, and on other folders.
 
 use std::fs;
 use std::path::Path;
@@ -90,7 +90,7 @@ fn events() -> Vec<Event> {
     begin.into_iter().chain(first).chain(second).chain([Event::RunEnd(end)]).collect()
 }
 
-/// A run's first so many events.
+/// Writes the first `count` events of a run.
 fn write_run(logdir: &Path, count: usize) {
     fs::create_dir_all(logdir).unwrap();
     let log = Jsonl::open(&logdir.join("metrics.jsonl"), Opening::New).unwrap();

@@ -1,4 +1,4 @@
-//! What a recipe brings beside its phases, and what is said of it.
+//! What a recipe brings beside its phases, and what the program prints about it.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn imagenet18(arguments: &[&str]) -> Command {
     command
 }
 
-/// What a dry run of a preset says beside the plan.
+/// What a dry run of a preset prints beside the plan.
 fn says(more: &[&str]) -> String {
     let planned = ["train", "--dry-run", "--images", "1281167", "--recipe", "seed-8gpu"];
     let output = imagenet18(&[&planned[..], more].concat()).assert().success();
@@ -97,7 +97,7 @@ fn fields_are_set_one_by_one() {
     assert_eq!(plan(&["-o", &scale("0.25")]), with_scale("0.25"));
     assert_eq!(plan(&["-o", &scale("0.25"), "-o", &scale("0.5")]), with_scale("0.5"));
     assert_eq!(plan(&["-o", &scale("0.5"), "-o", &scale("0.25")]), with_scale("0.25"));
-    // Over what a recipe and a flag say, too.
+    // It also overrides the values of a recipe and of a flag.
     let arch = |more: &[&str]| plan(&[&["--arch", "resnet18"], more].concat());
     assert_eq!(arch(&["-o", "network.arch=resnet34"]), plan(&["--arch", "resnet34"]));
     assert_ne!(arch(&["-o", "network.arch=resnet34"]), arch(&[]));

@@ -1,4 +1,4 @@
-//! Runs that are killed, stopped and continued: they must end as if nothing had happened.
+//! Runs that are killed, stopped and continued must end as if nothing had happened.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -10,7 +10,7 @@ use in18_testkit::images::write_class_folders;
 use in18_testkit::skip::{Lack, impossible};
 use serde_json::Value;
 
-/// Two sizes, the second with rectangular validation; a batch that changes alone; a partial last batch.
+/// Two sizes, the second with rectangular validation; a new batch alone; a partial last batch.
 const PHASES: &str = "[{'ep':0,'sz':32,'bs':8},{'ep':(0,3),'lr':(0.02,0.05)},{'ep':2,'bs':12,'keep_dl':True},\
     {'ep':(3,6),'lr':(0.05,0.01)},{'ep':4,'sz':48,'bs':10,'rect_val':True}]";
 
@@ -54,7 +54,7 @@ impl Runs {
         stderr
     }
 
-    /// A run that must fail: its code and its one line.
+    /// Runs a command that must fail, and returns its exit code and its one line.
     fn fails(&self, name: &str, more: &[&str]) -> (i32, String) {
         let output = self.run(name, more);
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -70,7 +70,7 @@ impl Runs {
         paths
     }
 
-    /// Holds two runs to the same bits, the same metrics and the same lines. Only times may differ.
+    /// Checks that two runs have the same bits, metrics and lines. Only times may differ.
     fn same(&self, one: &str, other: &str) {
         let read = |name: &str, file: &str| fs::read(self.logdir(name).join(file)).unwrap();
         let text = |name: &str, file: &str| String::from_utf8(read(name, file)).unwrap();
@@ -84,7 +84,7 @@ impl Runs {
     }
 }
 
-/// Events without what is allowed to differ: times and rates, the run's own folder, and that it was continued.
+/// Events without what may differ: times, rates, the run's folder, and that it was continued.
 fn metrics(text: &str) -> Vec<Value> {
     let mut events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     events.retain(|event| event["event"] != "resumed" && event["event"] != "checkpoint");
@@ -99,7 +99,7 @@ fn metrics(text: &str) -> Vec<Value> {
     events
 }
 
-/// TensorBoard's points without times.
+/// TensorBoard's points, without times.
 fn points(logdir: &Path) -> Vec<(String, i64, f64)> {
     let mut scalars = in18_record::event_files::read_scalars(logdir).unwrap().all;
     scalars.retain(|scalar| {
@@ -108,13 +108,13 @@ fn points(logdir: &Path) -> Vec<(String, i64, f64)> {
     scalars.into_iter().map(|scalar| (scalar.tag, scalar.step, scalar.value)).collect()
 }
 
-/// Lines without times.
+/// The lines, without times.
 fn timeless(text: &str) -> Vec<String> {
     let other = ["Continued at", "Checkpoint at", "Loader threads: ", "of its time for images"];
     let lines = text.lines().filter(|line| !other.iter().any(|other| line.contains(other)));
     lines
         .map(|line| {
-            // debug.log: the time of day and the seconds since the start.
+            // A line of debug.log begins with the time of day and the seconds since the start.
             let line = match line.split_once("Z ") {
                 Some((day, rest)) if day.starts_with("20") => rest.trim_start().split_once(' ').unwrap().1,
                 _ => line,
@@ -140,7 +140,7 @@ fn timeless(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Waits between two kills, in milliseconds: a fixed sequence that looks random (a linear congruential generator).
+/// Waiting times between kills, in milliseconds: fixed, from a linear congruential generator.
 fn waits() -> impl Iterator<Item = u64> {
     std::iter::successors(Some(7_u64), |seed| Some(seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)))
         .map(|seed| seed >> 33)
@@ -153,7 +153,7 @@ fn a_run_that_is_killed_over_and_over_ends_as_one_that_was_not() {
     let begun = Instant::now();
     runs.done("whole", &[]);
     let whole = begun.elapsed().as_millis() as u64;
-    // A checkpoint after every step.
+    // Save a checkpoint after every step.
     let often = ["--resume", "auto", "--checkpoint-minutes", "1e-9", "--keep", "3"];
     let (mut kills, mut rounds) = (0, 0);
     let mut waits = waits();
@@ -164,7 +164,7 @@ fn a_run_that_is_killed_over_and_over_ends_as_one_that_was_not() {
         loop {
             let mut run = runs.command(&name, &often).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(waits.next().unwrap() % (whole / 2).max(200)));
-            // One that has ended by itself is not hurt.
+            // A kill does not hurt a run that has ended by itself.
             run.kill().unwrap();
             let status = run.wait().unwrap();
             if status.success() {
@@ -204,7 +204,7 @@ fn signals_save_a_checkpoint_and_end_or_go_on() {
     }
 }
 
-/// The first SIGINT waits for the step to end, which takes seconds here; the second does not.
+/// The first SIGINT waits for the step to end, which takes seconds here. The second does not.
 #[test]
 fn a_second_interrupt_ends_a_run_at_once() {
     let runs = Runs::new();
@@ -216,7 +216,7 @@ fn a_second_interrupt_ends_a_run_at_once() {
     wait_for_steps(&runs.logdir("slow"), 1);
     for _ in 0..2 {
         assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
-        // Two signals at once count as one.
+        // The system may merge two signals sent at once into one.
         std::thread::sleep(Duration::from_millis(50));
     }
     let output = run.wait_with_output().unwrap();
@@ -224,7 +224,7 @@ fn a_second_interrupt_ends_a_run_at_once() {
     assert_eq!(String::from_utf8(output.stderr).unwrap().matches("error: ").count(), 0, "it ended by its own doing");
 }
 
-/// Until so many steps are in the log.
+/// Waits until `steps` steps are in the log.
 fn wait_for_steps(logdir: &Path, steps: usize) {
     let log = logdir.join("verbose.log");
     for _ in 0..30_000 {
@@ -251,12 +251,12 @@ fn auto_falls_back_when_the_newest_is_damaged() {
     let stderr = runs.done("damaged", &["--resume", "auto"]);
     assert!(stderr.contains("warning: ") && stderr.contains("damaged"), "{stderr}");
     runs.same("whole", "damaged");
-    // A named one is not replaced by another in silence.
+    // A checkpoint that the user names is not silently replaced by another.
     fs::write(&checkpoints[1], &bytes).unwrap();
     let (code, line) = runs.fails("damaged", &["--resume", checkpoints[1].to_str().unwrap()]);
     assert_eq!(code, 7, "{line}");
     assert!(line.starts_with("error: ") && line.contains("damaged"), "{line}");
-    // With none whole there is nothing to fall back to.
+    // If no checkpoint is whole, there is nothing to fall back to.
     fs::write(&checkpoints[0], b"").unwrap();
     let (code, line) = runs.fails("damaged", &["--resume", "auto"]);
     assert_eq!(code, 7, "{line}");
@@ -293,7 +293,7 @@ fn a_changed_run_is_refused_by_what_differs() {
     }
     let stderr = runs.done("first", &["--resume", "auto", "--resume-anyway", "--short-epoch", "--seed", "3"]);
     assert!(stderr.contains("warning: ") && stderr.contains("seed is 0"), "{stderr}");
-    // An image more is another set.
+    // One more image makes another set.
     let photos = runs.folder.path().join("photos/train/class00");
     let image = fs::read_dir(&photos).unwrap().next().unwrap().unwrap().path();
     fs::copy(image, photos.join("new.jpg")).unwrap();
@@ -319,13 +319,13 @@ fn the_best_epoch_is_kept_under_its_own_name() {
     runs.done("run", &["--keep", "1"]);
     assert_eq!(runs.checkpoints("run").len(), 1);
     assert!(runs.logdir("run").join("model_best.safetensors").exists());
-    // With three classes top-5 is 100 % from the first epoch on, and no later one is better.
+    // With three classes, top-5 is 100 % from the first epoch on, so no later epoch is better.
     runs.done("from", &["--resume", runs.logdir("run").join("model_best.safetensors").to_str().unwrap()]);
     let log = fs::read_to_string(runs.logdir("from").join("debug.log")).unwrap();
     assert!(log.contains("Continued at epoch 1 after step 0"), "{log}");
     let parameters = |name: &str| fs::read(runs.logdir(name).join("model.safetensors")).unwrap();
     assert!(parameters("run") == parameters("from"), "a run in another folder ends otherwise");
-    // In the run's own folder the run is taken back to there.
+    // In the run's own folder, the run is set back to that epoch.
     runs.done("run", &["--keep", "1", "--resume", runs.logdir("run").join("model_best.safetensors").to_str().unwrap()]);
     runs.done("whole", &[]);
     runs.same("whole", "run");
@@ -343,11 +343,11 @@ fn the_best_epoch_of_an_abandoned_future_is_set_aside() {
     assert!(best.with_extension("safetensors.abandoned").exists());
 }
 
-/// A file system of its own in memory, for as long as this lives.
+/// A separate file system in memory, for as long as this value lives.
 struct Disk(PathBuf);
 
 impl Disk {
-    /// Nothing where mounting is not permitted.
+    /// Returns `None` where mounting is not permitted.
     fn mount(folder: PathBuf, options: &str) -> Option<Self> {
         fs::create_dir(&folder).unwrap();
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&folder).output();
@@ -365,7 +365,7 @@ impl Drop for Disk {
     }
 }
 
-/// A disk of one megabyte takes the logs and no checkpoint.
+/// A disk of one megabyte has space for the logs but not for a checkpoint.
 #[test]
 fn a_full_disk_ends_a_run_with_the_name_of_the_file() {
     let runs = Runs::new();
@@ -441,7 +441,7 @@ fn a_folder_that_vanishes_ends_the_run_with_its_name() {
     let line = stderr.lines().last().unwrap();
     assert_eq!(output.status.code(), Some(5), "{stderr}");
     assert!(line.contains("gone/checkpoints") && line.contains("No such file") && line.contains("--logdir"), "{line}");
-    // What was whole before still is: the run goes on from where the folder is now.
+    // Whole checkpoints are still whole: the run continues from the folder's new place.
     runs.done("whole", &[]);
     runs.done("elsewhere", &["--resume", "auto"]);
     runs.same("whole", "elsewhere");

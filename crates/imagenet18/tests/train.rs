@@ -1,4 +1,4 @@
-//! `train` on small generated images: what it prints and leaves behind, and that it repeats itself.
+//! `train` on small generated images: what it prints and writes, and that its results repeat.
 
 use std::fs;
 use std::path::Path;
@@ -42,7 +42,7 @@ fn a_run_prints_the_table_and_leaves_its_files() {
         2,
         "{event}"
     );
-    // 27 images in batches of 10 are three steps, the last of seven images.
+    // 27 images in batches of 10 are three steps, the last with seven images.
     let verbose = fs::read_to_string(logdir.join("verbose.log")).unwrap();
     assert!(verbose.contains("Epoch: [0][3/3]") && verbose.contains("Epoch: [1][3/3]"), "{verbose}");
     assert!(fs::read_to_string(logdir.join("debug.log")).unwrap().contains("Epoch: [1][3/3]"));
@@ -126,7 +126,7 @@ fn shards_train_as_the_folders_that_they_were_made_of() {
     assert_ne!(losses(&window)[..2], losses(&from_folders)[..2]);
     assert_eq!(losses(&window), losses(&events("again", &shards, &["--shuffle", "window", "--drop-last", "-j", "3"])));
 
-    // A shard that was cut short is refused before anything is trained; one that is damaged, image by image.
+    // A shard that was cut short is refused before training; in a damaged one, each bad image.
     let shard = shards.join("train/000001.tar");
     let bytes = fs::read(&shard).unwrap();
     fs::write(&shard, &bytes[..bytes.len() - 1]).unwrap();
@@ -146,7 +146,7 @@ fn shards_train_as_the_folders_that_they_were_made_of() {
 fn a_run_that_waits_for_its_images_says_what_would_help() {
     let folder = tempfile::tempdir().unwrap();
     let (data, logdir) = (folder.path().join("photos"), folder.path().join("run"));
-    // Photos that take far longer to decode than to be trained on.
+    // Decoding these photos takes far longer than training on them.
     write_class_folders(&data.join("train"), 2, 10, &[(1600, 1200)]).unwrap();
     write_class_folders(&data.join("val"), 2, 1, &[(40, 40)]).unwrap();
     let phases = "[{'ep':0,'sz':32,'bs':10},{'ep':(0,1),'lr':(0.02,0.01)}]";

@@ -1,5 +1,5 @@
-//! Two machines, as two network namespaces with a slow link between them. Needs root and the tools `ip` and `tc`; is
-//! counted as skipped where the system does not let it have them.
+//! Two machines, simulated by two network namespaces with a slow link between them. Needs root and
+//! the tools `ip` and `tc`. Counted as skipped where the system does not allow it.
 
 use std::fs;
 use std::path::Path;
@@ -14,13 +14,13 @@ use serde_json::Value;
 
 const PORT: &str = "29518";
 
-/// Two hosts, 10.18.0.1 and 10.18.0.2, joined by a link; removed when dropped.
+/// Two hosts, 10.18.0.1 and 10.18.0.2, joined by a link. Removed when dropped.
 struct Hosts {
     names: [String; 2],
 }
 
 impl Hosts {
-    /// Joined by a link of so many Mbit/s; none if the system refuses.
+    /// Joins the hosts by a link of `mbit` Mbit/s. `None` if the system refuses.
     fn new(name: &str, mbit: u32) -> Option<Self> {
         let id = std::process::id();
         let hosts = Hosts { names: [format!("in18{name}a{id}"), format!("in18{name}b{id}")] };
@@ -48,7 +48,7 @@ impl Hosts {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.names[rank], env!("CARGO_BIN_EXE_imagenet18")]).args(arguments);
         command.env("RANK", rank.to_string()).env("WORLD_SIZE", "2").env("MASTER_ADDR", "10.18.0.1");
-        // They share this machine's cores all the same.
+        // Both still share this machine's cores.
         command.env("LOCAL_RANK", rank.to_string()).env("LOCAL_WORLD_SIZE", "2").env("MASTER_PORT", PORT);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }

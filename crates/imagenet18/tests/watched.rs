@@ -1,4 +1,5 @@
-//! A step that is watched operation by operation, as the first of a run is, gives the bits of one that is not, on the CPU's kernels.
+//! A step that is watched operation by operation, like the first step of a run, gives the same bits
+//! as one that is not, on the CPU's kernels.
 
 use in18_onednn::OneDnn;
 use in18_optim::Sgd;
@@ -8,8 +9,8 @@ use in18_tensor::DType;
 
 const SIZE: Size = Size { batch: 4, height: 64, width: 64 };
 
-/// The bits of every parameter and of the loss after two steps, the first of which is watched or not. Gradients are handed out in
-/// parts, as several ranks have them.
+/// The bits of every parameter and of the loss after two steps. The first step is watched or not.
+/// Gradients are handed out in parts, as with several ranks.
 fn steps(dtype: DType, watched: bool) -> Vec<u32> {
     let mut model = Model::new(Box::new(OneDnn::new(Some(2)).unwrap()), Arch::RESNET18.network(5), dtype).unwrap();
     Initialization { seed: 3, bn0: false }.apply(&mut model).unwrap();

@@ -18,17 +18,17 @@ pub struct Gpu {
 /// Bytes of a GPU's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// In use by this process.
+    /// Bytes that this process uses.
     pub allocated: u64,
-    /// The most that was.
+    /// The most that it has used at once.
     pub max_allocated: u64,
-    /// Taken from the device, what is held in reserve included.
+    /// Bytes taken from the device, including those held in reserve.
     pub cached: u64,
-    /// The most that was.
+    /// The most that was taken at once.
     pub max_cached: u64,
 }
 
-/// A copy from the GPU that was started.
+/// A running copy from the GPU.
 #[derive(Debug)]
 pub struct Read {
     slot: c_int,
@@ -36,7 +36,8 @@ pub struct Read {
 }
 
 impl Gpu {
-    /// Takes a GPU for this process. `tf32`: whether products of fp32 may be computed in TF32, which has a mantissa of 10 bits.
+    /// Opens a GPU for this process. `tf32`: whether fp32 products may be computed in TF32, which
+    /// has a mantissa of 10 bits.
     ///
     /// # Safety
     /// The hooks must be those of `in18-libtorch`'s operations.
@@ -45,7 +46,7 @@ impl Gpu {
         unsafe { Gpu::open_by(functions().map_err(CudaError::Failed)?, index, tf32, hooks) }
     }
 
-    /// An emulated one, whose memory is the CPU's, for tests.
+    /// Opens an emulated GPU, which uses the CPU's memory, for tests.
     pub fn emulated() -> Result<Self, CudaError> {
         unsafe extern "C" fn place(_: usize, _: Option<Allocate>, _: *mut c_void) -> *mut c_void {
             ptr::null_mut()
@@ -62,12 +63,12 @@ impl Gpu {
     /// As for [`open`](Self::open).
     unsafe fn open_by(functions: &'static Functions, index: u32, tf32: bool, hooks: &Hooks) -> Result<Self, CudaError> {
         let mut raw = ptr::null_mut();
-        // SAFETY: the place is valid; the hooks are the caller's promise, and are copied.
+        // SAFETY: `raw` is a valid place. The hooks are the caller's promise, and are copied.
         let code = unsafe { functions.open(&mut raw, index as c_int, tf32, hooks) };
         check(functions, code, &format!("taking cuda:{index}"))?;
         let mut gpu = Gpu { functions, raw, description: String::new(), capability: (0, 0) };
         let (mut text, mut major, mut minor) = ([0u8; 256], 0, 0);
-        // SAFETY: the device lives, and the places are valid and as long as is said.
+        // SAFETY: the device lives, and the places are valid and as long as the call says.
         let code = unsafe {
             let place = text.as_mut_ptr().cast::<c_char>();
             functions.describe(raw, place, text.len(), &mut major, &mut minor)
@@ -79,17 +80,17 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// Its name and what it can do.
+    /// The GPU's name and abilities.
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// NVIDIA's number for what it can do, as (major, minor).
+    /// NVIDIA's compute capability, as (major, minor).
     pub fn capability(&self) -> (u32, u32) {
         self.capability
     }
 
-    /// Figures of its memory.
+    /// How much of its memory is used.
     pub fn memory(&self) -> Result<Memory, CudaError> {
         let mut raw = RawMemory::default();
         // SAFETY: the device lives, and the place is valid.
@@ -98,8 +99,8 @@ impl Gpu {
         Ok(Memory { allocated, max_allocated, cached, max_cached })
     }
 
-    /// Bytes that this process could still take: what nobody holds, and what it holds in reserve. Asks the driver, which takes
-    /// its time.
+    /// Bytes that this process could still allocate: the GPU's free memory, and the process's own
+    /// reserve. Slow, because it asks the driver.
     pub fn available_bytes(&self) -> Result<u64, CudaError> {
         let mut free = 0;
         // SAFETY: the device lives, and the place is valid.
@@ -108,13 +109,13 @@ impl Gpu {
         Ok(free + cached.saturating_sub(allocated))
     }
 
-    /// Waits for all operations that were started.
+    /// Waits for all started operations.
     pub fn synchronize(&self) -> Result<(), CudaError> {
         // SAFETY: the device lives.
         check(self.functions, unsafe { self.functions.synchronize(self.raw) }, "waiting for the GPU")
     }
 
-    /// Copies bytes to the GPU, in the order of its operations, and returns before they are there.
+    /// Copies bytes to the GPU, in order with its operations. Returns before they have arrived.
     ///
     /// # Safety
     /// `dst` must be memory of this GPU, as long as the bytes.
@@ -127,10 +128,10 @@ impl Gpu {
         check(self.functions, code, "a copy to the GPU")
     }
 
-    /// Starts to copy bytes from the GPU, in the order of its operations.
+    /// Starts to copy bytes from the GPU, in order with its operations.
     ///
     /// # Safety
-    /// `src` must be memory of this GPU, so long.
+    /// `src` must be memory of this GPU, at least `bytes` long.
     pub unsafe fn start_read(&mut self, src: *const u8, bytes: usize) -> Result<Read, CudaError> {
         let mut slot = 0;
         // SAFETY: by the caller's promise.
@@ -139,7 +140,7 @@ impl Gpu {
         Ok(Read { slot, bytes })
     }
 
-    /// Whether a copy has been done.
+    /// Whether a copy has finished.
     pub fn is_read(&self, read: &Read) -> Result<bool, CudaError> {
         let mut is_read = false;
         // SAFETY: the device lives, and the place is valid.
@@ -148,7 +149,7 @@ impl Gpu {
         Ok(is_read)
     }
 
-    /// Waits for a copy, and its bytes.
+    /// Waits for a copy, and returns its bytes.
     pub fn finish_read(&mut self, read: Read) -> Result<Vec<u8>, CudaError> {
         let mut bytes = vec![0; read.bytes];
         // SAFETY: the place is as long as the copy.
@@ -159,17 +160,19 @@ impl Gpu {
 }
 
 impl Gpu {
-    /// Batch normalisation by the batch's own statistics, with the sum and the ReLU after it, in two passes over memory.
+    /// Batch normalisation by the batch's own statistics, with the residual sum and the ReLU after
+    /// it, in two passes over memory.
     ///
     /// # Safety
-    /// Addresses must be those of memory of this GPU, as long as rows, channels and type say; those of activations multiples of
-    /// 16, and 16 bytes must hold a divisor of the channels.
+    /// Addresses must point to memory of this GPU, as long as rows, channels and type say.
+    /// Addresses of activations must be multiples of 16. The channel count must be a multiple of
+    /// the number of values in 16 bytes.
     pub unsafe fn batch_norm(&self, op: &sys::BatchNorm) -> Result<(), CudaError> {
         // SAFETY: by the caller's promise.
         check(self.functions, unsafe { self.functions.run_batch_norm(self.raw, op) }, "BatchNorm")
     }
 
-    /// The same by given statistics, in one pass.
+    /// Batch normalisation by given statistics, in one pass.
     ///
     /// # Safety
     /// As for [`batch_norm`](Self::batch_norm).
@@ -190,8 +193,8 @@ impl Gpu {
     /// `dsrc` = `a` + `b` where `dst` > 0, else 0.
     ///
     /// # Safety
-    /// Addresses must be those of memory of this GPU, so many values of the type long, and multiples of 16; as must be the bytes
-    /// of all values.
+    /// Addresses must point to memory of this GPU that holds `values` values of the type. The
+    /// addresses and the total number of bytes must be multiples of 16.
     pub unsafe fn sum_relu_backward(
         &self,
         dtype: c_int,
@@ -206,8 +209,8 @@ impl Gpu {
     /// `dst` = `pixels` · `scale` + `shift`, as (`count`, 3).
     ///
     /// # Safety
-    /// Addresses must be those of memory of this GPU, as long as count and type say, and those of images multiples of 16; as must
-    /// be the count.
+    /// Addresses must point to memory of this GPU, as long as count and type say. The count and the
+    /// addresses of images must be multiples of 16.
     pub unsafe fn normalize(
         &self,
         dtype: c_int,
@@ -221,7 +224,7 @@ impl Gpu {
         check(self.functions, code, "Normalize")
     }
 
-    /// Max pooling; `places`: a byte for each result, where in its window the maximum was.
+    /// Max pooling. `places` gets a byte for each result: where in its window the maximum was.
     ///
     /// # Safety
     /// As for [`batch_norm`](Self::batch_norm).
@@ -236,7 +239,7 @@ impl Gpu {
         check(self.functions, unsafe { self.functions.run_max_pool(self.raw, op, dst, places, src) }, "MaxPool")
     }
 
-    /// Its gradient.
+    /// The gradient of [`max_pool`](Self::max_pool).
     ///
     /// # Safety
     /// As for [`batch_norm`](Self::batch_norm).
@@ -260,10 +263,11 @@ impl Drop for Gpu {
     }
 }
 
-/// Joins this process's GPU with those of the other ranks.
+/// Joins this process's GPU with the GPUs of the other ranks.
 ///
 /// # Safety
-/// `backend` must be the place of a `c10::intrusive_ptr<c10d::Backend>`, and `store` that of a `c10::intrusive_ptr<c10d::Store>`.
+/// `backend` must be the place of a `c10::intrusive_ptr<c10d::Backend>`, and `store` that of a
+/// `c10::intrusive_ptr<c10d::Store>`.
 pub unsafe fn join_nccl(
     backend: *mut c_void,
     store: *const c_void,

@@ -9,9 +9,9 @@ use crate::sys::Functions;
 /// What went wrong on a GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CudaError {
-    /// There is not so much memory.
+    /// There is not enough memory.
     OutOfMemory,
-    /// Anything else: what was done, and what the library says.
+    /// Any other error: what was done, and the library's message.
     Failed(String),
 }
 
@@ -26,7 +26,7 @@ impl std::fmt::Display for CudaError {
 
 impl std::error::Error for CudaError {}
 
-/// Turns a code into a result; `doing` says what was called.
+/// Turns a code into a result; `doing` describes the call.
 pub(crate) fn check(functions: &Functions, code: c_int, doing: &str) -> Result<(), CudaError> {
     match code {
         DONE => Ok(()),

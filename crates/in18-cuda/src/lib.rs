@@ -1,20 +1,23 @@
-//! What GPUs need beside libtorch's operations: memory and its figures, copies that do not wait, kernels, and NCCL.
+//! What GPUs need beside libtorch's operations: their memory and its statistics, asynchronous
+//! copies, kernels, and NCCL.
 //!
-//! It lies in a library of its own (`shim/`, C++ behind a C interface, and `kernels/`, CUDA C++), over libtorch's and NVIDIA's
-//! libraries. Programs do not link it: [`library`] looks for it at run time, where an NVIDIA driver is, so that they start
-//! without one. Three layers: `sys` declares the interface, `library` finds and loads it, `device` owns a GPU, `error` turns
-//! codes into errors. `in18-torch-build` compiles it.
+//! The code is a library of its own (`shim/`, C++ behind a C interface, and `kernels/`, CUDA C++),
+//! over libtorch's and NVIDIA's libraries. Programs do not link it, so that they start without an
+//! NVIDIA driver. [`library`] looks for it at run time if there is a driver. Three layers: `sys`
+//! declares the interface, `library` finds and loads it, `device` owns a GPU. `error` turns codes
+//! into errors. `in18-torch-build` compiles the library.
 //!
-//! A second library, for tests, runs the same kernels on the CPU: operations and copies are compiled as they are by the C++
-//! compiler, and in place of CUDA stand, in `emulator/`:
-//! * `emulated.h` and `threads.cpp`: a block's threads are fibers that take turns at barriers. Their order, and that of
-//!   blocks, is by chance and another one each time, so that what depends on it does not repeat itself.
-//! * `runtime.cpp`: streams and events. What a GPU may do late is done as late as can be.
-//! * `libtorch.cpp` and `c10/`: next to nothing, as libtorch computes on the CPU then.
+//! A second library runs the same kernels on the CPU, for tests. The C++ compiler compiles the
+//! operations and copies unchanged. `emulator/` replaces CUDA:
+//! * `emulated.h` and `threads.cpp`: a block's threads are fibers that take turns at barriers. The
+//!   order of threads and of blocks is random each time, so that a dependence on it shows as
+//!   results that do not repeat.
+//! * `runtime.cpp`: streams and events. What a GPU may do late is done as late as possible.
+//! * `libtorch.cpp` and `c10/`: next to nothing, because libtorch then computes on the CPU.
 //!
-//! What the emulator cannot show: how fast kernels are, whether a GPU has the registers and the shared memory that they ask
-//! for, what its memory does with writes that no fence orders, what shared memory holds before it is written, and whether a
-//! copy waits for what was computed before it, since that is computed at once.
+//! The emulator cannot show: how fast kernels are; whether a GPU has enough registers and shared
+//! memory for them; the order of memory writes without a fence; what shared memory holds before it
+//! is written; and whether a copy waits for earlier results, since the emulator computes at once.
 
 mod device;
 mod error;

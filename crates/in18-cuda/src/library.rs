@@ -1,4 +1,4 @@
-//! The library for GPUs, and its like for the CPU: what they are made of, and how they are loaded, once.
+//! The library for GPUs and its emulator for the CPU: their sources, and how each is loaded, once.
 
 use std::ffi::c_int;
 use std::path::Path;
@@ -11,7 +11,7 @@ use in18_native::{Library, LibraryError, OwnLibrary, Source, digest, sources};
 use crate::error::check;
 use crate::sys::Functions;
 
-/// What both libraries are made of beside what all over libtorch have: the kernels, and what calls them.
+/// Sources of both libraries, beside [`COMMON`]: the kernels, and what calls them.
 pub const SHARED: &[Source] = sources![
     "kernels/batch_norm.cu",
     "kernels/elementwise.cu",
@@ -27,7 +27,7 @@ pub const SHARED: &[Source] = sources![
     "shim/operations.cpp",
 ];
 
-/// What asks libtorch's part for GPUs.
+/// Sources that need libtorch's part for GPUs.
 pub const SOURCES: &[Source] = sources![
     "shim/declared/cublasLt.h",
     "shim/declared/cublas_v2.h",
@@ -40,7 +40,7 @@ pub const SOURCES: &[Source] = sources![
     "shim/placement.h",
 ];
 
-/// What stands in place of CUDA on the CPU, for tests.
+/// Sources that replace CUDA on the CPU, for tests.
 pub const EMULATOR_SOURCES: &[Source] = sources![
     "emulator/c10/cuda/CUDAException.h",
     "emulator/emulated.h",
@@ -50,41 +50,41 @@ pub const EMULATOR_SOURCES: &[Source] = sources![
     "emulator/threads.cpp",
 ];
 
-/// What GPUs need, be there any or not.
+/// The library for GPUs.
 pub const LIBRARY: OwnLibrary = OwnLibrary {
     name: "in18_cuda",
     build: digest(LIBTORCH.version, &[COMMON, SHARED, SOURCES]),
     setup: "cargo xtask setup --cuda",
 };
 
-/// The same for the CPU, for tests.
+/// The emulator: the same for the CPU, for tests.
 pub const EMULATOR: OwnLibrary = OwnLibrary {
     name: "in18_cuda_emulator",
     build: digest(LIBTORCH.version, &[COMMON, SHARED, EMULATOR_SOURCES]),
     setup: "cargo xtask setup --cuda",
 };
 
-/// The driver's own library.
+/// The NVIDIA driver's library.
 const DRIVER: &str = "libcuda.so.1";
 
 /// How many GPUs there are, or why none can be used.
 ///
-/// Before any other use of libtorch: it looks for its part for GPUs once.
+/// Call it before anything else uses libtorch, which looks for its part for GPUs only once.
 pub fn gpus() -> Result<u32, String> {
     let functions = functions()?;
     let mut count: c_int = 0;
-    // SAFETY: the place is valid.
+    // SAFETY: `count` is a valid place.
     check(functions, unsafe { functions.count(&mut count) }, "counting GPUs").map_err(|error| error.to_string())?;
     Ok(u32::try_from(count).unwrap_or(0))
 }
 
 /// Whether an NVIDIA driver is installed.
 pub fn has_driver() -> bool {
-    // SAFETY: a driver's library does nothing when it is loaded but prepare itself.
+    // SAFETY: when a driver's library is loaded, it only initialises itself.
     unsafe { Library::open(Path::new(DRIVER)) }.is_ok()
 }
 
-/// The library's functions.
+/// The functions of the library for GPUs.
 pub(crate) fn functions() -> Result<&'static Functions, String> {
     static TABLE: OnceLock<Result<Functions, String>> = OnceLock::new();
     let load = || match has_driver() {
@@ -94,14 +94,14 @@ pub(crate) fn functions() -> Result<&'static Functions, String> {
     TABLE.get_or_init(load).as_ref().map_err(Clone::clone)
 }
 
-/// Those of the emulator.
+/// The functions of the emulator.
 pub(crate) fn emulated() -> Result<&'static Functions, LibraryError> {
     static TABLE: OnceLock<Result<Functions, LibraryError>> = OnceLock::new();
     TABLE.get_or_init(|| load(EMULATOR)).as_ref().map_err(Clone::clone)
 }
 
 fn load(library: OwnLibrary) -> Result<Functions, LibraryError> {
-    // SAFETY: the library is made of the very sources that this crate has, which define the functions so.
+    // SAFETY: the library was built from this crate's sources, which define these functions.
     library.load(|library| unsafe { Functions::load(library) })
 }
 

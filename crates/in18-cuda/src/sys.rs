@@ -12,15 +12,15 @@ pub struct RawDevice {
     _private: [u8; 0],
 }
 
-/// The types of `kernels/kernels.h`.
+/// The types' numbers in `kernels/kernels.h`.
 pub const F32: c_int = 0;
 pub const BF16: c_int = 1;
 pub const F16: c_int = 2;
 
-/// An allocation of libtorch's own; the first argument is a hook's `context`.
+/// libtorch's own allocator. The first argument is a hook's `context`.
 pub type Allocate = unsafe extern "C" fn(context: *mut c_void, bytes: usize) -> *mut c_void;
 
-/// How results of libtorch's operations come to lie in planned memory: two of `in18-libtorch`'s operations.
+/// Two operations of `in18-libtorch`: they place results of libtorch's operations as planned.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Hooks {
@@ -48,7 +48,7 @@ pub struct BatchNorm {
     pub channels: c_int,
     pub dst: *mut c_void,
     pub src: *const c_void,
-    /// Or null.
+    /// May be null.
     pub addend: *const c_void,
     pub gamma: *const f32,
     pub beta: *const f32,
@@ -86,7 +86,7 @@ pub struct BatchNormBackward {
     pub channels: c_int,
     pub dsrc: *mut c_void,
     pub src: *const c_void,
-    /// Or null.
+    /// May be null.
     pub dst: *const c_void,
     pub ddst: *const c_void,
     pub gamma: *const f32,

@@ -1,4 +1,4 @@
-//! The library for GPUs is whole, as far as that can be seen without one.
+//! The library for GPUs is complete, as far as a machine without a GPU can tell.
 
 use std::process::Command;
 
@@ -19,7 +19,8 @@ fn the_library_asks_for_cuda_and_has_every_function() {
         return;
     }
     let file = LIBRARY.find().expect("there").display().to_string();
-    // A linker that drops what no symbol asks for would leave libtorch without its operations for GPUs.
+    // A linker that drops libraries without used symbols would leave libtorch without GPU
+    // operations.
     let needed = readelf(&["--dynamic", "--wide"], &file);
     for library in ["libtorch_cuda.so", "libc10_cuda.so", "libtorch_cpu.so", "libc10.so", "libcudart.so.13"] {
         assert!(needed.contains(&format!("Shared library: [{library}]")), "{library} is not asked for:\n{needed}");
@@ -32,7 +33,7 @@ fn the_library_asks_for_cuda_and_has_every_function() {
     for function in Functions::NAMES {
         assert!(is_defined(function), "{function} is not there");
     }
-    // Kernels for every generation of GPUs.
+    // There are kernels for every generation of GPUs.
     let sections = readelf(&["--sections", "--wide"], &file);
     assert!(sections.contains(".nv_fatbin"), "{sections}");
 }

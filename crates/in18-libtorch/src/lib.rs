@@ -1,8 +1,10 @@
-//! The C++ over libtorch: a library with a C interface, loaded at run time, so that programs start without libtorch.
+//! The project's C++ code over libtorch. It is a library with a C interface, loaded at run time, so
+//! that programs start without libtorch.
 //!
-//! `shim/` is the library's source: a function for each [operation](Operations), and for what [ranks](Ranks) ask of c10d,
-//! PyTorch's distributed engine. `in18-torch-build` compiles it. The two tables here are its C interface; what owns tensors
-//! and turns codes into errors lies in `in18-torch` and `in18-comm`.
+//! `shim/` is the library's source: a function for each [operation](Operations), and for what
+//! [ranks](Ranks) need of c10d, PyTorch's distributed engine. `in18-torch-build` compiles it. The
+//! two tables here are its C interface. `in18-torch` and `in18-comm` wrap them: they own tensors
+//! and turn codes into errors.
 
 use std::sync::OnceLock;
 
@@ -15,10 +17,10 @@ pub mod ranks;
 pub use operations::Operations;
 pub use ranks::Ranks;
 
-/// What every library over libtorch is compiled with: how exceptions become codes, and the number of the build.
+/// Sources of every library over libtorch: how exceptions become codes, and the build's number.
 pub const COMMON: &[Source] = sources!["shim/common.h", "shim/errors.cpp"];
 
-/// What is this library's own.
+/// The other sources of this library.
 pub const SOURCES: &[Source] = sources![
     "shim/c10d.cpp",
     "shim/declared/gloo/algorithm.h",
@@ -39,18 +41,19 @@ pub const LIBRARY: OwnLibrary = OwnLibrary {
     setup: "cargo xtask setup --torch",
 };
 
-/// Its operations on tensors. The library is loaded at the first call, which takes half a second.
+/// The library's operations on tensors. The first call loads the library, which takes half a
+/// second.
 ///
 /// # Errors
 /// Why the library cannot be used.
 pub fn operations() -> Result<&'static Operations, LibraryError> {
     static TABLE: OnceLock<Result<Operations, LibraryError>> = OnceLock::new();
-    // SAFETY: the library is made of the very source that this crate has, which defines the functions so.
+    // SAFETY: the library was built from this crate's sources, which define these functions.
     let load = || LIBRARY.load(|library| unsafe { Operations::load(library) });
     TABLE.get_or_init(load).as_ref().map_err(Clone::clone)
 }
 
-/// Its functions for ranks. Loads the library, too.
+/// The library's functions for ranks. The first call loads the library.
 ///
 /// # Errors
 /// Why the library cannot be used.

@@ -4,22 +4,22 @@ use std::ffi::{c_char, c_int, c_void};
 
 use in18_native::functions;
 
-/// at::Tensor.
+/// `at::Tensor`.
 #[repr(C)]
 pub struct RawTensor {
     _private: [u8; 0],
 }
 
-/// The call has done its work: the codes of `shim/common.h`.
+/// Codes of `shim/common.h`: the call succeeded.
 pub const DONE: c_int = 0;
-/// There is not so much memory.
+/// There is not enough memory.
 pub const OUT_OF_MEMORY: c_int = 2;
 
-/// Single precision: the types of elements, as `shim/tensors.cpp` numbers them.
+/// Types of elements, with the numbers of `shim/tensors.cpp`: single precision.
 pub const F32: c_int = 0;
 /// bfloat16.
 pub const BF16: c_int = 1;
-/// IEEE's half precision.
+/// IEEE half precision.
 pub const F16: c_int = 2;
 /// Bytes.
 pub const U8: c_int = 3;
@@ -32,7 +32,7 @@ type In = *const RawTensor;
 type Out = *const RawTensor;
 
 functions! {
-    /// A function each for an operation, and for tensors and their memory.
+    /// A function for each operation, and functions for tensors and their memory.
     pub struct Operations, "in18_torch_";
 
     fn error() -> *const c_char;

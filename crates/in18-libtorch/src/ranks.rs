@@ -1,33 +1,33 @@
-//! What ranks ask of c10d: `shim/c10d.cpp`.
+//! The functions of c10d that ranks need: `shim/c10d.cpp`.
 
 use std::ffi::{c_char, c_int, c_void};
 
 use in18_native::functions;
 
-/// Ranks that are joined.
+/// A group of joined ranks.
 #[repr(C)]
 pub struct RawGroup {
     _private: [u8; 0],
 }
 
-/// A collective under way.
+/// A running collective.
 #[repr(C)]
 pub struct RawWork {
     _private: [u8; 0],
 }
 
-/// The call has done its work: the codes of `shim/c10d.cpp`.
+/// Codes of `shim/c10d.cpp`: the call succeeded.
 pub const DONE: c_int = 0;
-/// It took longer than it may.
+/// The call took longer than its limit.
 pub const TIMEOUT: c_int = 1;
-/// A connection is lost.
+/// A connection was lost.
 pub const LOST: c_int = 2;
 
-/// Single precision: the types of values, as `shim/c10d.cpp` numbers them.
+/// Types of values, with the numbers of `shim/c10d.cpp`: single precision.
 pub const F32: c_int = 0;
 /// bfloat16.
 pub const BF16: c_int = 1;
-/// IEEE's half precision.
+/// IEEE half precision.
 pub const F16: c_int = 2;
 /// Bytes.
 pub const U8: c_int = 3;

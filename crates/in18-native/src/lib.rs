@@ -1,6 +1,7 @@
-//! Libraries of machine code: where `cargo xtask setup` puts them, and how a program loads the project's own at run time.
+//! Libraries of machine code: where `cargo xtask setup` puts them, and how a program loads our own.
 //!
-//! This crate knows nothing of what the libraries do. Build scripts use it, too, so it depends on next to nothing.
+//! This crate does not know what the libraries do. Build scripts use it, too, so it has hardly any
+//! dependencies.
 
 mod library;
 pub mod location;

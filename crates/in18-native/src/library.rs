@@ -1,4 +1,4 @@
-//! Finds a library of the project's own, loads it, and compares its build with the program's.
+//! Finds one of the project's own libraries, loads it, and compares its build with the program's.
 
 use std::ffi::OsString;
 use std::mem::ManuallyDrop;
@@ -9,31 +9,31 @@ use libloading::os::unix;
 
 use crate::location;
 
-/// The variable that names the folder in which the libraries lie, if they lie neither beside the program nor where
-/// `cargo xtask setup` leaves them.
+/// The environment variable that names the folder with the libraries, if they are neither beside
+/// the program nor where `cargo xtask setup` puts them.
 pub const FOLDER: &str = "IN18_TORCH";
 
-/// A library that the project makes, and that programs load at run time.
+/// A library that the project builds, and that programs load at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnLibrary {
-    /// Its file is `libNAME.so`.
+    /// The library's file is `libNAME.so`.
     pub name: &'static str,
-    /// The [digest](crate::digest) of what it is made of. The library returns it from `in18_build`.
+    /// The [digest](crate::digest) of the library's sources. Its function `in18_build` returns it.
     pub build: u64,
-    /// The command that makes it.
+    /// The command that builds the library.
     pub setup: &'static str,
 }
 
-/// Why a library cannot be used, and what to do about it, in one line.
+/// Why a library cannot be used, and how to fix that, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LibraryError {
-    /// It is nowhere.
+    /// The library's file is in no known folder.
     Missing(OwnLibrary),
-    /// It is not in the folder that [`FOLDER`] names.
+    /// The file is not in the folder that [`FOLDER`] names.
     NotInFolder(OwnLibrary, PathBuf),
-    /// The system does not load this file, or it lacks a function; and why.
+    /// The system cannot load this file, or the file lacks a function; and the reason.
     Unloadable(OwnLibrary, PathBuf, String),
-    /// This file was made of other sources than the program.
+    /// This file was built from other sources than the program.
     OtherBuild(OwnLibrary, PathBuf),
 }
 
@@ -61,19 +61,19 @@ impl fmt::Display for LibraryError {
 impl std::error::Error for LibraryError {}
 
 impl OwnLibrary {
-    /// The name of its file.
+    /// The name of the library's file.
     pub fn file(&self) -> String {
         format!("lib{}.so", self.name)
     }
 
-    /// The folder that `cargo xtask setup` makes for it, another one for each build. `None` as for
-    /// [`location::dependencies`].
+    /// The folder that `cargo xtask setup` makes for the library, a new one for each build. `None`
+    /// as for [`location::dependencies`].
     pub fn home(&self) -> Option<PathBuf> {
         Some(location::dependencies(location::variable)?.join(format!("{}-{:016x}", self.name, self.build)))
     }
 
-    /// Its file: in the folder that [`FOLDER`] names, or beside the program, or where `cargo xtask setup` has left it. Nothing
-    /// is loaded.
+    /// The library's file: in the folder that [`FOLDER`] names; without that variable, beside the
+    /// program or where `cargo xtask setup` put it. Nothing is loaded.
     ///
     /// # Errors
     /// [`LibraryError::Missing`], [`LibraryError::NotInFolder`].
@@ -90,7 +90,7 @@ impl OwnLibrary {
         folders.into_iter().flatten().find_map(in_folder).ok_or(LibraryError::Missing(*self))
     }
 
-    /// Loads it, unless it has been loaded before, and looks up a table of its functions.
+    /// Loads the library, unless it is loaded already, and looks up a table of its functions.
     ///
     /// # Errors
     /// Any [`LibraryError`].
@@ -100,11 +100,13 @@ impl OwnLibrary {
 
     fn load_file<T>(&self, file: &Path, table: impl FnOnce(&Library) -> Result<T, String>) -> Result<T, LibraryError> {
         let unloadable = |why| LibraryError::Unloadable(*self, file.to_owned(), why);
-        // SAFETY: initialisers of the project's libraries, of libtorch's and of NVIDIA's may run wherever a process loads them.
+        // SAFETY: the initialisers of the project's libraries, of libtorch's and of NVIDIA's may
+        // run in any process.
         let library = unsafe { Library::open(file) }.map_err(unloadable)?;
-        // SAFETY: every library of the project's own has this function, and a file that is something else has none of this name.
+        // SAFETY: every library of the project has this function with this type, and no other file
+        // has a function of this name.
         let build = unsafe { library.function::<unsafe extern "C" fn() -> u64>("in18_build") };
-        // SAFETY: it takes nothing.
+        // SAFETY: the function takes nothing.
         match build.map(|build| unsafe { build() }) {
             Ok(build) if build == self.build => table(&library).map_err(unloadable),
             _ => Err(LibraryError::OtherBuild(*self, file.to_owned())),
@@ -112,16 +114,16 @@ impl OwnLibrary {
     }
 }
 
-/// A library that stays loaded as long as the process: what it registers with others points into it.
+/// A library that stays loaded until the process ends: other libraries may point into it.
 #[derive(Debug)]
 pub struct Library(ManuallyDrop<unix::Library>);
 
 impl Library {
-    /// Loads a file, or the library of this name that the system knows. Its symbols are visible to itself alone: two libraries
-    /// may bring different functions of one name.
+    /// Loads a file or, given a bare name, the system's library of that name. Other libraries do
+    /// not see its symbols, so two libraries may have different functions of one name.
     ///
     /// # Errors
-    /// What the system says, in one line.
+    /// The system's message, in one line.
     ///
     /// # Safety
     /// What the library does when it is loaded must be sound in this process.
@@ -134,7 +136,7 @@ impl Library {
     /// A function by its name.
     ///
     /// # Errors
-    /// What the system says, in one line, if there is none.
+    /// The system's message, in one line, if there is no such function.
     ///
     /// # Safety
     /// `T` must be the type of a pointer to the function of this name.
@@ -145,8 +147,9 @@ impl Library {
     }
 }
 
-/// Declares the functions of a library as a table: a field each, and a method of the same name that calls it. The table is
-/// loaded by `TABLE::load`. In the library a function is called `PREFIX` and the field's name.
+/// Declares a library's functions as a table, with a field for each function and a method of the
+/// same name that calls it. `TABLE::load` loads the table. The library's function is named `PREFIX`
+/// followed by the field's name.
 #[macro_export]
 macro_rules! functions {
     (
@@ -163,13 +166,13 @@ macro_rules! functions {
         }
 
         impl $table {
-            /// What the functions are called in the library.
+            /// The functions' names in the library.
             pub const NAMES: &'static [&'static str] = &[$(concat!($prefix, stringify!($name))),+];
 
-            /// Looks the functions up.
+            /// Looks up the functions.
             ///
             /// # Errors
-            /// What the system says of the first that is not there.
+            /// The system's message for the first function that is missing.
             ///
             /// # Safety
             /// The library must define functions of these names with these types.
@@ -216,7 +219,7 @@ mod tests {
             fs::write(path(folder), "").unwrap();
             assert_eq!(find(false), Ok(path(folder)));
         }
-        // A folder that somebody has named is the only one.
+        // If the user names a folder, no other is searched.
         assert_eq!(find(true), Err(LibraryError::NotInFolder(LIBRARY, named.path().to_owned())));
         fs::write(path(&named), "").unwrap();
         assert_eq!(find(true), Ok(path(&named)));
@@ -229,7 +232,7 @@ mod tests {
         fs::write(&file, "no library").unwrap();
         let text = LIBRARY.load_file(&file, |_| Ok(())).unwrap_err().to_string();
         assert!(text.contains("libin18_test.so cannot be loaded (") && !text.contains('\n'), "{text}");
-        // A library that never was the project's.
+        // A library that is not the project's.
         let error = LIBRARY.load_file(Path::new("libc.so.6"), |_| Ok(())).unwrap_err();
         assert_eq!(error, LibraryError::OtherBuild(LIBRARY, "libc.so.6".into()));
         let text = LibraryError::Missing(LIBRARY).to_string();

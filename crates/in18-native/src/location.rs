@@ -1,39 +1,40 @@
-//! Where `cargo xtask setup` puts what it fetches and makes.
+//! Where `cargo xtask setup` puts what it downloads and builds.
 
 use std::env;
 use std::path::PathBuf;
 
-/// A library that the project does not build.
+/// A library that the project downloads instead of building it.
 pub struct Prebuilt {
-    /// As its folder begins.
+    /// The beginning of its folder's name.
     pub name: &'static str,
-    /// Part of its folder's name, so that another version never mixes with this one.
+    /// Part of the folder's name too, so that versions never mix.
     pub version: &'static str,
 }
 
 /// The kernels for CPUs.
 pub const ONEDNN: Prebuilt = Prebuilt { name: "onednn", version: "3.2.0" };
 
-/// What the second engine and the joining of ranks are built on.
+/// The library under the second engine and under the exchange between ranks.
 pub const LIBTORCH: Prebuilt = Prebuilt { name: "libtorch", version: "2.13.0" };
 
-/// What compiling the library for GPUs takes beside libtorch: NVIDIA's compiler, and headers.
+/// What compiling the library for GPUs needs beside libtorch: NVIDIA's compiler, and headers.
 pub const CUDA_TOOLKIT: Prebuilt = Prebuilt { name: "cuda-toolkit", version: "13.0" };
 
-/// What running on GPUs takes beside libtorch: CUDA's, cuDNN's and NCCL's libraries.
+/// What running on GPUs needs beside libtorch: the libraries of CUDA, cuDNN and NCCL.
 pub const CUDA: Prebuilt = Prebuilt { name: "cuda", version: "13.0" };
 
 impl Prebuilt {
-    /// The folder that holds it as `lib/` and `include/`: `NAME-VERSION` in the dependency folder. `None` as for
-    /// [`dependencies`].
+    /// The folder that holds the library as `lib/` and `include/`: `NAME-VERSION` in the dependency
+    /// folder. `None` as for [`dependencies`].
     pub fn folder(&self, variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
         Some(dependencies(variable)?.join(format!("{}-{}", self.name, self.version)))
     }
 }
 
-/// The folder for what the project fetches: `$IN18_DEPS`, else `imagenet18` in the user's cache folder
-/// (`$XDG_CACHE_HOME`, else `$HOME/.cache`). `None` where no variable names an absolute path: relative ones would mean
-/// another folder to every program (and the XDG specification says to ignore them).
+/// The folder for downloads: `$IN18_DEPS`, else `imagenet18` in the user's cache folder
+/// (`$XDG_CACHE_HOME`, else `$HOME/.cache`). `None` if no variable names an absolute path. A
+/// relative path would mean a different folder to every program; the XDG specification says to
+/// ignore it.
 pub fn dependencies(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("IN18_DEPS").or_else(|| {
@@ -42,7 +43,7 @@ pub fn dependencies(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf
     })
 }
 
-/// A variable of this process's environment; one that is set but empty counts as unset.
+/// A variable of this process's environment. A variable that is set but empty counts as unset.
 pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,5 +1,5 @@
-//! The files that a library is made of, known when the program is compiled: their digest tells whether a library that is
-//! found at run time was made of the same ones.
+//! The source files of a library, embedded when the program is compiled. Their digest tells whether
+//! a library found at run time was built from the same files.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -7,15 +7,15 @@ use std::{fs, io};
 /// A file of a library's source code.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
-    /// Its name below the folder of its crate.
+    /// Its path below its crate's folder.
     pub name: &'static str,
-    /// Where it lay when the program was compiled.
+    /// Its path when the program was compiled.
     pub path: &'static str,
-    /// What it held.
+    /// Its content when the program was compiled.
     pub content: &'static [u8],
 }
 
-/// A `&'static [Source]` of files that are named below the folder of the crate that calls this.
+/// A `&'static [Source]` of files, given by their paths below the calling crate's folder.
 #[macro_export]
 macro_rules! sources {
     ($($name:literal),+ $(,)?) => {
@@ -27,8 +27,8 @@ macro_rules! sources {
     };
 }
 
-/// A number that changes with the version of what a library is built on, with the names of its files, and with what they hold
-/// (FNV-1a of 64 bits: it tells builds apart, and is no protection against a forgery).
+/// A number that depends on the version of the library underneath and on these files' names and
+/// contents. As 64-bit FNV-1a it tells builds apart, but does not protect against forgery.
 pub const fn digest(version: &str, parts: &[&[Source]]) -> u64 {
     let mut hash = add(0xcbf2_9ce4_8422_2325, version.as_bytes());
     let mut part = 0;
@@ -44,19 +44,19 @@ pub const fn digest(version: &str, parts: &[&[Source]]) -> u64 {
     hash
 }
 
-/// Adds bytes and their end.
+/// Adds bytes and a mark for their end.
 const fn add(mut hash: u64, bytes: &[u8]) -> u64 {
     let mut at = 0;
     while at < bytes.len() {
         hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
         at += 1;
     }
-    // More than any byte, so that names and contents cannot flow into each other.
+    // The mark is larger than any byte, so that names and contents cannot be confused.
     (hash ^ 0x100).wrapping_mul(0x0000_0100_0000_01b3)
 }
 
-/// Files in folders of a crate that none of the lists names, for tests: one of these could change without the library being
-/// made anew. Documents do not count.
+/// For tests: the files in folders of a crate that are in none of the lists. Such a file could
+/// change without the library being rebuilt. Files ending in `.md` do not count.
 ///
 /// # Errors
 /// If a folder cannot be read.

@@ -1,8 +1,8 @@
-//! How the project's C++ over libtorch becomes libraries that programs load: the only place that compiles it. Nothing that
-//! ships uses this crate.
+//! Builds the project's C++ over libtorch into libraries that programs load. No other crate
+//! compiles it, and nothing that ships uses this crate.
 //!
 //! * `libtorch`: where libtorch and CUDA's toolkit are.
-//! * `recipes`: what each library is made of, and how.
+//! * `recipes`: what each library is built from, and how.
 //! * `make`: compilers and the linker.
 #![forbid(unsafe_code)]
 
@@ -14,32 +14,34 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-/// A library that is there.
+/// A library that exists now.
 #[derive(Debug)]
 pub struct Made {
     /// Its file.
     pub file: PathBuf,
-    /// Whether it was made now, and not before.
+    /// Whether it was built just now.
     pub is_new: bool,
 }
 
-/// Makes the library of operations and ranks, unless it is there as it would be made now. Takes 10 seconds of two cores.
+/// Builds the library of operations and ranks, unless an up-to-date one exists. Takes 10 seconds on
+/// two cores.
 ///
 /// # Errors
-/// One line that says what is missing, or what the compiler says.
+/// One line that says what is missing, or the compiler's message.
 pub fn torch() -> Result<Made> {
     make::make(&recipes::torch()?)
 }
 
-/// The file of the library of operations and ranks, if it is there.
+/// The file of the library of operations and ranks, if it exists.
 ///
 /// # Errors
-/// Which command makes it.
+/// The command that builds it.
 pub fn find_torch() -> Result<PathBuf> {
     Ok(in18_libtorch::LIBRARY.find()?)
 }
 
-/// The same for GPUs: a minute. Needs CUDA's toolkit. None where libtorch has no part for GPUs.
+/// Builds the library for GPUs, which takes a minute. Needs CUDA's toolkit. `None` if this libtorch
+/// has no part for GPUs.
 ///
 /// # Errors
 /// As for [`torch`].
@@ -47,7 +49,7 @@ pub fn cuda() -> Result<Option<Made>> {
     recipes::cuda()?.as_ref().map(make::make).transpose()
 }
 
-/// The GPUs' kernels for the CPU, for tests. Needs CUDA's headers.
+/// Builds the GPU kernels for the CPU, for tests. Needs CUDA's headers.
 ///
 /// # Errors
 /// As for [`torch`].

@@ -1,4 +1,4 @@
-//! What the libraries are built on: libtorch and CUDA's toolkit, as `cargo xtask setup` has fetched them.
+//! Finds libtorch and CUDA's toolkit, as `cargo xtask setup` has downloaded them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow, bail};
 use in18_native::location::{CUDA_TOOLKIT, LIBTORCH, variable};
 
-/// The folder with libtorch's `lib/` and `include/`: as `LIBTORCH` names it, or as `cargo xtask setup --torch` has left it.
+/// The folder with libtorch's `lib/` and `include/`: the one that LIBTORCH names, or that of
+/// `cargo xtask setup --torch`.
 pub fn find() -> Result<PathBuf> {
     let how = "run `cargo xtask setup --torch` to fetch it (540 MB), or set LIBTORCH to a folder that holds its lib/ and \
                include/";
@@ -27,7 +28,7 @@ pub fn find() -> Result<PathBuf> {
     Ok(home)
 }
 
-/// Of `#define TORCH_VERSION_MAJOR 2` and the two lines that follow it.
+/// The version, from `#define TORCH_VERSION_MAJOR 2` and the two lines that follow it.
 fn version_of(header: &str) -> Option<String> {
     let number = |name: &str| {
         let mut lines = header.lines().filter_map(|line| line.strip_prefix("#define ")?.strip_prefix(name));

@@ -11,10 +11,10 @@ use anyhow::{Context, Result, bail};
 use crate::Made;
 use crate::recipes::{Kernels, Recipe, Unit};
 
-/// The file that says how the library beside it was made.
+/// The file beside the library that says how the library was built.
 const WRITTEN: &str = "made-by.txt";
 
-/// Makes a library in its home, unless one that was made by the same recipe is there.
+/// Builds a library in its folder, unless one built by the same recipe is there.
 pub fn make(recipe: &Recipe) -> Result<Made> {
     let home = recipe.library.home().context("no folder to build in: set IN18_DEPS to an absolute path")?;
     let (file, made_by, written) = (home.join(recipe.library.file()), home.join(WRITTEN), written(recipe));
@@ -22,7 +22,8 @@ pub fn make(recipe: &Recipe) -> Result<Made> {
         return Ok(Made { file, is_new: false });
     }
     fs::create_dir_all(&home).with_context(|| format!("cannot create {}: set IN18_DEPS", home.display()))?;
-    // In the same file system as its destination, and removed however this ends. Others may be at the same work.
+    // In the same file system as its destination, and removed however this ends. Other processes
+    // may build the same library at the same time.
     let work = tempfile::Builder::new().prefix(".work-").tempdir_in(&home)?;
     let (library, note) = (work.path().join("library"), work.path().join(WRITTEN));
     link(recipe, &compile(recipe, work.path())?, &library)?;
@@ -36,7 +37,7 @@ fn written(recipe: &Recipe) -> String {
     format!("{recipe:#?}\n").replace(&crates.display().to_string(), "crates")
 }
 
-/// Compiles everything, and names the object files.
+/// Compiles everything, and returns the object files' paths.
 fn compile(recipe: &Recipe, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut objects = compile_units(recipe, folder)?;
     if let Some(kernels) = &recipe.kernels {
@@ -45,7 +46,7 @@ fn compile(recipe: &Recipe, folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(objects)
 }
 
-/// As many units at once as there are cores.
+/// Compiles as many units at once as there are cores.
 fn compile_units(recipe: &Recipe, folder: &Path) -> Result<Vec<PathBuf>> {
     let (compiler, left) = (compiler(folder)?, Mutex::new(recipe.units.iter()));
     let compile_the_rest = || -> Result<Vec<PathBuf>> {
@@ -57,7 +58,7 @@ fn compile_units(recipe: &Recipe, folder: &Path) -> Result<Vec<PathBuf>> {
             let mut command = compiler.to_command();
             command.args(&recipe.flags).arg(format!("-DIN18_BUILD={:#x}ULL", recipe.library.build));
             for headers in &recipe.headers {
-                // Most are not ours to warn about.
+                // As system headers, since most are not ours and their warnings do not concern us.
                 command.arg("-isystem").arg(headers);
             }
             run(
@@ -81,7 +82,7 @@ fn compile_kernels(kernels: &Kernels, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut command = Command::new(&kernels.compiler);
     command.args(&kernels.flags).arg("-c").args(&kernels.files).arg("-odir").arg(folder);
     run(&mut command, "the kernels do not compile")?;
-    // It names them so.
+    // nvcc names the object files so.
     Ok(kernels.files.iter().map(|file| folder.join(file.with_extension("o").file_name().unwrap_or_default())).collect())
 }
 
@@ -99,14 +100,14 @@ fn compiler(folder: &Path) -> Result<cc::Tool> {
     Ok(build.target(&target).host(&target).out_dir(folder).try_get_compiler()?)
 }
 
-/// A name for a file's object, which no file of another ending or folder shares.
+/// The name of a file's object. Files with another ending or in another folder get other names.
 fn object_name(file: &Path) -> String {
     let mut names = file.iter().rev().map(|name| name.to_string_lossy());
     let (name, folder) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
     format!("{folder}-{name}.o")
 }
 
-/// Runs a command; if it fails, `what` begins the message, and the command's own follows.
+/// Runs a command. If it fails, the error is `what`, followed by the command's own message.
 fn run(command: &mut Command, what: &str) -> Result<()> {
     let output = command.output().with_context(|| format!("{what}: cannot start {:?}", command.get_program()))?;
     if !output.status.success() {

@@ -1,5 +1,6 @@
-//! Flags of the original trainer (`training/train_imagenet_nv.py`) that mean nothing here, or something else: a command
-//! line that was written for it is accepted as it stands, and every such flag is answered by one line.
+//! Flags of the original trainer (`training/train_imagenet_nv.py`) that mean nothing here, or
+//! something else. A command line written for the original is accepted unchanged, and each such
+//! flag is answered by one line.
 
 use clap::Args;
 
@@ -41,7 +42,7 @@ pub struct OriginalArgs {
 }
 
 impl OriginalArgs {
-    /// What became of each flag that was given, a line each.
+    /// What happens to each flag that was given, one line each.
     pub fn answers(&self) -> Vec<String> {
         const RANKS: &str = "has no effect: ranks come from --devices, or from a launcher's environment";
         const NO_SHUTDOWN: &str = "has no effect: the machine is never shut down";

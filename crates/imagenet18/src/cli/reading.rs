@@ -19,7 +19,7 @@ pub struct ReadingArgs {
 }
 
 impl ReadingArgs {
-    /// As the data sets' crate takes it.
+    /// The options that `in18-dataset` takes.
     pub fn options(&self) -> OpenOptions {
         OpenOptions { cache: self.cache.clone(), exif: self.exif, ..OpenOptions::default() }
     }

@@ -149,7 +149,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub step_timeout: u64,
 
-    // Last, since their headings hold for whatever follows.
+    // Last in the struct, because clap applies their headings to every argument that follows.
     /// How the run is saved and continued.
     #[command(flatten)]
     pub checkpoints: CheckpointArgs,

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::cli::{BenchArgs, BenchCommand};
 
-/// Measures what was asked for.
+/// Runs the chosen measurement.
 pub fn bench(arguments: &BenchArgs) -> Result<()> {
     match &arguments.what {
         BenchCommand::Step(arguments) => step::step(arguments),

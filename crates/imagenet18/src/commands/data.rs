@@ -1,4 +1,4 @@
-//! `data`: what is known of images before anybody trains on them.
+//! `imagenet18 data`: inspects, checks and prepares images before training.
 
 mod info;
 mod prepare;
@@ -11,7 +11,7 @@ use in18_dataset::{DataRoot, Error, Half, ImageSet, OpenOptions};
 
 use crate::cli::{DataArgs, DataCommand, ReadingArgs};
 
-/// Runs the one that was asked for.
+/// Runs the chosen command.
 pub fn data(arguments: &DataArgs) -> Result<()> {
     match &arguments.what {
         DataCommand::Info(arguments) => info::info(arguments),
@@ -20,7 +20,7 @@ pub fn data(arguments: &DataArgs) -> Result<()> {
     }
 }
 
-/// The sets in a data folder: its halves, or the folder itself where it is none of two halves.
+/// The sets in a data folder: training and validation, or the folder itself if it has neither.
 fn sets(folder: &Path, options: &OpenOptions) -> Result<Vec<(Option<Half>, ImageSet)>> {
     let root = DataRoot::new(folder);
     let mut sets = Vec::new();
@@ -28,7 +28,7 @@ fn sets(folder: &Path, options: &OpenOptions) -> Result<Vec<(Option<Half>, Image
         match place {
             Ok(place) => {
                 let mut options = options.clone();
-                // Training images are labelled by where they lie.
+                // Training images get their labels from the folders that they lie in.
                 options.ground_truth = options.ground_truth.filter(|_| half == Half::Validation);
                 sets.push((Some(half), ImageSet::open_with(place, &options)?));
             }
@@ -42,12 +42,12 @@ fn sets(folder: &Path, options: &OpenOptions) -> Result<Vec<(Option<Half>, Image
     Ok(sets)
 }
 
-/// How the images of a folder are opened that nobody trains on.
+/// How image folders are opened for commands that do not train.
 fn opening(reading: &ReadingArgs) -> OpenOptions {
     OpenOptions { sequential: true, ..reading.options() }
 }
 
-/// What a set of [`sets`] is called.
+/// The printed name of one of the [`sets`].
 fn name(half: Option<Half>) -> String {
     half.map_or_else(|| "images".to_owned(), |half| half.to_string())
 }

@@ -1,4 +1,4 @@
-//! `imagenet18 dawn`: DAWNBench's table and the curves of a schedule, from TensorBoard's event files.
+//! `imagenet18 dawn`: DAWNBench's table and a schedule's curves, from TensorBoard event files.
 
 use anyhow::Result;
 use in18_record::dawn::{Curve, curve, tsv};
@@ -7,7 +7,7 @@ use in18_record::event_files::{Scalar, read_scalars};
 use crate::cli::{DawnArgs, DawnCommand, EventsArgs};
 use crate::output;
 
-/// Prints what was asked for.
+/// Prints the chosen table or curve.
 pub fn dawn(arguments: &DawnArgs) -> Result<()> {
     let text = match &arguments.what {
         DawnCommand::Tsv { events, ignore_eval } => tsv(&scalars(events)?, *ignore_eval),

@@ -1,4 +1,4 @@
-//! `imagenet18 demo`: the main job on generated photos.
+//! `imagenet18 demo`: trains on generated photos.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::run::Run;
 use crate::{cores, engine, logdir, output};
 
 /// Two sizes, rectangular validation in the second: 94 to 149 s on two cores of a busy Xeon limited
-/// to AVX2. Images of 64 px, and what strides make of them, fill Winograd's tiles; those of 72 px
-/// do not, and took almost twice as long. Rates and the least areas of crops are by trial.
+/// to AVX2. Images of 64 px, and their sizes after strides, fill Winograd's tiles; those of 72 px
+/// do not, and took almost twice as long. Learning rates and least crop areas are by trial.
 const RECIPE: &str = "
 arch = 'resnet18'
 init_bn0 = true
@@ -34,7 +34,7 @@ phases = \"\"\"[
 /// Top-1, in percent, that the demo promises.
 const PROMISED_TOP1: f64 = 90.0;
 
-/// Generates the photos (once), trains, and shows what came of it.
+/// Generates the photos (once), trains, and shows the result.
 pub fn demo(arguments: &DemoArgs) -> Result<()> {
     let mut engine = arguments.engine.clone();
     engine.devices = engine::single(&engine)?.into();

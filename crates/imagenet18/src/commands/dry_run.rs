@@ -13,7 +13,7 @@ use crate::rank_environment::{self, RankEnvironment};
 use crate::recipe::{Chosen, engine_of, optimizer_of};
 use crate::{engine, output};
 
-/// Prints the plan. With `--images` it needs no folder; without, it lists the training folders but
+/// Prints the plan. With `--images` it needs no folder. Without, it lists the training folders but
 /// opens no image.
 pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
     if !rank_environment::is_reporter() {
@@ -48,7 +48,7 @@ pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
     }
 }
 
-/// Classes where no folder says how many.
+/// Number of classes if no folder says it.
 const IMAGENET_CLASSES: usize = 1000;
 
 /// The memory that a plan needs on each device.

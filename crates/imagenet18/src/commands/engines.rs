@@ -1,4 +1,4 @@
-//! `imagenet18 engines`: what can compute on this machine, and for what cannot, the command that brings it.
+//! `imagenet18 engines`: what can compute here, and for what cannot, the command that installs it.
 
 use std::path::PathBuf;
 
@@ -23,22 +23,22 @@ pub fn engines(arguments: &EnginesArgs) -> Result<()> {
     output::print(&lines.collect::<String>())
 }
 
-/// An engine or a device.
+/// A row of the list: an engine or a device.
 struct Row {
     kind: &'static str,
-    /// As `--engine` and `--devices` take it.
+    /// The name that `--engine` or `--devices` takes.
     name: String,
     found: Result<Found, String>,
 }
 
-/// One that is there.
+/// An engine or device that is available.
 struct Found {
     description: String,
-    /// An engine's.
+    /// The version, of an engine.
     version: Option<String>,
-    /// The file that it was loaded from.
+    /// The file that the engine was loaded from.
     library: Option<PathBuf>,
-    /// What it computes in hardware.
+    /// The types that it computes in hardware.
     precisions: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! `imagenet18 eval`: how good a trained network is.
+//! `imagenet18 eval`: measures how good a trained network is.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::classifier::Opened;
 use crate::cli::{EvalArgs, Tta};
 use crate::{cores, engine, output};
 
-/// Names the one set for [`Skipped`].
+/// The set's name in the messages of [`Skipped`].
 const SET: &str = "validation";
 
 /// Evaluates, and prints loss and accuracies.

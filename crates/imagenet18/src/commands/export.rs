@@ -9,7 +9,7 @@ use crate::cli::ExportArgs;
 use crate::exit::Usage;
 use crate::output;
 
-/// Writes the network in the format that the file's name asks for.
+/// Writes the network in the format that the file's ending names.
 pub fn export(arguments: &ExportArgs) -> Result<()> {
     let out = &arguments.out;
     let extension = out.extension().and_then(|extension| extension.to_str()).unwrap_or_default();

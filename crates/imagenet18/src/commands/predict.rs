@@ -1,4 +1,4 @@
-//! `imagenet18 predict`: what is on these images.
+//! `imagenet18 predict`: names what is on images.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,12 @@ use crate::cli::PredictArgs;
 use crate::exit::BadImages;
 use crate::{engine, output};
 
-/// The long side is rounded to a multiple of it, as in rectangular validation: few shapes, hardly any distortion.
+/// The long side is rounded to a multiple of this, as in rectangular validation. That makes few
+/// shapes, with hardly any distortion.
 const STEP: f64 = 8.0;
 
-/// The longest long side, in short sides. Longer images are squeezed to it: their memory would have no bound.
+/// The longest long side, in short sides. Longer images are squeezed to it; otherwise their memory
+/// would have no bound.
 const LONGEST: f64 = 8.0;
 
 /// Prints each image's best classes.
@@ -78,16 +80,17 @@ fn line(file: &Path, best: &[(&str, f64)]) -> String {
     format!("{}: {}\n", file.display(), best.join(", "))
 }
 
-/// The size at which an image is seen, all of it.
+/// The size to which the whole image is resized.
 fn resized(image: Pixels, short: u32) -> Pixels {
     let ratio = f64::from(image.width.max(image.height)) / f64::from(image.width.min(image.height));
     let long = (f64::from(short) * ratio.min(LONGEST) / STEP).round() * STEP;
-    // A square stays one, whatever the side.
+    // A square stays square, whatever its side.
     let long = if ratio == 1.0 { short } else { (long as u32).max(short) };
     if image.width < image.height { Pixels::new(short, long) } else { Pixels::new(long, short) }
 }
 
-/// A file, or all files in a folder by name, hidden ones left out; what cannot be listed is said in a line.
+/// A file, or all files in a folder, sorted by name and without hidden files. For what cannot be
+/// listed, an error in one line.
 fn files(path: &Path) -> Vec<Result<PathBuf, String>> {
     let walk = WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter();
     walk.filter_entry(|entry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.'))

@@ -1,4 +1,4 @@
-//! `imagenet18 report`: runs as one HTML page.
+//! `imagenet18 report`: writes runs as one HTML page.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ fn read(logdir: &Path, name: String) -> Result<Run> {
     Ok(Run::new(name, &news.events))
 }
 
-/// A name for each folder: its own, or its path where two have the same.
+/// A name for each folder: its own, or its path if two folders share a name.
 fn distinct(logdirs: &[PathBuf]) -> Result<Vec<String>> {
     let mut seen: BTreeMap<PathBuf, &Path> = BTreeMap::new();
     let mut names = Vec::new();

@@ -15,7 +15,7 @@ use crate::{logdir, ranks};
 
 mod evaluate;
 
-/// Trains, and prints the epoch table; with `--evaluate`, validates alone.
+/// Trains, and prints the epoch table. With `--evaluate`, only validates.
 pub fn train(arguments: &TrainArgs) -> Result<()> {
     if arguments.checkpoints.evaluate {
         return evaluate(arguments);
@@ -23,7 +23,7 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
     ranks::before_joining(|| run(arguments))?.train().map(|_| ())
 }
 
-/// What the arguments mean.
+/// The run that the arguments describe.
 fn run(arguments: &TrainArgs) -> Result<Run> {
     let Chosen { recipe, arch, brought } = Chosen::of(arguments)?;
     Ok(Run {
@@ -43,7 +43,7 @@ fn run(arguments: &TrainArgs) -> Result<Run> {
     })
 }
 
-/// The run's folder: the one that is named, that of the checkpoint, or a new one.
+/// The run's folder: the given one, else that of the checkpoint, else a new one.
 fn folder(arguments: &TrainArgs, arch: Arch) -> Result<PathBuf> {
     if let Some(logdir) = &arguments.logdir {
         return Ok(logdir.clone());

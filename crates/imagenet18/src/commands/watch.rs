@@ -1,7 +1,7 @@
 //! `imagenet18 watch`: follows a run in the terminal.
 //!
-//! On a terminal a dashboard is drawn over itself; elsewhere there is a line for whatever lasts. The run does not know
-//! that it is watched: only its log is read.
+//! On a terminal, a dashboard is redrawn in place. Elsewhere, each lasting event gets a line. Only
+//! the run's log is read, so the run does not notice.
 
 mod dashboard;
 
@@ -17,10 +17,10 @@ use crate::cli::WatchArgs;
 use crate::logdir::metrics;
 use crate::output;
 
-/// Between two looks at the log.
+/// Pause between two looks at the log.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Follows a run until it ends, or shows how it stands.
+/// Follows a run until it ends; with `--once`, shows its present state.
 pub fn watch(arguments: &WatchArgs) -> Result<()> {
     let name = dashboard::plain(&arguments.logdir.display().to_string());
     let path = if arguments.once { metrics(&arguments.logdir)? } else { wait_for(arguments)? };
@@ -52,7 +52,7 @@ pub fn watch(arguments: &WatchArgs) -> Result<()> {
     }
 }
 
-/// The log, once it is there.
+/// Waits for the log, and returns its path.
 fn wait_for(arguments: &WatchArgs) -> Result<std::path::PathBuf> {
     let began = Instant::now();
     let mut told = false;
@@ -70,14 +70,14 @@ fn wait_for(arguments: &WatchArgs) -> Result<std::path::PathBuf> {
     }
 }
 
-/// A line for everything that lasts.
+/// Prints a line for each lasting event.
 fn tell(events: &[(Stamp, Event)]) -> Result<()> {
     let lines = events.iter().filter_map(|(_, event)| lasting_line(event));
     let text: String = lines.map(|line| dashboard::plain(&line) + "\n").collect();
     if text.is_empty() { Ok(()) } else { output::print(&text) }
 }
 
-/// A terminal with lines that are drawn again.
+/// A terminal whose lines are redrawn in place.
 struct Screen {
     term: Term,
     drawn: usize,

@@ -1,4 +1,4 @@
-//! What a recipe brings to a run beside its phases, and what is said of it.
+//! What a recipe brings to a run beside its phases, and what the program prints about it.
 
 use in18_recipe::{MadeFor, Recipe};
 
@@ -7,29 +7,29 @@ use super::Flag;
 /// What a recipe brought beside the phases.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Brought {
-    /// As `--recipe` named it.
+    /// The recipe's name, as `--recipe` gave it.
     recipe: String,
-    /// Whether that is the name of a published one.
+    /// Whether that is the name of a published recipe.
     is_preset: bool,
-    /// Flags that the command line left to it.
+    /// Flags that the command line did not set, so that the recipe sets them.
     flags: Vec<BroughtFlag>,
     /// The devices it was made for.
     made_for: Option<MadeFor>,
 }
 
-/// A flag that a recipe stands for.
+/// A flag that a recipe sets.
 #[derive(Clone, Debug, PartialEq)]
 struct BroughtFlag {
-    /// As a command line would have it.
+    /// The flag as a command line would write it.
     text: String,
-    /// What a command line says to do without it, if it is a switch.
+    /// If the flag is a switch: what a command line writes to turn it off.
     off: Option<String>,
 }
 
 impl Brought {
-    /// What `recipe` brings, which `--recipe NAME` has read, in place of the flags that were not
-    /// given. The network is named if the recipe's text states it, and every other setting if it
-    /// differs from its default.
+    /// What `recipe` (read from `--recipe NAME`) sets in place of the flags that were not given.
+    /// The network is listed if the recipe's text states it, every other setting if it differs from
+    /// its default.
     pub fn of(name: &str, recipe: &Recipe, is_preset: bool, stated: &[String], flags: &[Flag]) -> Self {
         let default = Recipe::default();
         let brought = flags.iter().filter(|flag| flag.value.is_none()).filter_map(|flag| {
@@ -43,7 +43,7 @@ impl Brought {
         Brought { recipe: name.to_owned(), is_preset, flags: brought.collect(), made_for: recipe.made_for.clone() }
     }
 
-    /// What a run on so many devices should tell of it, a line each.
+    /// The lines that a run on `world` devices prints about the recipe.
     pub fn lines(&self, world: usize) -> Vec<String> {
         let Brought { recipe, is_preset, flags, made_for } = self;
         let mut lines = Vec::new();
@@ -76,7 +76,7 @@ impl Brought {
     }
 }
 
-/// `3/4`, or `2`.
+/// A fraction in lowest terms, such as `3/4` or `2`.
 fn fraction(a: usize, b: usize) -> String {
     let (mut divisor, mut rest) = (a, b);
     while rest > 0 {

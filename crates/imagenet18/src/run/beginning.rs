@@ -1,4 +1,4 @@
-//! What a run goes on from: a checkpoint, another network's values, or values of chance.
+//! What a run starts from: a checkpoint, another network's values, or random values.
 
 use std::path::Path;
 
@@ -17,8 +17,8 @@ use crate::logdir::Logdir;
 use crate::resume;
 
 impl Run {
-    /// Gives the network the values that the run goes on from. How far it has come then, and the
-    /// checkpoint, if it is one.
+    /// Gives the network the values that the run starts from. Returns the run's progress, and the
+    /// checkpoint if there is one.
     pub(super) fn beginning(
         &self,
         model: &mut Model,
@@ -38,15 +38,15 @@ impl Run {
         Ok((progress, resumed))
     }
 
-    /// Initial values; with `--start-epoch`, at that epoch.
+    /// Sets initial values. With `--start-epoch`, the progress begins at that epoch.
     fn begin(&self, model: &mut Model, plan: &Plan) -> Result<Progress> {
         let recipe = &plan.recipe;
         Initialization { seed: recipe.seed, bn0: recipe.initial.bn0 }.apply(model)?;
         if let Some(path) = &recipe.initial.from {
             let file = WeightFile::read(Path::new(path))?;
             let head = if recipe.initial.new_head { Head::Replace } else { Head::Keep };
-            // Whatever it says it is: the recipe says what is trained, and a file of another
-            // network is refused.
+            // The file's own statement of its network is ignored: the recipe decides, and a file of
+            // another network is refused.
             file.load(model, file.arch(Some(self.arch))?, head)?;
         }
         let mut progress = Progress::default();

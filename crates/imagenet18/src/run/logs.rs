@@ -1,4 +1,4 @@
-//! The logs of a run: begun, or gone on with, and what their first lines say.
+//! The logs of a run: how they are begun or continued, and their first lines.
 
 use anyhow::Result;
 use in18_program::Model;
@@ -12,8 +12,8 @@ use crate::logdir::Logdir;
 use crate::output;
 
 impl Run {
-    /// Opens the logs. The logs of the checkpoint's own run go on; another folder's begin, with
-    /// what is trained.
+    /// Opens the logs. If the checkpoint is of this folder's run, its logs continue. Otherwise new
+    /// logs begin with a description of the run.
     pub(super) fn logs(
         &self,
         logdir: &Logdir,
@@ -29,8 +29,8 @@ impl Run {
         Ok((logdir.recorder(opening, self.print_freq)?, start))
     }
 
-    /// Refuses a folder that holds another run or another's event files; `goes_on`: it is this
-    /// one's.
+    /// Refuses a folder that holds another run or foreign event files. `goes_on`: it holds this
+    /// run.
     fn refuse_taken(&self, logdir: &Logdir, goes_on: bool) -> Result<()> {
         if goes_on {
             return Ok(());
@@ -45,7 +45,7 @@ impl Run {
         Ok(())
     }
 
-    /// What is trained, for the logs' first lines.
+    /// The description of the run, for the logs' first lines.
     fn start(&self, model: &Model, resolved: &Resolved, first_epoch: usize) -> RunStart {
         let Resolved { data, dtype, plan, .. } = resolved;
         let first = &plan.epochs[first_epoch.min(plan.epochs.len() - 1)];

@@ -1,5 +1,4 @@
-//! A run as resolved: its recipe against its images, its number of ranks, and the type that it
-//! computes in.
+//! A resolved run: its recipe applied to its images, its number of ranks, and its computing type.
 
 use anyhow::Result;
 use in18_recipe::{GradientType, Plan, PlanInput, Precision};
@@ -11,19 +10,19 @@ use serde_json::Value;
 use super::Run;
 use crate::cores;
 
-/// What a run does, with nothing left to be chosen.
+/// What a run does, with all choices made.
 pub(super) struct Resolved {
     pub(super) data: Data,
     /// Type of activations.
     pub(super) dtype: DType,
     pub(super) plan: Plan,
     pub(super) network: NetworkIdentity,
-    /// What the run is known by.
+    /// What identifies the run.
     pub(super) identity: Value,
 }
 
 impl Run {
-    /// Resolves the run for `world` ranks whose activations are of type `dtype`. Opens the image
+    /// Resolves the run for `world` ranks whose activations have the type `dtype`. Opens the image
     /// sets, but no image.
     pub(super) fn resolve(&self, world: usize, dtype: DType) -> Result<Resolved> {
         let data = Data::open(&self.data, &self.recipe, &self.reading)?;
@@ -43,13 +42,13 @@ impl Run {
         Ok(Plan::resolve(&recipe, &PlanInput::by_train_dir(world, data.train_images()))?)
     }
 
-    /// What the run would be known by, and its plan, with another number of ranks.
+    /// The run's identity and plan if it had `world` ranks.
     pub(super) fn with_ranks(&self, resolved: &Resolved, world: usize) -> Result<(Value, Plan)> {
         let plan = self.plan(&resolved.data, world, resolved.dtype)?;
         Ok((identity(&plan, self.short_epoch, &resolved.data), plan))
     }
 
-    /// What the trainer is told beside the plan.
+    /// The trainer's settings beside the plan.
     pub(super) fn settings(&self) -> Settings {
         Settings {
             workers: self.workers.unwrap_or_else(cores::available),

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// 48 images, two ranks of 4: six steps an epoch.
+/// 48 images, two ranks with batches of 4: six steps an epoch.
 pub const PHASES: &str =
     "[{'ep':0,'sz':32,'bs':4},{'ep':(0,2),'lr':(0.005,0.01)},{'ep':1,'sz':48,'bs':4,'rect_val':True}]";
 
@@ -68,7 +68,7 @@ pub fn rank(rank: usize, world: usize, port: u16, mut command: Command) -> Child
     command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string()).spawn().unwrap()
 }
 
-/// Waits until a run has done so many steps.
+/// Waits until a run has done `steps` steps.
 pub fn wait_for_steps(logdir: &Path, steps: usize) {
     let start = Instant::now();
     while events(logdir, "step").len() < steps {
@@ -81,7 +81,7 @@ pub fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(child.id() as i32).unwrap(), signal).unwrap();
 }
 
-/// What a process came to, which must end in time.
+/// A process's output and exit status. The process must end within `time`.
 pub fn wait(child: &mut Child, time: Duration) -> Output {
     let start = Instant::now();
     let status = loop {
@@ -101,24 +101,24 @@ pub fn wait(child: &mut Child, time: Duration) -> Output {
     output
 }
 
-/// Processes that a process has started, by age.
+/// The child processes of a process, oldest first.
 pub fn children(parent: u32) -> Vec<u32> {
     let listed = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
     listed.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
-/// Whether a process is there, and no zombie.
+/// Whether a process exists and is no zombie.
 pub fn is_running(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// A schedule that no test waits the end of.
+/// A schedule so long that no test waits for its end.
 pub const LONG: &str = "[{'ep':0,'sz':32,'bs':4},{'ep':(0,500),'lr':(0.005,0.01)}]";
 
-/// A run of several ranks under this program's own launcher, in the midst of its first epochs.
+/// A run of several ranks under this program's own launcher, in one of its first epochs.
 pub struct LongRun {
     pub launcher: Child,
-    /// Their processes, in their order.
+    /// The ranks' process numbers, by rank.
     pub ranks: Vec<u32>,
     pub logdir: PathBuf,
     _folder: TempDir,

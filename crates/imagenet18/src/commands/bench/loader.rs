@@ -1,4 +1,4 @@
-//! `bench loader`: photos to training batches, with nobody who computes on them.
+//! `bench loader`: makes training batches of photos, without a network that uses them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::step::median;
 use crate::cli::BenchLoaderArgs;
 use crate::{cores, output};
 
-/// Measures epochs of a folder, each in an order and with crops of its own.
+/// Measures epochs over a folder. Each epoch has its own order and crops.
 pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
     let set = Arc::new(ImageSet::open_with(&arguments.folder, &arguments.reading.options())?);
     let threads = arguments.threads.unwrap_or_else(cores::available).get();

@@ -30,36 +30,36 @@ mod profile;
 /// Classes of the measured network: ImageNet's.
 const CLASSES: usize = 1000;
 
-/// Steps that are not counted: they touch memory for the first time and warm caches.
+/// Steps that are not counted, because they touch memory for the first time and warm caches.
 const WARM_UP: usize = 2;
 
-/// Of the measured updates: the rate is small, so that the loss stays a number however many steps there are.
+/// The measured updates' learning rate is small, so that the loss stays finite after many steps.
 const AT: StepScalars = StepScalars { rate: 1e-3, momentum: 0.9 };
 
-/// Their loss is not scaled.
+/// The measured steps do not scale the loss.
 const SCALE: LossScale = LossScale::Fixed(1.0);
 
-/// Their penalty.
+/// The measured updates' optimizer.
 const OPTIMIZER: Sgd = Sgd { weight_decay: 1e-4, no_bn_wd: false };
 
 /// A network and a batch to measure it on.
 pub(super) struct Bench {
-    // Before the model, and so dropped before it: an exchange under way ends while its memory is there.
+    // Field order is drop order: end a running exchange, then free the model's memory.
     comm: Box<dyn Comm>,
     pub model: Model,
     step: TrainingStep,
-    /// Seconds that the last step waited for the exchange when there was nothing left to compute.
+    /// Seconds that the last step waited for the exchange after it had computed everything.
     waited: f64,
     pub mode: Mode,
     pub size: Size,
     pixels: Vec<u8>,
     labels: Vec<i32>,
-    /// While the first step goes on, on rank 0.
+    /// On rank 0, until the first step has ended.
     first: Option<FirstStep>,
 }
 
 impl Bench {
-    /// Compares what the ranks are about to measure.
+    /// Checks that all ranks are about to measure the same thing.
     fn agree(&mut self, arguments: &BenchStepArgs, dtype: DType, rank: &Rank) -> Result<()> {
         let Size { batch, height, width } = self.size;
         let run = json!({
@@ -73,8 +73,8 @@ impl Bench {
         rank.check_same_run(&mut *self.comm, &run)
     }
 
-    /// Starts a forward step; in training with the backward half and the update. With several ranks, gradients are summed
-    /// meanwhile.
+    /// Starts a forward step; in training, also the backward half and the update. With several
+    /// ranks, gradients are summed meanwhile.
     fn start_step(&mut self) -> Result<PendingMetrics> {
         if self.mode == Mode::Evaluation {
             return Ok(self.model.start_evaluation(Input {
@@ -86,8 +86,8 @@ impl Bench {
         self.start_training(false)
     }
 
-    /// Starts a training step and measures how long it waits for the exchange at its end; `apart`: on the device, which has
-    /// nothing left to compute then.
+    /// Starts a training step and measures how long it waits for the exchange at its end. With
+    /// `apart`, it first waits until the device has computed everything.
     fn start_training(&mut self, apart: bool) -> Result<PendingMetrics> {
         let Bench { model, comm, step, size, pixels, labels, first, waited, .. } = self;
         let input = Input { size: *size, pixels, targets: labels };
@@ -112,7 +112,7 @@ impl Bench {
         Ok(started.metrics)
     }
 
-    /// Waits for a step's results; with several ranks, these are summed as in training.
+    /// Waits for a step's results. With several ranks, these are summed as in training.
     fn finish_step(&mut self, pending: PendingMetrics) -> Result<()> {
         let metrics = finish(&mut self.model, &mut *self.comm, pending)?;
         self.comm.sum(&mut [metrics.loss_sum])?;
@@ -122,7 +122,8 @@ impl Bench {
         check(&metrics)
     }
 
-    /// Seconds that a device which goes on by itself waits for the exchange when it has nothing left to compute.
+    /// For a device that computes beside this thread: seconds that it waits for the exchange after
+    /// it has computed everything.
     fn waited_on_device(&mut self) -> Result<f64> {
         let pending = self.start_training(true)?;
         let waited = self.waited;
@@ -130,7 +131,7 @@ impl Bench {
         Ok(waited)
     }
 
-    /// Seconds that the exchange takes with nothing else to do.
+    /// Seconds that the exchange takes while nothing is computed.
     fn exchange_alone(&mut self) -> Result<f64> {
         let mut parts = Vec::new();
         let mut ready = |part, dtype| parts.push((part, dtype));
@@ -147,7 +148,7 @@ impl Bench {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// A step alone, calling `after` with each operation's number once it is done.
+    /// Runs one step without an exchange. Calls `after` with the number of each ended operation.
     pub fn observed_step(&mut self, mut after: impl FnMut(usize)) -> Result<()> {
         let Bench { model, mode, size, pixels, labels, .. } = self;
         let scalars = UpdateScalars { rate: AT.rate, momentum: AT.momentum, gradient_scale: 1.0 };
@@ -157,7 +158,7 @@ impl Bench {
     }
 }
 
-/// The device of an evaluation, which exchanges nothing.
+/// The engine of an evaluation, which needs one device because it exchanges nothing.
 fn alone(arguments: &BenchStepArgs) -> Result<Option<(Engine, Option<RankEnvironment>)>> {
     let are_several = arguments.engine.devices != Devices::Auto && engine::count(&arguments.engine)? > 1;
     if are_several || RankEnvironment::of_this_process()?.is_some() {
@@ -166,7 +167,7 @@ fn alone(arguments: &BenchStepArgs) -> Result<Option<(Engine, Option<RankEnviron
     Ok(Some((engine::choose(&arguments.engine)?, None)))
 }
 
-/// What is measured, as one that has nobody to exchange with yet; and the seconds that compiling took.
+/// The network to measure, not yet joined to other ranks, and the seconds that compiling took.
 fn prepare(arguments: &BenchStepArgs, engine: Engine, rank: &Rank) -> Result<(Bench, f64)> {
     let dtype = engine.dtype;
     let side = arguments.size.get();
@@ -185,8 +186,8 @@ fn prepare(arguments: &BenchStepArgs, engine: Engine, rank: &Rank) -> Result<(Be
     Ok((bench, compile_seconds))
 }
 
-/// A network on random pixels, of a process that exchanges nothing and shares the machine's memory with the others of
-/// `processes`; and the seconds that compiling took.
+/// A network on random pixels that exchanges nothing, and the seconds that compiling took. Its
+/// process shares the machine's memory with others; they are `processes` together.
 pub(super) fn alone_on(
     engine: Engine,
     arch: Arch,
@@ -200,7 +201,7 @@ pub(super) fn alone_on(
         model.set_update(&OPTIMIZER.update(model.parameters()))?;
     }
     let start = Instant::now();
-    // Before the pixels are made: a size that no memory holds ends here, with a message.
+    // Before the pixels are made: a size that fits into no memory ends here, with a message.
     model.prepare(mode, size)?;
     let compile_seconds = start.elapsed().as_secs_f64();
     let mut draws = Draws::new(0, Purpose::Augmentation, (0, 0));
@@ -210,7 +211,7 @@ pub(super) fn alone_on(
     Ok((Bench { comm, model, step, waited: 0.0, mode, size, pixels, labels, first: None }, compile_seconds))
 }
 
-/// Says what the first step is doing if it takes long.
+/// Prints what the first step is doing if it takes long.
 fn first_step(size: Size, doing: Doing) -> FirstStep {
     let remedy =
         "lower --batch or --size, or take a smaller --arch; once it is done, --profile shows what took how long";
@@ -223,7 +224,7 @@ fn check(metrics: &Metrics) -> Result<()> {
     Ok(())
 }
 
-/// Measures the median step, and with `--profile` where its time goes.
+/// Measures the median step; with `--profile`, also where its time goes.
 pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
     let choose = || match arguments.eval {
         true => alone(arguments),
@@ -243,7 +244,8 @@ pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
         bench.first = Some(first);
     }
 
-    // As in training: a device that goes on by itself computes a step while the one before is looked at.
+    // As in training: where a device computes beside this thread, one step is launched before the
+    // results of the last are read.
     let ahead = usize::from(bench.model.is_apart());
     let (mut times, mut waits, mut running) = (Vec::new(), Vec::new(), VecDeque::new());
     let (mut finished, mut last) = (0, Instant::now());
@@ -284,7 +286,7 @@ pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
     Ok(())
 }
 
-/// The middle value; the upper one of two.
+/// The median; of an even number of values, the upper of the middle two.
 pub(super) fn median(times: &mut [f64]) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
@@ -294,9 +296,9 @@ pub(super) fn median(times: &mut [f64]) -> f64 {
 struct Exchange {
     bytes: usize,
     parts: usize,
-    /// With nothing else to do.
+    /// Seconds that the exchange takes while nothing is computed.
     alone_seconds: f64,
-    /// That a step waits for it at its end.
+    /// Seconds that a step waits for the exchange at its end.
     waited_seconds: f64,
 }
 
@@ -307,7 +309,7 @@ impl Exchange {
             alone.push(bench.exchange_alone()?);
         }
         if bench.model.is_apart() {
-            // There a step does not stop for the exchange, but the device does.
+            // With such a device, this thread does not wait for the exchange, but the device does.
             for wait in waits.iter_mut() {
                 *wait = bench.waited_on_device()?;
             }
@@ -316,7 +318,7 @@ impl Exchange {
         Ok(Exchange { bytes, parts, alone_seconds: median(&mut alone), waited_seconds: median(waits) })
     }
 
-    /// Percent of it that was hidden behind the backward half.
+    /// Percent of the exchange that was hidden behind the backward half.
     fn hidden(&self) -> f64 {
         100.0 * (1.0 - self.waited_seconds / self.alone_seconds).clamp(0.0, 1.0)
     }

@@ -1,9 +1,11 @@
-//! `bench sweep`: every operation's rate beside the machine's peak, over networks, sizes and batches.
+//! `bench sweep`: every operation's rate beside the machine's peak, over networks, sizes and
+//! batches.
 //!
-//! A cliff is an operation that takes many times as long as its arithmetic needs. The peak is measured in the same run: a large
-//! product of matrices of the type that is computed in, by the provider's fastest code. Arithmetic is counted as if every
-//! convolution were direct, so Winograd's may exceed the peak; and a CPU with a matrix unit (AMX) has a peak in bf16 that no
-//! convolution reaches which does not use it.
+//! A cliff is an operation that takes many times as long as its arithmetic needs. The peak is
+//! measured in the same run: a large matrix product in the computing type, by the provider's
+//! fastest code. Arithmetic is counted as if every convolution were direct, so Winograd's
+//! convolutions may exceed the peak. A CPU with a matrix unit (AMX) has a peak in bf16 that no
+//! convolution reaches without using that unit.
 
 use std::time::Instant;
 
@@ -18,22 +20,23 @@ use super::step::{Profile, Row, alone_on};
 use crate::cli::BenchSweepArgs;
 use crate::{engine, output};
 
-/// Rows and columns of the matrices whose product is taken for the peak: large enough for it, and 50 MB in fp32.
+/// Rows and columns of the matrices that are multiplied to find the peak. They are large enough to
+/// reach it, and take 50 MB in fp32.
 const PRODUCT_SIDE: usize = 2048;
 
-/// How many times that product is computed; the fastest counts.
+/// How many times that product is computed; the fastest run counts.
 const PRODUCT_RUNS: usize = 7;
 
-/// Operations below this share of the peak are counted.
+/// Operations whose rate is below this share of the peak count as slow.
 const LOW: f64 = 0.25;
 
-/// How many operations a step's table shows.
+/// How many operations the table of a step shows.
 const SHOWN: usize = 10;
 
-/// Operations that take less than this share of a step are not shown among the worst.
+/// Operations that take less than this share of a step are not listed among the slowest.
 const LEAST_SHARE: f64 = 0.005;
 
-/// Measures all steps and says where time is lost.
+/// Measures all steps and prints where time is lost.
 pub(super) fn sweep(arguments: &BenchSweepArgs) -> Result<()> {
     let mut chosen = engine::choose(&arguments.engine)?;
     let (dtype, described) = (chosen.dtype, chosen.kernels.describe());
@@ -57,7 +60,7 @@ pub(super) fn sweep(arguments: &BenchSweepArgs) -> Result<()> {
                 for mode in [Mode::Training, Mode::Evaluation] {
                     match Step::measure(arguments, arch, (mode, size), peak) {
                         Ok(step) => output::print(&if arguments.json { step.lines() } else { step.table() })?,
-                        // One that does not fit into memory says nothing about the others.
+                        // A step that does not fit into memory says nothing about the others.
                         Err(error) => output::complain(&format!(
                             "warning: {arch}, {} x {} pixels, batch {batch} is left out: {error:#}",
                             size.height, size.width
@@ -70,7 +73,7 @@ pub(super) fn sweep(arguments: &BenchSweepArgs) -> Result<()> {
     Ok(())
 }
 
-/// Gflop/s of a large product of matrices, if the provider has one.
+/// Gflop/s of a large matrix product, if the provider has one.
 fn peak(kernels: &mut dyn Kernels, dtype: DType) -> Result<Option<f64>> {
     let Some(product) = kernels.compile_product(PRODUCT_SIDE, dtype)? else { return Ok(None) };
     let mut fastest = f64::INFINITY;
@@ -83,7 +86,7 @@ fn peak(kernels: &mut dyn Kernels, dtype: DType) -> Result<Option<f64>> {
     Ok(Some(2.0 * (PRODUCT_SIDE as f64).powi(3) / fastest / 1e9))
 }
 
-/// A step's operations, those of the lowest rate first; then those that do no arithmetic to speak of.
+/// A step's operations, lowest rate first. Operations with hardly any arithmetic come last.
 struct Step {
     arch: Arch,
     mode: Mode,
@@ -96,7 +99,7 @@ struct Step {
 impl Step {
     fn measure(arguments: &BenchSweepArgs, arch: Arch, (mode, size): (Mode, Size), peak: Option<f64>) -> Result<Self> {
         let (mut bench, _) = alone_on(engine::choose(&arguments.engine)?, arch, (mode, size), 1)?;
-        // One step touches memory for the first time.
+        // The first step touches memory for the first time, so it is not measured.
         bench.observed_step(|_| ())?;
         let rows = Profile::measure(&mut bench, arguments.steps.get())?.by_implementation();
         Ok(Step::new(arch, (mode, size), rows, peak))
@@ -135,7 +138,7 @@ impl Step {
         }
     }
 
-    /// For people: the whole, and the worst operations.
+    /// The table for people: totals, and the slowest operations.
     fn table(&self) -> String {
         let Size { batch, height, width } = self.size;
         let seconds = self.seconds();
@@ -166,7 +169,7 @@ impl Step {
         text
     }
 
-    /// For programs: every operation.
+    /// The lines for programs: every operation.
     fn lines(&self) -> String {
         let Size { batch, height, width } = self.size;
         let rounded = |value: f64, digits: i32| (value * 10f64.powi(digits)).round() / 10f64.powi(digits);
@@ -191,7 +194,7 @@ impl Step {
     }
 }
 
-/// An operation's rate; 0 if it does no arithmetic to speak of.
+/// An operation's Gflop/s; 0 if it does hardly any arithmetic.
 fn gflops(row: &Row) -> f64 {
     if row.flops == 0 { 0.0 } else { row.flops as f64 / row.seconds / 1e9 }
 }

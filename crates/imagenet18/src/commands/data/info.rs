@@ -12,10 +12,10 @@ use super::{name, opening, sets};
 use crate::cli::DataInfoArgs;
 use crate::{cores, output};
 
-/// Where classes of aspect ratios (width by height) begin; the first one begins at 0.
+/// Boundaries between the classes of aspect ratios (width by height); the first class begins at 0.
 const ASPECTS: [f64; 8] = [0.5, 0.65, 0.75, 0.9, 1.1, 1.35, 1.6, 2.1];
 
-/// Columns of the longest bar.
+/// Width of the longest bar, in columns.
 const BAR: usize = 40;
 
 /// Prints what the headers of a folder's images say.
@@ -24,7 +24,7 @@ pub(super) fn info(arguments: &DataInfoArgs) -> Result<()> {
     let summaries: Vec<(String, Summary)> = sets(&arguments.set.folder, &opening(&arguments.set.reading))?
         .into_iter()
         .map(|(half, set)| {
-            // Without the errors, which would fill more memory than all else.
+            // Drop the errors: they would fill more memory than everything else.
             let sizes = set.each(threads, ImageReader::default, |reader, image| reader.size(&set, image).ok());
             (name(half), Summary::new(&set, &sizes))
         })
@@ -37,19 +37,19 @@ pub(super) fn info(arguments: &DataInfoArgs) -> Result<()> {
     output::print(&summaries.iter().map(|(name, summary)| summary.text(name)).collect::<Vec<_>>().join("\n"))
 }
 
-/// What is known of a set. Sizes are of the images whose header says one.
+/// What the headers of a set's images say. Sizes are of the images whose header states one.
 #[derive(Debug, PartialEq)]
 struct Summary {
     images: usize,
-    /// Those whose header does not say a size.
+    /// Images whose header states no size.
     unreadable: usize,
-    /// Name and images.
+    /// Each class's name and number of images.
     classes: Vec<(String, usize)>,
     different_sizes: usize,
     /// The shortest, the median and the longest short side, in pixels.
     short_sides: [u32; 3],
     longest_side: u32,
-    /// Images by aspect ratio.
+    /// Numbers of images by aspect ratio.
     aspects: [usize; ASPECTS.len() + 1],
 }
 

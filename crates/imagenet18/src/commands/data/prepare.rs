@@ -73,12 +73,12 @@ fn copy(
     ))
 }
 
-/// A line on a terminal that says how far it is, how fast it goes and how long it will take.
+/// A terminal line with the progress, the rate and the remaining time.
 struct Progress {
     half: Half,
     images: usize,
     start: Instant,
-    /// When it is shown next; none where there is no terminal.
+    /// When the line is shown next; `None` without a terminal.
     next: Option<Instant>,
 }
 
@@ -88,7 +88,7 @@ impl Progress {
         Progress { half, images, start, next: std::io::stderr().is_terminal().then_some(start) }
     }
 
-    /// Shows that `done` images are done, of which `kept` took no time.
+    /// Shows that `done` images are done. `kept` of them were there already and took no time.
     fn show(&mut self, done: usize, kept: usize) {
         let now = Instant::now();
         if self.next.is_none_or(|next| now < next) {

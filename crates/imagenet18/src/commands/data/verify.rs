@@ -1,4 +1,4 @@
-//! `data verify`: every image, decoded whole, and every byte that is known.
+//! `data verify`: decodes every image whole, and compares all bytes that have checksums.
 
 use anyhow::Result;
 
@@ -7,7 +7,7 @@ use crate::cli::DataSetArgs;
 use crate::exit::BadImages;
 use crate::{cores, output};
 
-/// Names what is damaged, and fails if anything is.
+/// Names each damaged image or shard. Fails if there is any.
 pub(super) fn verify(arguments: &DataSetArgs) -> Result<()> {
     let threads = arguments.threads.unwrap_or_else(cores::available);
     let (mut bad, mut seen) = (0, 0);

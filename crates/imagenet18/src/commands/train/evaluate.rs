@@ -1,4 +1,4 @@
-//! `imagenet18 train --evaluate`: what `eval` does, with the size and the folder of one of the
+//! `imagenet18 train --evaluate`: does what `eval` does, with the size and the folder of one of the
 //! plan's epochs.
 
 use std::num::NonZeroUsize;

@@ -1,16 +1,16 @@
-//! How a run stands, in a few lines of plain text.
+//! The state of a run, in a few lines of plain text.
 
 use console::truncate_str;
 use in18_record::duration;
 use in18_report::{Run, Sample, State};
 
 const BAR: usize = 30;
-/// Epochs in the table.
+/// How many epochs the table shows.
 const LATEST: usize = 8;
-/// Epochs in the sparkline.
+/// How many epochs the sparkline shows.
 const SPARKS: usize = 40;
 
-/// The dashboard; no line is wider than `width`.
+/// The dashboard. No line is wider than `width`.
 pub fn lines(run: &Run, state: State, width: usize) -> Vec<String> {
     let mut lines = vec![match &run.start {
         Some(start) => {
@@ -46,11 +46,11 @@ pub fn lines(run: &Run, state: State, width: usize) -> Vec<String> {
     if let Some(warning) = run.warnings.last() {
         lines.push(format!("warning: {warning}"));
     }
-    // One column is left free: a full line would move the cursor on, and the next drawing would miss a line.
+    // One column stays free: a full line would move the cursor on, and redrawing would miss a line.
     lines.iter().map(|line| truncate_str(&plain(line), width.saturating_sub(1), "…").into_owned()).collect()
 }
 
-/// Without what a terminal would obey: logs and folders' names may hold anything.
+/// Replaces control characters, which a terminal would obey: logs and names may hold anything.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
@@ -85,7 +85,8 @@ fn progress(run: &Run, state: State, last: &Sample) -> Vec<String> {
     lines
 }
 
-/// At the pace of the latest epoch, its validation included: later ones with larger images take longer.
+/// The remaining seconds, at the pace of the latest epoch with its validation. Later epochs with
+/// larger images take longer.
 fn time_left(run: &Run, last: &Sample, epochs: usize) -> Option<f64> {
     let from = run.steps.iter().rev().find(|step| step.epochs <= last.epochs - 1.0).or(run.steps.first())?;
     let pace = (last.seconds - from.seconds) / (last.epochs - from.epochs);

@@ -8,18 +8,18 @@ use anyhow::Result;
 
 use super::{Bench, median};
 
-/// Operations of one label.
+/// All operations that share a label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     pub kind: String,
     pub label: String,
     pub count: usize,
-    /// Of all of them, a step.
+    /// Seconds a step, summed over these operations.
     pub seconds: f64,
     pub flops: u64,
-    /// Bytes of operands.
+    /// Bytes of the operands.
     pub traffic: u64,
-    /// What computes them, if the provider tells.
+    /// Which implementation computes them, if the provider says.
     pub implementation: Option<String>,
 }
 
@@ -49,7 +49,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Runs `steps` steps operation by operation.
+    /// Runs `steps` steps, operation by operation.
     pub fn measure(bench: &mut Bench, steps: usize) -> Result<Self> {
         let ops = bench.model.operations(bench.mode, bench.size)?;
         let implementations = bench.model.implementations(bench.mode, bench.size)?;
@@ -68,7 +68,7 @@ impl Profile {
             .collect();
         let mut times = vec![Vec::with_capacity(steps); rows.len()];
         for _ in 0..steps {
-            // The first operation's time includes handing the batch over.
+            // The first operation's time includes passing the batch to the model.
             let mut last = Instant::now();
             bench.observed_step(|op| {
                 let now = Instant::now();
@@ -82,12 +82,12 @@ impl Profile {
         Ok(Self { rows })
     }
 
-    /// Operations that read alike, those that take longest first.
+    /// Rows of equal labels added up, slowest first.
     pub fn by_label(&self) -> Vec<Row> {
         grouped(&self.rows, |row| &row.label)
     }
 
-    /// The same apart by what computes them.
+    /// Like [`by_label`](Self::by_label), but different implementations stay apart.
     pub fn by_implementation(&self) -> Vec<Row> {
         let mut rows = self.rows.clone();
         for row in &mut rows {
@@ -96,7 +96,8 @@ impl Profile {
         grouped(&rows, |row| &row.kind)
     }
 
-    /// Kinds, then labels, by time; `step_seconds` is a whole step's, measured without looking on.
+    /// A table of kinds, then labels, slowest first. `step_seconds` is the time of a whole step,
+    /// measured without timing its operations.
     pub fn table(&self, step_seconds: f64) -> String {
         let total: f64 = self.rows.iter().map(|row| row.seconds).sum();
         let head = "       ms    share   Gflop/s    GB/s  count  operation\n";
@@ -119,7 +120,7 @@ impl Profile {
     }
 }
 
-/// Rows of one key summed up, those that take longest first.
+/// Adds up rows of equal keys, slowest first.
 fn grouped(rows: &[Row], key: fn(&Row) -> &String) -> Vec<Row> {
     let mut groups: BTreeMap<&str, Row> = BTreeMap::new();
     for row in rows {
