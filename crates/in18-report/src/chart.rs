@@ -1,4 +1,8 @@
 //! One line chart as inline SVG. It knows curves and axes, and nothing of runs.
+//!
+//! It is written by hand because the usual crate, `plotters`, writes colours, fonts and measured
+//! text into the SVG. Here, elements have classes, and the page's style sheet decides how they look.
+//! Long curves also need a band from the lowest to the highest value of each bucket.
 
 use crate::scale::{Bucket, Scale, thinned, tick_label, ticks};
 use crate::text::{escape, number};
