@@ -1,4 +1,4 @@
-//! The update of parameters: libtorch's fused one, for all ranges that are treated alike at once.
+//! The update of parameters: libtorch's fused one, for all ranges with equal coefficients at once.
 
 use in18_kernels::op::{SGD_SCALARS, Sgd};
 use in18_kernels::{KernelError, Op};
@@ -9,7 +9,7 @@ use crate::memory::Context;
 use crate::safe::{View, check};
 use crate::sys::torch;
 
-/// How many operations, from the first on, are updates with the same coefficients: they go out together.
+/// How many operations at the beginning are updates with equal coefficients. They run as one step.
 pub fn alike(ops: &[Op]) -> usize {
     let Some(Op::Sgd(first)) = ops.first() else { return 0 };
     let is_alike =
