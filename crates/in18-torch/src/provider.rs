@@ -172,7 +172,8 @@ impl Kernels for Torch {
         check_length("write, in bytes", region.bytes, bytes.len())?;
         let address = self.context.address(&region)?;
         if let (false, Some(gpu)) = (self.context.arena(region.arena)?.is_host, &mut self.context.gpu) {
-            // SAFETY: the region lies in its arena, which is the GPU's memory, and is as long as the bytes.
+            // SAFETY: the region lies in its arena, which is the GPU's memory, and is as long as
+            // the bytes.
             unsafe { gpu.write(address, bytes) }.map_err(gpu::failed)?;
             return self.context.changed(region.arena);
         }

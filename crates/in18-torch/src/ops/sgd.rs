@@ -32,7 +32,8 @@ pub fn compile(ops: &[Op], context: &Context) -> Result<Step, KernelError> {
         let [rate, momentum, gradient_scale] = [scalars[0], scalars[1], scalars[2]];
         let decay = f64::from(ops[0].weight_decay);
         let lists = [&parameters, &velocities, &gradients].map(|views| views.iter().map(View::raw).collect::<Vec<_>>());
-        // SAFETY: three lists of one length, of views that `Context::view` checked and that, as `Op::check` saw, do not overlap.
+        // SAFETY: three lists of one length, of views that `Context::view` checked and that do not
+        // overlap, as `Op::check` saw.
         let code = unsafe {
             let [w, v, g] = lists.each_ref().map(Vec::as_ptr);
             torch().sgd(ops.len(), w, v, g, gradient_scale, rate, momentum, decay)
