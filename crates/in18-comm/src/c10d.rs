@@ -1,5 +1,5 @@
-//! Processes joined by c10d, PyTorch's distributed engine: a store of keys that rank 0 serves, Gloo's collectives for memory of
-//! this process, and NCCL's for that of GPUs.
+//! Joins processes by c10d, PyTorch's distributed engine: a key-value store that rank 0 serves,
+//! Gloo's collectives for this process's memory, and NCCL's for GPU memory.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream, ToSocketAddrs, UdpSocket};
@@ -17,56 +17,60 @@ use crate::error::CommError;
 use crate::group::{Failure, Group, c10d, call};
 use crate::notes::{self, Heartbeat, key};
 
-/// How often one looks whether the ranks have come together.
+/// How often the thread that joins is checked.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How much longer than it may take the join is waited for: c10d may say itself what went wrong.
+/// How much longer than its limit a join is waited for, so that c10d can report the error itself.
 const JOIN_MARGIN: Duration = Duration::from_secs(2);
 
-/// How often a GPU is asked whether it has done its sums.
+/// How often a GPU is asked whether it has finished its sums.
 const POLL: Duration = Duration::from_micros(100);
 
 /// How long an aborted exchange on GPUs may take to end.
 const GPU_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Who joins whom.
+/// What a process needs to join the others.
 #[derive(Clone, Debug)]
 pub struct Joining {
-    /// This process's number, from 0.
+    /// This process's rank, from 0.
     pub rank: usize,
-    /// How many there are.
+    /// How many ranks there are.
     pub world: usize,
-    /// The host where the store of keys is served, by name or address.
+    /// The host where the key-value store is served, by name or address.
     pub master: String,
-    /// And its port.
+    /// The store's port.
     pub port: u16,
-    /// Where a launcher's agent serves the store: the prefix of this group's keys. Else rank 0 serves it.
+    /// The prefix of this group's keys if a launcher's agent serves the store; else rank 0 serves
+    /// it.
     pub agent_prefix: Option<String>,
-    /// Whether the environment names the network interface (`GLOO_SOCKET_IFNAME`); else it is the one that leads to the master.
+    /// Whether the environment names the network interface (`GLOO_SOCKET_IFNAME`). Otherwise it is
+    /// the interface that leads to the master.
     pub interface_is_set: bool,
     /// How long ranks wait for each other at the start.
     pub join_timeout: Duration,
-    /// How long an exchange may take, waiting for slower ranks included.
+    /// How long an exchange may take, including the wait for slower ranks.
     pub timeout: Duration,
-    /// Whether the ranks' parameters lie on GPUs, which NCCL joins. This process's must be the one that CUDA takes by default.
+    /// Whether the ranks' parameters lie on GPUs, which NCCL then joins. This process's GPU must be
+    /// CUDA's current device.
     pub gpus: bool,
 }
 
-/// One of several processes.
+/// One of several joined processes.
 pub struct C10d {
-    // Before the group, and so dropped before it: the group is left by the thread that drops this.
+    // Field order is drop order: the heartbeat's thread ends first, so that this thread leaves the
+    // group.
     _heartbeat: Heartbeat,
     group: Arc<Group>,
     joining: Joining,
-    /// Not waited for.
+    /// Started sums that nobody has waited for yet.
     works: Vec<Work>,
-    /// What GPUs wait for, and since when they may do so.
+    /// Sums that GPUs wait for, and since when the oldest of them may run.
     on_gpus: Vec<Work>,
     gpus_since: Instant,
     doing: String,
 }
 
-/// A collective under way; the memory that it works on is in use until it is over.
+/// A running collective. The memory that it works on is in use until it has ended.
 struct Work(*mut RawWork);
 
 impl Work {
@@ -78,14 +82,14 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        // SAFETY: as returned by a collective, and dropped once.
+        // SAFETY: a collective returned this work, and it is dropped once.
         unsafe { c10d().work_drop(self.0) };
     }
 }
 
 impl C10d {
-    /// Joins the other ranks; waits for them. All the while `meanwhile` is told how long it takes, and may end it by the number of a
-    /// signal.
+    /// Joins the other ranks, and waits for them. Meanwhile, `meanwhile` gets the time waited so
+    /// far. It may end the wait by returning a signal's number.
     ///
     /// # Errors
     /// [`CommError::Library`], [`CommError::Join`], [`CommError::Stopped`].
@@ -107,13 +111,13 @@ impl C10d {
         let milliseconds = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let (join, timeout) = (milliseconds(joining.join_timeout), milliseconds(joining.timeout));
         let (send, receive) = mpsc::channel();
-        // On a thread of its own, which is left behind if it takes too long: c10d waits twice for a store that cannot be reached, and
-        // for ever for one that does not answer.
+        // On a thread of its own, which is left behind if it takes too long: c10d waits twice for a
+        // store that cannot be reached, and forever for one that does not answer.
         thread::spawn(move || {
             let mut raw = ptr::null_mut();
             let joined = call(|text, length| {
                 let host = host.as_ref().map_or(ptr::null(), |host| host.as_ptr());
-                // SAFETY: texts end with zeros and live through the call.
+                // SAFETY: the texts end with zeros and live through the call.
                 unsafe {
                     let (master, prefix) = (master.as_ptr(), prefix.as_ptr());
                     c10d().group_join(
@@ -121,7 +125,7 @@ impl C10d {
                     )
                 }
             });
-            // If nobody waits any more, the group is left again.
+            // If nobody receives the group, it is dropped and so left again.
             let _ = send.send(joined.map(|()| Group { raw, is_whole: AtomicBool::new(true) }));
         });
         let start = Instant::now();
@@ -147,7 +151,7 @@ impl C10d {
             Err(Failure { text, .. }) => return Err(failed(text.clone(), hint(&text))),
         };
         if joining.gpus {
-            // SAFETY: the group lives, and these are the places that NCCL's engine and store are asked for.
+            // SAFETY: the group lives, and these are the places of NCCL's backend and store.
             let joined = unsafe {
                 let (nccl, store) = (c10d().group_nccl(group.raw), c10d().group_nccl_store(group.raw));
                 in18_cuda::join_nccl(nccl, store, joining.rank, joining.world, timeout)
@@ -170,7 +174,7 @@ impl C10d {
         Ok(Work(raw))
     }
 
-    /// Starts a collective on memory of this function's caller, and waits for it.
+    /// Starts a collective on the caller's memory, and waits for it.
     fn run(&self, collective: impl FnOnce(*mut *mut RawWork, *mut c_char, usize) -> c_int) -> Result<(), CommError> {
         let work = self.start(collective)?;
         let outcome = work.wait().map_err(|failure| self.failed(failure));
@@ -187,19 +191,19 @@ impl C10d {
         if are_over() {
             return;
         }
-        // SAFETY: the group lives. An abort that fails leaves nothing to be done but to wait.
+        // SAFETY: the group lives. If the abort fails, nothing is left to do but wait.
         unsafe { c10d().group_abort(self.group.raw, ptr::null_mut(), 0) };
         if self.joining.gpus {
             self.group.is_whole.store(false, Ordering::Relaxed);
         }
         let start = Instant::now();
-        // A GPU's memory outlives this process's use of it.
+        // A GPU's memory outlives this process's use of it, so the wait for GPUs may end early.
         while !are_over() && (!self.joining.gpus || start.elapsed() < GPU_PATIENCE) {
             thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Keeps works that the GPU waits for, to be watched.
+    /// Keeps works that the GPU waits for, to watch them.
     fn leave_to_gpus(&mut self, works: Vec<Work>) -> Result<(), CommError> {
         if self.joining.gpus {
             self.look_at_gpus()?;
@@ -211,7 +215,7 @@ impl C10d {
         Ok(())
     }
 
-    /// Forgets sums that the GPU has done.
+    /// Removes sums that the GPU has finished.
     fn look_at_gpus(&mut self) -> Result<(), CommError> {
         while let Some(first) = self.on_gpus.first() {
             let mut is_over = false;
@@ -225,14 +229,14 @@ impl C10d {
             if !is_over {
                 break;
             }
-            // They end in the order in which they were started.
+            // Works end in the order in which they were started.
             drop(self.on_gpus.remove(0));
             self.gpus_since = Instant::now();
         }
         Ok(())
     }
 
-    /// What a failed call means.
+    /// The error of a failed call.
     fn failed(&self, Failure { code, text: status }: Failure) -> CommError {
         let (rank, doing) = (self.joining.rank, self.doing.clone());
         match code {
@@ -242,7 +246,7 @@ impl C10d {
                 CommError::Timeout { rank, doing, seconds, others }
             }
             codes::LOST => {
-                // Whoever is gone takes others along, which are silent, too.
+                // Not for silent ranks: those that the lost rank took along are silent, too.
                 let others = notes::others(&self.group, self.joining.rank, self.joining.world, false);
                 CommError::Lost { rank, doing, status, others }
             }
@@ -267,7 +271,8 @@ impl Comm for C10d {
             return Ok(());
         }
         let group = self.group.raw;
-        // SAFETY: the range is valid by `MemoryRange`'s promise, until `finish` or `drop` has seen the work end.
+        // SAFETY: the range is valid by `MemoryRange`'s promise, until `finish` or `drop` has seen
+        // the work end.
         let work = self.start(|out, text, length| unsafe {
             c10d().group_sum(out, group, data, count, code, device, text, length)
         })?;
@@ -314,7 +319,8 @@ impl Comm for C10d {
             return Ok(());
         }
         let is_on_gpu = range.device().is_some();
-        // SAFETY: the range is valid by `MemoryRange`'s promise, until the work was waited for, or `end` has seen its end.
+        // SAFETY: the range is valid by `MemoryRange`'s promise, until the work was waited for or
+        // `end` has seen its end.
         let work = self.start(|out, text, length| unsafe {
             c10d().group_broadcast(out, group, data, bytes, codes::U8, device, text, length)
         })?;
@@ -331,7 +337,7 @@ impl Comm for C10d {
             return Ok(());
         }
         let (data, count, group) = (values.as_mut_ptr().cast(), values.len(), self.group.raw);
-        // SAFETY: the slice is borrowed until `run` returns, when the work is over.
+        // SAFETY: the slice is borrowed until `run` returns, and the work has ended by then.
         self.run(|out, text, length| unsafe { c10d().group_sum(out, group, data, count, codes::F64, -1, text, length) })
     }
 
@@ -348,7 +354,7 @@ impl Comm for C10d {
         send.resize(longest, 0);
         let mut received = vec![0u8; longest * world];
         let (from, to): (*mut c_void, *mut c_void) = (send.as_mut_ptr().cast(), received.as_mut_ptr().cast());
-        // SAFETY: both live until `run` returns, when the work is over.
+        // SAFETY: both buffers live until `run` returns, and the work has ended by then.
         self.run(|out, text, length| unsafe {
             c10d().group_gather(out, group, from, to, longest, codes::U8, text, length)
         })?;
@@ -369,7 +375,7 @@ impl Drop for C10d {
     }
 }
 
-/// A type, as the shim numbers it.
+/// The shim's number for a type.
 fn code_of(dtype: DType) -> c_int {
     match dtype {
         DType::F32 => codes::F32,
@@ -379,24 +385,24 @@ fn code_of(dtype: DType) -> c_int {
     }
 }
 
-/// A range's device, as the shim numbers it.
+/// The shim's number for a range's device.
 fn device(range: &MemoryRange) -> c_int {
     range.device().map_or(-1, |number| number as c_int)
 }
 
-/// This machine's address as the other ranks reach it: that on the way to the master.
+/// This machine's address as the other ranks reach it: the local address on the way to the master.
 fn own_address(master: &str, port: u16) -> Option<String> {
     let own = address_towards(master, port)?;
     let is_local = master == "localhost" || master.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if !own.is_loopback() || is_local {
         return Some(own.to_string());
     }
-    // The master's host calls itself by a name that means itself alone. Others reach it where it reaches the world: the address
-    // is one that nobody has (RFC 5737).
+    // The master's host resolves its own name to a loopback address. Other ranks reach it at the
+    // address from which it reaches the outside, here an address that nobody has (RFC 5737).
     address_towards("192.0.2.1", port).map(|address| address.to_string())
 }
 
-/// The address from which packets to a host would go. None is sent.
+/// The local address from which packets to a host would be sent. No packet is sent.
 fn address_towards(host: &str, port: u16) -> Option<IpAddr> {
     let any: [(IpAddr, u16); 2] = [(Ipv4Addr::UNSPECIFIED.into(), 0), (Ipv6Addr::UNSPECIFIED.into(), 0)];
     any.iter().find_map(|any| {
@@ -406,7 +412,7 @@ fn address_towards(host: &str, port: u16) -> Option<IpAddr> {
     })
 }
 
-/// Looks what listens where rank 0 should.
+/// Reports what listens where rank 0 should.
 fn probe(master: &str, port: u16) -> String {
     let addresses = match (master, port).to_socket_addrs() {
         Ok(addresses) => addresses,
@@ -427,7 +433,7 @@ const CHECK_MASTER: &str = "check MASTER_ADDR and MASTER_PORT, that all ranks we
 
 const CHECK_GPUS: &str = "check that every rank has a GPU, and a working NCCL: NCCL_DEBUG=WARN tells more";
 
-/// What to change if ranks do not come together.
+/// What to change if the ranks cannot join.
 fn hint(text: &str) -> &'static str {
     if text.contains("EADDRINUSE") {
         "the port is in use: set MASTER_PORT to another"

@@ -6,27 +6,27 @@ use thiserror::Error;
 /// An error of a group of ranks.
 #[derive(Debug, Error)]
 pub enum CommError {
-    /// The engine that joins them cannot be used.
+    /// The engine that joins the ranks cannot be used.
     #[error("several ranks are joined by libtorch's engine: {0}")]
     Library(LibraryError),
-    /// The ranks did not come together.
+    /// The ranks could not join.
     #[error("rank {rank} of {world} cannot join the others at {master}: {why}; {hint}")]
     Join {
         /// This rank.
         rank: usize,
-        /// How many there should be.
+        /// How many ranks there should be.
         world: usize,
         /// Where rank 0 listens.
         master: String,
-        /// What the engine says.
+        /// The engine's message.
         why: String,
         /// What to change.
         hint: &'static str,
     },
-    /// A signal came while the ranks were waited for.
+    /// A signal came while this rank waited for the others.
     #[error("stopped by signal {signal} while waiting for the other ranks")]
     Stopped {
-        /// Its number.
+        /// The signal's number.
         signal: i32,
     },
     /// Another rank is gone.
@@ -34,9 +34,9 @@ pub enum CommError {
     Lost {
         /// This rank.
         rank: usize,
-        /// What it did.
+        /// What this rank was doing.
         doing: String,
-        /// What the engine says.
+        /// The engine's message.
         status: String,
         /// Where the other ranks stand.
         others: String,
@@ -48,9 +48,9 @@ pub enum CommError {
     Timeout {
         /// This rank.
         rank: usize,
-        /// What it did.
+        /// What this rank was doing.
         doing: String,
-        /// How long it waited.
+        /// How long this rank waited, in seconds.
         seconds: u64,
         /// Where the other ranks stand.
         others: String,
@@ -60,9 +60,9 @@ pub enum CommError {
     Engine {
         /// This rank.
         rank: usize,
-        /// What it did.
+        /// What this rank was doing.
         doing: String,
-        /// What the engine says.
+        /// The engine's message.
         status: String,
     },
 }

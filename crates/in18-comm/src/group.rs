@@ -1,4 +1,4 @@
-//! The shim's group of ranks: its life, its errors, and the notes that ranks leave for each other.
+//! The shim's group of ranks: its lifetime, its errors, and the notes that ranks leave there.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
@@ -7,17 +7,17 @@ use std::sync::atomic::AtomicBool;
 use in18_libtorch::Ranks;
 use in18_libtorch::ranks::{DONE, RawGroup};
 
-/// Bytes of an error's or a note's text.
+/// The longest text of an error or a note, in bytes.
 const TEXT: usize = 1024;
 
-/// The ranks that are joined. Its functions may be called from several threads.
+/// The joined ranks. Several threads may call its functions.
 pub struct Group {
     pub raw: *mut RawGroup,
-    /// Whether it can still be left in order.
+    /// Whether the group can still be left in order.
     pub is_whole: AtomicBool,
 }
 
-// SAFETY: other threads than its owner's only write and read notes, and the store takes a lock for each call.
+// SAFETY: threads other than the owner's only write and read notes, and the store locks each call.
 unsafe impl Send for Group {}
 // SAFETY: as above.
 unsafe impl Sync for Group {}
@@ -25,28 +25,28 @@ unsafe impl Sync for Group {}
 impl Drop for Group {
     fn drop(&mut self) {
         if !*self.is_whole.get_mut() {
-            // Leaving would wait for what never ends. The process has not long to live.
+            // Leaving would wait for a collective that never ends. The process ends soon anyway.
             return;
         }
-        // SAFETY: joined, and left once. What goes wrong now interests nobody.
+        // SAFETY: the group was joined, and is left once. An error no longer matters.
         unsafe { c10d().group_leave(self.raw, ptr::null_mut(), 0) };
     }
 }
 
 impl Group {
-    /// Leaves a text for the others.
+    /// Leaves a text for the other ranks.
     pub fn note(&self, key: &str, text: &str) -> Result<(), Failure> {
         let (Ok(key), Ok(note)) = (CString::new(key), CString::new(text)) else { return Ok(()) };
-        // SAFETY: texts end with zeros and live through the call.
+        // SAFETY: the texts end with zeros and live through the call.
         call(|text, length| unsafe { c10d().group_note(self.raw, key.as_ptr(), note.as_ptr(), text, length) })
     }
 
-    /// What another has left; empty if nothing.
+    /// The text that another rank has left; empty if there is none.
     pub fn read(&self, key: &str) -> Result<String, Failure> {
         let Ok(key) = CString::new(key) else { return Ok(String::new()) };
         let mut note = vec![0u8; TEXT];
         call(|text, length| {
-            // SAFETY: texts end with zeros or are as long as is said, and live through the call.
+            // SAFETY: texts end with zeros or have the given length, and live through the call.
             unsafe {
                 let place = note.as_mut_ptr().cast();
                 c10d().group_read_note(self.raw, key.as_ptr(), place, note.len(), text, length)
@@ -59,18 +59,19 @@ impl Group {
 /// The library's functions.
 ///
 /// # Panics
-/// If they are not loaded: [`C10d::join`](crate::C10d::join) does that before there is anything to call them for.
+/// If the library is not loaded. [`C10d::join`](crate::C10d::join) loads it before anything calls
+/// these functions.
 pub fn c10d() -> &'static Ranks {
     in18_libtorch::ranks().expect("loaded before ranks were joined")
 }
 
-/// A code of the shim, with its text.
+/// An error code of the shim, with its text.
 pub struct Failure {
     pub code: c_int,
     pub text: String,
 }
 
-/// Calls the shim with a buffer for what goes wrong.
+/// Calls the shim with a buffer for the error's text.
 pub fn call(function: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<(), Failure> {
     let mut text = vec![0u8; TEXT];
     match function(text.as_mut_ptr().cast(), text.len()) {
@@ -79,13 +80,13 @@ pub fn call(function: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<(), Fa
     }
 }
 
-/// The first line of a text of C.
+/// The first line of a C string.
 fn until_zero(text: &[u8]) -> String {
     let text = CStr::from_bytes_until_nul(text).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// What counts of an error's text: not the place in Gloo's source before it, nor the advice after it.
+/// The essential part of an error's text, without the place in Gloo's source and the advice.
 fn what_counts(text: &str) -> &str {
     let said = text.strip_prefix("[/").and_then(|rest| rest.split_once("] ")).map_or(text, |(_, said)| said);
     let end = ["This may indicate", "Check the logs"].iter().filter_map(|advice| said.find(advice)).min();

@@ -1,9 +1,9 @@
 //! Ranks: processes that train one network together, each on a device of its own.
 //!
-//! [`Comm`] is all that a run asks of them. [`Solo`] is a world of one; [`C10d`] joins processes by PyTorch's own engine, which
-//! `in18-libtorch` loads.
+//! [`Comm`] is all that a run needs of them. [`Solo`] is a single rank. [`C10d`] joins processes by
+//! PyTorch's distributed engine, which `in18-libtorch` loads.
 //!
-//! This crate knows ranges of memory and bytes, and no network.
+//! This crate knows memory ranges and bytes, but no network.
 
 mod c10d;
 mod comm;

@@ -1,5 +1,5 @@
-//! What ranks tell each other beside their work: where they are, and that they are alive. It is how a message names the rank that
-//! the others wait for.
+//! What ranks tell each other beside their work: where they are, and that they are alive. Error
+//! messages use it to name the rank that the others wait for.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -10,34 +10,34 @@ use crate::group::Group;
 /// How often a rank shows that it is alive.
 const BEAT: Duration = Duration::from_millis(500);
 
-/// How long others look whether it does: some beats.
+/// How long other ranks listen for a rank's heartbeat: some beats.
 const LISTENING: Duration = Duration::from_millis(2_000);
 
-/// How long the end of a heartbeat is waited for: the store may not answer any more.
+/// How long to wait for a heartbeat's end. The store may no longer answer.
 const PATIENCE_AT_END: Duration = Duration::from_secs(1);
 
-/// How long a rank that has lost another looks for who it was. The store may not answer, if rank 0 is the one.
+/// How long a rank looks for the rank that it lost. The store does not answer if rank 0 is lost.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The key of a rank's note.
+/// The key of a rank's note in the store.
 pub fn key(rank: usize) -> String {
     format!("doing/{rank}")
 }
 
-/// That of its heart's beats.
+/// The key of a rank's heartbeat in the store.
 fn beat_key(rank: usize) -> String {
     format!("alive/{rank}")
 }
 
-/// Shows that this process is alive, whatever its main thread waits for, until it is dropped.
+/// Shows that this process is alive, whatever its main thread waits for, until this is dropped.
 pub struct Heartbeat {
-    /// Taken for the end.
+    /// Dropped to end the thread.
     stop: Option<mpsc::Sender<()>>,
     stopped: mpsc::Receiver<()>,
 }
 
 impl Heartbeat {
-    /// On a thread of its own.
+    /// Starts the heartbeat on a thread of its own.
     pub fn start(group: &Arc<Group>, rank: usize) -> Self {
         let ((stop, asked), (tell, stopped)) = (mpsc::channel::<()>(), mpsc::channel());
         let group = Arc::clone(group);
@@ -63,8 +63,9 @@ impl Drop for Heartbeat {
     }
 }
 
-/// Where the other ranks stand, as far as it can be found out: those that are behind all others are to blame. With `listens`, it is
-/// looked which of them are alive, too: one that hangs within an exchange stands where those stand that wait for it.
+/// Where the other ranks stand, as far as that can be found out. The ranks behind all others are to
+/// blame. With `listens`, also checks which ranks are alive: a rank that hangs within an exchange
+/// stands at the same place as the ranks that wait for it.
 pub fn others(group: &Arc<Group>, own: usize, world: usize, listens: bool) -> String {
     let (send, receive) = mpsc::channel();
     let group = Arc::clone(group);
@@ -72,7 +73,7 @@ pub fn others(group: &Arc<Group>, own: usize, world: usize, listens: bool) -> St
     thread::spawn(move || {
         let ranks = || (0..world).filter(|&rank| rank != own);
         let beats = || ranks().map(|rank| group.read(&beat_key(rank)).ok()).collect::<Option<Vec<String>>>();
-        // Whether a rank's heart has not beaten meanwhile.
+        // Whether a rank's heartbeat has stopped.
         let mut silent = vec![false; world];
         if listens {
             let Some(before) = beats() else { return };

@@ -1,11 +1,11 @@
-//! A world of one.
+//! A single rank.
 
 use in18_tensor::{DType, MemoryRange};
 
 use crate::comm::Comm;
 use crate::error::CommError;
 
-/// The only rank: sums are what they were.
+/// The only rank. Sums leave their values unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Solo;
 

@@ -1,4 +1,4 @@
-//! Ranks on threads of one process: each has a group of its own, as processes would.
+//! Ranks on threads of one process. Each has a group of its own, as processes would.
 
 use std::net::TcpListener;
 use std::thread;
@@ -31,7 +31,7 @@ fn join(joining: Joining) -> Result<C10d, CommError> {
     C10d::join(joining, &mut |_| None)
 }
 
-/// Runs a function on every rank and returns what each of them said, in the order of ranks.
+/// Runs a function on every rank, and returns the results in the order of ranks.
 fn on_ranks<T: Send>(world: usize, rank_main: impl Fn(C10d) -> T + Sync) -> Vec<T> {
     let port = free_port();
     let main = &rank_main;
@@ -57,7 +57,7 @@ fn sums_broadcasts_and_texts_reach_every_rank() {
             let rank = comm.rank();
             assert_eq!(comm.world(), world);
             let mut values: Vec<f32> = (0..1000).map(|i| (i * (rank + 1)) as f32).collect();
-            // Two ranges of one buffer under way at once.
+            // Two ranges of one buffer are summed at the same time.
             let (left, right) = values.split_at_mut(300);
             comm.start_sum(range(left), DType::F32).unwrap();
             comm.start_sum(range(right), DType::F32).unwrap();

@@ -141,7 +141,7 @@ impl Library {
     /// # Safety
     /// `T` must be the type of a pointer to the function of this name.
     pub unsafe fn function<T: Copy>(&self, name: &str) -> Result<T, String> {
-        // SAFETY: by the caller's promise. The library is never unloaded, so the pointer stays valid.
+        // SAFETY: by the caller's promise. The library is never unloaded: the pointer stays valid.
         let symbol = unsafe { self.0.get::<T>(name) };
         symbol.map(|symbol| *symbol).map_err(|error| error.to_string().replace('\n', " "))
     }

@@ -1,4 +1,4 @@
-//! GPUs as this provider takes them, and their errors as those of kernels.
+//! Opens GPUs for this provider, and turns their errors into kernel errors.
 
 use in18_cuda::sys::Hooks;
 use in18_cuda::{CudaError, Gpu};
@@ -7,14 +7,15 @@ use in18_kernels::KernelError;
 use crate::sys::PROVIDER;
 use crate::sys::torch;
 
-/// Takes a GPU for this process. Results of libtorch's operations come to lie where they are planned on it, too.
+/// Opens a GPU for this process, on which libtorch's results lie where the program planned them,
+/// too.
 pub fn open(number: u32, tf32: bool) -> Result<Gpu, KernelError> {
     let hooks = Hooks { place: torch().place_on_gpu, is_planned: torch().is_planned };
-    // SAFETY: these are the hooks.
+    // SAFETY: these are the hooks of `in18-libtorch`'s operations.
     unsafe { Gpu::open(number, tf32, &hooks) }.map_err(failed)
 }
 
-/// An error of a GPU as one of this provider.
+/// Turns a GPU's error into an error of this provider.
 pub fn failed(error: CudaError) -> KernelError {
     match error {
         CudaError::OutOfMemory => KernelError::Full { provider: PROVIDER },

@@ -1,4 +1,4 @@
-//! The provider's memory: arenas of programs, scratch memory of operations, and tensors in them.
+//! The provider's memory: arenas of programs, scratch memory of operations, and tensors in both.
 
 use in18_cuda::Gpu;
 use in18_kernels::KernelError;
@@ -14,28 +14,28 @@ pub use weights::{CopyId, Ingredients, Norm, WeightCopies};
 /// A program's arena.
 pub struct Arena {
     memory: Memory,
-    /// Moves on whenever its content changes, other than by a program's results.
+    /// Rises whenever the arena's content changes, except by a program's results.
     pub generation: u64,
-    /// Whether it is the host's memory, whatever the device.
+    /// Whether this is host memory, whatever the device.
     pub is_host: bool,
 }
 
-/// What every operation can reach.
+/// What every operation can access.
 pub struct Context {
-    /// Where all of it is.
+    /// The device that holds all of this.
     pub device: Device,
     arenas: Vec<Arena>,
     scratch: Memory,
-    /// How often a block has moved: views of before are not valid any more.
+    /// How often a block has moved. Views made before a move are invalid.
     pub moves: u64,
-    /// Convolutions' weights as their activations are.
+    /// Convolution weights in the type and layout of the activations.
     pub weights: WeightCopies,
-    /// Where that is the device; dropped after all of the memory.
+    /// The GPU, if the device is one. The last field, so that it is dropped after all memory.
     pub gpu: Option<Gpu>,
 }
 
 impl Context {
-    /// Without any arena.
+    /// A context without arenas.
     pub fn new(device: Device, gpu: Option<Gpu>) -> Result<Self, KernelError> {
         let (scratch, weights) = (Memory::new(0, device)?, WeightCopies::default());
         Ok(Context { device, arenas: Vec::new(), scratch, moves: 0, weights, gpu })
@@ -55,7 +55,7 @@ impl Context {
         Ok(id)
     }
 
-    /// Copies the bytes of a region of the host's memory as they are now, whatever a device still computes.
+    /// Copies the present bytes of a region in host memory, without waiting for the device.
     pub fn read_host(&self, region: &Region, bytes: &mut [u8]) -> Result<(), KernelError> {
         let (what, address) = ("scalars in host memory, in bytes", self.address(region)?);
         if !self.arena(region.arena)?.is_host {
@@ -69,19 +69,20 @@ impl Context {
         if region.bytes != bytes.len() {
             return Err(KernelError::Length { what, expected: bytes.len(), got: region.bytes });
         }
-        // SAFETY: the region lies in its arena, which is this process's memory, and is as long as the slice.
+        // SAFETY: the region lies in its arena, which this process owns, and is as long as the
+        // slice.
         unsafe { std::ptr::copy_nonoverlapping(address, bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
     }
 
-    /// Makes an arena at least so long; what it held is lost if it grows.
+    /// Makes an arena at least `bytes` long. If it grows, its content is lost.
     pub fn reserve(&mut self, id: ArenaId, bytes: usize) -> Result<(), KernelError> {
         let device = if self.arena(id)?.is_host { Device::Cpu } else { self.device };
         if self.arena(id)?.memory.bytes() < bytes {
             self.moves += 1;
             let arena = self.arena_mut(id)?;
             arena.generation += 1;
-            // The old block goes first: both together may not fit.
+            // Free the old block first, because both together may not fit.
             arena.memory = Memory::new(0, device)?;
             arena.memory = Memory::new(bytes, device)?;
         }
@@ -98,7 +99,7 @@ impl Context {
         self.arenas.get_mut(id.0 as usize).ok_or(KernelError::NoSuchArena(id))
     }
 
-    /// Where a region begins, which must lie in its arena.
+    /// The address of a region, after a check that the region lies in its arena.
     pub fn address(&self, region: &Region) -> Result<*mut u8, KernelError> {
         let memory = &self.arena(region.arena)?.memory;
         match region.end() <= memory.bytes() {
@@ -107,29 +108,29 @@ impl Context {
         }
     }
 
-    /// Notes that an arena's content is another.
+    /// Notes that an arena's content has changed.
     pub fn changed(&mut self, id: ArenaId) -> Result<(), KernelError> {
         self.arena_mut(id)?.generation += 1;
         Ok(())
     }
 
-    /// A tensor's view. Its region must lie in its arena and hold the elements.
+    /// A tensor's view. The region must lie in its arena and hold the elements.
     pub fn view(&self, tensor: &Tensor) -> Result<View, KernelError> {
         self.elements(&tensor.region, Element::Of(tensor.dtype), tensor.shape, tensor.format)
     }
 
-    /// The bytes of a region.
+    /// A region as bytes.
     pub fn bytes(&self, region: &Region) -> Result<View, KernelError> {
         self.elements(region, Element::Of(DType::U8), Shape::new(&[region.bytes]), Format::Plain)
     }
 
-    /// The fp32 values of a region, in a row.
+    /// A region as a vector of fp32 values.
     pub fn floats(&self, region: &Region) -> Result<View, KernelError> {
         let values = Shape::new(&[region.bytes / DType::F32.bytes()]);
         self.elements(region, Element::Of(DType::F32), values, Format::Plain)
     }
 
-    /// Elements of any type in a region.
+    /// A region as elements of any type.
     pub fn elements(
         &self,
         region: &Region,
@@ -149,7 +150,7 @@ impl Context {
         memory.view(region.offset, element, shape.extents(), &strides(shape, format))
     }
 
-    /// Room for temporary values of one operation, one after another; the next operation has the same.
+    /// Space for temporary values of one operation, one after another. Other operations reuse it.
     pub fn scratch<const K: usize>(&mut self, values: [(Shape, DType, Format); K]) -> Result<[View; K], KernelError> {
         let mut offsets = [0; K];
         let mut end = 0;
@@ -170,7 +171,7 @@ impl Context {
     }
 }
 
-/// Elements from one to the next along each extent.
+/// The strides of a tensor in elements, one for each extent.
 pub fn strides(shape: Shape, format: Format) -> Vec<usize> {
     if let (Format::ChannelsLast | Format::Activation, &[_, c, h, w]) = (format, shape.extents()) {
         return vec![h * w * c, 1, w * c, c];

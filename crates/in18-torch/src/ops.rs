@@ -1,4 +1,4 @@
-//! Each operation of the vocabulary compiled into a call of the shim, one file a kind.
+//! Compiles each operation into a call of the shim, one file a kind.
 
 mod batch_norm;
 mod classifier;
@@ -16,10 +16,10 @@ pub use self::sgd::{alike as updates_alike, compile as update};
 use crate::memory::Context;
 use crate::safe::{View, check};
 
-/// A compiled operation: a call with everything it takes.
+/// A compiled operation: a call with all its arguments.
 pub type Step = Box<dyn Fn(&mut Context) -> Result<(), KernelError>>;
 
-/// Prepares an operation.
+/// Compiles an operation.
 pub fn compile(op: &Op, context: &mut Context) -> Result<Step, KernelError> {
     match op {
         Op::Normalize(op) => elementwise::normalize(op, context),
@@ -56,10 +56,11 @@ fn views<const K: usize>(context: &Context, tensors: [&Tensor; K]) -> Result<[Vi
     Ok(views.try_into().expect("a view for each of the tensors"))
 }
 
-/// A step that does nothing but call the shim; `label` names the operation in an error.
+/// A step that only calls the shim. `label` names the operation in an error.
 ///
-/// The unsafe blocks within `call` rest on what `Context::view` checked (each view lies in its arena), on `Op::check`
-/// (shapes, types and formats fit), and on programs being rebuilt when an arena has moved.
+/// The unsafe blocks within `call` rest on what `Context::view` checked (each view lies in its
+/// arena), on `Op::check` (shapes, types and formats fit), and on programs being rebuilt when an
+/// arena has moved.
 fn step(label: String, call: impl Fn() -> i32 + 'static) -> Step {
     Box::new(move |_| check(call(), || label.clone()))
 }

@@ -16,11 +16,11 @@ use crate::sys::{self, torch};
 
 /// libtorch on one device.
 pub struct Torch {
-    /// Programs by id; a released one leaves a gap, so that no id ever means another program. Their views are dropped
-    /// before the memory that they lie in.
+    /// Programs by id. A released program leaves a gap, so that its id is never reused. The
+    /// programs' views are dropped before the memory that they lie in.
     programs: Vec<Option<Program>>,
     context: Context,
-    /// Copies from the GPU that are under way, by number.
+    /// Running copies from the GPU, by number.
     reads: HashMap<u32, Read>,
     next_read: u32,
 }
@@ -29,7 +29,7 @@ pub struct Torch {
 struct Program {
     ops: Vec<Op>,
     steps: Vec<Step>,
-    /// By the number of the first: how many operations run faster as one step, and that step.
+    /// By the first operation's number: how many operations run faster as one step, and that step.
     together: HashMap<usize, (usize, Step)>,
     /// [`Context::moves`] when the steps were made.
     made_at: u64,
@@ -40,7 +40,8 @@ impl Program {
         loop {
             let made_at = context.moves;
             let steps = ops.iter().map(|op| ops::compile(op, context)).collect::<Result<Vec<Step>, KernelError>>()?;
-            // Scratch memory grows with the operations that need it: those before must see where it came to lie.
+            // A later operation may have moved the scratch memory. Then compile again, so that the
+            // earlier operations see where it is.
             if context.moves == made_at {
                 let together = Program::together(&ops, context)?;
                 return Ok(Program { ops, steps, together, made_at });
@@ -62,13 +63,14 @@ impl Program {
 }
 
 impl Torch {
-    /// A provider on a device; on the CPU with so many threads for the whole process, or, without a number, as many as
-    /// libtorch takes by itself. `tf32`: whether a GPU may compute products of fp32 in TF32, which has a mantissa of 10 bits.
+    /// A provider on a device. On the CPU, `threads` is for the whole process; `None`: libtorch
+    /// chooses. `tf32`: whether a GPU may compute fp32 products in TF32, which has a mantissa of 10
+    /// bits.
     pub fn new(device: Device, threads: Option<usize>, tf32: bool) -> Result<Self, KernelError> {
         sys::load()?;
         safe::make_reproducible();
         let gpu = match device {
-            // Before any other use of libtorch's on a GPU.
+            // Before anything else uses libtorch on a GPU.
             Device::Cuda(number) => Some(gpu::open(number, tf32)?),
             Device::Cpu => None,
         };
@@ -78,8 +80,8 @@ impl Torch {
         Torch::on(device, gpu)
     }
 
-    /// A provider that computes by the kernels of an emulated GPU what it would on a GPU, and everything else on the CPU: for
-    /// tests.
+    /// For tests: a provider that computes on the CPU, but runs the kernels of an emulated GPU
+    /// where a GPU would run its own.
     pub fn emulated(gpu: Gpu) -> Result<Self, KernelError> {
         sys::load()?;
         safe::make_reproducible();
@@ -113,7 +115,7 @@ impl Kernels for Torch {
         match (dtype, self.context.device) {
             (DType::F32, _) => true,
             (DType::Bf16, Device::Cpu) => is_x86_feature_detected!("avx512bf16"),
-            // By the matrix units of Ampere and of Turing, the oldest that CUDA 13 knows.
+            // By the matrix units of Ampere and of Turing, the oldest that CUDA 13 supports.
             (DType::Bf16, Device::Cuda(_)) => self.capability() >= (8, 0),
             (DType::F16, Device::Cuda(_)) => self.capability() >= (7, 5),
             (DType::F16, Device::Cpu) | (DType::U8 | DType::I32, _) => false,
@@ -170,7 +172,8 @@ impl Kernels for Torch {
         check_length("write, in bytes", region.bytes, bytes.len())?;
         let address = self.context.address(&region)?;
         if let (false, Some(gpu)) = (self.context.arena(region.arena)?.is_host, &mut self.context.gpu) {
-            // SAFETY: the region lies in its arena, which is the GPU's memory, and is as long as the bytes.
+            // SAFETY: the region lies in its arena, which is the GPU's memory, and is as long as
+            // the bytes.
             unsafe { gpu.write(address, bytes) }.map_err(gpu::failed)?;
             return self.context.changed(region.arena);
         }
@@ -244,9 +247,9 @@ impl Kernels for Torch {
             Device::Cpu => None,
             Device::Cuda(number) => Some(number),
         };
-        // SAFETY: the region lies in its arena, as `address` has found, which is memory of the device, and stays where it is until
-        // it is made larger or dropped with the provider. The CPU touches it in calls alone, and a GPU's operations and exchanges
-        // wait for each other.
+        // SAFETY: the region lies in its arena, as `address` has checked. The arena is memory of
+        // the device, and does not move until it grows or is dropped with the provider. The CPU
+        // touches it only in calls, and a GPU's operations and exchanges wait for each other.
         Ok(unsafe { MemoryRange::of_provider(address, region.bytes, device) })
     }
 
@@ -306,14 +309,14 @@ impl Kernels for Torch {
     fn is_finite(&self, region: Region) -> Result<bool, KernelError> {
         let values = self.context.floats(&region)?;
         let mut finite = false;
-        // SAFETY: the view lives, as does the result's place.
+        // SAFETY: the view and the result's place live.
         check(unsafe { torch().is_finite(values.raw(), &mut finite) }, || "looking for overflows".to_owned())?;
         Ok(finite)
     }
 }
 
 impl Torch {
-    /// The GPU's, by NVIDIA's numbers.
+    /// The GPU's compute capability, as NVIDIA numbers it.
     fn capability(&self) -> (u32, u32) {
         self.context.gpu.as_ref().map_or((0, 0), Gpu::capability)
     }

@@ -1,4 +1,4 @@
-//! Tensors of libtorch as owned values, and its codes as errors.
+//! libtorch's tensors as owned values, and its codes as errors.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fmt;
@@ -9,17 +9,17 @@ use in18_tensor::DType;
 
 use crate::sys::{self, PROVIDER, RawTensor, torch};
 
-/// Where a provider's memory is and its operations run.
+/// Where a provider's memory is, and where its operations run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
-    /// All threads of this process.
+    /// The CPU, with all threads of this process.
     Cpu,
-    /// The CUDA device of this number.
+    /// The CUDA device with this number.
     Cuda(u32),
 }
 
 impl Device {
-    /// As the shim numbers it.
+    /// The shim's number for the device.
     fn index(self) -> c_int {
         match self {
             Device::Cpu => -1,
@@ -37,17 +37,17 @@ impl fmt::Display for Device {
     }
 }
 
-/// The types of a tensor's elements: those of programs, and that of max pooling's places.
+/// The types of a tensor's elements: those of programs, and that of max pooling's positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
-    /// A program's.
+    /// A type of programs.
     Of(DType),
     /// 64-bit integers.
     I64,
 }
 
 impl Element {
-    /// Bytes that one takes.
+    /// Bytes of an element.
     pub fn bytes(self) -> usize {
         match self {
             Element::Of(dtype) => dtype.bytes(),
@@ -67,7 +67,7 @@ impl Element {
     }
 }
 
-/// Turns a code into a result; `operation` says what was called.
+/// Turns a code into a result. `operation` describes the call.
 pub fn check(code: c_int, operation: impl FnOnce() -> String) -> Result<(), KernelError> {
     match code {
         sys::DONE => Ok(()),
@@ -81,61 +81,62 @@ pub fn check(code: c_int, operation: impl FnOnce() -> String) -> Result<(), Kern
 }
 
 /// # Safety
-/// A string of C that lives through the call.
+/// `string` must be a C string that lives through the call.
 unsafe fn text(string: *const c_char) -> String {
     // SAFETY: by the caller's promise.
     unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
 }
 
-/// libtorch's version, once it is loaded.
+/// libtorch's version. The library must be loaded.
 pub fn version() -> String {
-    // SAFETY: a constant.
+    // SAFETY: the string is a constant.
     unsafe { text(torch().version()) }
 }
 
-/// The instruction set that the library's own CPU kernels use.
+/// The instruction set that libtorch's own CPU kernels use.
 pub fn cpu_capability() -> String {
-    // SAFETY: valid until this thread's next call of it.
+    // SAFETY: the string is valid until this thread's next call of this function.
     unsafe { text(torch().cpu_capability()) }
 }
 
-/// Asks MKL for the same bits from the same operands, wherever in memory they lie. To be called before anything is computed.
+/// Makes MKL compute the same bits from the same operands wherever they lie in memory. Call it
+/// before anything is computed.
 pub fn make_reproducible() {
-    // SAFETY: takes nothing.
+    // SAFETY: the function takes nothing.
     unsafe { torch().make_reproducible() }
 }
 
-/// Sets the number of threads that compute on the CPU, for the whole process.
+/// Sets how many threads compute on the CPU, for the whole process.
 pub fn set_threads(threads: usize) -> Result<(), KernelError> {
-    // SAFETY: takes a number.
+    // SAFETY: the function takes a number.
     check(unsafe { torch().set_threads(threads as c_int) }, || format!("setting {threads} threads"))
 }
 
 /// How many threads compute on the CPU.
 pub fn threads() -> usize {
-    // SAFETY: takes nothing.
+    // SAFETY: the function takes nothing.
     unsafe { torch().threads() }.max(1) as usize
 }
 
-/// How many results of this thread's operations had to be copied to the places that the program planned for them, once libtorch
-/// is loaded.
+/// How many results of this thread's operations were copied to the places that the program planned
+/// for them. The library must be loaded.
 pub fn copied_results() -> i64 {
-    // SAFETY: takes nothing.
+    // SAFETY: the function takes nothing.
     unsafe { torch().copied() }
 }
 
-/// A tensor over memory that somebody else keeps.
+/// A tensor over memory that something else owns.
 #[derive(Debug)]
 pub struct View {
     raw: *mut RawTensor,
 }
 
 impl View {
-    /// A tensor of these extents and strides, in elements, that begins at `data`.
+    /// A tensor with these extents and strides (both in elements) that begins at `data`.
     ///
     /// # Safety
-    /// The memory must be on the device, hold every element that extents and strides reach, and outlive every call that this
-    /// view is handed to.
+    /// The memory must be on the device, hold every element that extents and strides reach, and
+    /// outlive every call that takes this view.
     pub unsafe fn new(
         data: *mut c_void,
         element: Element,
@@ -153,14 +154,14 @@ impl View {
         Ok(View { raw })
     }
 
-    /// What the shim takes.
+    /// The shim's pointer to the tensor.
     pub fn raw(&self) -> *const RawTensor {
         self.raw
     }
 
-    /// Copies the elements of a view of the same extents, whose type and strides may be others.
+    /// Copies the elements of a view with the same extents. Its type and strides may differ.
     pub fn copy_from(&self, source: &View) -> Result<(), KernelError> {
-        // SAFETY: both live.
+        // SAFETY: both tensors live.
         check(unsafe { torch().copy(self.raw, source.raw) }, || "a copy".to_owned())
     }
 }
@@ -172,7 +173,7 @@ impl Drop for View {
     }
 }
 
-/// A block of a device's memory, which begins as zeros.
+/// A block of a device's memory, initially zero.
 #[derive(Debug)]
 pub struct Memory {
     raw: *mut RawTensor,
@@ -181,14 +182,14 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// A new block.
+    /// Allocates a block.
     pub fn new(bytes: usize, device: Device) -> Result<Self, KernelError> {
         let (mut raw, bytes) = (ptr::null_mut(), bytes.max(1));
         let out_of_memory = || KernelError::OutOfMemory { provider: PROVIDER, bytes };
         if isize::try_from(bytes).is_err() {
             return Err(out_of_memory());
         }
-        // SAFETY: takes numbers.
+        // SAFETY: the function takes numbers and a valid place.
         let code = unsafe { torch().allocate(&mut raw, bytes, device.index()) };
         if code == sys::OUT_OF_MEMORY {
             return Err(out_of_memory());
@@ -197,18 +198,18 @@ impl Memory {
         Ok(Memory { raw, bytes, device })
     }
 
-    /// Length.
+    /// Its length in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Where it begins, on its device.
+    /// Its address on its device.
     pub fn address(&self) -> *mut u8 {
         // SAFETY: the block lives.
         unsafe { torch().data(self.raw) }.cast()
     }
 
-    /// A tensor in this block, row-major but for its strides.
+    /// A tensor in this block with these strides.
     ///
     /// # Errors
     /// [`KernelError::Library`] if it does not lie inside.
@@ -228,8 +229,8 @@ impl Memory {
         }
         // SAFETY: the offset is at most the block's length, as just compared.
         let data = unsafe { torch().data(self.raw).byte_add(offset) };
-        // SAFETY: the last element ends inside of the block, and so do all. That the block outlives the calls is up to
-        // `Context`, which rebuilds programs when a block has moved.
+        // SAFETY: the last element, and so every element, ends inside the block. `Context` makes
+        // sure that the block outlives the calls: it rebuilds programs when a block has moved.
         unsafe { View::new(data, element, extents, strides, self.device) }
     }
 }

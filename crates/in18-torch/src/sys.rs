@@ -1,4 +1,4 @@
-//! The library's operations, once it is loaded.
+//! The operations of the loaded library.
 
 use in18_kernels::KernelError;
 use in18_libtorch::Operations;
@@ -10,7 +10,7 @@ pub const PROVIDER: &str = "libtorch";
 /// Loads the library.
 ///
 /// # Errors
-/// Why it cannot be used.
+/// Why the library cannot be used.
 pub fn load() -> Result<(), KernelError> {
     let failed = |status| KernelError::Library { provider: PROVIDER, operation: "being loaded".to_owned(), status };
     in18_libtorch::operations().map(|_| ()).map_err(|error| failed(error.to_string()))
@@ -19,7 +19,8 @@ pub fn load() -> Result<(), KernelError> {
 /// The operations.
 ///
 /// # Panics
-/// If they are not loaded: [`Torch`](crate::Torch) does that before it has any memory, or tensor in it.
+/// If the library is not loaded. [`Torch`](crate::Torch) loads it before it has any memory or
+/// tensors.
 pub fn torch() -> &'static Operations {
     in18_libtorch::operations().expect("loaded with the provider")
 }

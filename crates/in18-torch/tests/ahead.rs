@@ -1,4 +1,4 @@
-//! Steps that are started before anyone has looked at the results of those before them, as on a GPU.
+//! Steps that are started before the results of earlier steps are read, as on a GPU.
 
 mod gpu;
 
@@ -9,7 +9,8 @@ use in18_torch::Torch;
 
 const SIZE: Size = Size { batch: 4, height: 32, width: 32 };
 
-/// Losses of four steps on four batches, and what the last leaves as gradients; `ahead` steps run while one is looked at.
+/// The losses of four steps on four batches, and the last step's gradients. `ahead` more steps run
+/// while one step's results are read.
 fn steps(kernels: Torch, ahead: usize) -> (Vec<f64>, Vec<f32>) {
     let mut model = Model::new(Box::new(kernels), Arch::RESNET18.network(10), DType::F32).unwrap();
     Initialization { seed: 0, bn0: false }.apply(&mut model).unwrap();
@@ -19,7 +20,7 @@ fn steps(kernels: Torch, ahead: usize) -> (Vec<f64>, Vec<f32>) {
         losses.push(loss_sum);
     };
     for step in 0..4 {
-        // The batch's memory is another's as soon as the step is started.
+        // The batch's memory may be reused as soon as the step is started.
         let mut pixels: Vec<u8> = (0..SIZE.batch * 32 * 32 * 3).map(|i| (i * (7 + step) % 253) as u8).collect();
         let mut labels: Vec<i32> = (0..4).map(|image| (image * 3 + step as i32) % 10).collect();
         running.push(model.start_training(Input { size: SIZE, pixels: &pixels, targets: &labels }).unwrap());

@@ -1,4 +1,4 @@
-//! Every operation against the reference provider, over shapes and types.
+//! Compares every operation with the reference provider, over shapes and types.
 
 mod gpu;
 

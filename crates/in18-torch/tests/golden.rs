@@ -1,5 +1,5 @@
-//! Whole networks against PyTorch in float64. The golden files and how they were made: `in18-testkit`,
-//! `scripts/golden/networks.py`.
+//! Compares whole networks with PyTorch in float64. For the golden files and how they were made,
+//! see `in18-testkit` and `scripts/golden/networks.py`.
 
 mod gpu;
 

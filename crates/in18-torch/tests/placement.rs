@@ -1,4 +1,4 @@
-//! Results lie where the program planned them: libtorch's own allocations are no part of a step's results.
+//! Results lie where the program planned them: libtorch's own allocations hold none of them.
 
 mod gpu;
 
@@ -30,7 +30,8 @@ fn check_on(device: Device) {
         let pixels: Vec<u8> = (0..8 * 64 * 64 * 3).map(|i| (i * 31 % 251) as u8).collect();
         let labels: Vec<i32> = (0..8).collect();
         for start in [Model::start_training, Model::start_evaluation] {
-            // A GPU's evaluation tries kernels in its first step, and learns where results lie in its second.
+            // On a GPU, an evaluation tries out kernels in its first step, and learns where results
+            // lie in its second.
             let copies = [(); 3].map(|()| {
                 let before = copied_results();
                 let pending = start(&mut model, Input { size, pixels: &pixels, targets: &labels }).unwrap();

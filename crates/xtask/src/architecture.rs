@@ -1,5 +1,6 @@
-//! The invariants of the architecture that a program can check: which crate may use which, which crates have no circle
-//! of modules, and where `unsafe` may stand. The tables below are the truth; a crate that they do not list is an error.
+//! Checks the architecture's rules that a program can check: which crates a crate may use, which
+//! crates have no circles of modules, and where `unsafe` may stand. The tables below are the source
+//! of truth. A crate that they do not list is an error.
 
 use crate::circles::circles;
 use crate::process::{capture, cargo, last_line};
@@ -8,7 +9,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a crate may use of the others, other than in its tests.
+/// The project's crates that a crate may use outside its tests.
 struct Rule {
     name: &'static str,
     may_use: MayUse,
@@ -16,7 +17,8 @@ struct Rule {
 
 enum MayUse {
     These(&'static [&'static str]),
-    /// Everything but the kernel providers: who only sees the `Kernels` trait runs on any hardware.
+    /// All but the kernel providers: a crate that sees only the `Kernels` trait runs on any
+    /// hardware.
     AllButProviders,
     All,
 }
@@ -34,10 +36,10 @@ const RULES: [Rule; 25] = [
     Rule { name: "in18-kernels", may_use: These(&["in18-tensor"]) },
     Rule { name: "in18-program", may_use: These(&["in18-tensor", "in18-kernels", "in18-random"]) },
     Rule { name: "in18-optim", may_use: These(&["in18-kernels", "in18-program"]) },
-    // How libraries of machine code are found and loaded.
+    // Finds and loads libraries of machine code.
     Rule { name: "in18-native", may_use: These(&[]) },
     Rule { name: "in18-onednn", may_use: These(&["in18-tensor", "in18-kernels", "in18-native", "in18-system"]) },
-    // No providers: the C interfaces of the project's libraries, for `in18-torch` and `in18-comm`.
+    // Not providers, but the C interfaces of libraries, for `in18-torch` and `in18-comm`.
     Rule { name: "in18-libtorch", may_use: These(&["in18-native"]) },
     Rule { name: "in18-cuda", may_use: These(&["in18-native", "in18-libtorch"]) },
     Rule {
@@ -54,36 +56,38 @@ const RULES: [Rule; 25] = [
     // Checks whole networks on any provider.
     Rule { name: "in18-testkit", may_use: AllButProviders },
     Rule { name: "in18-torch-build", may_use: These(&["in18-native", "in18-libtorch", "in18-cuda"]) },
-    // Runs before anything else is there: it makes and fetches what others link and load.
+    // Runs before anything else exists: it downloads and builds what others link and load.
     Rule { name: "xtask", may_use: These(&["in18-native", "in18-system", "in18-torch-build"]) },
 ];
 
-/// Kernels for one kind of hardware. Only the program chooses among them, so only it links them, even in tests.
+/// Kernels for one kind of hardware. Only the program may choose and link them, even in tests.
 const PROVIDERS: [&str; 2] = ["in18-onednn", "in18-torch"];
 
-/// Crates for programs and tests only: nothing that ships may use them.
+/// Crates for developers and tests only. Nothing that ships may use them.
 const TOOLS: [&str; 3] = ["in18-testkit", "in18-torch-build", "xtask"];
 
-/// Crates that call foreign functions. Every other crate forbids `unsafe` in the root of its library and program.
+/// Crates that call foreign functions. The others forbid `unsafe` in their library's and programs'
+/// roots.
 const MAY_BE_UNSAFE: [&str; 6] =
     ["in18-comm", "in18-cuda", "in18-libtorch", "in18-native", "in18-onednn", "in18-torch"];
 
-/// Crates that deny `unsafe` in their root and allow it in a few files only: for instructions that not every processor has, and
-/// for a promise that only a provider of memory can give.
+/// Crates that deny `unsafe` in their root and allow it in a few files only: for instructions that
+/// not every processor has, and for a promise that only a provider of memory can give.
 const MAY_BE_UNSAFE_IN: [(&str, &[&str]); 2] =
     [("in18-image", &["jpeg/avx2.rs", "resize/avx2.rs"]), ("in18-tensor", &["range.rs"])];
 
-/// Crates in which modules still use one another in a circle. In all others a circle is an error.
+/// Crates in which modules still use one another in a circle, an error in all other crates.
 const WITH_CIRCLES: [&str; 2] = ["in18-onednn", "in18-program"];
 
 const FORBID_UNSAFE: &str = "#![forbid(unsafe_code)]";
 const DENY_UNSAFE: &str = "#![deny(unsafe_code)]";
 
-/// A crate of the workspace as cargo describes it.
+/// A crate of the workspace, as cargo describes it.
 struct Package {
     name: String,
     dependencies: Vec<Dependency>,
-    /// Root files of its library and programs; tests, examples and build scripts do not ship.
+    /// Root files of its library and programs. Tests, examples and build scripts are left out,
+    /// because they do not ship.
     roots: Vec<PathBuf>,
 }
 
@@ -92,7 +96,7 @@ struct Dependency {
     in_tests_only: bool,
 }
 
-/// Checks the whole workspace; the error names every violation, one a line.
+/// Checks the whole workspace. The error names every violation, one a line.
 pub fn check() -> Result<()> {
     let packages = packages()?;
     let mut violations = Vec::new();
@@ -159,7 +163,7 @@ fn circle_violations(package: &Package) -> Result<Vec<String>> {
     }
 }
 
-/// Tests may use every crate but the providers; for the rest the table holds.
+/// Tests may use every crate but the providers. Otherwise the table decides.
 fn allows(rule: &Rule, dependency: &Dependency) -> bool {
     let name = dependency.name.as_str();
     match rule.may_use {
@@ -171,12 +175,12 @@ fn allows(rule: &Rule, dependency: &Dependency) -> bool {
     }
 }
 
-/// A comment does not count: the attribute must be a line of its own.
+/// Whether a text has an attribute on a line of its own. An attribute in a comment does not count.
 fn has_attribute(text: &str, attribute: &str) -> bool {
     text.lines().any(|line| line.trim() == attribute)
 }
 
-/// Files below `folder` that allow `unsafe` code, but for the one that may.
+/// Violations: files below `folder` that allow `unsafe` code, without the exceptions.
 fn allowances(folder: &Path, exceptions: &[PathBuf]) -> Result<Vec<String>> {
     let mut violations = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
@@ -193,7 +197,7 @@ fn allowances(folder: &Path, exceptions: &[PathBuf]) -> Result<Vec<String>> {
     Ok(violations)
 }
 
-/// Files below `folder` that hold a text, with what is wrong about it.
+/// Violations: files below `folder` that contain `text`, with the reason why that is wrong.
 fn mentions(folder: &Path, text: &str, why: &str) -> Result<Vec<String>> {
     let mut violations = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
@@ -284,7 +288,7 @@ mod tests {
             case("imagenet18", "in18-testkit", false, false),
             case("imagenet18", "in18-testkit", true, true),
             case("xtask", "in18-recipe", false, false),
-            // Crates of others are cargo-deny's business.
+            // cargo-deny checks external crates.
             case("in18-recipe", "serde", false, true),
         ];
         for Case { from, to, in_tests_only, allowed } in cases {
@@ -307,7 +311,7 @@ mod tests {
 
     #[test]
     fn the_table_has_no_cycle() {
-        // In the order of a topological sort: what uses only crates that are already placed is placed.
+        // As in a topological sort: place each crate whose dependencies are already placed.
         let mut placed: Vec<&str> = Vec::new();
         let rules = || {
             RULES

@@ -1,19 +1,19 @@
-//! Circles of modules: files of a crate that use one another, however far around. Whoever changes
-//! one file of a circle has to know them all.
+//! Finds circles of modules: files of a crate that use one another, directly or through others. A
+//! change to one file of a circle requires knowing them all.
 //!
-//! Counted are the paths of a file that begin with `crate::` or `super::`, without its tests. So a
-//! file and those in the folder of its name may use each other: they are one idea.
+//! Only a file's paths that begin with `crate::` or `super::` count, without its tests. So a file
+//! and those in the folder of its name may use each other: they are one idea.
 
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// A module by the names of its path; the crate's root has none.
+/// A module as the names of its path. The crate's root has no names.
 type Module = Vec<String>;
 type Uses = BTreeMap<Module, BTreeSet<Module>>;
 
-/// The modules below a crate's `src` that are part of a circle, each set of them as one line.
+/// The modules below a crate's `src` that are part of a circle, one line for each set.
 pub fn circles(src: &Path) -> Result<Vec<String>> {
     let mut texts = BTreeMap::new();
     read(src, &Vec::new(), &mut texts)?;
@@ -68,7 +68,7 @@ fn uses(module: &Module, text: &str, all: &BTreeMap<Module, String>) -> BTreeSet
     named.filter(|other| other != module).collect()
 }
 
-/// Takes apart a path, groups in braces as well; returns what follows it.
+/// Splits up a path, including groups in braces. Returns the text that follows the path.
 fn tree<'a>(text: &'a str, before: &[&'a str], paths: &mut Vec<Vec<&'a str>>) -> &'a str {
     if let Some(mut rest) = text.strip_prefix('{') {
         loop {

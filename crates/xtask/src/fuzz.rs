@@ -1,4 +1,4 @@
-//! The fuzzing of readers: `cargo fuzz` on each target for a while, with what it finds named.
+//! Fuzzes readers: runs `cargo fuzz` on each target for a while, and names what it finds.
 
 use crate::process::{cargo, show, succeeds, workspace};
 use anyhow::{Context, Result, bail};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-/// Fuzzes one target, or each in turn, for so many minutes.
+/// Fuzzes one target, or each in turn, for `minutes` each.
 pub fn run(target: Option<&str>, minutes: u64) -> Result<()> {
     let targets = targets()?;
     let chosen: Vec<&String> = match target {
@@ -26,7 +26,7 @@ pub fn run(target: Option<&str>, minutes: u64) -> Result<()> {
     Ok(())
 }
 
-/// The targets, by name.
+/// The names of the targets.
 fn targets() -> Result<Vec<String>> {
     let folder = workspace().join("fuzz/fuzz_targets");
     let mut names = Vec::new();
@@ -41,16 +41,16 @@ fn targets() -> Result<Vec<String>> {
 }
 
 fn fuzz(target: &str, minutes: u64) -> Result<()> {
-    // What is found on the way stays out of the committed corpus, from which it only starts.
+    // New inputs are kept out of the committed corpus, which is only the start.
     let found = workspace().join("target/fuzz/corpus").join(target);
     fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
     let (seeds, seconds) = (format!("fuzz/corpus/{target}"), minutes * 60);
     let mut command: Command = cargo(&["fuzz", "run", target]);
     command.arg(&found).args([&seeds, "--", "-print_final_stats=1"]);
     command.args([format!("-max_total_time={seconds}"), "-rss_limit_mb=2048".to_owned()]);
-    // No reader has reason to ask for so much at once, whatever sizes a file claims.
+    // No reader needs this much memory at once, whatever sizes a file claims.
     command.arg("-malloc_limit_mb=256");
-    // The sanitizer's flags are unstable; with this the stable compiler takes them.
+    // The sanitizer's flags are unstable. This variable makes the stable compiler accept them.
     command.env("RUSTC_BOOTSTRAP", "1");
     let artifacts = format!("fuzz/artifacts/{target}");
     let start = SystemTime::now();
@@ -60,7 +60,7 @@ fn fuzz(target: &str, minutes: u64) -> Result<()> {
     })
 }
 
-/// The file of a folder that was written last, if that was after a moment.
+/// The newest file in a folder, if it was written after the given time.
 fn newest(folder: &Path, after: SystemTime) -> Option<String> {
     let files = fs::read_dir(folder).ok()?.flatten();
     let times = files.filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file.file_name())));

@@ -1,10 +1,12 @@
 //! Golden pixels of photos and odd files, against which `in18-image` is tested.
 //!
-//! Those of other people's pictures may not be distributed. So they are made before the tests, from scratch, by Pillow, and
-//! stay in `target`. Where the pictures or Python are missing, the test that needs them skips itself.
+//! Golden pixels of other people's pictures may not be distributed. So Pillow makes them before the
+//! tests, and they stay in `target`. If the pictures or Python are missing, the tests that need
+//! them are skipped.
 //!
-//! Those of the odd files that the test kit makes are checksums, which are committed, so that every run of the tests has
-//! them. [`record`] makes them anew where those files, the script or Pillow have changed.
+//! The odd files that the test kit makes have golden checksums instead. These are committed, so
+//! that every run of the tests has them. [`record`] makes them again after those files, the script
+//! or Pillow have changed.
 
 use crate::process::{cargo, show, workspace};
 use crate::python;
@@ -13,15 +15,16 @@ use std::path::Path;
 use std::process::Command;
 use std::{fs, io};
 
-/// Goldens that one run of a script makes.
+/// Golden files that one run of a script makes.
 struct Golden {
-    /// The script, relative to the workspace. It is given the folder of images and where its results go.
+    /// The script, relative to the workspace. Its arguments are the image folder and the output
+    /// folder.
     script: &'static str,
     /// Folder of images, relative to the workspace.
     images: &'static str,
-    /// Where the results go, below `target/golden`.
+    /// The output folder, below `target/golden`.
     out: &'static str,
-    /// The file among them that is written last.
+    /// The output file that is written last.
     manifest: &'static str,
 }
 
@@ -46,8 +49,8 @@ const GOLDENS: [Golden; 3] = [
 /// The Python packages that the scripts need.
 const PACKAGES: [&str; 2] = ["pillow==12.3.0", "numpy==2.4.6"];
 
-/// Makes what is missing or older than its script. What cannot be made for lack of Python packages is an error if `must` is
-/// set, else it is named and skipped.
+/// Makes what is missing or older than its script. If Python packages are missing, that is an error
+/// if `must` is set; otherwise a message names what is skipped.
 pub fn make(must: bool) -> Result<()> {
     let root = workspace();
     let mut packages = None;
@@ -79,13 +82,13 @@ pub fn make(must: bool) -> Result<()> {
     Ok(())
 }
 
-/// Has the test kit write its odd files, and Pillow judge them; its verdicts replace those that are committed.
+/// Has the test kit write its odd files and Pillow judge them. The committed verdicts are replaced.
 pub fn record() -> Result<()> {
     let root = workspace();
     let (files, out) = (root.join("target/golden/odd-files"), root.join("target/golden/odd-generated"));
     let recorded = root.join("crates/in18-testkit/golden/odd.tsv");
     let modules = python::packages(&PACKAGES)?;
-    // Files that are no longer made must not be judged.
+    // Files that the test kit no longer makes must not be judged.
     for folder in [&files, &out] {
         empty(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
@@ -104,7 +107,7 @@ fn run(script: &str, images: &Path, out: &Path, modules: &Path) -> Result<()> {
         .with_context(|| format!("{script} on {}", images.display()))
 }
 
-/// Leaves an empty folder.
+/// Makes a folder empty, or creates it.
 fn empty(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -112,7 +115,7 @@ fn empty(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether both files exist and the first was written after the second.
+/// Whether both files exist and the first is newer than the second.
 fn is_newer(file: &Path, than: &Path) -> bool {
     let written = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
     matches!((written(file), written(than)), (Ok(file), Ok(than)) if file > than)

@@ -1,6 +1,8 @@
-//! `cargo xtask interop`: whether other programs read what this one writes. Each script of `scripts/interop` is given the
-//! program and an empty folder, and fails with a line that says what differs. A line `# requires: NAME==VERSION …` names
-//! the Python packages that it imports; a line `# needs: libtorch` says that the program needs libtorch's part for it.
+//! `cargo xtask interop`: checks that other programs can read what this one writes. Each script of
+//! `scripts/interop` gets the program and an empty folder, and fails with a line that says what
+//! differs. A script's line `# requires: NAME==VERSION …` names the Python packages that it
+//! imports. A line `# needs: libtorch` says that the program needs libtorch's library for the
+//! script.
 
 use crate::process::{built_program, cargo, is_ci, show, workspace};
 use crate::python;
@@ -10,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// Builds the program and runs the scripts. The reason, if a script was skipped because something that it needs is not to be had;
-/// where CI is set that is an error.
+/// Builds the program and runs the scripts. If a script was skipped because something is missing,
+/// returns the reason; where CI is set, that is an error.
 pub fn run() -> Result<Option<String>> {
     show(&mut cargo(&["build", "--package", "imagenet18"]))?;
     let program = built_program()?;
@@ -57,13 +59,13 @@ fn scripts() -> Result<Vec<PathBuf>> {
     Ok(scripts)
 }
 
-/// The packages that a script names.
+/// The Python packages that a script requires.
 fn required(script: &str) -> Vec<&str> {
     let line = script.lines().find_map(|line| line.strip_prefix("# requires:"));
     line.map(|line| line.split_whitespace().collect()).unwrap_or_default()
 }
 
-/// What a script needs: the folder of its packages, and libtorch's part where it says so.
+/// Prepares what a script needs: the folder of its packages, and libtorch's library if it says so.
 fn needs(script: &str) -> Result<PathBuf> {
     if script.lines().any(|line| line == "# needs: libtorch") {
         in18_torch_build::find_torch()?;

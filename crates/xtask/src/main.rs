@@ -1,5 +1,6 @@
-//! Developer commands, run as `cargo xtask COMMAND`. Programs are started in the workspace's root folder; this crate
-//! knows nothing of training, and of the project's other crates it links those alone that make libraries.
+//! Developer commands, run as `cargo xtask COMMAND`. Programs are started in the workspace's root
+//! folder. This crate knows nothing of training. Of the project's other crates it links only those
+//! that build libraries.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Starting other programs: always in the workspace's root folder, with the exit status turned into an error.
+//! Starts other programs, always in the workspace's root folder. A bad exit status is an error.
 
 use crate::tools;
 use anyhow::{Context, Result, bail};
@@ -7,24 +7,24 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The workspace's root folder. The one that this binary was built from, so that it does not matter where it is started.
+/// The root folder of the workspace that this binary was built from, wherever it is started.
 pub fn workspace() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.ancestors().nth(2).expect("this crate lies in crates/xtask").to_owned()
 }
 
-/// Where cargo puts what it builds.
+/// cargo's output folder.
 pub fn target_folder() -> PathBuf {
-    // A relative one is meant from the folder in which cargo is started, which is the workspace's.
+    // cargo is started in the workspace's root folder, so a relative path starts there.
     workspace().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
-/// Whether this is a continuous integration's machine: what could not be checked is an error there.
+/// Whether this machine runs continuous integration. There, a check that cannot run is an error.
 pub fn is_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty())
 }
 
-/// The program that the tests' build made.
+/// The program that the build of the tests made.
 pub fn built_program() -> Result<PathBuf> {
     let program = target_folder().join("debug/imagenet18");
     if !program.is_file() {
@@ -33,7 +33,7 @@ pub fn built_program() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// `cargo`, the one that runs this program, with the [tools] that are installed.
+/// The `cargo` that runs this program, with the installed [tools] on its search path.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(workspace());
@@ -43,7 +43,7 @@ pub fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a command whose output is shown. An error says only with which status it ended: the rest has been printed.
+/// Runs a command and shows its output. Its error is only the exit status: the rest was printed.
 pub fn show(command: &mut Command) -> Result<()> {
     let program = name(command);
     let status = command.status().with_context(|| format!("cannot start `{program}`"))?;
@@ -53,7 +53,7 @@ pub fn show(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// As [`show`], and hands on each line that the command prints to its standard output.
+/// Like [`show`], but also passes each line of the command's standard output to `line`.
 pub fn show_lines(command: &mut Command, mut line: impl FnMut(&str)) -> Result<()> {
     let program = name(command);
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{program}`"))?;
@@ -81,13 +81,13 @@ pub fn succeeds(command: &mut Command) -> bool {
     capture(command).is_ok_and(|output| output.status.success())
 }
 
-/// The last line of what a command reported, as the reason in an error message of one line.
+/// The last line of a command's error output, as the reason in a one-line message.
 pub fn last_line(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing").to_owned()
 }
 
-/// Builds the program, by the profile that takes least time for it, and lets it train on generated images.
+/// Builds the program, in the profile that compiles fastest, and trains on generated images.
 pub fn demo(arguments: &[String]) -> Result<()> {
     show(cargo(&["run", "--profile", "quick", "--package", "imagenet18", "--", "demo"]).args(arguments))
 }

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
-/// The folder with these packages (`NAME==VERSION`), for `PYTHONPATH`; installed now if it is not there. Wheels only, as
-/// nobody should have to compile them for a test. No virtual environment: Debian's Python cannot make one as it comes.
+/// The folder with these packages (`NAME==VERSION`), for `PYTHONPATH`. Missing packages are
+/// installed now. Only wheels are used, so that nobody has to compile for a test. Not a virtual
+/// environment, because Debian's Python cannot make one as installed.
 pub fn packages(packages: &[&str]) -> Result<PathBuf> {
     if packages.is_empty() {
-        // Nothing is wanted: a folder that holds nothing will do.
+        // No packages are needed, so an empty path will do.
         return Ok(PathBuf::new());
     }
     let version = capture(Command::new("python3").args(["-c", "import sys; print(sys.implementation.cache_tag)"]))?;

@@ -1,11 +1,14 @@
-//! `cargo xtask setup`: fetches libraries and tools into the cache, once, and makes the project's own libraries there.
+//! `cargo xtask setup`: downloads libraries and tools into the cache, once, and builds the
+//! project's own libraries there.
 //!
 //! * [`onednn`]: the kernels for CPUs.
-//! * [`libtorch`]: what a second engine, and the joining of ranks, are built on, with `--torch`.
-//! * [`cuda`]: what that takes to compile for GPUs and to run on them, with `--cuda` or where a driver is.
+//! * [`libtorch`]: the base of a second engine and of the exchange between ranks, with `--torch`.
+//! * [`cuda`]: what compiling for GPUs and running on them need, with `--cuda` or where a driver
+//!   is.
 //! * [`own`]: the project's libraries over libtorch, which programs load.
 //! * [`tools`]: programs that the checks run, with `--tools`.
-//! * [`packages`]: how Python packages, which hold all of these, become a folder with `lib/` and `include/`.
+//! * [`packages`]: turns Python packages, which contain these, into folders with `lib/`,
+//!   `include/`.
 
 mod cuda;
 mod libtorch;
@@ -16,30 +19,30 @@ mod tools;
 
 use anyhow::Result;
 
-/// What is wanted beside oneDNN.
+/// What to set up beside oneDNN.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Wanted {
     /// libtorch, and the project's library over it.
     pub torch: bool,
-    /// What GPUs take beside it.
+    /// What GPUs need beside libtorch.
     pub gpus: Gpus,
     /// Programs that the checks run.
     pub tools: bool,
 }
 
-/// What is wanted of CUDA.
+/// Which parts of CUDA to set up.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Gpus {
-    /// With libtorch, all of it where a driver is.
+    /// With libtorch, all parts, but only where a driver is.
     #[default]
     WhereADriverIs,
-    /// What compiling and linking takes.
+    /// What compiling and linking need.
     Toolkit,
-    /// All of it.
+    /// All parts.
     Everything,
 }
 
-/// Makes everything wanted available to the build. Does nothing where it already is.
+/// Makes everything in `wanted` available to the build. Does nothing for what is already there.
 pub fn run(wanted: Wanted) -> Result<()> {
     onednn::run()?;
     if wanted.torch {

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: the stages, each with its name, its time and the command that repeats it. All run even if one
-//! fails, so that one run shows everything there is to mend.
+//! `cargo xtask test`: the stages, each with its name, its time and the command that repeats it.
+//! All stages run even if one fails, so that one run shows everything that needs fixing.
 
 use crate::process::{capture, cargo, is_ci, show, succeeds};
 use crate::setup::{self, Gpus, Wanted};
@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// In the order in which they run: what answers soonest comes first.
+/// The stages in the order in which they run: the fastest answers come first.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum Stage {
     #[value(name = "fmt")]
@@ -52,19 +52,19 @@ impl Stage {
 
 enum Outcome {
     Passed,
-    /// But for something that this machine does not let it do.
+    /// Passed, except for what this machine cannot do.
     Partly(String),
     Skipped(String),
 }
 
-/// Fetches what the stages need and runs them in the given order; prints what became of each and of all tests, and adds the
-/// seconds to `times`. `torch`: also fetches and makes what tests of libtorch's part and of GPUs' need; without it, these tests
-/// run where that is there already.
+/// Downloads what the stages need and runs them in the given order. Prints the outcome of each
+/// stage and of all tests, and adds the seconds to `times`. `torch`: also downloads and builds what
+/// tests of libtorch's library and of GPUs need. Without it, they run only if that exists.
 pub fn run(stages: &[Stage], torch: bool, times: Option<&Times>) -> Result<ExitCode> {
     let (mut summary, mut rows, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     let mut tally = Tally::default();
     let start = Instant::now();
-    // Where CI is set, a stage that lacks its tool fails; elsewhere it does without.
+    // Where CI is set, a stage without its tool fails. Elsewhere the tool is optional.
     let tools = is_ci();
     setup::run(Wanted { torch, gpus: Gpus::Toolkit, tools })?;
     rows.push(Row { stage: "setup".to_owned(), seconds: start.elapsed().as_secs_f64(), verdict: "ok" });
@@ -100,12 +100,13 @@ pub fn run(stages: &[Stage], torch: bool, times: Option<&Times>) -> Result<ExitC
         eprintln!("error: {error:#}");
         failed.push("times".to_owned());
     }
-    // What became of the tests is the last line, for whoever reads only that.
+    // The outcome of the tests is the last line, for readers of only that line.
     print!("{tally}");
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Licences, duplicates and sources of all dependencies; known vulnerabilities where their database can be fetched.
+/// Checks licences, duplicates and sources of all dependencies; also known vulnerabilities if their
+/// database can be downloaded.
 fn deny() -> Result<Outcome> {
     if !succeeds(&mut cargo(&["deny", "--version"])) {
         let why = format!("cargo-deny is not installed: {}", tools::INSTALL);

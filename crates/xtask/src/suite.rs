@@ -1,4 +1,5 @@
-//! Runs tests, by nextest where it is installed, and counts them. nextest cannot run examples in documentation, so cargo does.
+//! Runs the tests, by nextest if it is installed, and counts them. nextest cannot run examples in
+//! documentation, so cargo runs those.
 
 use crate::process::{cargo, is_ci, show, show_lines, succeeds, workspace};
 use crate::tally::{SKIPS, Tally};
@@ -8,11 +9,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Where nextest writes its report, below the workspace wherever that is built: `.config/nextest.toml` asks for it.
+/// nextest's report, always below the workspace, as `.config/nextest.toml` sets it.
 const REPORT: &str = "target/nextest/default/junit.xml";
 
-/// Runs the tests of the workspace and the examples in its documentation; what became of the tests is added to `tally`, also
-/// where some fail.
+/// Runs the workspace's tests and the examples in its documentation. Adds the outcomes to `tally`,
+/// even if some fail.
 pub fn run(tally: &mut Tally) -> Result<()> {
     golden::make(is_ci())?;
     let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
@@ -39,7 +40,7 @@ fn run_tests(skips: &Path, counted: &mut Tally) -> Result<()> {
     }
     let report = workspace().join(REPORT);
     if report.exists() {
-        // Of an earlier run, which this one's must not be taken for.
+        // The report of an earlier run, which must not be mistaken for this run's.
         fs::remove_file(&report).with_context(|| format!("cannot remove {}", report.display()))?;
     }
     let mut command = cargo(&["nextest", "run", "--profile", "default"]);
@@ -47,7 +48,7 @@ fn run_tests(skips: &Path, counted: &mut Tally) -> Result<()> {
     let outcome = show(&mut command);
     match fs::read_to_string(&report) {
         Ok(text) => counted.add_junit(&text)?,
-        // What does not compile leaves none.
+        // If the tests do not compile, there is no report.
         Err(_) if outcome.is_err() => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read nextest's report {}", report.display())),
     }

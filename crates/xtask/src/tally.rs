@@ -1,5 +1,6 @@
-//! How many tests there were, and what became of them: read from the reports of nextest and of cargo, and from the list that
-//! `in18-testkit`'s `skip.rs` writes, since a test that cannot do its work passes as far as its runner knows.
+//! Counts the tests and their outcomes, from the reports of nextest and of cargo, and from the list
+//! of `in18-testkit`'s `skip.rs`. The list is needed because a test that cannot do its work passes,
+//! as far as its runner knows.
 
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,20 +11,20 @@ use std::path::Path;
 /// The variable that names the list of skipped tests, as in `crates/in18-testkit/src/skip.rs`.
 pub const SKIPS: &str = "IN18_SKIPS";
 
-/// Tests that ran, by what became of them.
+/// How many tests ran, by outcome.
 #[derive(Debug, Default, PartialEq)]
 pub struct Tally {
     passed: usize,
     failed: usize,
-    /// How many could not do their work, by the reason.
+    /// How many could not do their work, by reason.
     skipped: BTreeMap<String, usize>,
 }
 
-/// What tests say that are not run at all, as those marked `#[ignore]`.
+/// The reason of tests that are not run at all, such as those marked `#[ignore]`.
 const IGNORED: &str = "ignored";
 
 impl Tally {
-    /// Adds what nextest reports in JUnit's format.
+    /// Adds nextest's report, which is in JUnit's format.
     pub fn add_junit(&mut self, report: &str) -> Result<()> {
         let start = report.find("<testsuites ").context("nextest's report has no element `testsuites`")?;
         let (element, _) = report[start..].split_once('>').context("nextest's report is cut")?;
@@ -38,7 +39,7 @@ impl Tally {
         Ok(())
     }
 
-    /// Adds what the tests of one program say at their end, if this is the line.
+    /// Adds the summary that the tests of one program print at their end, if `line` is one.
     pub fn add_line(&mut self, line: &str) {
         let Some(results) = line.strip_prefix("test result: ") else { return };
         let words: Vec<&str> = results.split_whitespace().collect();
@@ -54,8 +55,8 @@ impl Tally {
         }
     }
 
-    /// Takes tests that could not do their work out of those that passed: a line each, `TEST<tab>REASON`. Nothing if there is
-    /// no list, which the first of them begins.
+    /// Moves tests that could not do their work from passed to skipped. The list has a line for
+    /// each, `TEST<tab>REASON`. No list means no such test, since the first one creates it.
     pub fn add_skips(&mut self, list: &Path) -> Result<()> {
         if !list.exists() {
             return Ok(());
@@ -65,7 +66,7 @@ impl Tally {
         for line in list.lines() {
             let (test, reason) =
                 line.split_once('\t').with_context(|| format!("a skipped test without a reason: {line}"))?;
-            // A test may ask for several things that are not there; the first is why it was skipped.
+            // A test may lack several things. The first one counts as the reason.
             if tests.insert(test) {
                 *self.skipped.entry(reason.to_owned()).or_default() += 1;
                 self.passed = self.passed.checked_sub(1).context("more tests were skipped than passed")?;
@@ -74,7 +75,7 @@ impl Tally {
         Ok(())
     }
 
-    /// Adds another run's.
+    /// Adds the numbers of another run.
     pub fn add(&mut self, other: Tally) {
         self.passed += other.passed;
         self.failed += other.failed;
@@ -84,7 +85,7 @@ impl Tally {
     }
 }
 
-/// A line with the reasons, if there are any, and one with the numbers. Nothing if nothing ran.
+/// One line with the reasons, if there are any, and one with the numbers. Empty if no test ran.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let skipped: usize = self.skipped.values().sum();

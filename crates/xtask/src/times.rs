@@ -1,4 +1,4 @@
-//! How long the stages took, as rows of a table that is committed with the other measurements.
+//! Times of the stages, as rows of a table that is committed with the other measurements.
 
 use crate::process::{capture, last_line, workspace};
 use anyhow::{Context, Result, bail};
@@ -9,30 +9,30 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::thread::available_parallelism;
 
-/// What the table's first lines say.
+/// The first lines of the table.
 const HEADER: &str = "# cargo xtask test --times FILE: seconds of each stage; cold: nothing fetched or built before, warm: after a run\n\
                       date,commit,cpu,cores,start,stage,seconds,verdict\n";
 
 const UNKNOWN: &str = "unknown";
 
-/// Where times go, and what is said of them.
+/// Where the times are written, and how the run began.
 #[derive(Debug, PartialEq)]
 pub struct Times {
-    /// The table, to which rows are added.
+    /// The table that rows are added to.
     pub file: PathBuf,
-    /// `cold` or `warm`, or nothing if nobody said.
+    /// `cold` or `warm`; empty if not given.
     pub start: String,
 }
 
-/// A stage that ran.
+/// A stage that has run.
 pub struct Row {
     pub stage: String,
     pub seconds: f64,
-    /// One word.
+    /// The outcome in one word.
     pub verdict: &'static str,
 }
 
-/// Where and when stages ran.
+/// Where and when the stages ran.
 struct Origin {
     date: String,
     commit: String,
@@ -41,7 +41,7 @@ struct Origin {
 }
 
 impl Times {
-    /// Adds the rows, and one of their sum.
+    /// Adds the rows to the table, and a row with their sum.
     pub fn append(&self, rows: &[Row]) -> Result<()> {
         let text = table(&Origin::here()?, &self.start, rows);
         let header = if self.file.exists() { "" } else { HEADER };
@@ -56,7 +56,7 @@ impl Origin {
         let git = ["describe", "--always", "--dirty", "--exclude=*"];
         Ok(Self {
             date: answer(Command::new("date").args(["--utc", "+%F"]))?,
-            // An archive of the code has none.
+            // An archive of the code has no commit.
             commit: answer(Command::new("git").args(git).current_dir(workspace()))
                 .unwrap_or_else(|_| UNKNOWN.to_owned()),
             cpu: column(cpu_model()),
@@ -65,7 +65,7 @@ impl Origin {
     }
 }
 
-/// The one line that a program prints.
+/// The single line that a program prints.
 fn answer(command: &mut Command) -> Result<String> {
     let output = capture(command)?;
     if !output.status.success() {
@@ -74,7 +74,7 @@ fn answer(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// A processor's name as a column holds it.
+/// A processor's name without characters that would break a column.
 fn column(name: Option<String>) -> String {
     name.map_or_else(|| UNKNOWN.to_owned(), |name| name.replace([',', '"'], " "))
 }

@@ -1,29 +1,30 @@
-//! Programs that the checks run and that do not come with Rust. `cargo xtask setup --tools` puts each into a folder of its
-//! own in the dependency folder, as `bin/NAME`; there every `cargo` that this crate starts finds it first.
+//! Programs that the checks run and that do not come with Rust. `cargo xtask setup --tools` puts
+//! each into its own folder in the dependency folder, as `bin/NAME`. Every `cargo` that this crate
+//! starts finds it there first.
 
 use in18_native::location::Prebuilt;
 use std::path::{Path, PathBuf};
 
-/// Licences, sources, duplicates and known faults of all dependencies.
+/// Checks licences, sources, duplicates and known vulnerabilities of all dependencies.
 pub const CARGO_DENY: Prebuilt = Prebuilt { name: "cargo-deny", version: "0.20.2" };
 
 /// Runs tests in parallel, and reports on each.
 pub const CARGO_NEXTEST: Prebuilt = Prebuilt { name: "cargo-nextest", version: "0.9.148" };
 
-/// What installs them, as the end of a message.
+/// The end of a message: the command that installs the tools.
 pub const INSTALL: &str = "`cargo xtask setup --tools` installs it";
 
-/// Where a tool lies in its folder.
+/// A tool's path in its folder.
 pub fn program(home: &Path, tool: &Prebuilt) -> PathBuf {
     home.join("bin").join(tool.name)
 }
 
-/// The folders of the tools that are there, before those of `path`.
+/// A search path: the folders of the installed tools, then `path`.
 pub fn search_path(variable: impl Fn(&str) -> Option<String>, path: &str) -> String {
     let homes = [CARGO_DENY, CARGO_NEXTEST].map(|tool| (tool.folder(&variable), tool));
     let programs = homes.into_iter().filter_map(|(home, tool)| Some(program(&home?, &tool)));
     let folders = programs.filter(|program| program.is_file()).filter_map(|program| {
-        // A colon would make two folders of it.
+        // A colon would split the folder into two.
         program.parent().and_then(Path::to_str).filter(|folder| !folder.contains(':')).map(str::to_owned)
     });
     folders.chain([path.to_owned()]).collect::<Vec<_>>().join(":")

@@ -1,8 +1,9 @@
-//! Whether vector code was compiled for the instructions that it is written for.
+//! Checks that vector code was compiled for the instructions that it is written for.
 //!
-//! `in18-onednn`'s loops are compiled inside of functions that have the instructions. Whatever the compiler leaves out of these
-//! as a function of its own (a closure, above all, that two of them use) has none, and calls one function an instruction: it
-//! computes the same, ten times slower. No test of results shows that, but the program's symbols do.
+//! The loops of `in18-onednn` are compiled inside functions that enable these instructions. If the
+//! compiler moves part of a loop into a function of its own (usually a closure that two of them
+//! use), that function lacks the instructions and makes a call for each: same results, ten times
+//! slower. Tests of results cannot show that, but the program's symbols do.
 
 #[cfg(test)]
 use crate::process::workspace;
@@ -10,7 +11,7 @@ use crate::process::{built_program, capture};
 use anyhow::{Result, bail};
 use std::process::Command;
 
-/// What names of such functions have in them: the vectors' traits, and modules that have nothing but loops.
+/// Parts of such functions' names: the vectors' traits, and modules that contain only loops.
 const MARKS: [&str; 25] = [
     " as in18_onednn::simd::",
     "in18_onednn::finish::Finish",
@@ -54,9 +55,9 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// The symbols of functions of ours that work on vectors, and should be part of others.
+/// The symbols of the project's vector functions that were not inlined.
 fn left_out(symbols: &str) -> Vec<&str> {
-    // `nm` writes an address, a letter, and a name; the letters of code are T and W.
+    // `nm` writes an address, a letter and a name. The letters of code are T and W.
     let is_code = |symbol: &&str| matches!(symbol.split_whitespace().nth(1), Some("t" | "T" | "w" | "W"));
     symbols.lines().filter(is_code).filter(|symbol| MARKS.iter().any(|mark| symbol.contains(mark))).collect()
 }
@@ -65,7 +66,7 @@ fn left_out(symbols: &str) -> Vec<&str> {
 mod tests {
     use super::*;
 
-    /// A mark of a module that was moved, or of a function that was renamed, would find nothing.
+    /// A mark of a moved module or of a renamed function would find nothing.
     #[test]
     fn marked_modules_and_functions_exist() {
         let source = workspace().join("crates/in18-onednn/src");
@@ -80,7 +81,7 @@ mod tests {
             let is_known = is_known || mark == "in18_onednn::simd::avx";
             assert!(is_known, "{mark}: no such module in {}", source.display());
             let name = mark.rsplit("::").next().unwrap_or_default();
-            // A name in lower case that is no module's, and does not begin one's, is a function's.
+            // A lower-case name that is neither a module nor the beginning of one is a function.
             let is_module = modules.last() == Some(&name) && (exists(&modules) || name == "avx");
             if name.starts_with(|first: char| first.is_ascii_lowercase()) && !is_module {
                 let home = if modules.last() == Some(&name) { &modules[..modules.len() - 1] } else { &modules[..] };

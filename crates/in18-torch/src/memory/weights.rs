@@ -1,5 +1,5 @@
-//! Convolutions' weights in the type and order of their activations, made again when the parameters have changed; and those
-//! that evaluation's normalisation is folded into.
+//! Copies of convolution weights in the type and layout of their activations, made again when the
+//! parameters have changed. Evaluation's normalisation may be folded into a copy.
 
 use in18_kernels::KernelError;
 use in18_tensor::{DType, Format, Shape, Tensor};
@@ -21,15 +21,15 @@ pub struct WeightCopies {
 /// What a copy is made of.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Ingredients {
-    /// (O, I, K, K) fp32.
+    /// The parameter: (O, I, K, K) fp32.
     pub weight: Tensor,
     /// The type of the copy.
     pub dtype: DType,
-    /// A normalisation that is folded in.
+    /// The normalisation to fold in.
     pub norm: Option<Norm>,
 }
 
-/// Evaluation's normalisation.
+/// The normalisation of evaluation.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Norm {
     /// Added to the variance.
@@ -49,14 +49,15 @@ struct WeightCopy {
     /// The copy's own memory; its views lie in it.
     _memory: Memory,
     weight: View,
-    /// (O), of the activations' type as libtorch wants it: what is left of the normalisation.
+    /// (O), of the activations' type, as libtorch wants it: the part of the normalisation that does
+    /// not fold into the weights.
     bias: Option<View>,
-    /// The arenas' generations that it was made of; none: it is to be made.
+    /// The generations of the two arenas that it was made from; `None` until it is made.
     made_of: Option<[u64; 2]>,
 }
 
 impl Context {
-    /// A copy for a convolution whose activations are of type `dtype`; without content yet.
+    /// A copy for a convolution whose activations have the type `dtype`; without content at first.
     pub fn weight_copy(&mut self, of: Ingredients) -> Result<CopyId, KernelError> {
         if let Some(known) = self.weights.copies.iter().position(|copy| copy.of == of) {
             return Ok(CopyId(known));
@@ -66,7 +67,7 @@ impl Context {
         Ok(CopyId(self.weights.copies.len() - 1))
     }
 
-    /// A copy's weights and bias, made again if what they are made of has changed.
+    /// A copy's weights and bias, made again if their ingredients have changed.
     pub fn fresh_weights(&mut self, id: CopyId) -> Result<(&View, Option<&View>), KernelError> {
         let of = self.weights.copies[id.0].of;
         let generation = |tensor: &Tensor| self.arena(tensor.region.arena).map(|arena| arena.generation);

@@ -60,7 +60,7 @@ fn training(
             )
         };
         check(code, || label.clone())?;
-        // Weights that a normalisation by these statistics is folded into are out of date.
+        // Copies of weights into which these statistics are folded are now out of date.
         context.changed(statistics)
     }))
 }
@@ -75,7 +75,8 @@ pub fn relu_backward(op: &BatchNormReluBackward, context: &mut Context) -> Resul
     gradients([dsrc, dgamma, dbeta, src, gamma, ddst, mean, inverse_deviation], Some(dst), context)
 }
 
-/// Operands: dsrc, dgamma, dbeta, src, gamma, ddst, mean, inverse_deviation; and the forward half's result if ReLU followed.
+/// Operands: dsrc, dgamma, dbeta, src, gamma, ddst, mean, inverse_deviation. `dst` is the forward
+/// half's result if a ReLU followed.
 fn gradients(operands: [Tensor; 8], dst: Option<Tensor>, context: &mut Context) -> Result<Step, KernelError> {
     if let Some(step) = own::batch_norm_backward(&operands, dst, context)? {
         return Ok(step);

@@ -1,4 +1,4 @@
-//! The fp32 end of the network: the linear map and the loss.
+//! The network's fp32 end: the linear map and the loss.
 
 use in18_kernels::KernelError;
 use in18_kernels::op::{CrossEntropy, CrossEntropyBackward, Linear, LinearBackwardData, LinearBackwardWeight};

@@ -1,4 +1,4 @@
-//! Convolutions, with and without evaluation's normalisation.
+//! Convolutions, with and without the normalisation of evaluation.
 
 use std::cell::Cell;
 
@@ -53,7 +53,8 @@ pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Ste
 pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result<Step, KernelError> {
     let [dweight, src, ddst] = views(context, [&op.dweight, &op.src, &op.ddst])?;
     let shape = op.dweight.shape;
-    // libtorch's gradient is as its weights are; only fp32 points lie as ours do.
+    // libtorch's gradient has the type and layout of its weights. Only that of a 1×1 kernel in fp32
+    // lies as ours does.
     let apart = match op.src.dtype == DType::F32 && op.window.kernel == 1 {
         true => None,
         false => {
@@ -112,7 +113,7 @@ pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Step
         return fused([dst, src], (weight, norm), window, true, label, context);
     }
     let weights = context.weight_copy(Ingredients { weight, dtype: src.dtype, norm: Some(norm) })?;
-    // The convolution's result, and the same memory as the sum reads it.
+    // The convolution's result, and the same scratch memory as the sum reads it.
     let apart = (dst.shape, dst.dtype, Format::Activation);
     let ([convolved], [addend]) = (context.scratch([apart])?, context.scratch([apart])?);
     let [to, from] = views(context, [&dst, &src])?;
@@ -125,8 +126,9 @@ pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Step
     }))
 }
 
-/// On a GPU: convolution, normalisation, sum with what lies in the result's place (where it `adds`) and ReLU in one kernel. The
-/// first run finds out how. An emulated GPU has no such kernel, so that its tests see what happens then.
+/// On a GPU: convolution, normalisation, the sum with the result's previous content (if `adds`),
+/// and ReLU in one kernel. The first run tries out how. An emulated GPU has no such kernel, so that
+/// its tests cover that case.
 fn fused(
     [dst, src]: [Tensor; 2],
     (weight, norm): (Tensor, Norm),

@@ -1,4 +1,4 @@
-//! Pixels to the network's input; sums and ReLU.
+//! Pixels to the network's input, sums, and ReLU.
 
 use in18_kernels::KernelError;
 use in18_kernels::op::{Add, AddRelu, Normalize, PIXEL_DEVIATION, PIXEL_MEAN, ReluBackward, SumReluBackward};
@@ -27,7 +27,7 @@ pub fn normalize(op: &Normalize, context: &mut Context) -> Result<Step, KernelEr
     Ok(step(label, move || unsafe { torch().normalize(dst.raw(), pixels.raw(), scale.raw(), shift.raw()) }))
 }
 
-/// A value a channel, as (1, 3, 1, 1), and the memory that it lies in.
+/// A value for each channel, as (1, 3, 1, 1), and the memory that holds the values.
 struct Channels {
     view: View,
     memory: Memory,
@@ -80,7 +80,7 @@ pub fn sum_relu_backward(op: &SumReluBackward, context: &mut Context) -> Result<
         return Ok(step);
     }
     let [dsrc, dst, ddst_a, ddst_b] = views(context, [&op.dsrc, &op.dst, &op.ddst_a, &op.ddst_b])?;
-    // The sum's place: the result's, unless the sign of what lies there is still to be read.
+    // The sum goes to the result's place, unless `dst` is there: its sign is still to be read.
     let covered = op.dsrc.region.overlaps(&op.dst.region);
     let apart = match covered {
         true => {

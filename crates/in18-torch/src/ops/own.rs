@@ -1,5 +1,6 @@
-//! What GPUs compute by kernels of our own (`in18-cuda/kernels`): what lies between the convolutions, in as few passes over memory
-//! as can be. Each function returns nothing where its kernel does not apply; then libtorch's operations do the work.
+//! The GPU kernels of our own (`in18-cuda/kernels`). They compute what lies between the
+//! convolutions, in as few passes over memory as possible. Where a kernel does not apply, its
+//! function returns `None`, and libtorch's operations do the work.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -14,17 +15,17 @@ use super::Step;
 use crate::gpu::failed;
 use crate::memory::{Context, Norm};
 
-/// What a normalisation by a batch is told.
+/// The settings of a normalisation by a batch's statistics.
 pub(super) struct Settings {
     pub epsilon: f32,
     pub momentum: f32,
     pub relu: bool,
 }
 
-/// Bytes that a kernel loads at once: of channels, from an address that is a multiple of them.
+/// Bytes that a kernel loads at once. Addresses and the channels' bytes must be multiples of it.
 const PACK: usize = 16;
 
-/// The widest window whose places fit in a byte.
+/// The widest window whose places fit into a byte.
 const WIDEST_POOL: usize = 16;
 
 /// Operands as in `batch_norm::training`.
@@ -59,12 +60,12 @@ pub fn batch_norm(
     Ok(Some(Box::new(move |context| {
         // SAFETY: see `applies`.
         on(context, |gpu| unsafe { gpu.batch_norm(&op) })?;
-        // Weights that a normalisation by these statistics is folded into are out of date.
+        // Copies of weights into which these statistics are folded are now out of date.
         context.changed(statistics)
     })))
 }
 
-/// Normalisation by an evaluation's statistics, from one activation to another of its shape and type.
+/// Normalisation by evaluation's statistics, between activations of the same shape and type.
 pub fn batch_norm_inference(
     dst: &Tensor,
     src: &Tensor,
@@ -134,7 +135,8 @@ pub fn sum_relu_backward(op: &SumReluBackward, context: &Context) -> Result<Opti
     Ok(Some(Box::new(move |context| on(context, |gpu| unsafe { gpu.sum_relu_backward(dtype, addresses, values) }))))
 }
 
-/// Pixels to the network's input. `scale` and `shift` are fp32 on the GPU, a value a channel, and live as long as the step.
+/// Pixels to the network's input. `scale` and `shift` are fp32 on the GPU, one value a channel, and
+/// must live as long as the step.
 pub fn normalize(
     op: &Normalize,
     [scale, shift]: [*const f32; 2],
@@ -155,10 +157,10 @@ pub fn normalize(
     }))
 }
 
-/// Bytes that [`max_pool`] keeps for results of this shape and type; none where it does not apply.
+/// Bytes that [`max_pool`] keeps for results of this shape and type; `None` if it does not apply.
 pub fn max_pool_workspace_bytes(dst: Shape, dtype: DType, context: &Context) -> Option<usize> {
     let takes = context.gpu.is_some() && (dst[1] * dtype.bytes()).is_multiple_of(PACK);
-    // Never less than a kernel of libtorch's would keep where ours declines for another reason.
+    // If our kernel declines for another reason, never less than libtorch's kernel would keep.
     takes.then(|| dst.elements()).filter(|_| c_int::try_from(dst.elements()).is_ok())
 }
 
@@ -177,7 +179,7 @@ pub fn max_pool(op: &MaxPool, context: &Context) -> Result<Option<Step>, KernelE
     })))
 }
 
-/// Its gradient.
+/// The gradient of [`max_pool`].
 pub fn max_pool_backward(op: &MaxPoolBackward, context: &Context) -> Result<Option<Step>, KernelError> {
     let MaxPoolBackward { ddst, workspace, dsrc, window } = op;
     if applies(dsrc, [Some(dsrc), Some(ddst)], context)?.is_none() {
@@ -192,7 +194,7 @@ pub fn max_pool_backward(op: &MaxPoolBackward, context: &Context) -> Result<Opti
     })))
 }
 
-/// The extents of a pooling from one activation, or gradient, to another.
+/// The extents of a pooling from one activation or gradient to another.
 fn pool(src: &Tensor, dst: &Tensor, window: Window) -> Option<Pool> {
     let (&[n, c, h, w], &[_, _, out_h, out_w]) = (src.shape.extents(), dst.shape.extents()) else { return None };
     let numbers = [n, c, h, w, out_h, out_w, window.kernel, window.stride, window.padding].map(c_int::try_from);
@@ -214,7 +216,7 @@ fn pool(src: &Tensor, dst: &Tensor, window: Window) -> Option<Pool> {
     Some(Pool { dtype, images, channels, height, width, out_height, out_width, kernel, stride, padding })
 }
 
-/// A type as the kernels number it.
+/// The kernels' number for a type.
 fn dtype(tensor: &Tensor) -> Option<c_int> {
     match tensor.dtype {
         DType::F32 => Some(sys::F32),
@@ -224,8 +226,9 @@ fn dtype(tensor: &Tensor) -> Option<c_int> {
     }
 }
 
-/// Type, rows and channels of an activation, if kernels take all of these. What `unsafe` rests on: addresses lie in their arenas
-/// ([`Context::address`]), shapes and types fit (`Op::check`), and programs are rebuilt when an arena has moved.
+/// Type, rows and channels of an activation, if the kernels can take all these tensors. `unsafe`
+/// rests on this: addresses lie in their arenas ([`Context::address`]), shapes and types fit
+/// (`Op::check`), and programs are rebuilt when an arena has moved.
 fn applies<const K: usize>(
     of: &Tensor,
     activations: [Option<&Tensor>; K],

@@ -9,15 +9,15 @@ use crate::memory::Context;
 use crate::safe::{Element, View};
 use crate::sys::torch;
 
-/// What libtorch keeps of a max pooling for each of its results: where in the plane the maximum was.
+/// What libtorch keeps for each result of a max pooling: the maximum's position in the plane.
 const PLACE: Element = Element::I64;
 
-/// Bytes that a max pooling keeps for results of this shape.
+/// Bytes that a max pooling of results of this shape keeps.
 pub fn workspace_bytes(dst: Shape, dtype: DType, context: &Context) -> usize {
     own::max_pool_workspace_bytes(dst, dtype, context).unwrap_or(dst.elements() * PLACE.bytes())
 }
 
-/// The places of a max pooling's results, which lie as those do.
+/// The positions of a max pooling's maxima, laid out like its results.
 fn places(context: &Context, workspace: &Tensor, dst: Shape) -> Result<View, KernelError> {
     context.elements(&workspace.region, PLACE, dst, Format::Activation)
 }

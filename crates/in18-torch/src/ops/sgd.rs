@@ -1,4 +1,4 @@
-//! The update of parameters: libtorch's fused one, for all ranges that are treated alike at once.
+//! The update of parameters: libtorch's fused one, for all ranges with equal coefficients at once.
 
 use in18_kernels::op::{SGD_SCALARS, Sgd};
 use in18_kernels::{KernelError, Op};
@@ -9,7 +9,7 @@ use crate::memory::Context;
 use crate::safe::{View, check};
 use crate::sys::torch;
 
-/// How many operations, from the first on, are updates with the same coefficients: they go out together.
+/// How many operations at the beginning are updates with equal coefficients. They run as one step.
 pub fn alike(ops: &[Op]) -> usize {
     let Some(Op::Sgd(first)) = ops.first() else { return 0 };
     let is_alike =
@@ -32,7 +32,8 @@ pub fn compile(ops: &[Op], context: &Context) -> Result<Step, KernelError> {
         let [rate, momentum, gradient_scale] = [scalars[0], scalars[1], scalars[2]];
         let decay = f64::from(ops[0].weight_decay);
         let lists = [&parameters, &velocities, &gradients].map(|views| views.iter().map(View::raw).collect::<Vec<_>>());
-        // SAFETY: three lists of one length, of views that `Context::view` checked and that, as `Op::check` saw, do not overlap.
+        // SAFETY: three lists of one length, of views that `Context::view` checked and that do not
+        // overlap, as `Op::check` saw.
         let code = unsafe {
             let [w, v, g] = lists.each_ref().map(Vec::as_ptr);
             torch().sgd(ops.len(), w, v, g, gradient_scale, rate, momentum, decay)

@@ -1,4 +1,4 @@
-//! What tests run on: the CPU, a GPU where there is one, and an emulated GPU.
+//! The devices that tests run on: the CPU, a GPU where there is one, and an emulated GPU.
 #![allow(dead_code, reason = "not every test has a use for all")]
 
 use in18_cuda::Gpu;
@@ -7,12 +7,12 @@ use in18_libtorch::LIBRARY;
 use in18_testkit::skip::{Lack, impossible, lacks, missing};
 use in18_torch::{Device, Torch, gpus};
 
-/// The CPU; without libtorch's part, the test counts as skipped.
+/// The CPU. Without libtorch's library, the test counts as skipped.
 pub fn cpu() -> Option<Device> {
     (!lacks(LIBRARY)).then_some(Device::Cpu)
 }
 
-/// The first GPU; without one, the test counts as skipped.
+/// The first GPU. Without a GPU, the test counts as skipped.
 pub fn first() -> Option<Device> {
     match gpus() {
         Ok(count) if count > 0 => return Some(Device::Cuda(0)),
@@ -24,8 +24,8 @@ pub fn first() -> Option<Device> {
     None
 }
 
-/// libtorch on the CPU, but for what kernels of our own compute on a GPU: they run on the emulator, and their like in libtorch
-/// does not. Without the emulator, the test counts as skipped.
+/// libtorch on the CPU, but with the project's own GPU kernels on the emulator in place of
+/// libtorch's operations. Without the emulator, the test counts as skipped.
 pub fn emulated() -> Option<impl Fn() -> Torch> {
     if lacks(LIBRARY) || lacks(EMULATOR) {
         return None;

@@ -1,5 +1,5 @@
-//! What GPUs take beside libtorch, out of NVIDIA's packages for Python, of the versions that libtorch was built with: a compiler
-//! and headers for the build, and libraries for running.
+//! What GPUs need beside libtorch, from NVIDIA's Python packages in the versions that libtorch was
+//! built with: a compiler and headers for the build, and libraries for running.
 
 use super::packages::{Source, Wheel, take};
 use crate::process::capture;
@@ -55,7 +55,7 @@ const LIBRARIES: Source = Source {
     alternatives: ALTERNATIVES,
 };
 
-/// A file of each package without which its part would not work.
+/// One file of each package, to check that the package is complete.
 const NEEDED: [&str; 12] = [
     "libnccl.so.2",
     "libcublas.so.13",
@@ -71,12 +71,12 @@ const NEEDED: [&str; 12] = [
     "libnvshmem_host.so.3",
 ];
 
-/// Makes the compiler and the headers available to the build. Does nothing where they already are.
+/// Makes the compiler and the headers available to the build. Does nothing if they already are.
 pub fn run_toolkit() -> Result<()> {
     install("CUDA's toolkit", &TOOLKIT, 310)
 }
 
-/// Makes the libraries available to programs. Does nothing where they already are.
+/// Makes the libraries available to programs. Does nothing if they already are.
 pub fn run_libraries() -> Result<()> {
     install("CUDA's libraries", &LIBRARIES, 1900)
 }
@@ -112,7 +112,7 @@ fn arrange_toolkit(unpacked: &Path, staged: &Path) -> Result<()> {
     for folder in ["bin", "nvvm", "include"] {
         take(&cuda.join(folder), &staged.join(folder))?;
     }
-    // Unpacking drops what may be run.
+    // Unpacking loses the permission to execute.
     for folder in ["bin", "nvvm/bin"] {
         for entry in fs::read_dir(staged.join(folder))? {
             let program = entry?.path();
@@ -133,7 +133,7 @@ fn is_toolkit(home: &Path) -> bool {
     files.iter().all(|file| home.join(file).exists())
 }
 
-/// All libraries in one folder, in which they find each other.
+/// Puts all libraries into one folder, where they find each other.
 fn arrange_libraries(unpacked: &Path, staged: &Path) -> Result<()> {
     let lib = staged.join("lib");
     fs::create_dir(&lib)?;
@@ -156,7 +156,7 @@ fn are_libraries(home: &Path) -> bool {
     NEEDED.iter().all(|file| home.join("lib").join(file).exists())
 }
 
-/// Each package's terms, by its name.
+/// Keeps each package's licence, under the package's name.
 fn take_licences(unpacked: &Path, staged: &Path) -> Result<()> {
     let licences = staged.join("licenses");
     fs::create_dir(&licences)?;

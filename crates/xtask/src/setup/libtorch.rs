@@ -1,5 +1,5 @@
-//! libtorch, out of PyTorch's package. That one is built for CUDA, so it asks for two of CUDA's libraries even where nothing
-//! but the CPU computes; the rest of CUDA is left to [`cuda`](super::cuda).
+//! libtorch, from PyTorch's package. That build is for CUDA, so it needs two of CUDA's libraries
+//! even if only the CPU computes. [`cuda`](super::cuda) sets up the rest of CUDA.
 
 use super::packages::{Source, Wheel, check_openmp, take};
 use anyhow::{Result, anyhow, bail};
@@ -14,7 +14,8 @@ const SOURCE: Source = Source {
             package: "torch",
             version: LIBTORCH.version,
             sha256: "60fcdcb2f3876e21146cb4524ef06397d727ca9ad5f020818547e25075fe3cb7",
-            // One of its files, whatever Python is here: the library is the same in all of them.
+            // One of the package's files, whatever Python is here: all of them have the same
+            // library.
             tags: &["--implementation=cp", "--python-version=3.11", "--abi=cp311", "--platform=manylinux_2_28_x86_64"],
         },
         Wheel {
@@ -35,7 +36,7 @@ const SOURCE: Source = Source {
     alternatives: "or set LIBTORCH to a folder with libtorch's lib/ and include/",
 };
 
-/// The libraries, and where their packages have them.
+/// The libraries, and their folders in their packages.
 const LIBRARIES: [(&str, &str); 8] = [
     ("torch/lib", "libc10.so"),
     ("torch/lib", "libc10_cuda.so"),
@@ -47,7 +48,7 @@ const LIBRARIES: [(&str, &str); 8] = [
     ("nvidia/cu13/lib", "libcupti.so.13"),
 ];
 
-/// Makes libtorch available to the build. Does nothing where it already is.
+/// Makes libtorch available to the build. Does nothing if it already is.
 pub fn run() -> Result<()> {
     if let Some(folder) = variable("LIBTORCH") {
         println!("libtorch: taken from LIBTORCH={folder}, nothing to fetch");

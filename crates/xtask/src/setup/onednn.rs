@@ -1,4 +1,4 @@
-//! The prebuilt oneDNN: two packages, one with the library and one with the headers.
+//! The prebuilt oneDNN, from two packages: one with the library and one with the headers.
 
 use super::packages::{Source, Wheel, check_openmp, take};
 use anyhow::{Result, anyhow, bail};
@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// The packages' version is that of the oneAPI release; it holds oneDNN 3.2.
+/// The packages have the version of the oneAPI release that contains oneDNN 3.2.
 const WHEEL_VERSION: &str = "2023.2.0";
 
 const SOURCE: Source = Source {
@@ -31,13 +31,13 @@ const SOURCE: Source = Source {
     alternatives: "or set ONEDNN_DIR to a folder with oneDNN's lib/ and include/, or build with `--features vendored-onednn`",
 };
 
-/// The one real file of the library; the package holds it three times, under the names of [`LINKS`] too.
+/// The library's real file. The package contains it three times, also under the names of [`LINKS`].
 const REAL_LIBRARY: &str = "libdnnl.so.3.2";
 
-/// Symbolic links and what they point at: the name that the program asks for and the one that the linker asks for.
+/// Symbolic links and their targets: the name that the program loads, and the linker's.
 const LINKS: [(&str, &str); 2] = [("libdnnl.so.3", REAL_LIBRARY), ("libdnnl.so", "libdnnl.so.3")];
 
-/// Makes oneDNN available to the build. Does nothing where it already is.
+/// Makes oneDNN available to the build. Does nothing if it already is.
 pub fn run() -> Result<()> {
     if let Some(folder) = variable("ONEDNN_DIR") {
         println!("oneDNN: taken from ONEDNN_DIR={folder}, nothing to fetch");
@@ -77,7 +77,7 @@ fn is_complete(home: &Path) -> bool {
     home.join("lib/libdnnl.so").exists() && home.join("include/oneapi/dnnl/dnnl.h").exists()
 }
 
-/// The prebuilt library is for one platform.
+/// Checks the platform: the prebuilt library is for one only.
 fn check_platform() -> Result<()> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")) {
         bail!(

@@ -1,15 +1,15 @@
-//! The project's own libraries over libtorch, made by `in18-torch-build`.
+//! The project's own libraries over libtorch, built by `in18-torch-build`.
 
 use anyhow::Result;
 use in18_torch_build::Made;
 
-/// Makes the library of operations and ranks. Does nothing where it already is.
+/// Builds the library of operations and ranks. Does nothing if it already exists.
 pub fn run_torch() -> Result<()> {
     tell("libtorch's part", in18_torch_build::torch()?);
     Ok(())
 }
 
-/// Makes that for GPUs, and the one that tests run on the CPU in its place. Needs CUDA's toolkit.
+/// Builds the library for GPUs, and its emulator for tests on the CPU. Needs CUDA's toolkit.
 pub fn run_cuda() -> Result<()> {
     match in18_torch_build::cuda()? {
         Some(made) => tell("GPUs' part", made),

