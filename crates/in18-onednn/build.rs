@@ -1,12 +1,13 @@
-//! Finds oneDNN and tells the linker. In this order:
+//! Finds oneDNN and tells the linker where it is. The first of these counts:
 //!
 //! 1. `ONEDNN_DIR`, a folder with `lib/libdnnl.so` and `include/`;
 //! 2. feature `vendored-onednn`: the static library that the crate `onednn-src` has built;
 //! 3. what `cargo xtask setup` has fetched.
 //!
-//! A shared library also has to be found when the program starts. Link arguments of a library's build script reach its
-//! own tests and examples only, so the folder is also passed on as metadata: the build script of a crate that makes
-//! a program reads `DEP_IN18_ONEDNN_RPATH` and emits the same argument.
+//! A program also has to find a shared library when it starts. Link arguments from a library's
+//! build script reach only the library's own tests and examples. The folder is therefore passed on
+//! as metadata: the build script of a crate that makes a program reads `DEP_IN18_ONEDNN_RPATH` and
+//! emits the same argument.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use std::process::Command;
 
 use in18_native::location::{self, variable};
 
-/// The oldest oneDNN with every function that this crate calls; the next major version changes the C interface.
+/// The oldest version of oneDNN that has every function this crate calls. The next major version
+/// changes the C interface.
 const MAJOR: u32 = 3;
 const OLDEST_MINOR: u32 = 2;
 
@@ -39,7 +41,8 @@ fn main() {
         }
         Ok(Library::Static(folder)) => {
             println!("cargo::rustc-link-search=native={}", folder.display());
-            // Not bundled into the rlib: the linker must meet the archive before the libraries that it needs.
+            // Not bundled into the rlib: the linker must meet the archive before the libraries that
+            // the archive needs.
             println!("cargo::rustc-link-lib=static:-bundle=dnnl");
             println!("cargo::rustc-link-lib=dylib=stdc++");
             link_openmp();
@@ -68,13 +71,14 @@ fn find() -> Result<Library, String> {
     })
 }
 
-/// The folder of `libdnnl.so` below `root`, whose headers must be of a version that fits.
+/// The folder of `libdnnl.so` below `root`. The headers there must be of a version that fits.
 fn in_folder(root: &Path) -> Result<PathBuf, String> {
     if !root.is_absolute() {
         return Err("expected an absolute path".to_owned());
     }
     let version = root.join("include/oneapi/dnnl/dnnl_version.h");
-    // Watched even while absent: its appearance is what makes a failed build worth trying again.
+    // Cargo watches the file even while it is absent: once it appears, a failed build is tried
+    // again.
     println!("cargo::rerun-if-changed={}", version.display());
     let header = fs::read_to_string(&version).map_err(|error| format!("{}: {error}", version.display()))?;
     let (major, minor) = (number(&header, "DNNL_VERSION_MAJOR"), number(&header, "DNNL_VERSION_MINOR"));
@@ -93,7 +97,8 @@ fn in_folder(root: &Path) -> Result<PathBuf, String> {
         .ok_or_else(|| format!("no lib/libdnnl.so in {}", root.display()))
 }
 
-/// The folder of `libdnnl.a` as the build script of `onednn-src` reports it; some systems install to `lib64` instead.
+/// The folder of `libdnnl.a`, below the root that the build script of `onednn-src` reports. Some
+/// systems install to `lib64` instead of `lib`.
 fn vendored() -> Result<PathBuf, String> {
     let root = variable("DEP_DNNL_ROOT").ok_or("onednn-src did not report where it built oneDNN (DEP_DNNL_ROOT)")?;
     ["lib", "lib64"]
@@ -103,7 +108,8 @@ fn vendored() -> Result<PathBuf, String> {
         .ok_or_else(|| format!("onednn-src built no lib/libdnnl.a in {root}"))
 }
 
-/// Links GNU OpenMP, oneDNN's thread pool. GCC looks into its own folder by itself; other compilers have to be told.
+/// Links GNU OpenMP, oneDNN's thread pool. GCC looks into its own folder by itself. Other compilers
+/// have to be told the folder.
 fn link_openmp() {
     let linker = variable("RUSTC_LINKER").unwrap_or_else(|| "cc".to_owned());
     if let Ok(output) = Command::new(linker).arg("-print-file-name=libgomp.so").output() {

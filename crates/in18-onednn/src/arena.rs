@@ -1,4 +1,4 @@
-//! Blocks of memory: aligned, zeroed, on huge pages where the system grants them.
+//! Blocks of memory: aligned, zeroed, and on huge pages where the system grants them.
 
 use std::ptr;
 
@@ -7,15 +7,17 @@ use in18_tensor::Region;
 
 use crate::safe::PROVIDER;
 
-/// Large blocks start on a huge page, so that a step's walk over hundreds of megabytes misses the TLB less.
+/// Large blocks start on a huge page, so that a step that walks over hundreds of megabytes has
+/// fewer TLB misses.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// A block of memory that this value owns, mapped from the system: its zeros cost nothing until they are touched.
+/// A block of memory that this value owns. It is mapped from the system, so its zeros cost nothing
+/// until they are touched.
 #[derive(Debug)]
 pub struct Arena {
     start: *mut u8,
     bytes: usize,
-    /// What was mapped: more than the block, where that had to be aligned.
+    /// The whole mapping. It is larger than the block if the block had to be aligned.
     mapped: (*mut libc::c_void, usize),
 }
 
@@ -35,7 +37,7 @@ impl Arena {
         if slack > 0 {
             // SAFETY: the offset is less than the slack that was mapped for it.
             start = unsafe { start.add(start.align_offset(HUGE_PAGE)) };
-            // Before the first touch, which decides what kind of page it is.
+            // Advise before the first touch, because the first touch decides the kind of page.
             // SAFETY: the range was just mapped; the advice changes no content, and may be refused.
             unsafe { libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE) };
         }
@@ -47,13 +49,13 @@ impl Arena {
         self.bytes
     }
 
-    /// The address of its first byte, for as long as the arena lives. Reading and writing through it is up to the
-    /// caller to keep within bounds and free of races.
+    /// The address of the arena's first byte, valid as long as the arena lives. The caller must
+    /// keep reads and writes through it within bounds and free of races.
     pub fn start(&self) -> *mut u8 {
         self.start
     }
 
-    /// The address of a region, which must lie inside.
+    /// The address of a region, which must lie inside the arena.
     pub fn address(&self, region: &Region) -> Result<*mut u8, KernelError> {
         match region.offset.checked_add(region.bytes) {
             // SAFETY: the offset is at most the block's length, as just compared.
@@ -65,7 +67,7 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        // SAFETY: mapped in `new` with this length, and unmapped once.
+        // SAFETY: mapped in `new` with this length, and unmapped only here.
         unsafe { libc::munmap(self.mapped.0, self.mapped.1) };
     }
 }
@@ -80,7 +82,7 @@ mod tests {
             let arena = Arena::new(bytes).unwrap();
             assert_eq!(arena.bytes(), bytes.max(1));
             assert!((arena.start() as usize).is_multiple_of(if bytes >= HUGE_PAGE { HUGE_PAGE } else { 4096 }));
-            // SAFETY: the block's own bytes.
+            // SAFETY: these are the block's own bytes.
             let all = unsafe { std::slice::from_raw_parts(arena.start(), arena.bytes()) };
             assert!(all.iter().all(|&byte| byte == 0));
         }

@@ -1,30 +1,30 @@
-//! What happens to the results of a convolution before they are stored.
+//! Operations on the results of a convolution before they are stored.
 
 use crate::simd::{Stored, Vector};
 
-/// What is fused to a convolution's end, beside a bias.
+/// The operations fused to a convolution's end, beside a bias.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct End {
-    /// Whether results are added to what lies in their place.
+    /// Whether results are added to the values at their destination.
     pub adds: bool,
-    /// Whether negative ones become 0.
+    /// Whether negative results become 0.
     pub relu: bool,
 }
 
-/// The end of a block of channels.
+/// The operations at the end of a convolution, for a block of channels.
 #[derive(Clone, Copy)]
 pub struct Finish<V> {
-    /// Added, a value a channel.
+    /// Added to the results, one value per channel.
     pub bias: V,
-    /// The rest.
+    /// The other operations.
     pub end: End,
 }
 
 impl<V: Vector> Finish<V> {
-    /// What to store in the place of a result.
+    /// The value to store for a result at `at`.
     ///
     /// # Safety
-    /// `at` must be valid; as [`Vector`].
+    /// `at` must be valid, and the conditions of [`Vector`] hold.
     #[inline(always)]
     pub unsafe fn apply<E: Stored>(&self, value: V, at: *const E) -> V {
         // SAFETY: by the caller's promise.

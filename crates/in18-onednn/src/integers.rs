@@ -1,9 +1,9 @@
-//! Pixels and labels to and from fp32 values in logical order, for `import` and `export`: oneDNN's reorders would
-//! round and saturate where we want exact copies.
+//! Converts pixels and labels to and from fp32 values in logical order, for `import` and `export`.
+//! oneDNN's reorders would round and saturate, but these copies must be exact.
 
 use in18_tensor::{DType, Format, Tensor};
 
-/// Row-major values as the tensor's bytes.
+/// The bytes of the tensor that holds these row-major values.
 pub fn to_bytes(tensor: &Tensor, values: &[f32]) -> Vec<u8> {
     let mut bytes = vec![0; values.len() * tensor.dtype.bytes()];
     for (logical, &value) in values.iter().enumerate() {
@@ -16,7 +16,7 @@ pub fn to_bytes(tensor: &Tensor, values: &[f32]) -> Vec<u8> {
     bytes
 }
 
-/// The tensor's bytes as row-major values.
+/// The row-major values of the tensor with these bytes.
 pub fn from_bytes(tensor: &Tensor, bytes: &[u8]) -> Vec<f32> {
     let value = |at: usize| match tensor.dtype {
         DType::U8 => f32::from(bytes[at]),
@@ -25,7 +25,7 @@ pub fn from_bytes(tensor: &Tensor, bytes: &[u8]) -> Vec<f32> {
     (0..tensor.shape.elements()).map(|logical| value(stored_index(tensor, logical))).collect()
 }
 
-/// Where the element with this row-major number lies.
+/// The position in memory of the element with this row-major index.
 fn stored_index(tensor: &Tensor, logical: usize) -> usize {
     if tensor.format != Format::ChannelsLast {
         return logical;

@@ -1,4 +1,5 @@
-//! Which vector instructions this CPU has, as a value: holding one proves support.
+//! The vector instructions that this CPU has, as a value. Holding the value proves that the CPU
+//! supports them.
 
 use std::arch::x86_64::__cpuid;
 
@@ -11,36 +12,37 @@ use crate::sys;
 /// A level of vector instructions that this crate's own loops are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// AVX-512 F, BW, DQ and VL, and its dot products of pairs, of bf16 and of integers (VNNI).
+    /// AVX-512 F, BW, DQ and VL, and the dot products of pairs of bf16 and of integers (VNNI).
     Avx512Bf16,
     /// AVX-512 F, BW, DQ and VL.
     Avx512,
     /// AVX2 and FMA.
     Avx2,
-    /// What every x86-64 CPU has: for tests, as the oracle of the others.
+    /// The instructions that every x86-64 CPU has. Tests use it as the oracle of the other levels.
     #[cfg(test)]
     Baseline,
 }
 
-/// The level that this CPU has. Its field is private, so that only [`Isa::detect`] makes one.
+/// The level that this CPU has. The field is private, so that only [`Isa::detect`] makes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Level);
 
 impl Isa {
-    /// The level of every CPU.
+    /// The level that every CPU has.
     #[cfg(test)]
     pub const BASELINE: Isa = Isa(Level::Baseline);
 
-    /// The level that it proves.
+    /// The level that this value proves.
     pub fn level(self) -> Level {
         self.0
     }
 
-    /// The widest that this CPU has; AVX-512 only if the library uses it too, since the layouts are the library's.
+    /// The highest level that this CPU has. AVX-512 only counts if the library uses it too, since
+    /// the layouts are the library's.
     ///
     /// # Errors
-    /// [`KernelError::Machine`] on a CPU without AVX2 and FMA, and if the library may not use them: what is left is too slow to
-    /// be of use, a step takes minutes there.
+    /// [`KernelError::Machine`] on a CPU without AVX2 and FMA, and if the library may not use them.
+    /// Without them a step takes minutes, which is too slow to be of use.
     pub fn detect() -> Result<Self, KernelError> {
         let allowed = library_isa();
         let has_avx512 = is_x86_feature_detected!("avx512f")
@@ -63,16 +65,18 @@ impl Isa {
     }
 }
 
-/// Whether a CPU multiplies bf16 pairs (`VDPBF16PS`) faster than fp32 numbers: AMD's multiply twice as many, Intel's do not.
-/// On two cores of an Intel Xeon of model 207, oneDNN's 1×1 convolutions of bf16 took 1.8 times as long as those of fp32.
+/// Whether this CPU multiplies bf16 pairs (`VDPBF16PS`) faster than fp32 numbers. AMD's CPUs
+/// multiply twice as many, Intel's do not. On two cores of an Intel Xeon of model 207, oneDNN's 1×1
+/// convolutions in bf16 took 1.8 times as long as in fp32.
 pub fn has_fast_pairs(isa: Isa) -> bool {
-    // The first leaf holds the maker's name.
+    // CPUID leaf 0 holds the manufacturer's name.
     let maker = __cpuid(0);
     let name = [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes);
     isa.level() == Level::Avx512Bf16 && name.as_flattened() != b"GenuineIntel"
 }
 
-/// Why a CPU is refused, if it is. `has_avx2`: with FMA; `is_allowed`: oneDNN uses it.
+/// The error if a CPU is refused. `has_avx2`: it has AVX2 and FMA. `is_allowed`: oneDNN may use
+/// AVX2.
 fn refusal(has_avx2: bool, is_allowed: bool, cpu: impl Fn() -> String) -> Option<KernelError> {
     let cpu = match (has_avx2, is_allowed) {
         (true, true) => return None,
@@ -94,7 +98,8 @@ pub fn library_isa() -> sys::cpu_isa {
     unsafe { sys::dnnl_get_effective_cpu_isa() }
 }
 
-/// Whether one of oneDNN's instruction sets holds all of another: they are sets of bits.
+/// Whether the instruction set `isa` contains all of `part`. oneDNN's instruction sets are sets of
+/// bits.
 pub fn includes(isa: sys::cpu_isa, part: sys::cpu_isa) -> bool {
     isa & part == part
 }

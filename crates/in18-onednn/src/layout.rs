@@ -1,4 +1,4 @@
-//! How tensors lie in memory, in oneDNN's terms.
+//! The memory layouts of tensors, in oneDNN's terms.
 
 use in18_kernels::KernelError;
 use in18_tensor::{DType, Format, Shape, Tensor};
@@ -7,20 +7,21 @@ use crate::isa::{includes, library_isa};
 use crate::safe::{MemoryDesc, PROVIDER};
 use crate::sys;
 
-/// The activations' layout on this CPU.
+/// The layout of activations on this CPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
-    /// Channels of a block: as many as a vector has fp32 lanes.
+    /// Channels per block: as many as a vector has fp32 lanes.
     pub block: usize,
 }
 
 impl Layout {
-    /// The layout that oneDNN's convolutions prefer here.
+    /// The layout that oneDNN's convolutions prefer on this CPU.
     pub fn detect() -> Self {
         Layout { block: if includes(library_isa(), sys::ISA_AVX512_CORE) { 16 } else { 8 } }
     }
 
-    /// Whether an activation of `channels` lies in blocks (else row-major, which the first convolution's fast code wants).
+    /// Whether an activation of `channels` lies in blocks. Otherwise it is row-major, which the
+    /// fast code of the first convolution needs.
     pub fn is_blocked(&self, channels: usize) -> bool {
         channels >= self.block
     }
@@ -35,13 +36,14 @@ impl Layout {
         MemoryDesc::new(shape.extents(), data_type(dtype)?, tag)
     }
 
-    /// Bytes of an (N, C, H, W) activation, computed without the library: channels padded to whole blocks.
+    /// Bytes of an (N, C, H, W) activation, with channels padded to whole blocks. Computed without
+    /// the library.
     pub fn activation_bytes(&self, shape: Shape, dtype: DType) -> usize {
         let channels = if self.is_blocked(shape[1]) { shape[1].div_ceil(self.block) * self.block } else { shape[1] };
         shape[0] * channels * shape[2] * shape[3] * dtype.bytes()
     }
 
-    /// The description of any tensor of a type that oneDNN computes on.
+    /// The description of any tensor whose type oneDNN computes on.
     pub fn describe(&self, tensor: &Tensor) -> Result<MemoryDesc, KernelError> {
         match tensor.format {
             Format::Activation => self.activation(tensor.shape, tensor.dtype),
@@ -62,7 +64,7 @@ pub fn plain(extents: &[usize], dtype: DType) -> Result<MemoryDesc, KernelError>
     MemoryDesc::new(extents, data_type(dtype)?, tag)
 }
 
-/// oneDNN's name of an element type.
+/// oneDNN's constant for an element type.
 pub fn data_type(dtype: DType) -> Result<sys::data_type, KernelError> {
     match dtype {
         DType::F32 => Ok(sys::F32),

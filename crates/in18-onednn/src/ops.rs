@@ -1,4 +1,4 @@
-//! Each operation of the vocabulary compiled into steps, one file a kind.
+//! Compiles each operation into steps, one file per kind of operation.
 
 mod batch_norm;
 mod conv;
@@ -21,7 +21,7 @@ use crate::safe::{Call, MemoryDesc, PROVIDER, PrimitiveDesc};
 use crate::step::{Context, Described, Place, PrimitiveStep, Step};
 use crate::sys;
 
-/// Prepares an operation.
+/// Prepares an operation: returns its steps.
 pub fn compile(op: &Op, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
     match op {
         Op::Normalize(op) => normalize::compile(op, context),
@@ -75,7 +75,7 @@ impl<'a> Binding<'a> {
         Binding { context, desc, operation, operands: Vec::new() }
     }
 
-    /// An operand in planned memory, which must be at least as long as its description.
+    /// Adds an operand in planned memory. The region must be at least as long as the description.
     fn region(mut self, argument: c_int, desc: MemoryDesc, region: Region) -> Result<Self, KernelError> {
         self.context.address(&region)?;
         if desc.bytes() > region.bytes {
@@ -89,24 +89,24 @@ impl<'a> Binding<'a> {
         Ok(self)
     }
 
-    /// A tensor in planned memory, read as its own format says.
+    /// Adds a tensor in planned memory, described by the tensor's own format.
     fn tensor(self, argument: c_int, tensor: &Tensor) -> Result<Self, KernelError> {
         let desc = self.context.layout.describe(tensor)?;
         self.region(argument, desc, tensor.region)
     }
 
-    /// An operand somewhere else.
+    /// Adds an operand at any other place.
     fn place(mut self, argument: c_int, desc: MemoryDesc, place: Place) -> Self {
         self.operands.push((argument, desc, place));
         self
     }
 
-    /// The step, with its scratch memory reserved.
+    /// Makes the step, and reserves its scratch memory.
     fn finish(self) -> Result<Box<dyn Step>, KernelError> {
         self.finish_with_scratch_at(0)
     }
 
-    /// The step, with scratch memory that leaves the first `offset` bytes to others.
+    /// Makes the step. Its scratch memory begins after the first `offset` bytes, which others use.
     fn finish_with_scratch_at(self, offset: usize) -> Result<Box<dyn Step>, KernelError> {
         if self.context.describes_only {
             return Ok(Box::new(Described(self.desc.implementation())));
@@ -120,7 +120,8 @@ impl<'a> Binding<'a> {
     }
 }
 
-/// Checks that regions exist, are long enough for their shapes, and hold the type that a loop reads them as.
+/// Checks that regions exist, are long enough for their shapes, and have the type that a loop
+/// reads.
 fn check(context: &Context, tensors: &[(&Tensor, DType)]) -> Result<(), KernelError> {
     for (tensor, dtype) in tensors {
         context.address(&tensor.region)?;

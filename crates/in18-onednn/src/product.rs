@@ -1,25 +1,28 @@
-//! The inner loops: products of small matrices in registers. Their rows are tiles, or pixels.
+//! The inner loops: products of small matrices in registers. The rows of a matrix are tiles, or
+//! pixels.
 
 use std::ops::Range;
 
 use crate::simd::{Vector, prefetch};
 
-/// What a product of matrices does with numbers.
+/// The arithmetic of a product of matrices.
 pub trait Product<V>: Copy {
-    /// `total` and the product of a word of the inputs, in all lanes, and a vector of weights.
+    /// `total` plus the product of `input`, a word of the inputs in all lanes, and a vector of
+    /// weights.
     ///
     /// # Safety
     /// As [`Vector`].
     unsafe fn add(total: V, input: V, weights: V) -> V;
-    /// A row's sums, of its totals and of what stands in the sums' places.
+    /// The sums of a row, computed from its totals and from the values that stand at the sums'
+    /// places.
     ///
     /// # Safety
-    /// There must be such a row, counting one that was added to make their number even; the places must hold sums, unless the
-    /// product is known not to look at them; as [`Vector`].
+    /// The row must exist, counting the row that was added to make the number of rows even.
+    /// `places` must hold sums, unless the product is known not to read them. As [`Vector`].
     unsafe fn finish(&self, totals: [V; 2], row: usize, places: [*const f32; 2]) -> [V; 2];
 }
 
-/// Products of fp32. All but the first are added to what there is.
+/// Products of fp32. All but the first are added to the existing sums.
 #[derive(Clone, Copy)]
 pub struct Plain {
     pub is_first: bool,
@@ -42,24 +45,26 @@ impl<V: Vector> Product<V> for Plain {
     }
 }
 
-/// Words of a cache line.
+/// Words in a cache line.
 const CACHE_LINE: usize = 16;
 
-/// Rows whose sums, two vectors each, fill the registers beside two vectors of weights and one of inputs: an even
-/// number.
+/// The largest even number of rows whose sums, two vectors each, fit in the registers beside two
+/// vectors of weights and one vector of inputs.
 pub const fn most_rows<V: Vector>() -> usize {
     (V::REGISTERS - 3) / 4 * 2
 }
 
-/// `sums[half][row] = Σ inputs[block][row][lane] · weights[block of the runs · lanes + lane][half]`, the sum over all lanes and
-/// the blocks of weights in `runs`, one after the other, for two vectors (halves) of output channels and `rows` rows, in the
-/// product's sense of · and +. An odd number of rows is made even by one that means nothing.
+/// `sums[half][row] = Σ inputs[n][row][lane] · weights[block n of runs · lanes + lane][half]`, for
+/// two vectors (halves) of output channels and `rows` rows. The sum goes over all lanes and all
+/// blocks of weights in `runs`, one after the other. `product` defines · and +. An odd number of
+/// rows is made even by a row that means nothing.
 ///
 /// # Safety
-/// `inputs` must hold an even number of rows, at least `rows`, a vector each, from each multiple of `block_stride` on,
-/// `weights` two vectors an input channel of a block from each multiple of `square_stride` on, of which those that lie `ahead` of the
-/// ones in use are fetched, if there are such; `sums` take as many rows from 0
-/// and from `half_stride` on; as [`Vector`].
+/// The number of rows here is even and at least `rows`. `inputs` must hold a vector per row from
+/// each multiple of `block_stride` on. `weights` must hold two vectors per input channel of a block
+/// from each multiple of `square_stride` on; the weights `ahead` elements further on are
+/// prefetched, and need not exist. `sums` must take a vector per row from 0 and from `half_stride`
+/// on. As [`Vector`].
 #[inline(always)]
 pub unsafe fn multiply<V: Vector, P: Product<V>>(
     rows: usize,
@@ -69,7 +74,7 @@ pub unsafe fn multiply<V: Vector, P: Product<V>>(
     (sums, half_stride): (*mut f32, usize),
     product: P,
 ) {
-    // Parts of even numbers of rows, as equal as may be.
+    // Parts with even numbers of rows, as equal as possible.
     let (pairs, parts) = (rows.div_ceil(2), rows.div_ceil(most_rows::<V>()));
     let mut first = 0;
     for part in 1..=parts {
@@ -94,7 +99,7 @@ pub unsafe fn multiply<V: Vector, P: Product<V>>(
     }
 }
 
-/// [`multiply`] of a number of rows.
+/// [`multiply`] for a fixed number of rows.
 ///
 /// # Safety
 /// As [`multiply`].
@@ -117,8 +122,9 @@ unsafe fn multiply_rows<V: Vector, P: Product<V>, const ROWS: usize>(
                 let weights = weights.add(block * square_stride);
                 for lane in 0..V::LANES {
                     let weights = weights.add(lane * 2 * V::LANES);
-                    // What is needed next: weights lie too far away for the CPU to expect them, inputs are too many streams.
-                    // Each cache line once: loads are as scarce as products.
+                    // Prefetch what is needed next. The CPU does not do so by itself: the weights
+                    // lie too far away, and the inputs are too many streams. Each cache line is
+                    // fetched once, since loads are as scarce as products.
                     if (lane * V::LANES).is_multiple_of(CACHE_LINE) {
                         prefetch(inputs.wrapping_add(block_stride + lane * V::LANES));
                     }
@@ -144,16 +150,18 @@ unsafe fn multiply_rows<V: Vector, P: Product<V>, const ROWS: usize>(
     }
 }
 
-/// Most output channels that [`add_outer`] has at a time.
+/// The most output channels that [`add_outer`] computes at a time.
 const MOST_OUTPUTS: usize = 8;
 
-/// Output channels whose sums with three blocks of input channels leave registers for loads; they divide a block.
+/// The number of output channels whose sums with three blocks of input channels leave registers for
+/// loads. It divides a block.
 pub const fn outer_outputs<V: Vector>() -> usize {
     if V::REGISTERS / 4 < MOST_OUTPUTS { V::REGISTERS / 4 } else { MOST_OUTPUTS }
 }
 
-/// How many of the `left` blocks of input channels [`add_outer`] takes next: threes need fewer loads for each product than twos;
-/// four are two twos, lest one block be left alone.
+/// How many of the `left` blocks of input channels [`add_outer`] takes next. Three blocks need
+/// fewer loads for each product than two. Four are taken as two and two, so that no block is left
+/// alone.
 #[inline(always)]
 pub const fn outer_blocks(left: usize) -> usize {
     match left {
@@ -163,12 +171,14 @@ pub const fn outer_blocks(left: usize) -> usize {
     }
 }
 
-/// `sums[o][block] += Σ gradients[tile][o] · inputs[block][tile]` over `tiles` tiles, for [`outer_outputs`] output channels and one
-/// to three `blocks` of input channels; the `first` tiles set the sums instead.
+/// `sums[o][block] += Σ gradients[tile][o] · inputs[block][tile]` over `tiles` tiles, for
+/// [`outer_outputs`] output channels and one to three `blocks` of input channels. If `first`, the
+/// products replace the old sums.
 ///
 /// # Safety
-/// `gradients` must hold a vector a tile, `inputs` as many from each multiple of `block_stride` on; `sums` a vector a block from
-/// each multiple of `row_stride` on; as [`Vector`].
+/// `gradients` must hold a vector per tile. `inputs` must hold as many vectors from each multiple
+/// of `block_stride` on. `sums` must hold a vector per block from each multiple of `row_stride` on.
+/// As [`Vector`].
 #[inline(always)]
 pub unsafe fn add_outer<V: Vector>(
     gradients: *const f32,
@@ -188,7 +198,7 @@ pub unsafe fn add_outer<V: Vector>(
     }
 }
 
-/// [`add_outer`] of a number of blocks.
+/// [`add_outer`] for a fixed number of blocks.
 ///
 /// # Safety
 /// As [`add_outer`].
@@ -212,7 +222,7 @@ unsafe fn add_outer_blocks<V: Vector, const BLOCKS: usize>(
         }
         for tile in 0..tiles {
             if tile < outer_outputs::<V>() {
-                // The sums of the next output channels.
+                // Prefetch the sums of the next output channels.
                 for block in 0..BLOCKS {
                     prefetch(sums.wrapping_add((outer_outputs::<V>() + tile) * row_stride + block * V::LANES));
                 }

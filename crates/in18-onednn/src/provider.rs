@@ -1,4 +1,4 @@
-//! The provider: arenas, compiled programs, and the trait.
+//! The provider: arenas, compiled programs, and the implementation of [`Kernels`].
 
 use std::ops::Range;
 
@@ -19,13 +19,14 @@ use crate::weights::WeightCopies;
 
 /// oneDNN on this machine's cores.
 pub struct OneDnn {
-    /// Programs by id; a released one leaves a gap, so that no id ever means another program. They are dropped before
-    /// the engine that they were made on.
+    /// Programs by id. A released program leaves a gap, so that its id is never used again.
+    /// Programs are dropped before the engine that they were made on.
     programs: Vec<Option<Compiled>>,
     context: Context,
 }
 
-/// Whether an implementation, by its name as [`OneDnn::implementations`] gives it, is one of our own or of oneDNN's vectorised ones.
+/// Whether an implementation is one of our own or one of oneDNN's vectorised ones. `name` is a name
+/// that [`OneDnn::implementations`] returns.
 pub fn is_vectorised(name: &str) -> bool {
     name.starts_with("own:") || safe::is_vectorised(name)
 }
@@ -34,11 +35,11 @@ pub fn is_vectorised(name: &str) -> bool {
 type Compiled = Vec<Vec<Box<dyn Step>>>;
 
 impl OneDnn {
-    /// A provider on `threads` threads; without a number, on as many as OpenMP takes by itself. The number holds for the
-    /// whole process: there is one OpenMP runtime.
+    /// A provider on `threads` threads, or on as many as OpenMP uses by default. The number holds
+    /// for the whole process, because there is one OpenMP runtime.
     ///
     /// # Errors
-    /// As [`check_cpu`](Self::check_cpu); if oneDNN does not start.
+    /// As [`check_cpu`](Self::check_cpu); also if oneDNN does not start.
     pub fn new(threads: Option<usize>) -> Result<Self, KernelError> {
         let isa = Isa::detect()?;
         if let Some(threads) = threads {
@@ -62,37 +63,40 @@ impl OneDnn {
         Ok(OneDnn { context, programs: Vec::new() })
     }
 
-    /// Whether this machine's CPU is one to compute on.
+    /// Checks that this provider can compute on this machine's CPU.
     ///
     /// # Errors
-    /// [`KernelError::Machine`] on a CPU without AVX2 and FMA, or if oneDNN is told not to use them.
+    /// [`KernelError::Machine`] on a CPU without AVX2 and FMA, or if oneDNN is told not to use
+    /// them.
     pub fn check_cpu() -> Result<(), KernelError> {
         Isa::detect().map(|_| ())
     }
 
-    /// The same without 16-bit fixed point in evaluations: all that is not activations or their weights is fp32 then. Slower,
-    /// and nearer to what is computed exactly by less than bf16 activations can hold.
+    /// The same provider without 16-bit fixed point in evaluations. Everything but activations and
+    /// their weights is then fp32. This is slower. It is closer to the exact results, but by less
+    /// than bf16 activations can represent.
     pub fn without_fixed_point(mut self) -> Self {
         self.context.fixed_point = false;
         self
     }
 
-    /// The same as where bf16 pairs are multiplied faster than fp32 numbers, or are not, whatever this CPU does: so that tests
-    /// reach the code of both.
+    /// Sets whether bf16 pairs count as faster than fp32 numbers, whatever holds for this CPU. With
+    /// this, tests reach the code for both cases. Pairs never count as fast without AVX-512 BF16.
     pub fn with_fast_pairs(mut self, are_fast: bool) -> Self {
         self.context.fast_pairs = are_fast && self.context.isa.level() == Level::Avx512Bf16;
         self
     }
 
-    /// The same with all convolutions as products of packed matrices, which otherwise compute only what nothing faster covers:
-    /// so that tests reach this way with every shape.
+    /// The same provider with all convolutions as products of packed matrices, which otherwise
+    /// compute only the shapes that nothing faster covers. With this, tests reach those products
+    /// with every shape.
     pub fn with_packed_convolutions(mut self) -> Self {
         self.context.only_packed = true;
         self
     }
 
-    /// What would compute each operation: the names of its steps' implementations, as [`Kernels::implementation`] joins them.
-    /// Nothing is prepared, and the operations' memory need not exist.
+    /// The names of the implementations of each operation's steps; [`Kernels::implementation`]
+    /// joins these names. Nothing is prepared, and the operations' memory need not exist.
     pub fn implementations(&mut self, ops: &[Op]) -> Result<Vec<Vec<String>>, KernelError> {
         self.context.describes_only = true;
         let describe = |op: &Op| {
@@ -104,7 +108,8 @@ impl OneDnn {
         described
     }
 
-    /// Copies between a tensor's own layout and row-major fp32, in the direction that `from` and `to` say.
+    /// Copies between a tensor's own layout and row-major fp32. `from` and `to` say in which
+    /// direction.
     ///
     /// # Safety
     /// Both addresses must be valid for the bytes of their descriptions, `to` for writes.
@@ -119,7 +124,8 @@ impl OneDnn {
         unsafe { call.run(&context.stream, &[from.1, to.1, scratch.start()]) }
     }
 
-    /// The description of a tensor that `import` and `export` can move, checked against its region.
+    /// The description of a tensor that `import` and `export` can move. Checks it against the
+    /// tensor's region.
     fn movable(&self, tensor: &Tensor) -> Result<MemoryDesc, KernelError> {
         let desc = self.context.layout.describe(tensor)?;
         if desc.bytes() > tensor.region.bytes {
@@ -147,7 +153,7 @@ impl Kernels for OneDnn {
     fn supports(&self, dtype: DType) -> bool {
         match dtype {
             DType::F32 => true,
-            // oneDNN emulates it with AVX-512, and not below.
+            // With AVX-512, oneDNN emulates bf16. With less it does not.
             DType::Bf16 => isa::includes(isa::library_isa(), sys::ISA_AVX512_CORE),
             DType::F16 | DType::U8 | DType::I32 => false,
         }
@@ -158,7 +164,8 @@ impl Kernels for OneDnn {
     }
 
     fn max_pool_workspace_bytes(&self, dst: Shape, _dtype: DType) -> Result<usize, KernelError> {
-        // oneDNN keeps the place in the window as one byte an output, laid out as the output is.
+        // oneDNN stores the position in the window as one byte per output, in the layout of the
+        // output.
         Ok(self.context.layout.activation_bytes(dst, DType::U8))
     }
 
@@ -175,7 +182,7 @@ impl Kernels for OneDnn {
     fn reserve(&mut self, arena: ArenaId, bytes: usize) -> Result<(), KernelError> {
         let block = self.context.block_mut(arena)?;
         if block.arena.bytes() < bytes {
-            // The old block goes first: both together may not fit.
+            // Drop the old block first: both blocks together may not fit.
             block.arena = Arena::new(0)?;
             block.arena = Arena::new(bytes)?;
             block.generation += 1;
@@ -186,7 +193,8 @@ impl Kernels for OneDnn {
     fn write(&mut self, region: Region, bytes: &[u8]) -> Result<(), KernelError> {
         check_length("write, in bytes", region.bytes, bytes.len())?;
         let address = self.context.address(&region)?;
-        // SAFETY: the region lies in its arena and is as long as the slice, which is no part of an arena.
+        // SAFETY: the region lies in its arena and is as long as the slice. The slice is no part of
+        // an arena.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address, bytes.len()) };
         self.context.block_mut(region.arena)?.generation += 1;
         Ok(())
@@ -203,8 +211,9 @@ impl Kernels for OneDnn {
     fn memory_range(&mut self, region: Region) -> Result<MemoryRange, KernelError> {
         let address = self.context.address(&region)?;
         self.context.block_mut(region.arena)?.generation += 1;
-        // SAFETY: the region lies in its arena, as `address` has found, and the arena stays where it is until it is made larger or
-        // dropped with the provider. The provider touches it in calls alone.
+        // SAFETY: `address` has checked that the region lies in its arena. The arena stays where it
+        // is until it is made larger, or dropped with the provider. The provider touches the arena
+        // only during calls.
         Ok(unsafe { MemoryRange::of_provider(address, region.bytes, None) })
     }
 
@@ -217,7 +226,8 @@ impl Kernels for OneDnn {
         let desc = self.movable(tensor)?;
         let rows = plain(tensor.shape.extents(), DType::F32)?;
         let address = self.context.address(&tensor.region)?;
-        // SAFETY: `values` has the shape's elements and is only read; `movable` compared the region.
+        // SAFETY: `values` has as many elements as the shape and is only read; `movable` checked
+        // the region.
         unsafe { self.reorder((&rows, values.as_ptr().cast_mut().cast()), (&desc, address))? };
         self.context.block_mut(tensor.region.arena)?.generation += 1;
         Ok(())
@@ -255,7 +265,7 @@ impl Kernels for OneDnn {
         let step = ops::square_product(side, dtype, &mut self.context, |context, bytes| {
             let arena = ArenaId(context.arenas.len() as u32);
             let memory = Arena::new(bytes)?;
-            // SAFETY: the arena's own bytes, which nobody else has yet.
+            // SAFETY: these are the arena's own bytes, which nobody else uses yet.
             let values = unsafe { std::slice::from_raw_parts_mut(memory.start(), bytes) };
             fill_random(dtype, values);
             context.arenas.push(Block { arena: memory, generation: 0 });
@@ -293,7 +303,8 @@ fn names(steps: &[Box<dyn Step>]) -> Vec<String> {
     steps.iter().map(|step| step.implementation().to_owned()).collect()
 }
 
-/// Numbers of both signs between ½ and 1: zeros, or ever larger ones, would be multiplied in another time.
+/// Fills `bytes` with numbers of both signs between ½ and 1. A product of zeros, or of ever larger
+/// numbers, would take a different time.
 fn fill_random(dtype: DType, bytes: &mut [u8]) {
     let mut state = 1u32;
     for value in bytes.chunks_exact_mut(dtype.bytes()) {

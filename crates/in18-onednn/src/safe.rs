@@ -1,7 +1,7 @@
-//! oneDNN's objects as owned Rust values whose every call answers with a `Result`.
+//! oneDNN's objects as owned Rust values whose calls return a `Result`.
 //!
-//! Memory handles point at memory that somebody else owns, so running a primitive stays `unsafe` here: the
-//! provider, which owns that memory, is where the proof is made.
+//! Memory handles point at memory that somebody else owns, so running a primitive is `unsafe`. The
+//! provider owns that memory and proves that its calls are safe.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
@@ -13,15 +13,16 @@ use crate::sys;
 /// The provider's name in error messages.
 pub const PROVIDER: &str = "oneDNN";
 
-/// How the names of implementations begin whose code is generated for the CPU's vector instructions.
+/// Prefixes of the names of implementations that generate code for the CPU's vector instructions.
 const VECTORISED: [&str; 5] = ["jit", "brg", "x64:jit", "x64:gemm:jit", "gemm:jit"];
 
-/// Whether an implementation of this name computes with vector instructions. What is not known to is taken for one that does not.
+/// Whether the implementation of this name computes with vector instructions. An unknown name
+/// counts as not vectorised.
 pub fn is_vectorised(name: &str) -> bool {
     VECTORISED.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// A status as a `Result`; `operation` is rendered only on failure.
+/// A status as a `Result`. `operation` is called only on failure.
 fn check(status: sys::status, operation: impl FnOnce() -> String) -> Result<(), KernelError> {
     let status = match status {
         sys::SUCCESS => return Ok(()),
@@ -50,7 +51,8 @@ macro_rules! handle {
 
         impl Drop for $name {
             fn drop(&mut self) {
-                // SAFETY: the handle was created by the library, is owned by this value and destroyed once.
+                // SAFETY: the handle was created by the library, is owned by this value and
+                // destroyed once.
                 unsafe { sys::$destroy(self.0) };
             }
         }
@@ -82,13 +84,14 @@ handle!(
     dnnl_memory_destroy
 );
 handle!(
-    /// What is fused to a primitive's end.
+    /// Operations fused to the end of a primitive.
     PostOps,
     post_ops,
     dnnl_post_ops_destroy
 );
 handle!(
-    /// What primitives are asked for beside their operation: scratch memory comes from the caller.
+    /// Settings of primitives beside their operation. With these settings, scratch memory comes
+    /// from the caller.
     Attributes,
     primitive_attr,
     dnnl_primitive_attr_destroy
@@ -100,7 +103,7 @@ handle!(
     dnnl_primitive_desc_destroy
 );
 handle!(
-    /// Compiled code of an operation.
+    /// The compiled code of an operation.
     Primitive,
     primitive,
     dnnl_primitive_destroy
@@ -150,7 +153,8 @@ impl PostOps {
             // SAFETY: all handles are alive.
             let status = unsafe {
                 match op {
-                    // Without a type of its own it is read as the result is stored.
+                    // The sum has no type of its own: the old value is read in the type of the
+                    // result.
                     PostOp::Sum => sys::dnnl_post_ops_append_sum(raw, 1.0, 0, sys::UNDEFINED),
                     PostOp::Relu => sys::dnnl_post_ops_append_eltwise(raw, sys::ELTWISE_RELU, 0.0, 0.0),
                 }
@@ -162,7 +166,7 @@ impl PostOps {
 }
 
 impl Attributes {
-    /// Attributes that ask for scratch memory from the caller, and fuse operations.
+    /// Attributes that take scratch memory from the caller, and fuse operations.
     pub fn fused(post_ops: &[PostOp]) -> Result<Self, KernelError> {
         let (attributes, post_ops) = (Self::user_scratchpad()?, PostOps::new(post_ops)?);
         // SAFETY: both handles are alive; the library copies the operations.
@@ -171,7 +175,7 @@ impl Attributes {
         Ok(attributes)
     }
 
-    /// Attributes that ask for scratch memory from the caller.
+    /// Attributes that take scratch memory from the caller.
     pub fn user_scratchpad() -> Result<Self, KernelError> {
         let mut raw = ptr::null_mut();
         // SAFETY: `raw` is a valid place for the new handle.
@@ -188,7 +192,7 @@ impl Attributes {
     }
 }
 
-/// Extents as oneDNN takes them.
+/// Extents in oneDNN's form.
 pub fn dims(extents: &[usize]) -> sys::dims {
     let mut dims = [0; sys::MAX_NDIMS];
     for (dim, &extent) in dims.iter_mut().zip(extents) {
@@ -198,7 +202,8 @@ pub fn dims(extents: &[usize]) -> sys::dims {
 }
 
 impl MemoryDesc {
-    /// A description in one of the library's named layouts ([`sys::ANY`] leaves the choice to a primitive).
+    /// A description in one of the library's named layouts. [`sys::ANY`] leaves the choice of the
+    /// layout to a primitive.
     pub fn new(extents: &[usize], data_type: sys::data_type, tag: sys::format_tag) -> Result<Self, KernelError> {
         let mut raw = ptr::null_mut();
         let dims = dims(extents);
@@ -210,7 +215,7 @@ impl MemoryDesc {
         Ok(MemoryDesc(raw))
     }
 
-    /// Bytes that a memory of this description takes.
+    /// The size in bytes of a memory with this description.
     pub fn bytes(&self) -> usize {
         // SAFETY: the handle is alive.
         unsafe { sys::dnnl_memory_desc_get_size(self.0) }
@@ -222,7 +227,7 @@ impl MemoryDesc {
     /// `raw` must be null or a live description.
     unsafe fn cloned(raw: *const sys::memory_desc) -> Result<Self, KernelError> {
         let mut copy = ptr::null_mut();
-        // SAFETY: by the caller's promise; the library answers null with an error.
+        // SAFETY: by the caller's promise; the library returns an error for null.
         check(unsafe { sys::dnnl_memory_desc_clone(&mut copy, raw) }, || "memory description".to_owned())?;
         Ok(MemoryDesc(copy))
     }
@@ -250,7 +255,8 @@ impl Memory {
     /// A memory of this description without an address.
     pub fn new(desc: &MemoryDesc, engine: &Engine) -> Result<Self, KernelError> {
         let mut raw = ptr::null_mut();
-        // SAFETY: description and engine are alive; a null handle is `DNNL_MEMORY_NONE`, no address yet.
+        // SAFETY: description and engine are alive; a null handle is `DNNL_MEMORY_NONE`, no address
+        // yet.
         let status = unsafe { sys::dnnl_memory_create(&mut raw, desc.0, engine.0, ptr::null_mut()) };
         check(status, || "memory".to_owned())?;
         Ok(Memory(raw))
@@ -258,10 +264,10 @@ impl Memory {
 }
 
 impl PrimitiveDesc {
-    /// Wraps what one of the library's `…_primitive_desc_create` functions makes.
+    /// Wraps the description that one of the library's `…_primitive_desc_create` functions makes.
     ///
     /// # Safety
-    /// `create` must pass the place it is given to such a function, together with live objects.
+    /// `create` must pass its argument to such a function, together with live objects.
     pub unsafe fn create(
         operation: impl FnOnce() -> String,
         create: impl FnOnce(*mut *mut sys::primitive_desc) -> sys::status,
@@ -271,8 +277,9 @@ impl PrimitiveDesc {
         Ok(PrimitiveDesc(raw))
     }
 
-    /// Wraps as [`create`](Self::create) the first implementation that computes with vector instructions. None if the library has
-    /// none: its plain loops (`ref:any`, `simple:any`, `gemm:ref`, …) take a hundred times as long and more.
+    /// Like [`create`](Self::create), but wraps the first implementation that computes with vector
+    /// instructions. `None` if the library has none: its plain loops (`ref:any`, `simple:any`,
+    /// `gemm:ref`, …) take a hundred times as long or more.
     ///
     /// # Safety
     /// As [`create`](Self::create).
@@ -295,7 +302,8 @@ impl PrimitiveDesc {
         Ok(Some(desc))
     }
 
-    /// The same, or the library's first choice if it has no vectorised implementation.
+    /// Like [`vectorised`](Self::vectorised), but wraps the library's first choice if no
+    /// implementation is vectorised.
     ///
     /// # Safety
     /// As [`create`](Self::create).
@@ -336,15 +344,18 @@ impl PrimitiveDesc {
         }
     }
 
-    /// The description that the implementation chose for an operand (one of the `QUERY_` constants).
+    /// The description that the implementation chose for an operand (one of the `QUERY_`
+    /// constants).
     pub fn operand(&self, query: c_int) -> Result<MemoryDesc, KernelError> {
-        // SAFETY: the handle is alive; the description it answers with lives as long, and is copied at once.
+        // SAFETY: the handle is alive. The description returned lives as long, and is copied at
+        // once.
         unsafe { MemoryDesc::cloned(sys::dnnl_primitive_desc_query_md(self.0, query, 0)) }
     }
 
-    /// Moves on to the library's next choice of an implementation, if there is one.
+    /// Moves on to the library's next implementation. Returns whether there is one.
     pub fn next_implementation(&mut self) -> bool {
-        // SAFETY: the handle is alive; the library leaves it as it is when there is no other.
+        // SAFETY: the handle is alive. If there is no other implementation, the library does not
+        // change it.
         unsafe { sys::dnnl_primitive_desc_next_impl(self.0) == sys::SUCCESS }
     }
 
@@ -384,7 +395,7 @@ impl Primitive {
     }
 }
 
-/// A primitive with its operands, ready to be run at addresses that are given each time.
+/// A primitive with its operands. It can be run again and again, at new addresses each time.
 #[derive(Debug)]
 pub struct Call {
     primitive: Primitive,
@@ -416,11 +427,12 @@ impl Call {
         &self.implementation
     }
 
-    /// Runs the primitive to its end with one address an operand, in the order of [`Call::new`].
+    /// Runs the primitive and waits for its end. `addresses` has one address per operand, in the
+    /// order of [`Call::new`].
     ///
     /// # Safety
-    /// Each address must be valid for the bytes of its operand's description, for writes where the primitive
-    /// writes, and no other thread may use those bytes meanwhile.
+    /// Each address must be valid for the bytes of its operand's description, and valid for writes
+    /// where the primitive writes. No other thread may use those bytes meanwhile.
     pub unsafe fn run(&self, stream: &Stream, addresses: &[*mut u8]) -> Result<(), KernelError> {
         assert_eq!(addresses.len(), self.memories.len(), "one address an operand");
         for (memory, &address) in self.memories.iter().zip(addresses) {

@@ -1,7 +1,9 @@
-//! Vectors of fp32 lanes under one interface, so that a loop is written once and compiled for each instruction set.
+//! Vectors of fp32 lanes under one interface, so that a loop is written once and compiled for each
+//! instruction set.
 //!
-//! A loop is a [`Kernel`]; [`run`] picks the vector. For loops whose lanes all do the same, plain Rust vectorises well
-//! ([`vector`](crate::vector)); where lanes are channels with sums and coefficients of their own, it does not.
+//! A loop is a [`Kernel`]; [`run`] picks the vector. Plain Rust vectorises well if all lanes of a
+//! loop do the same ([`vector`](crate::vector)). It does not if lanes are channels with sums and
+//! coefficients of their own.
 
 mod avx2;
 mod avx512;
@@ -13,35 +15,37 @@ pub use self::avx512::rounded;
 use crate::isa::{Isa, Level};
 use crate::vector::{Bf16, Element};
 
-/// Most lanes that a vector has.
+/// The number of lanes of the widest vector.
 pub const MOST_LANES: usize = 16;
 
-/// A value for each lane of the widest vector; narrower ones use the first.
+/// One value for each lane of the widest vector. Narrower vectors use the first ones.
 pub type Lanes = [f32; MOST_LANES];
 
 /// As many fp32 numbers as a vector register holds.
 ///
 /// # Safety
-/// All functions need the instructions of their type, and the pointers as many elements as there are lanes.
+/// All functions need the CPU to have the instructions of their type. Pointers must be valid for as
+/// many elements as there are lanes.
 pub trait Vector: Copy {
-    /// How many.
+    /// The number of fp32 numbers.
     const LANES: usize;
-    /// Vectors that the CPU keeps in registers.
+    /// The number of vectors that the CPU keeps in registers.
     const REGISTERS: usize;
     /// One number in all lanes.
     unsafe fn splat(value: f32) -> Self;
-    /// From memory.
+    /// Loads from memory.
     unsafe fn load(from: *const f32) -> Self;
-    /// To memory.
+    /// Stores to memory.
     unsafe fn store(self, to: *mut f32);
-    /// To memory past the caches, where `to` is aligned to the vector: for results larger than the caches, which would
-    /// else be read before they are overwritten. [`fence`] must follow before another thread reads.
+    /// Stores to memory past the caches. `to` must be aligned to the vector. This is for results
+    /// larger than the caches: other stores would read the memory before they overwrite it.
+    /// [`fence`] must follow before another thread reads the result.
     unsafe fn stream(self, to: *mut f32);
-    /// From bfloat16.
+    /// Loads from bfloat16.
     unsafe fn load_bf16(from: *const Bf16) -> Self;
-    /// To bfloat16, to the nearest, ties to even.
+    /// Stores as bfloat16, rounded to the nearest, ties to even.
     unsafe fn store_bf16(self, to: *mut Bf16);
-    /// [`store_bf16`](Self::store_bf16) as [`stream`](Self::stream).
+    /// Like [`store_bf16`](Self::store_bf16), but past the caches, as [`stream`](Self::stream).
     unsafe fn stream_bf16(self, to: *mut Bf16);
     /// Sum.
     unsafe fn add(self, other: Self) -> Self;
@@ -49,27 +53,29 @@ pub trait Vector: Copy {
     unsafe fn sub(self, other: Self) -> Self;
     /// Product.
     unsafe fn mul(self, other: Self) -> Self;
-    /// `self · factor + addend`, rounded once where the instructions do so.
+    /// `self · factor + addend`, rounded once if the instructions do so.
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// Quotient.
     unsafe fn div(self, other: Self) -> Self;
     /// Square root.
     unsafe fn sqrt(self) -> Self;
-    /// To 16-bit integers, to the nearest, ties to even, and values up to 2³¹ to the nearest that there is; others, and NaN, to any.
+    /// Stores as 16-bit integers, rounded to the nearest, ties to even. Values up to 2³¹ that do
+    /// not fit become the nearest integer that does. Larger values and NaN become any integer.
     unsafe fn store_rounded(self, to: *mut i16);
-    /// 16-bit integers as [`store_rounded`](Self::store_rounded) makes them, those of `even` in the lower halves of the lanes'
-    /// bits, those of `odd` in the upper ones.
+    /// Rounds to 16-bit integers, as [`store_rounded`](Self::store_rounded) does. The lower halves
+    /// of the lanes' bits hold the integers of `even`, the upper halves those of `odd`.
     unsafe fn rounded_pairs(even: Self, odd: Self) -> Self;
-    /// `self + a₀·b₀ + a₁·b₁`, where the lanes' bits are a 32-bit integer and two pairs of 16-bit ones; modulo 2³².
+    /// `self + a₀·b₀ + a₁·b₁` modulo 2³². A lane's bits are a 32-bit integer in `self`, and two
+    /// 16-bit integers in `a` and `b`.
     unsafe fn add_pairs(self, a: Self, b: Self) -> Self;
-    /// The numbers that the lanes' bits are as 32-bit integers.
+    /// Takes the lanes' bits as 32-bit integers, and converts these to fp32.
     unsafe fn integers_as_numbers(self) -> Self;
-    /// `max(self, 0)`, except that NaN stays NaN: a run that diverged must show.
+    /// `max(self, 0)`, except that NaN stays NaN, so that a diverged run shows.
     unsafe fn relu(self) -> Self;
     /// `self` where `sign > 0`, else 0.
     unsafe fn where_positive(self, sign: Self) -> Self;
-    /// The transpose of as many rows as there are lanes, `stride` apart, of `columns` (at most as many) each: `to` takes a
-    /// vector a column.
+    /// The transpose of as many rows as there are lanes. Rows lie `stride` apart and have `columns`
+    /// elements, at most as many as there are lanes. `to` gets one vector per column.
     unsafe fn transpose(from: *const f32, stride: usize, columns: usize, to: *mut f32);
 }
 
@@ -78,11 +84,11 @@ pub trait Vector: Copy {
 /// # Safety
 /// As [`Vector`].
 pub trait Stored: Element {
-    /// From memory.
+    /// Loads from memory.
     unsafe fn load<V: Vector>(from: *const Self) -> V;
-    /// To memory, rounded to the nearest.
+    /// Stores to memory, rounded to the nearest.
     unsafe fn store<V: Vector>(value: V, to: *mut Self);
-    /// The same past the caches, as [`Vector::stream`].
+    /// Like [`store`](Self::store), but past the caches, as [`Vector::stream`].
     unsafe fn stream<V: Vector>(value: V, to: *mut Self);
 }
 
@@ -124,21 +130,23 @@ impl Stored for Bf16 {
 
 /// A loop.
 pub trait Kernel {
-    /// Whether it multiplies pairs of integers ([`Vector::add_pairs`]), and wants the instruction for it.
+    /// Whether the loop multiplies pairs of integers ([`Vector::add_pairs`]), and so needs the
+    /// instruction for it.
     const MULTIPLIES_PAIRS: bool = false;
 
-    /// Runs it with vectors of a type. Implementations are `#[inline(always)]`, so that they are compiled for its
-    /// instructions.
+    /// Runs the loop with vectors of type `V`. Implementations are `#[inline(always)]`, so that
+    /// they are compiled for the instructions of `V`.
     ///
     /// # Safety
-    /// As the loop says; and the CPU must have the instructions.
+    /// The loop's own conditions hold, and the CPU must have the instructions.
     unsafe fn run<V: Vector>(self);
 }
 
-/// Runs a loop with vectors of `lanes` lanes (a block's channels, or 1), which must be among 16, 8 and 1.
+/// Runs a loop with vectors of `lanes` lanes (the channels of a block, or 1). `lanes` must be 16, 8
+/// or 1.
 ///
 /// # Safety
-/// As the loop says.
+/// The loop's own conditions hold.
 pub unsafe fn run<K: Kernel>(isa: Isa, lanes: usize, kernel: K) {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     unsafe fn avx512_pairs(kernel: impl Kernel) {
@@ -155,7 +163,8 @@ pub unsafe fn run<K: Kernel>(isa: Isa, lanes: usize, kernel: K) {
         // SAFETY: the caller's promise is passed on.
         unsafe { kernel.run::<__m256>() }
     }
-    // SAFETY: an `Isa` proves that the CPU has these instructions; the caller's promise is passed on.
+    // SAFETY: an `Isa` proves that the CPU has these instructions; the caller's promise is passed
+    // on.
     unsafe {
         match (isa.level(), lanes) {
             (Level::Avx512Bf16, 16) if K::MULTIPLIES_PAIRS => avx512_pairs(kernel),
@@ -171,13 +180,15 @@ pub unsafe fn run<K: Kernel>(isa: Isa, lanes: usize, kernel: K) {
     }
 }
 
-/// Whether a result of so many bytes is better stored past the caches. Beside saving the read, that keeps stores out of the
-/// way of loads: the planner's tensors often begin at equal places of a page, where one waits for the other.
+/// Whether a result of this many bytes should be stored past the caches. That saves reading the
+/// memory first. It also keeps stores out of the way of loads: the planner's tensors often begin at
+/// equal offsets in a page, where a load waits for a store or the other way round.
 pub fn is_large(bytes: usize) -> bool {
     bytes >= 1 << 20
 }
 
-/// A permutation of 32 16-bit values that puts two rows of 16 together in pairs: element `2i + k` comes from place i of row k.
+/// A permutation of 32 16-bit values that interleaves two rows of 16 in pairs: element `2i + k`
+/// comes from place i of row k.
 pub const PAIRS: [u16; 32] = {
     let mut places = [0; 32];
     let mut lane = 0;
@@ -188,14 +199,14 @@ pub const PAIRS: [u16; 32] = {
     places
 };
 
-/// Fetches the cache line at an address, which need not be valid, for a read soon.
+/// Prefetches the cache line at an address for a read soon. The address need not be valid.
 #[inline(always)]
 pub fn prefetch<T>(at: *const T) {
-    // SAFETY: every x86-64 CPU has this instruction, and it touches nothing.
+    // SAFETY: every x86-64 CPU has this instruction, and it accesses no memory that a program sees.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
 }
 
-/// Makes what [`Vector::stream`] stored visible to other threads as other stores are.
+/// Makes what [`Vector::stream`] stored visible to other threads, like other stores.
 pub fn fence() {
     // SAFETY: every x86-64 CPU has this instruction.
     unsafe { _mm_sfence() }
@@ -205,7 +216,7 @@ pub fn fence() {
 mod tests {
     use super::*;
 
-    /// Every function on the same numbers, eight lanes' worth of results a function.
+    /// Calls every function on the same numbers, and keeps the results.
     struct All<'a> {
         a: Lanes,
         b: Lanes,
@@ -230,7 +241,7 @@ mod tests {
                     .into_iter()
                     .for_each(&mut push);
                 [a.div(b.add(V::splat(0.5))), a.mul(a).sqrt()].into_iter().for_each(&mut push);
-                // Those that are numbers, some of them too large for 16 bits.
+                // Finite numbers, some of them too large for 16 bits.
                 let (large, small) = (V::load(self.integers.as_ptr()), b.mul(V::splat(4.0)));
                 let (pairs, others) = (V::rounded_pairs(large, small), V::rounded_pairs(small, large));
                 let total = V::splat(0.0).add_pairs(pairs, others).add_pairs(pairs, pairs);
@@ -242,7 +253,8 @@ mod tests {
                 let mut stored = [Bf16::default(); MOST_LANES];
                 a.store_bf16(stored.as_mut_ptr());
                 push(V::load_bf16(stored.as_ptr()));
-                // Every second row of the numbers' sums with multiples of a row's length, as far as eight lanes go.
+                // Transposes rows of a table that lie an odd distance apart, and compares eight
+                // lanes.
                 let table: Vec<f32> = (0..3 * MOST_LANES * MOST_LANES).map(|n| n as f32 + self.a[n % 5]).collect();
                 for columns in [8, 5] {
                     let mut turned = [[0f32; MOST_LANES]; MOST_LANES];
@@ -258,7 +270,7 @@ mod tests {
 
     #[test]
     fn all_vectors_agree() {
-        // Products and sums of these are exact, so that fused rounding does not show.
+        // Products and sums of these numbers are exact, so that fused rounding makes no difference.
         let a: Lanes = std::array::from_fn(|i| match i {
             0 => f32::NAN,
             1 => -0.0,

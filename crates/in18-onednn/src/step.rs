@@ -1,4 +1,4 @@
-//! What a compiled operation is made of, and the memory that it runs on.
+//! The steps that a compiled operation consists of, and the memory that they run on.
 
 use in18_kernels::KernelError;
 use in18_tensor::{ALIGNMENT, ArenaId, Region};
@@ -9,28 +9,29 @@ use crate::layout::Layout;
 use crate::safe::{Attributes, Call, Engine, PROVIDER, Stream};
 use crate::weights::{CopyId, WeightCopies};
 
-/// One thing to do, with everything prepared that can be.
+/// A part of a compiled operation, prepared as far as possible.
 pub trait Step {
-    /// Does it.
+    /// Runs the step.
     fn run(&self, context: &mut Context) -> Result<(), KernelError>;
 
-    /// What does it, for people: oneDNN's own name of its implementation, such as `jit:avx2`, or `own:` and a name of ours.
+    /// The name of the implementation, for people: oneDNN's own name such as `jit:avx2`, or `own:`
+    /// and a name of ours.
     fn implementation(&self) -> &str;
 }
 
 /// The memory and the library's objects that steps share.
 ///
-/// Fields are dropped in the order of their declaration: what was made on the engine goes before it.
+/// Field order is drop order: objects made on the engine are dropped before the engine.
 pub struct Context {
-    /// Convolution weights as the primitives want them.
+    /// Convolution weights in the layouts that the primitives need.
     pub weights: WeightCopies,
-    /// What primitives have in common.
+    /// The settings that all primitives share.
     pub attributes: Attributes,
-    /// The queue.
+    /// The queue that primitives run in.
     pub stream: Stream,
     /// The CPU.
     pub engine: Engine,
-    /// The instructions of our own loops.
+    /// The instruction set of our own loops.
     pub isa: Isa,
     /// Whether bf16 pairs are multiplied faster than fp32 numbers.
     pub fast_pairs: bool,
@@ -38,22 +39,24 @@ pub struct Context {
     pub fixed_point: bool,
     /// Whether all convolutions are products of packed matrices.
     pub only_packed: bool,
-    /// Whether steps are only asked for their implementations: no memory is looked up or reserved, no code generated, and what
-    /// is compiled cannot run.
+    /// Whether steps are only asked for the names of their implementations. If so, no memory is
+    /// looked up or reserved, no code is generated, and compiled programs cannot run.
     pub describes_only: bool,
     /// The layout of activations.
     pub layout: Layout,
     /// The caller's arenas, by id.
     pub arenas: Vec<Block>,
-    /// Room that a step uses and leaves; as large as the largest need of a compiled step.
+    /// Memory that a step uses only while it runs. It is as large as the largest need of any
+    /// compiled step.
     pub scratch: Arena,
 }
 
-/// An arena and how often its content was changed from outside the programs.
+/// An arena, and how often its content was changed from outside the programs.
 pub struct Block {
     /// The memory.
     pub arena: Arena,
-    /// Grows with each write and each update of parameters: copies of older generations are out of date.
+    /// Grows with each write and each update of parameters. Copies made from an older generation
+    /// are out of date.
     pub generation: u64,
 }
 
@@ -63,12 +66,12 @@ impl Context {
         self.arenas.get(id.0 as usize).ok_or(KernelError::NoSuchArena(id))
     }
 
-    /// An arena by its id, to be changed.
+    /// An arena by its id, mutable.
     pub fn block_mut(&mut self, id: ArenaId) -> Result<&mut Block, KernelError> {
         self.arenas.get_mut(id.0 as usize).ok_or(KernelError::NoSuchArena(id))
     }
 
-    /// Where a region lies now.
+    /// The current address of a region.
     pub fn address(&self, region: &Region) -> Result<*mut u8, KernelError> {
         if self.describes_only {
             return Ok(std::ptr::null_mut());
@@ -76,7 +79,8 @@ impl Context {
         self.block(region.arena)?.arena.address(region)
     }
 
-    /// Where an operand lies now. Operands start at multiples of [`ALIGNMENT`], which loops rely on.
+    /// The current address of an operand. Loops rely on operands starting at multiples of
+    /// [`ALIGNMENT`].
     pub fn operand(&self, region: &Region) -> Result<*mut u8, KernelError> {
         if region.offset.is_multiple_of(ALIGNMENT) {
             return self.address(region);
@@ -88,7 +92,7 @@ impl Context {
         })
     }
 
-    /// Makes sure that steps find `bytes` of scratch memory.
+    /// Makes sure that steps find at least `bytes` of scratch memory.
     pub fn reserve_scratch(&mut self, bytes: usize) -> Result<(), KernelError> {
         if !self.describes_only && self.scratch.bytes() < bytes {
             self.scratch = Arena::new(bytes)?;
@@ -102,11 +106,11 @@ impl Context {
 pub enum Place {
     /// In planned memory.
     Region(Region),
-    /// In scratch memory, from this byte on.
+    /// In scratch memory, at this byte offset.
     Scratch(usize),
-    /// In a copy of convolution weights, which is brought up to date first.
+    /// In a copy of convolution weights, which is brought up to date before use.
     Weights(CopyId),
-    /// The bias that folding a normalisation into a copy of weights leaves.
+    /// The bias that remains when a normalisation is folded into a copy of weights.
     Bias(CopyId),
 }
 
@@ -114,7 +118,7 @@ pub enum Place {
 pub struct PrimitiveStep {
     /// The primitive.
     pub call: Call,
-    /// Its operands' places, in the order of the call.
+    /// The places of its operands, in the order of the call.
     pub places: Vec<Place>,
 }
 
@@ -131,8 +135,9 @@ impl Step for PrimitiveStep {
                 Place::Bias(copy) => context.refreshed_bias(*copy)?,
             };
         }
-        // SAFETY: regions were checked against their arenas, and `compile` checked that each is as long as its
-        // operand's description; `&mut Context` keeps everybody else away from the memory.
+        // SAFETY: regions were checked against their arenas, and `compile` checked that each region
+        // is as long as its operand's description. `&mut Context` keeps everybody else away from
+        // the memory.
         unsafe { self.call.run(&context.stream, &addresses[..self.places.len()]) }
     }
 
@@ -141,7 +146,7 @@ impl Step for PrimitiveStep {
     }
 }
 
-/// A step that was not prepared: its implementation's name alone.
+/// A step that was not prepared. It has only the name of its implementation.
 pub struct Described(pub String);
 
 impl Step for Described {
@@ -158,7 +163,7 @@ impl Step for Described {
     }
 }
 
-/// A step of our own: its implementation's name, and a function of the context.
+/// A step of our own: the name of its implementation, and a function of the context.
 pub struct LoopStep<F>(pub &'static str, pub F);
 
 impl<F: Fn(&mut Context) -> Result<(), KernelError>> Step for LoopStep<F> {

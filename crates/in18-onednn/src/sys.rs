@@ -1,8 +1,8 @@
-//! oneDNN's C API, version 3, as far as this crate calls it: declarations and nothing else.
+//! Declarations of the functions of oneDNN's C API, version 3, that this crate calls.
 //!
-//! Values of constants are those of `dnnl_types.h`; oneDNN keeps them within a major version. Function names are
-//! the library's own. What the functions do is in oneDNN's documentation; how to call them safely is in
-//! [`safe`](crate::safe).
+//! The values of constants are copied from `dnnl_types.h`; oneDNN keeps them within a major
+//! version. Functions have the library's own names. oneDNN's documentation says what they do, and
+//! [`safe`](crate::safe) shows how to call them safely.
 #![allow(non_camel_case_types, missing_docs)]
 
 use std::ffi::{c_char, c_float, c_int, c_uint, c_void};
@@ -284,7 +284,7 @@ unsafe extern "C" {
     ) -> status;
     pub fn dnnl_primitive_destroy(primitive: *mut primitive) -> status;
 
-    // The OpenMP runtime that oneDNN runs on (GNU's), so that this crate's own loops use the same threads.
+    // GNU's OpenMP runtime, which oneDNN uses. This crate's own loops run on the same threads.
     pub fn GOMP_parallel(
         body: unsafe extern "C" fn(*mut c_void),
         data: *mut c_void,

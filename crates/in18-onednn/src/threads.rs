@@ -1,6 +1,7 @@
-//! Loops shared out over the threads that oneDNN itself runs on.
+//! Loops that run in parallel on the threads that oneDNN itself uses.
 //!
-//! A second pool of threads on the same cores would fight with OpenMP's workers, which spin while they wait.
+//! A second thread pool on the same cores would compete with OpenMP's workers, which spin while
+//! they wait.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -10,13 +11,13 @@ use in18_kernels::KernelError;
 use crate::safe::PROVIDER;
 use crate::sys;
 
-/// How many threads a parallel loop gets.
+/// The number of threads of a parallel loop.
 pub fn max_threads() -> usize {
     // SAFETY: takes and returns a number.
     unsafe { sys::omp_get_max_threads() as usize }
 }
 
-/// Sets how many threads parallel loops and oneDNN's primitives get from now on.
+/// Sets the number of threads of all later parallel loops and of oneDNN's primitives.
 pub fn set_threads(threads: usize) {
     // SAFETY: takes a number.
     unsafe { sys::omp_set_num_threads(threads.max(1) as i32) }
@@ -28,28 +29,31 @@ pub fn set_threads(threads: usize) {
 /// A panic in `body` ends the process: it must not unwind into the OpenMP runtime.
 pub fn parallel(body: impl Fn(usize, usize) + Sync) {
     unsafe extern "C" fn trampoline<F: Fn(usize, usize) + Sync>(data: *mut c_void) {
-        // SAFETY: `data` is the `&F` that `parallel` passed; it outlives the region, which `GOMP_parallel` joins.
+        // SAFETY: `data` is the `&F` that `parallel` passed. It outlives the region, because
+        // `GOMP_parallel` joins the region before it returns.
         let body = unsafe { &*data.cast::<F>() };
-        // SAFETY: inside a parallel region; both only return numbers.
+        // SAFETY: this runs inside a parallel region; both functions only return numbers.
         let (thread, threads) = unsafe { (sys::omp_get_thread_num(), sys::omp_get_num_threads()) };
         body(thread as usize, threads as usize);
     }
     fn start<F: Fn(usize, usize) + Sync>(body: &F) {
-        // SAFETY: the trampoline is instantiated for the very type behind the pointer, `F: Sync` may be shared
-        // among threads, and the call returns only after every thread has left the region.
+        // SAFETY: the trampoline is instantiated for the type behind the pointer. `F: Sync` may be
+        // shared among threads. The call returns only after every thread has left the region.
         unsafe { sys::GOMP_parallel(trampoline::<F>, (body as *const F).cast_mut().cast(), 0, 0) }
     }
     start(&body);
 }
 
-/// The part of `0..length` that falls to a thread: parts differ by at most `grain` and start at its multiples.
+/// A thread's part of `0..length`. Parts start at multiples of `grain`, and their lengths differ by
+/// at most `grain`.
 pub fn part(length: usize, grain: usize, thread: usize, threads: usize) -> Range<usize> {
     let grains = length.div_ceil(grain);
     let bound = |t: usize| (grains * t / threads * grain).min(length);
     bound(thread)..bound(thread + 1)
 }
 
-/// As few parts as there can be of at most `most`, as equal as may be.
+/// Splits a range into the smallest number of parts of at most `most` elements, as equal as
+/// possible.
 pub fn even_parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
     let parts = range.len().div_ceil(most);
     (0..parts).map(move |number| {
@@ -58,8 +62,9 @@ pub fn even_parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Rang
     })
 }
 
-/// A thread's part of a grid: at most `many` threads side by side share its long side, and as many as are left behind each of
-/// them its short one. Parts do not overlap and cover everything; threads that are too many get nothing.
+/// A thread's part of a grid. The long side is shared among at most `many` threads; the threads
+/// left over share the short side. Parts do not overlap and cover everything. Surplus threads get
+/// empty parts.
 pub fn grid_part(many: usize, few: usize, thread: usize, threads: usize) -> (Range<usize>, Range<usize>) {
     let beside = threads.min(many);
     let deep = (threads / beside).min(few);
@@ -69,7 +74,8 @@ pub fn grid_part(many: usize, few: usize, thread: usize, threads: usize) -> (Ran
     (part(many, 1, thread % beside, beside), part(few, 1, thread / beside, deep))
 }
 
-/// Refuses to run on more threads than a step was compiled for, which scratch memory was reserved for.
+/// Refuses to run on more threads than a step was compiled for, because scratch memory was reserved
+/// for that number.
 pub fn check_threads(compiled_for: usize) -> Result<(), KernelError> {
     if max_threads() <= compiled_for {
         return Ok(());
@@ -81,11 +87,12 @@ pub fn check_threads(compiled_for: usize) -> Result<(), KernelError> {
     })
 }
 
-/// An address that threads of a parallel loop share, each for a part of its own.
+/// An address that the threads of a parallel loop share. Each thread uses a part of its own.
 #[derive(Clone, Copy)]
 pub struct Shared<T>(*mut T);
 
-// SAFETY: it is only an address; whoever reads or writes through it proves there that parts do not overlap.
+// SAFETY: this is only an address. Code that reads or writes through it proves there that parts do
+// not overlap.
 unsafe impl<T> Sync for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T> Send for Shared<T> {}

@@ -1,16 +1,18 @@
-//! Loops over memory, compiled for each instruction set and chosen by an [`Isa`].
+//! Loops over memory that are compiled for each instruction set. An [`Isa`] chooses which version
+//! runs.
 //!
-//! They take raw pointers into the caller's arenas, and work on whole blocks through local arrays, which the compiler keeps
-//! in vector registers without having to prove anything about overlap. No loop here depends on the instruction set in its
-//! results. Loops that need explicit vectors are kernels of [`simd`](crate::simd).
+//! The loops take raw pointers into the caller's arenas, and process whole blocks through local
+//! arrays. The compiler can keep such arrays in vector registers without proving that memory does
+//! not overlap. The results of these loops do not depend on the instruction set. Loops that need
+//! explicit vectors are kernels of [`simd`](crate::simd).
 
 use crate::isa::{Isa, Level};
 
-/// A type that activations are stored in; arithmetic is fp32.
+/// An element type of activations in memory. Arithmetic is fp32.
 pub trait Element: Copy + Default + Send + Sync + 'static {
-    /// The value.
+    /// The value as fp32.
     fn to_f32(self) -> f32;
-    /// The nearest element.
+    /// The element nearest to `value`.
     fn from_f32(value: f32) -> Self;
 }
 
@@ -35,8 +37,9 @@ impl Element for Bf16 {
     fn to_f32(self) -> f32 {
         f32::from_bits(u32::from(self.0) << 16)
     }
-    /// The nearest (ties to even); NaN stays NaN. In integers, which the compiler vectorises: add half a unit of the last kept
-    /// place, plus one if that place is odd (Intel, *BFLOAT16 Hardware Numerics Definition*, 2018, section 2).
+    /// The nearest bfloat16 (ties to even); NaN stays NaN. The rounding uses integers, so that the
+    /// compiler can vectorise it: add half a unit of the last kept place, plus one if that place is
+    /// odd (Intel, *BFLOAT16 Hardware Numerics Definition*, 2018, section 2).
     #[inline(always)]
     fn from_f32(value: f32) -> Self {
         let bits = if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() };
@@ -44,10 +47,10 @@ impl Element for Bf16 {
     }
 }
 
-/// Elements that a loop treats at once.
+/// Elements that a loop processes at once.
 const LANES: usize = 32;
 
-/// Declares `$name(isa, …)`, which runs `$body` compiled for that instruction set.
+/// Declares `$name(isa, …)`, which runs the version of `$body` compiled for that instruction set.
 macro_rules! multiversion {
     (
         $(#[$meta:meta])*
@@ -70,7 +73,8 @@ macro_rules! multiversion {
                 unsafe { body($($arg),*) }
             }
 
-            // SAFETY: an `Isa` proves that the CPU has these instructions; the caller's promise is passed on.
+            // SAFETY: an `Isa` proves that the CPU has these instructions; the caller's promise is
+            // passed on.
             unsafe {
                 match isa.level() {
                     Level::Avx512Bf16 | Level::Avx512 => avx512($($arg),*),
@@ -84,8 +88,8 @@ macro_rules! multiversion {
 }
 
 multiversion! {
-    /// `dst[c·plane + i] = (src[3·i + c] − mean[c]) / deviation[c]` for `i < plane`: an image of interleaved pixels to
-    /// three planes.
+    /// Converts an image of interleaved pixels to three planes: `dst[c·plane + i] = (src[3·i + c] −
+    /// mean[c]) / deviation[c]` for `i < plane`.
     ///
     /// # Safety
     /// Both pointers must be valid for `3 · plane` elements, `dst` for writes, without overlap.
@@ -120,7 +124,7 @@ multiversion! {
 }
 
 multiversion! {
-    /// Adds `pixels` rows of `B` elements into `sums`.
+    /// Adds `pixels` rows of `B` elements to `sums`.
     ///
     /// # Safety
     /// `src` must be valid for `pixels · B` elements.
@@ -138,21 +142,21 @@ multiversion! {
     }
 }
 
-/// The numbers of [`Sgd`](in18_kernels::op::Sgd)'s rule.
+/// The numbers in the rule of [`Sgd`](in18_kernels::op::Sgd).
 #[derive(Clone, Copy, Debug)]
 pub struct SgdCoefficients {
     /// The learning rate.
     pub rate: f32,
-    /// The share of the last velocity that is kept.
+    /// The share of the old velocity that is kept.
     pub momentum: f32,
-    /// What gradients are multiplied with.
+    /// The factor for gradients.
     pub gradient_scale: f32,
-    /// The L2 penalty.
+    /// The weight of the L2 penalty.
     pub weight_decay: f32,
 }
 
 multiversion! {
-    /// [`Sgd`](in18_kernels::op::Sgd)'s rule, for `length` elements.
+    /// Applies the rule of [`Sgd`](in18_kernels::op::Sgd) to `length` elements.
     ///
     /// # Safety
     /// All pointers must be valid for `length` elements, `w` and `v` for writes, without overlap.

@@ -1,14 +1,18 @@
-//! The gradient of a convolution's weights, by AVX-512 code of our own: oneDNN's runs at three quarters of the rate of its
-//! other convolutions (310-370 against 450-490 Gflop/s on two Zen 4 cores).
+//! The gradient of a convolution's weights, by AVX-512 code of our own. oneDNN's code for it runs
+//! at three quarters of the rate of oneDNN's other convolutions (310-370 against 450-490 Gflop/s on
+//! two Zen 4 cores).
 //!
-//! For one tap (ky, kx) of the kernel, `dweight[o,i] = Σ ddst[n,o,y,x] · src[n,i,y·stride+ky−padding,x·stride+kx−padding]`
-//! is a matrix product over the pixels (n, y, x). It is built of tiles of 16 output and 16 input channels, which lie in 16
-//! vectors of fp32 sums ([`tile`]); each step adds the products of as many pixels as 64 bytes of 16 channels hold: two in
-//! bf16 (`VDPBF16PS`), one in fp32. Activations have the channels in blocks of 16, so a block's pixels are contiguous, and
-//! a row of pixels shifted by a tap still is: only a stride, or padding on the left and right, needs a copy ([`pack`]).
+//! For one tap (ky, kx) of the kernel, `dweight[o,i] = Σ ddst[n,o,y,x] ·
+//! src[n,i,y·stride+ky−padding,x·stride+kx−padding]` is a matrix product over the pixels (n, y, x).
+//! It is built of tiles of 16 output and 16 input channels, which lie in 16 vectors of fp32 sums
+//! ([`tile`]). Each step adds the products of as many pixels of 16 channels as fit in 64 bytes: two
+//! in bf16 (`VDPBF16PS`), one in fp32. Activations have their channels in blocks of 16, so the
+//! pixels of a block are contiguous, and so is a row of pixels shifted by a tap. Only a stride, or
+//! padding on the left and right, needs a copy ([`pack`]).
 //!
-//! Threads share the output channels, then the input channels; none shares pixels. So every sum has one order, whatever the
-//! number of threads, and nothing is to be reduced between them.
+//! Threads share the output channels, then the input channels, but never pixels. So the order of
+//! each sum does not depend on the number of threads, and no sums have to be reduced between
+//! threads.
 
 mod layout;
 mod pack;
@@ -26,14 +30,14 @@ use crate::isa::Level;
 use crate::step::{Context, LoopStep, Step};
 use crate::threads::{Shared, check_threads, grid_part, max_threads, parallel};
 
-/// Pixels of a chunk: its gradients (8 KiB in bf16) and the pixels of a block of input channels beside them stay in the
-/// first-level cache while all taps and input channels use them.
+/// Pixels of a chunk. Its gradients (8 KiB in bf16) and its pixels of a block of input channels
+/// stay in the first-level cache together, while all taps and input channels use them.
 const CHUNK_PIXELS: usize = 256;
 
-/// Bytes of copied input pixels that a thread works on at a time: most of a second-level cache.
+/// Bytes of copied input pixels that a thread processes at a time: most of a second-level cache.
 const GROUP_BYTES: usize = 640 << 10;
 
-/// The step that computes `op`, if this code can; oneDNN's has to where it cannot.
+/// The step that computes `op`, or `None` if oneDNN has to compute it.
 pub fn compile(op: &ConvBackwardWeight, context: &mut Context) -> Result<Option<Box<dyn Step>>, KernelError> {
     let has_dot_product = context.isa.level() == Level::Avx512Bf16;
     let is_fast = match op.src.dtype {
@@ -71,15 +75,16 @@ pub fn compile(op: &ConvBackwardWeight, context: &mut Context) -> Result<Option<
             scratch: Shared::new(context.scratch.start()),
         };
         parallel(|thread, threads| {
-            // SAFETY: `compile` compared the regions with the shapes, reserved the scratch memory for at least so many
-            // threads, and checked the instructions; each thread is called once.
+            // SAFETY: `compile` compared the regions with the shapes, reserved the scratch memory
+            // for at least this many threads, and checked the instructions. Each thread is called
+            // once.
             unsafe { work.share(thread, threads) }
         });
         Ok(())
     }))))
 }
 
-/// Where scratch memory lies, in bytes: sums of all tiles, then each thread's copies.
+/// The layout of scratch memory, in bytes: sums of all tiles, then each thread's copies.
 struct Room {
     thread_at: usize,
     gradients_bytes: usize,
@@ -98,7 +103,7 @@ impl Room {
     }
 }
 
-/// Sums of a tile.
+/// The number of sums of a tile.
 const TILE: usize = LANES * LANES;
 
 struct Work<'a> {
@@ -112,11 +117,11 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// A thread's share.
+    /// Computes a thread's share.
     ///
     /// # Safety
-    /// The addresses must be valid for the problem's shapes and the room's bytes; no two threads may have the same share;
-    /// the CPU must have the instructions of the problem's type.
+    /// The addresses must be valid for the problem's shapes and the room's bytes. No two threads
+    /// may have the same share. The CPU must have the instructions of the problem's type.
     unsafe fn share(&self, thread: usize, threads: usize) {
         let (problem, walk) = (self.problem, self.walk);
         let (outputs, inputs) = shares(problem, thread, threads);
@@ -126,8 +131,8 @@ impl Work<'_> {
         let own = self.room.thread_at + thread * self.room.thread_bytes;
         let mut first = true;
         for group in &walk.groups {
-            // SAFETY: by the caller's promise, here and below. `walk` names pixels of the problem only, and places in
-            // the thread's own copies, for which `Room` made space.
+            // SAFETY: by the caller's promise, here and below. `walk` names only pixels of the
+            // problem, and places in the thread's own copies, for which `Room` made space.
             let pixels = unsafe {
                 if walk.is_packed {
                     let packed = self.scratch.at(own + self.room.gradients_bytes);
@@ -157,7 +162,8 @@ impl Work<'_> {
                             for (tap, (ky, kx)) in problem.each_tap().enumerate() {
                                 let (sums, stride) = self.sums(output, input, tap);
                                 let pixels = block.add(walk.column_offset(problem, kx));
-                                // First the next gradients, then the next chunk's pixels, a block each call.
+                                // Prefetch the next gradients first, then the next chunk's pixels,
+                                // one block per call.
                                 let ahead = match slot * problem.taps() + tap {
                                     0 if output + 1 < outputs.end => self.gradients(group, chunk, output + 1),
                                     0 => next.map_or(gradients, |next| self.gradients(group, next, outputs.start)),
@@ -191,7 +197,7 @@ impl Work<'_> {
         }
     }
 
-    /// Where a chunk's gradients of a block begin.
+    /// Where the gradients of a chunk and a block begin.
     fn gradients(&self, group: &Group, chunk: &Chunk, output: usize) -> *mut u8 {
         let problem = self.problem;
         let (image, row) = chunk.rows[0];
@@ -200,7 +206,8 @@ impl Work<'_> {
         unsafe { self.ddst.at((block * problem.rows + row) * problem.row_pixels * problem.pixel_bytes()) }
     }
 
-    /// Where a tile's sums lie, and how many lie between the rows of two output channels: in place for a kernel of one tap.
+    /// The address of a tile's sums, and the distance between the rows of two output channels. For
+    /// a kernel of one tap, the sums lie in the gradient itself.
     ///
     /// # Safety
     /// As [`share`](Self::share).
@@ -212,18 +219,18 @@ impl Work<'_> {
             return (unsafe { self.dweight.at(output * LANES * stride + input * LANES) }, stride);
         }
         let tile = (output * problem.input_blocks + input) * problem.taps() + tap;
-        // SAFETY: sums lie at the start of the scratch memory, a tile a tap.
+        // SAFETY: sums lie at the start of the scratch memory, one tile per tap.
         (unsafe { self.scratch.at(0) }.cast::<f32>().wrapping_add(tile * TILE), LANES)
     }
 
-    /// Puts the sums of a tile's taps in the gradient's own order, (O, I, K, K).
+    /// Writes the sums of a tile's taps to the gradient, in its order (O, I, K, K).
     ///
     /// # Safety
     /// As [`share`](Self::share).
     unsafe fn store(&self, output: usize, input: usize) {
         let (taps, inputs) = (self.problem.taps(), self.problem.input_blocks * LANES);
         for o in 0..LANES {
-            // SAFETY: the row lies in the gradient; each tap's sums are a tile of their own.
+            // SAFETY: the row lies in the gradient; each tap's sums are a separate tile.
             unsafe {
                 let row = self.dweight.at(((output * LANES + o) * inputs + input * LANES) * taps);
                 for tap in 0..taps {
@@ -240,7 +247,8 @@ impl Work<'_> {
 
 /// A thread's blocks of output and input channels. Parts do not overlap and cover everything.
 ///
-/// The channels of which there are more are shared first: each thread reads its own part of them and all of the others.
+/// The side with more channels is shared first: each thread reads its own part of that side and all
+/// of the other.
 fn shares(problem: &Problem, thread: usize, threads: usize) -> (Range<usize>, Range<usize>) {
     let (outputs, inputs) = (problem.output_blocks, problem.input_blocks);
     let outputs_first = outputs > inputs || (outputs == inputs && !problem.needs_copy());

@@ -1,8 +1,9 @@
-//! Copies of convolution weights in the type and layout that primitives want, or transformed, made when the weights have
-//! changed.
+//! Copies of convolution weights, in the type and layout that primitives need, or transformed. A
+//! copy is made again when the weights have changed.
 //!
-//! Programs of several image sizes, and the forward and backward halves of one, share a copy where they agree on
-//! the layout. A copy for evaluation has a normalisation folded into it, and a bias beside it.
+//! Programs of several image sizes, and the forward and backward halves of a program, share a copy
+//! if they need the same layout. A copy for evaluation has a normalisation folded in, and a bias
+//! beside it.
 
 mod pairs;
 
@@ -19,16 +20,17 @@ use crate::sys;
 use crate::threads::{Shared, parallel, part};
 use crate::winograd::{self, Parts, TransformedWeights};
 
-/// Names a copy.
+/// Identifies a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopyId(usize);
 
 impl CopyId {
-    /// Stands for a copy where steps are only described: there is none.
+    /// Stands for a copy when steps are only described, because then there are no copies.
     const NONE: CopyId = CopyId(usize::MAX);
 }
 
-/// A normalisation with fixed statistics that follows a convolution; each region holds an fp32 an output channel.
+/// A normalisation with fixed statistics that follows a convolution. Each region holds one fp32
+/// value per output channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fold {
     /// Added to the variance.
@@ -37,13 +39,13 @@ pub struct Fold {
     pub gamma: Region,
     /// Shift.
     pub beta: Region,
-    /// Mean to subtract.
+    /// The mean to subtract.
     pub mean: Region,
-    /// Variance to divide by the root of.
+    /// The variance; its root is the divisor.
     pub variance: Region,
 }
 
-/// A [`Fold`] by its addresses.
+/// The addresses of a [`Fold`].
 #[derive(Clone, Copy)]
 pub struct Statistics {
     epsilon: f32,
@@ -54,10 +56,10 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// The factor of an output channel's weights, and its bias.
+    /// The factor for an output channel's weights, and the channel's bias.
     ///
     /// # Safety
-    /// There must be such a channel.
+    /// The channel must exist.
     pub unsafe fn affine(&self, output: usize) -> (f32, f32) {
         // SAFETY: by the caller's promise.
         unsafe {
@@ -68,37 +70,38 @@ impl Statistics {
 }
 
 struct WeightCopy {
-    /// The fp32 weights that it is a copy of.
+    /// The fp32 weights that were copied.
     source: Region,
     fold: Option<Fold>,
     form: Form,
     memory: Arena,
-    /// fp32, one an output channel, if something is folded in.
+    /// fp32, one value per output channel, if a normalisation is folded in.
     bias: Arena,
-    /// The generations of the arenas of the source and of the statistics that it was made of; none before the first use.
+    /// The generations of the arenas of the source and of the statistics when the copy was made;
+    /// `None` before the first use.
     made_of: Option<[u64; 2]>,
 }
 
-/// What becomes of weights.
+/// The form of a copy.
 enum Form {
     /// A primitive's layout.
     Layout(Layout),
-    /// What products of Winograd's convolution read; always with a normalisation.
+    /// The form that products of Winograd's convolution read; always with a normalisation.
     Winograd(TransformedWeights),
-    /// What products of packed matrices read.
+    /// The form that products of packed matrices read.
     Packed(PackedWeights),
 }
 
 struct Layout {
     desc: MemoryDesc,
-    /// Output channels.
+    /// The number of output channels.
     outputs: usize,
     reorder: Reorder,
-    /// Where scaled weights lie in the scratch memory while they are reordered.
+    /// The offset in scratch memory of the scaled weights that are to be reordered.
     scaled_at: usize,
 }
 
-/// How weights come into a primitive's layout.
+/// How weights are brought into a primitive's layout.
 enum Reorder {
     OneDnn(Call),
     Pairs(Pairs),
@@ -123,12 +126,12 @@ impl WeightCopies {
 }
 
 impl Context {
-    /// The copy of a (O, I, K, K) fp32 weight in the layout `desc`, new or shared.
+    /// The copy of a (O, I, K, K) fp32 weight in the layout `desc`. The copy is new or shared.
     pub fn weight_copy(&mut self, weight: &Tensor, desc: &MemoryDesc) -> Result<CopyId, KernelError> {
         self.copy_of(weight, desc, None)
     }
 
-    /// The same with a normalisation folded in.
+    /// Like [`weight_copy`](Self::weight_copy), with a normalisation folded in.
     pub fn folded_weight_copy(
         &mut self,
         weight: &Tensor,
@@ -170,8 +173,8 @@ impl Context {
         Ok(self.weights.add(WeightCopy { source: weight.region, fold, form, memory, bias, made_of: None }))
     }
 
-    /// The copy of a (O, I, 3, 3) fp32 weight for Winograd's convolution in an evaluation, with a normalisation folded in, new
-    /// or shared.
+    /// The copy of a (O, I, 3, 3) fp32 weight for Winograd's convolution in an evaluation, with a
+    /// normalisation folded in. The copy is new or shared.
     pub fn winograd_copy(&mut self, weight: &Tensor, form: winograd::Form, fold: Fold) -> Result<CopyId, KernelError> {
         if self.describes_only {
             return Ok(CopyId::NONE);
@@ -188,8 +191,8 @@ impl Context {
         Ok(self.weights.add(WeightCopy { source: weight.region, fold: Some(fold), form, memory, bias, made_of: None }))
     }
 
-    /// The copy of a (O, I, K, K) fp32 weight for products of packed matrices, perhaps with a normalisation folded in, new or
-    /// shared. It always has a bias.
+    /// The copy of a (O, I, K, K) fp32 weight for products of packed matrices, with a normalisation
+    /// folded in if there is one. The copy is new or shared. It always has a bias.
     pub fn packed_copy(
         &mut self,
         weight: &Tensor,
@@ -212,8 +215,8 @@ impl Context {
 
     /// The address of a copy, brought up to date first.
     ///
-    /// What that needs of the scratch memory lies at its start: this runs before the primitive that uses the copy, which
-    /// may then overwrite it.
+    /// Updating the copy uses the start of the scratch memory. It happens before the primitive that
+    /// reads the copy runs, so that primitive may overwrite the scratch memory.
     pub fn refreshed_weights(&mut self, id: CopyId) -> Result<*mut u8, KernelError> {
         let copy = &self.weights.copies[id.0];
         let (source, to) = (copy.source, copy.memory.start());
@@ -227,8 +230,8 @@ impl Context {
         match (&copy.form, statistics) {
             (Form::Layout(layout), statistics) => {
                 let from = statistics.map_or(from, |statistics| self.scale(copy, layout, from, statistics));
-                // SAFETY: the source region was checked, the copy's memory has its description's size, and the scratch
-                // memory was reserved when the copy was made.
+                // SAFETY: the source region was checked, the copy's memory is as large as its
+                // description says, and the scratch memory was reserved when the copy was made.
                 unsafe {
                     match &layout.reorder {
                         Reorder::OneDnn(call) => call.run(&self.stream, &[from, to, self.scratch.start()])?,
@@ -238,8 +241,8 @@ impl Context {
             }
             (Form::Winograd(transformed), Some(statistics)) => {
                 let (weights, to, bias) = (Shared::new(from), Shared::new(to), Shared::new(copy.bias.start()));
-                // SAFETY: the source region and the statistics were compared with the shape, and the memory made for it,
-                // when the copy was made.
+                // SAFETY: when the copy was made, the source region and the statistics were
+                // compared with the shape, and the memory was made for that shape.
                 unsafe { transformed.transform(self.isa, Parts { weights, statistics, to, bias }) }
             }
             (Form::Winograd(_), None) => unreachable!("made with a normalisation"),
@@ -266,17 +269,19 @@ impl Context {
         Ok(Statistics { epsilon: fold.epsilon, gamma, beta, mean, variance })
     }
 
-    /// Computes a copy's bias, and its scaled weights in the scratch memory, whose address it returns.
+    /// Computes a copy's bias, and its scaled weights in the scratch memory. Returns the address of
+    /// the scaled weights.
     fn scale(&self, copy: &WeightCopy, layout: &Layout, from: *mut u8, statistics: Statistics) -> *mut u8 {
         let weight = Shared::<f32>::new(from);
-        // SAFETY: reserved when the copy was made.
+        // SAFETY: the scratch memory was reserved when the copy was made.
         let scaled = unsafe { self.scratch.start().add(layout.scaled_at) };
         let (to, bias) = (Shared::<f32>::new(scaled), Shared::<f32>::new(copy.bias.start()));
         let (outputs, taps) = (layout.outputs, copy.source.bytes / size_of::<f32>() / layout.outputs);
         parallel(|thread, threads| {
             for o in part(outputs, 1, thread, threads) {
-                // SAFETY: the operation's compilation checked that each region holds a value a channel, and the source
-                // `taps` a channel; no two threads have the same channel.
+                // SAFETY: the compilation of the operation checked that each region holds one value
+                // per channel, and the source `taps` values per channel. No two threads have the
+                // same channel.
                 unsafe {
                     let (scale, bias_of_o) = statistics.affine(o);
                     bias.at(o).write(bias_of_o);

@@ -1,18 +1,22 @@
-//! 3×3 convolutions of stride 1 with four times fewer multiplications than pixels and taps would need: F(4×4, 3×3) of Lavin
-//! and Gray, *Fast Algorithms for Convolutional Neural Networks*, 2016.
+//! 3×3 convolutions of stride 1 with a quarter of the multiplications of a direct convolution:
+//! F(4×4, 3×3) of Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks*, 2016.
 //!
-//! Tiles of 6×6 input pixels that overlap by two, and kernels, are transformed to 36 points each. For each point the sum over
-//! input channels is a matrix product of tiles and kernels; its results are transformed back to 4×4 output pixels. The
-//! gradient of the input is the same convolution with the kernel turned around; that of the weights sums over the tiles.
+//! Tiles of 6×6 input pixels, which overlap by two, and kernels are transformed to 36 points each.
+//! For each point the sum over input channels is a matrix product of tiles and kernels. The
+//! products are transformed back to 4×4 output pixels. The gradient of the input is the same
+//! convolution with the kernel rotated by 180°. The gradient of the weights sums over the tiles.
 //!
-//! Arithmetic is fp32, of bf16 activations, too (whose kernels are rounded to bf16 first, as for every convolution):
-//! transformed values would lose too much in bf16. So where products of bf16 pairs are twice as fast as those of fp32, this
-//! halves the time of a direct convolution at best. In evaluations of bf16 activations products are of 16-bit fixed-point
-//! [`numbers`], which are as fast as those of bf16 and lose less than a rounding to it. A CPU's matrix unit
-//! for bf16 (AMX) would be faster still, but oneDNN's code for it does not read activations in blocks of channels.
+//! Arithmetic is fp32, for bf16 activations too, because transformed values would lose too much in
+//! bf16. (Kernels are rounded to bf16 first, as in every convolution.) If products of bf16 pairs
+//! are twice as fast as products of fp32 numbers, this method therefore takes at best half the time
+//! of a direct convolution. Evaluations of bf16 activations compute with 16-bit fixed-point
+//! [`numbers`], which are as fast as bf16 and lose less than a rounding to bf16. A CPU's matrix
+//! unit for bf16 (AMX) would be faster still, but oneDNN's code for it does not read activations in
+//! blocks of channels.
 //!
-//! Threads share tiles and output channels, or for the weights' gradient channels of both sides; none waits for what another
-//! transforms. Each sum has one order, whatever their number.
+//! Threads share tiles and output channels; for the weights' gradient they share the channels of
+//! both sides. No thread waits for what another transforms. The order of each sum does not depend
+//! on the number of threads.
 
 mod convolution;
 mod gradient;
@@ -36,7 +40,7 @@ use crate::weights::Fold;
 /// Output pixels of a tile, in each direction.
 const TILE: usize = 4;
 
-/// Its input pixels, and points.
+/// Input pixels of a tile, and points, in each direction.
 const SIDE: usize = TILE + 2;
 
 /// Points of a transformed tile or kernel.
@@ -44,22 +48,24 @@ const POINTS: usize = SIDE * SIDE;
 
 const SQUARE: Window = Window { kernel: 3, stride: 1, padding: 1 };
 
-/// Fewer tiles would not be worth the transforms of the kernels, or in evaluations the memory for them in fp32.
+/// With fewer tiles, the transforms of the kernels are not worthwhile, or in evaluations the memory
+/// for them in fp32.
 const LEAST_TILES: usize = 32;
 const LEAST_TILES_EVALUATION: usize = 64;
 
-/// How many times as many pixels as there are the tiles may cover: past that, a direct convolution with fast products of bf16
-/// pairs is faster; one in fp32 hardly is.
+/// The largest ratio of the pixels that tiles cover to the pixels that there are. Beyond it, a
+/// direct convolution with fast products of bf16 pairs is faster. A direct convolution in fp32
+/// hardly is.
 const MOST_COVER: f32 = 1.5;
 const MOST_COVER_FIXED: f32 = 2.5;
 const MOST_COVER_F32: f32 = 3.0;
 
-/// The step that computes a convolution, if this code is for it.
+/// The step that computes a convolution, if this code is made for its shapes.
 pub fn forward(op: &Conv, context: &mut Context) -> Result<Option<Box<dyn Step>>, KernelError> {
     training(op.window, [&op.src, &op.weight, &op.dst], false, context)
 }
 
-/// The same for the gradient of a convolution's input.
+/// Like [`forward`], for the gradient of a convolution's input.
 pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Option<Box<dyn Step>>, KernelError> {
     training(op.window, [&op.ddst, &op.weight, &op.dsrc], true, context)
 }
@@ -77,7 +83,7 @@ fn training(
     Ok(Some(convolution::compile(problem, [src, dst], kernels, End::default(), form, context)?))
 }
 
-/// The same for a convolution in an evaluation, with what is fused to it.
+/// Like [`forward`], for a convolution in an evaluation, with the operations fused to it.
 pub fn evaluation(
     window: Window,
     [src, weight, dst]: [&Tensor; 3],
@@ -95,7 +101,8 @@ pub fn evaluation(
     Ok(Some(convolution::compile(problem, [src, dst], kernels, end, form, context)?))
 }
 
-/// The step that computes the gradient of a convolution's weights, if this code is for it.
+/// The step that computes the gradient of a convolution's weights, if this code is made for its
+/// shapes.
 pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result<Option<Box<dyn Step>>, KernelError> {
     let Some(form) = form(op.src.dtype, false) else { return Ok(None) };
     let Some(problem) = problem(op.window, [&op.src, &op.ddst], form, context)? else { return Ok(None) };
@@ -103,7 +110,7 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
     Ok(Some(gradient::compile(problem, op, context)?))
 }
 
-/// The numbers for activations of a type, if this code computes with it.
+/// The form of numbers for activations of a type, if this code computes with that type.
 fn form(dtype: DType, in_fixed_point: bool) -> Option<Form> {
     match dtype {
         DType::F32 => Some(Form::F32),
@@ -113,8 +120,8 @@ fn form(dtype: DType, in_fixed_point: bool) -> Option<Form> {
     }
 }
 
-/// The shapes of a convolution of activations of (N, I, H, W) and (N, O, H, W), if this code is for them; their regions are
-/// compared with them.
+/// The shapes of a convolution of activations (N, I, H, W) and (N, O, H, W), if this code is made
+/// for them. Compares the regions with the shapes.
 fn problem(
     window: Window,
     [src, dst]: [&Tensor; 2],
@@ -129,7 +136,8 @@ fn problem(
     };
     let problem = Problem::new(src, dst, lanes);
     let is_fit = window == SQUARE
-        // Products make two blocks of results at a time, and either side is the result's in one direction.
+        // Products compute two blocks of results at a time, and each side is the result's in one
+        // direction.
         && src.shape[1].is_multiple_of(2 * lanes)
         && dst.shape[1].is_multiple_of(2 * lanes)
         && problem.tiles() >= LEAST_TILES

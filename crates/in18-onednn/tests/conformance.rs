@@ -1,4 +1,4 @@
-//! Every operation against the reference provider, over shapes and types.
+//! Compares every operation with the reference provider, over shapes and types.
 
 use in18_kernels::Kernels;
 use in18_kernels::conformance::{self, Rounding};
@@ -38,7 +38,7 @@ fn bf16_without_fixed_point_agrees_with_the_reference() {
     check(onednn().without_fixed_point(), DType::Bf16, Rounding::Once);
 }
 
-/// The other kind of CPU's code is among these.
+/// One of these cases runs the code for the other kind of CPU.
 #[test]
 fn bf16_of_fast_and_slow_pairs_agrees_with_the_reference() {
     for are_fast in [true, false] {

@@ -1,4 +1,5 @@
-//! Evaluations' convolutions in fixed point, on inputs that would make sums overflow, scales vanish, or errors hide.
+//! Convolutions of evaluations in fixed point, on inputs that would make sums overflow, scales
+//! vanish, or errors hide.
 
 use in18_kernels::conformance::inputs::Inputs;
 use in18_kernels::conformance::{Bench, Case, Kind, Precision, Rounding, Stepping, ValueId, check_case};
@@ -18,7 +19,7 @@ fn src_shape() -> Shape {
     Shape::nchw(IMAGES, CHANNELS, SIDE, SIDE)
 }
 
-/// A convolution of 3×3 whose results are its sums, and its result.
+/// A 3×3 convolution whose normalisation changes nothing, and its result.
 fn convolution(name: &str, src: impl Fn(usize) -> f32, weight: impl Fn(usize) -> f32) -> (Case, ValueId) {
     let (weight_shape, channels) = (Shape::new(&[OUTPUTS, CHANNELS, 3, 3]), Shape::new(&[OUTPUTS]));
     let precision = Precision { dtype: DType::Bf16, rounding: Rounding::OnceFromFixedPoint };
@@ -62,11 +63,12 @@ fn sums_of_any_inputs_agree_with_the_reference() {
     let (noise, kernels) = (random("src", src_shape().elements()), random("weight", OUTPUTS * CHANNELS * 9));
     let channel = |i: usize| i / PIXELS % CHANNELS;
     let cases = [
-        // Inputs and kernels lie in one direction: the largest sums that their norms allow.
+        // Inputs and kernels have the same direction, which gives the largest sums that their norms
+        // allow.
         convolution("equal", |_| 3.0, |_| 0.01),
         convolution("opposed", |i| 3.0 + 0.5 * noise[channel(i)].signum(), |_| -0.01),
         convolution("aligned noise", |i| noise[channel(i)].abs(), |i| noise[i / 9 % CHANNELS].abs()),
-        // One channel has nearly all of the norm: the largest numbers.
+        // One channel has nearly all of the norm, which gives the largest numbers.
         convolution("one channel", |i| if channel(i) == 5 { 1e3 * noise[i] } else { 1e-3 * noise[i] }, |i| kernels[i]),
         convolution("one kernel", |i| noise[i], |i| if i / 9 % CHANNELS == 7 { 30.0 * kernels[i] } else { kernels[i] }),
         convolution("zeros", |_| 0.0, |i| kernels[i]),
@@ -85,13 +87,14 @@ fn sums_of_any_inputs_agree_with_the_reference() {
     }
 }
 
-/// What is not a number shows around it, and nowhere else.
+/// NaN and infinities show in the results around them, and nowhere else.
 #[test]
 fn numbers_that_are_none_show() {
     let Some(mut provider) = onednn() else { return };
     let mut bench = Bench::new(&mut provider, DType::Bf16).unwrap();
     let (noise, kernels) = (random("src", src_shape().elements()), random("weight", OUTPUTS * CHANNELS * 9));
-    // Channel 20 of the first image's pixel (9, 9), which lies in one tile alone with its neighbours.
+    // Channel 20 of the first image, at pixel (9, 9). This pixel and its neighbours lie in a single
+    // tile.
     let place = 20 * PIXELS + 9 * SIDE + 9;
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let (case, dst) = convolution("not finite", |i| if i == place { bad } else { noise[i] }, |i| kernels[i]);

@@ -1,4 +1,5 @@
-//! Whole networks against PyTorch. The golden files and how they were made: `in18-testkit`, `scripts/golden/networks.py`.
+//! Compares whole networks with PyTorch. For the golden files and how they were made, see
+//! `in18-testkit` and `scripts/golden/networks.py`.
 
 use in18_onednn::OneDnn;
 use in18_tensor::DType;

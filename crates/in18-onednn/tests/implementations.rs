@@ -1,9 +1,11 @@
-//! No operation falls through to oneDNN's plain loops: of every network, at all sizes from 32 to 320 pixels in steps of 8 and some
-//! rectangles, in batches of 1 to 512, in every type, in training and evaluation, on every instruction set that this CPU has. oneDNN's plain loops take seconds where arithmetic
-//! takes milliseconds, so one shape that falls through to them stops a run.
+//! Checks that no operation falls through to oneDNN's plain loops: for every network, at all sizes
+//! from 32 to 320 pixels in steps of 8 and some rectangles, in batches of 1 to 512, in every type,
+//! in training and evaluation, on every instruction set that this CPU has. Plain loops take seconds
+//! where vectorised code takes milliseconds, so one shape that falls through to them stops a run.
 //!
-//! Nothing is executed, and no code is generated: the provider is asked what it would take. oneDNN reads its limit of
-//! instructions once a process, so each set has a child process of its own.
+//! Nothing is executed, and no code is generated: the provider is asked which implementations it
+//! would use. oneDNN reads its limit of instructions once per process, so each instruction set has
+//! a child process of its own.
 
 use std::collections::{BTreeMap, HashSet};
 use std::process::{Child, Command, Stdio};
@@ -14,15 +16,15 @@ use in18_program::lower::{Arenas, lower};
 use in18_program::{Arch, Mode, ParameterTable, Size};
 use in18_tensor::{ArenaId, DType, Shape};
 
-/// The limits of oneDNN's instructions that are tried, by its own names, and the provider's name of what is then computed with; a
-/// CPU that lacks a set computes with less, and the widest has no limit.
+/// The tested limits of oneDNN's instructions, by oneDNN's names, each with the name that the
+/// provider then reports. A CPU that lacks a set computes with less. The widest has no limit.
 const LIMITS: [(&str, &str); 4] =
     [("AVX2", "avx2"), ("AVX512_CORE", "avx512_core"), ("AVX512_CORE_BF16", "avx512_core_bf16"), ("ALL", "")];
 
-/// Those of small machines, and the largest of a published schedule.
+/// Batches of small machines, and the largest batch of a published schedule.
 const BATCHES: [usize; 7] = [1, 2, 8, 16, 32, 64, 512];
 
-/// Heights and widths as rectangular validation has them, and odd ones.
+/// Heights and widths that rectangular validation has, and odd ones.
 const RECTANGLES: [[usize; 2]; 20] = [
     [32, 64],
     [48, 32],
@@ -46,7 +48,7 @@ const RECTANGLES: [[usize; 2]; 20] = [
     [384, 288],
 ];
 
-/// ImageNet's classes.
+/// The number of ImageNet's classes.
 const CLASSES: usize = 1000;
 
 /// Other numbers of classes, which only the classifier's operations depend on.
@@ -55,7 +57,7 @@ const OTHER_CLASSES: [usize; 9] = [1, 2, 3, 7, 10, 37, 101, 365, 21_841];
 /// Tells the child process that it is one.
 const CHILD: &str = "IN18_IMPLEMENTATIONS_OF";
 
-/// The operands' shapes and types: what an implementation depends on, beside attributes.
+/// The shapes and types of the operands. An implementation depends on these and on attributes.
 type Key = Op<(Shape, DType)>;
 
 /// All sizes: squares, then rectangles.
@@ -63,8 +65,8 @@ fn sizes() -> impl Iterator<Item = [usize; 2]> {
     (32..=320).step_by(8).map(|side| [side, side]).chain(RECTANGLES)
 }
 
-/// How many different operations of all programs of a type each implementation computes, and the operations that are not
-/// vectorised, with what computes them.
+/// For all programs of a type: how many different operations each implementation computes, and the
+/// operations that are not vectorised with the implementations that compute them.
 fn survey(provider: &mut OneDnn, dtype: DType) -> (BTreeMap<String, usize>, BTreeMap<String, String>) {
     let arenas = Arenas { parameters: ArenaId(0), gradients: ArenaId(1), statistics: ArenaId(2), work: ArenaId(3) };
     let (mut seen, mut counts, mut found) = (HashSet::new(), BTreeMap::new(), BTreeMap::new());
@@ -116,7 +118,7 @@ fn child() {
     println!("DONE");
 }
 
-/// Starts the child process of a limit. All run at once: none uses more than a thread.
+/// Starts the child process of a limit. All run at once, because none uses more than one thread.
 fn start(limit: &str) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("a test has a program"));
     command.args(["--exact", "every_operation_is_vectorised", "--nocapture"]);
@@ -129,7 +131,8 @@ fn every_operation_is_vectorised() {
     if std::env::var_os(CHILD).is_some() {
         return child();
     }
-    // The narrowest first; each further one must compute with more, or this CPU has no more.
+    // The narrowest limit comes first. Each later child must compute with more, unless this CPU has
+    // no more.
     let mut widest = String::new();
     let children: Vec<_> = LIMITS.iter().map(|&(limit, name)| (limit, name, start(limit))).collect();
     for (limit, name, child) in children {
@@ -137,7 +140,8 @@ fn every_operation_is_vectorised() {
         let output = String::from_utf8_lossy(&output.stdout).into_owned();
         println!("{limit}: {output}");
         assert!(output.contains("DONE"), "{limit}: the child process ended early:\n{output}");
-        // That the limit was kept to: else each child would look at the same instructions.
+        // The limit must have been kept to. Otherwise each child would look at the same
+        // instructions.
         let described =
             output.lines().find_map(|line| line.split_once(" on ")?.1.split(',').next()).unwrap_or_default();
         assert!(described == name || described == widest || name.is_empty(), "{limit}: computes with {described}");

@@ -1,10 +1,11 @@
 //! Batch normalisation, by loops of our own.
 //!
-//! Statistics need all of a channel before any of it can be normalised, so memory is what it costs. A thread does both for
-//! one block of channels after another, and the second pass, which goes backwards, finds in the caches what the first one
-//! left there.
+//! All values of a channel are needed for its statistics before any value can be normalised, so the
+//! cost is access to memory. A thread runs both passes for one group of channels after another. The
+//! second pass goes backwards, and finds in the caches what the first pass left there.
 //!
-//! Sums are kept for each image and joined in the order of the images, so results do not depend on the number of threads.
+//! Sums are kept for each image and joined in the order of the images, so results do not depend on
+//! the number of threads.
 
 mod loops;
 
@@ -48,7 +49,8 @@ pub fn backward(op: &BatchNormBackward, context: &mut Context) -> Result<Vec<Box
     by_type!(src.dtype, E => gradients::<E>(operands, blocks, context))
 }
 
-/// Which results ReLU let through is computed again from the source, as the forward half did: to read them costs more.
+/// Computes again from the source, as the forward half did, which results ReLU let through. Reading
+/// the results would cost more.
 pub fn relu_backward(op: &BatchNormReluBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
     let &BatchNormReluBackward { src, gamma, beta, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta, .. } = op;
     let operands = Backward { src, gamma, beta: Some(beta), ddst, mean, inverse_deviation, dsrc, dgamma, dbeta };
@@ -83,27 +85,30 @@ macro_rules! by_type {
 }
 use by_type;
 
-/// How an activation is cut: blocks of as many channels as lie side by side.
+/// How an activation is divided: blocks of as many channels as lie side by side.
 #[derive(Clone, Copy)]
 struct Blocks {
     images: usize,
     channels: usize,
     blocks: usize,
-    /// Of an image.
+    /// Pixels of an image.
     pixels: usize,
-    /// Channels of a block; the last block's may be padding.
+    /// Channels per block. Some channels of the last block may be padding.
     lanes: usize,
-    /// Blocks that are worked on together: an image's lie side by side, so that memory is read in long runs.
+    /// Blocks that are processed together. The blocks of an image lie side by side, so that memory
+    /// is read in long runs.
     group: usize,
-    /// Whether a result is larger than what caches hold until it is read again.
+    /// Whether a result is too large to stay in the caches until it is read again.
     is_large: bool,
 }
 
-/// Bytes of one activation that a thread works on together: with a second one beside them they fit a second-level cache.
+/// Bytes of one activation that a thread processes together. The same part of a second activation
+/// fits beside them in a second-level cache.
 const GROUP_BYTES: usize = 384 << 10;
 
 impl Blocks {
-    /// Of activations that are all alike, whose regions this checks.
+    /// The blocks of `src` and of `others`, which are shaped alike. Checks the regions of all of
+    /// them.
     fn new(context: &Context, src: &Tensor, others: &[Tensor]) -> Result<Self, KernelError> {
         let bytes = context.layout.activation_bytes(src.shape, src.dtype);
         for tensor in others.iter().chain([src]) {
@@ -122,31 +127,31 @@ impl Blocks {
         Ok(Blocks { images, channels, blocks, pixels, lanes, group, is_large: is_large(bytes) })
     }
 
-    /// The element at which an image's pixels of a block begin.
+    /// The element at which the pixels of a block of an image begin.
     fn start(&self, block: usize, image: usize) -> usize {
         (image * self.blocks + block) * self.pixels * self.lanes
     }
 
-    /// Values of a channel.
+    /// The number of values of a channel.
     fn count(&self) -> f64 {
         (self.images * self.pixels) as f64
     }
 
-    /// Blocks times images.
+    /// The number of blocks times images.
     fn parts(&self) -> usize {
         self.blocks * self.images
     }
 
-    /// The channels of a block, each with its lane.
+    /// The lanes of a block with their channels, as (lane, channel).
     fn channels(&self, block: usize) -> impl Iterator<Item = (usize, usize)> {
         let first = block * self.lanes;
         (first..self.channels.min(first + self.lanes)).enumerate()
     }
 
-    /// A value for each of a block's channels; padding gets 0.
+    /// The values of a block's channels; padding gets 0.
     ///
     /// # Safety
-    /// `values` must hold one a channel.
+    /// `values` must hold one value per channel.
     unsafe fn load(&self, values: Shared<f32>, block: usize) -> Lanes {
         let mut lanes = [0.0; MOST_LANES];
         for (lane, channel) in self.channels(block) {
@@ -156,10 +161,10 @@ impl Blocks {
         lanes
     }
 
-    /// Stores a value for each of a block's channels.
+    /// Stores the values of a block's channels.
     ///
     /// # Safety
-    /// `values` must hold one a channel, and no other thread may use this block's.
+    /// `values` must hold one value per channel, and no other thread may use those of this block.
     unsafe fn store(&self, values: Shared<f32>, block: usize, lanes: Lanes) {
         for (lane, channel) in self.channels(block) {
             // SAFETY: by the caller's promise.
@@ -167,8 +172,8 @@ impl Blocks {
         }
     }
 
-    /// Does four things for every block: `prepare`, `gather` for each image, `join` when all images are gathered, and `apply`
-    /// for each image.
+    /// Does four things for every block: `prepare`, `gather` for each image, `join` after all
+    /// images are gathered, and `apply` for each image.
     fn each(
         &self,
         prepare: impl Fn(usize) + Sync,
@@ -186,13 +191,14 @@ impl Blocks {
                     group.clone().for_each(&prepare);
                     (0..images).for_each(|image| group.clone().for_each(|block| gather(block, image)));
                     group.clone().for_each(&join);
-                    // Backwards: the last ones are in the caches.
+                    // Backwards, because the last images are in the caches.
                     (0..images).rev().for_each(|image| group.clone().for_each(|block| apply(block, image)));
                 }
                 fence();
             });
         } else {
-            // Blocks would not keep all threads busy: they share images, too, and wait for each other.
+            // There are too few blocks to keep all threads busy. The threads share images, too, and
+            // wait for each other.
             let each_block = |act: &(dyn Fn(usize) + Sync)| {
                 parallel(|thread, threads| part(blocks, 1, thread, threads).for_each(act));
             };
@@ -210,17 +216,17 @@ impl Blocks {
     }
 }
 
-/// What makes a normalisation's arithmetic, a value a channel each.
+/// The coefficients of a normalisation, each with one value per channel.
 #[derive(Clone, Copy)]
 struct Coefficients {
     gamma: Shared<f32>,
-    /// None: 0.
+    /// `None` means 0.
     beta: Option<Shared<f32>>,
     mean: Shared<f32>,
     spread: Spread,
 }
 
-/// How far a channel's values lie apart.
+/// How far a channel's values spread.
 #[derive(Clone, Copy)]
 enum Spread {
     /// 1 / √(variance + epsilon).
@@ -233,7 +239,7 @@ impl Spread {
     /// 1 / √(variance + epsilon) of a block's channels.
     ///
     /// # Safety
-    /// It must hold a value a channel.
+    /// The spread must hold one value per channel.
     unsafe fn inverse(&self, blocks: &Blocks, block: usize) -> Lanes {
         match *self {
             // SAFETY: by the caller's promise.
@@ -247,10 +253,10 @@ impl Spread {
 }
 
 impl Coefficients {
-    /// A block's arithmetic.
+    /// The coefficients of a block.
     ///
     /// # Safety
-    /// Each must hold a value a channel.
+    /// Each coefficient must hold one value per channel.
     unsafe fn affine(&self, blocks: &Blocks, block: usize) -> Affine {
         let load = |values| {
             // SAFETY: by the caller's promise.
@@ -263,7 +269,7 @@ impl Coefficients {
     }
 }
 
-/// What follows a normalisation by the batch's own statistics.
+/// The operation after a normalisation with the batch's own statistics.
 #[derive(Clone, Copy)]
 enum End {
     Nothing,
@@ -271,7 +277,8 @@ enum End {
     AddRelu(Tensor),
 }
 
-/// What normalisation by the batch's own statistics reads, updates and writes beside activations.
+/// What a normalisation with the batch's own statistics reads, updates and writes beside
+/// activations.
 #[derive(Clone, Copy)]
 struct Statistics {
     epsilon: f32,
@@ -310,13 +317,15 @@ fn training<E: Stored>(
         let coefficients = Coefficients { gamma, beta: Some(beta), mean, spread: Spread::Inverse(inverse) };
         let [old_mean, old_variance] = values(context, [&running_mean, &running_variance])?;
         let moments = Shared::<Moments>::new(context.scratch.start());
-        // SAFETY: reserved when the step was made, as is all that `moments` and `affines` hold.
+        // SAFETY: reserved when the step was made, like everything that `moments` and `affines`
+        // hold.
         let affines = Shared::<Affine>::new(unsafe { context.scratch.start().add(affines_at) });
         blocks.each(
             |_| (),
             |block, image| {
-                // SAFETY: here and below, `Blocks::new` and `check` compared the shapes with the regions, and `each` gives
-                // each closure each block and image once, when what it reads has been written.
+                // SAFETY: here and below, `Blocks::new` and `check` compared the shapes with the
+                // regions. `each` passes each block and image to each closure once, after
+                // everything that the closure reads has been written.
                 unsafe {
                     let src = source.at(blocks.start(block, image)).cast_const();
                     let result = &mut *moments.at(block * images + image);
@@ -355,7 +364,7 @@ fn training<E: Stored>(
                 }
             },
         );
-        // Weights that a normalisation by these statistics is folded into are out of date.
+        // Copies of weights with a normalisation by these statistics folded in are now out of date.
         context.block_mut(running_mean.region.arena)?.generation += 1;
         Ok(())
     }))])
@@ -366,7 +375,7 @@ fn training<E: Stored>(
 struct Backward {
     src: Tensor,
     gamma: Tensor,
-    /// With it, ReLU's gradient comes before the normalisation's.
+    /// If present, ReLU's gradient comes before the normalisation's.
     beta: Option<Tensor>,
     ddst: Tensor,
     mean: Tensor,
@@ -397,7 +406,7 @@ fn gradients<E: Stored>(
         let ddst = Shared::<E>::new(context.address(&op.ddst.region)?);
         let dsrc = Shared::<E>::new(context.address(&op.dsrc.region)?);
         let sums = Shared::<[Lanes; 2]>::new(context.scratch.start());
-        // SAFETY: reserved when the step was made, as is all that they hold.
+        // SAFETY: reserved when the step was made, like everything that these three hold.
         let affines = Shared::<Affine>::new(unsafe { context.scratch.start().add(affines_at) });
         // SAFETY: as above.
         let centrings = Shared::<Centring>::new(unsafe { context.scratch.start().add(centrings_at) });
@@ -493,8 +502,8 @@ fn inference_step<E: Stored>(
     }))])
 }
 
-/// Mean and biased variance over images of `pixels` pixels each (Chan, Golub and LeVeque, *Updating Formulae and a Pairwise
-/// Algorithm for Computing Sample Variances*, 1979).
+/// Mean and biased variance over images of `pixels` pixels each (Chan, Golub and LeVeque, *Updating
+/// Formulae and a Pairwise Algorithm for Computing Sample Variances*, 1979).
 fn joined(images: &[Moments], pixels: usize) -> (Lanes, Lanes) {
     let (count, pixels) = ((images.len() * pixels) as f64, pixels as f64);
     let (mut means, mut variances) = ([0.0; MOST_LANES], [0.0; MOST_LANES]);
@@ -510,7 +519,7 @@ fn joined(images: &[Moments], pixels: usize) -> (Lanes, Lanes) {
     (means, variances)
 }
 
-/// Where the values of fp32 tensors lie.
+/// The addresses of the values of fp32 tensors.
 fn values<const K: usize>(context: &Context, tensors: [&Tensor; K]) -> Result<[Shared<f32>; K], KernelError> {
     let mut places = [Shared::new(std::ptr::null_mut()); K];
     for (place, tensor) in places.iter_mut().zip(tensors) {

@@ -1,5 +1,6 @@
-//! Convolutions: our own for the shapes that they are for; else oneDNN's, with weights in whatever layout it likes best for the
-//! shapes at hand; where it has plain loops only, or slow ones, our products of packed matrices.
+//! Convolutions. Our own kernels compute the shapes that they are made for. Otherwise oneDNN
+//! computes, with weights in the layout that it prefers for the shapes at hand. Where oneDNN has
+//! only plain loops, or slow ones, our products of packed matrices compute.
 
 use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 use in18_kernels::{KernelError, Op};
@@ -61,8 +62,9 @@ pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Vec
     Ok(vec![step])
 }
 
-/// The gradient comes out fp32, whatever the activations are: by our own code, or by oneDNN in the primitive's own
-/// layout, and then a second step puts it in row-major order.
+/// The gradient is fp32, whatever the activations are. Our own code writes it in row-major order.
+/// oneDNN writes it in the primitive's own layout, and then a second step puts it in row-major
+/// order.
 pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
     if context.only_packed {
         return Ok(vec![packed::backward_weight(op, context)?]);
@@ -88,7 +90,8 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
     if own == rows {
         return Ok(vec![binding.region(sys::ARG_DIFF_WEIGHTS, own, op.dweight.region)?.finish()?]);
     }
-    // Scratch memory: the primitive's own, then its gradient, then the reorder's own.
+    // Scratch memory: the primitive's own, then its gradient, then the scratch memory of the
+    // reorder.
     let gradient_at = align_up(desc.operand(sys::QUERY_SCRATCHPAD)?.bytes());
     let product = binding.place(sys::ARG_DIFF_WEIGHTS, own.clone(), Place::Scratch(gradient_at)).finish()?;
     let reorder = PrimitiveDesc::reorder(&own, &rows, &context.engine, &context.attributes)?;
@@ -102,13 +105,15 @@ pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result
     Ok(vec![product, reordered])
 }
 
-/// oneDNN 3.2's generated bf16 code for the weight gradient adds a wrong term to one tap of a strided 3×3 kernel if the
-/// image is one pixel high or wide (images of 16 pixels or less reach that in a ResNet's last stage).
+/// oneDNN 3.2's generated bf16 code for the weight gradient adds a wrong term to one tap of a
+/// strided 3×3 kernel if the image is one pixel high or wide. (Images of 16 pixels or less become
+/// so small in a ResNet's last stage.)
 fn is_miscomputed(op: &ConvBackwardWeight) -> bool {
     op.src.dtype == DType::Bf16 && op.window.stride > 1 && (op.src.shape[2] == 1 || op.src.shape[3] == 1)
 }
 
-/// The forward implementation that oneDNN chooses, if it has a vectorised one; backward ones take it as a hint.
+/// The forward implementation that oneDNN chooses, if oneDNN has a vectorised one. Backward
+/// implementations take it as a hint.
 fn forward_desc(
     context: &Context,
     [src, weight, dst]: [&Tensor; 3],
@@ -118,7 +123,8 @@ fn forward_desc(
     let any = any_weights(weight, data_type(src.dtype)?)?;
     let (src_desc, dst_desc) = (context.layout.describe(src)?, context.layout.describe(dst)?);
     let geometry = Geometry::new(window, src, dst);
-    // SAFETY: all handles are alive (no bias); the arrays hold two extents each, as two spatial axes need.
+    // SAFETY: all handles are alive (no bias); the arrays hold two extents each, as two spatial
+    // axes need.
     unsafe {
         PrimitiveDesc::vectorised(
             || name.to_owned(),
@@ -143,7 +149,7 @@ fn forward_desc(
     }
 }
 
-/// The same for the gradient of the input.
+/// Like [`forward_desc`], for the gradient of the input.
 fn backward_data_desc(
     op: &ConvBackwardData,
     context: &Context,
@@ -178,7 +184,7 @@ fn backward_data_desc(
     }
 }
 
-/// The same for the gradient of the weights.
+/// Like [`forward_desc`], for the gradient of the weights.
 fn backward_weight_desc(
     op: &ConvBackwardWeight,
     context: &Context,
@@ -189,7 +195,8 @@ fn backward_weight_desc(
     let (src, ddst) = (context.layout.describe(&op.src)?, context.layout.describe(&op.ddst)?);
     let any = any_weights(&op.dweight, sys::F32)?;
     let geometry = Geometry::new(op.window, &op.src, &op.ddst);
-    // SAFETY: all handles are alive (no bias); the arrays hold two extents each, as two spatial axes need.
+    // SAFETY: all handles are alive (no bias); the arrays hold two extents each, as two spatial
+    // axes need.
     unsafe {
         PrimitiveDesc::vectorised(
             || name.to_owned(),
@@ -214,7 +221,7 @@ fn backward_weight_desc(
     }
 }
 
-/// Weights in a layout of the primitive's choice.
+/// The description of weights in a layout of the primitive's choice.
 pub(super) fn any_weights(weight: &Tensor, data_type: sys::data_type) -> Result<MemoryDesc, KernelError> {
     MemoryDesc::new(weight.shape.extents(), data_type, sys::ANY)
 }

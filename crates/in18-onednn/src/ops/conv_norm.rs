@@ -1,4 +1,5 @@
-//! Evaluation's convolutions: normalisation in the weights, a bias, and the rest fused to the convolution's end.
+//! Convolutions of evaluations. The normalisation becomes part of the weights and a bias. What
+//! follows it is fused to the convolution's end.
 
 use in18_kernels::op::{ConvNorm, ConvNormAddRelu, Window};
 use in18_kernels::{KernelError, Op};
@@ -29,7 +30,7 @@ pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Vec<
     compile(context, name, window, [&src, &weight, &dst], fold, End { adds: true, relu: true })
 }
 
-/// A normalisation's regions, checked.
+/// The regions of a normalisation, checked.
 fn fold(context: &Context, epsilon: f32, parts: [&Tensor; 4]) -> Result<Fold, KernelError> {
     check(context, &parts.map(|part| (part, DType::F32)))?;
     let [gamma, beta, mean, variance] = parts.map(|part| part.region);

@@ -1,4 +1,4 @@
-//! The loss and its gradient: a few thousand numbers, so plain loops.
+//! The loss and its gradient. These are only a few thousand numbers, so plain loops are enough.
 
 use in18_kernels::KernelError;
 use in18_kernels::op::{CrossEntropy, CrossEntropyBackward, TOP_K};
@@ -21,7 +21,7 @@ pub fn forward(op: &CrossEntropy, context: &mut Context) -> Result<Vec<Box<dyn S
             top_k += f32::from(u8::from(rank < TOP_K));
         }
         let metrics = context.address(&op.metrics.region)?.cast::<[f32; 3]>();
-        // SAFETY: the region was checked to hold three singles.
+        // SAFETY: the region was checked to hold three fp32 numbers.
         unsafe { metrics.write_unaligned([loss as f32, top1, top_k]) };
         Ok(())
     }))])
@@ -34,7 +34,7 @@ pub fn backward(op: &CrossEntropyBackward, context: &mut Context) -> Result<Vec<
     let (images, classes) = (op.logits.shape[0], op.logits.shape[1]);
     Ok(vec![Box::new(LoopStep("own:cross entropy", move |context: &mut Context| {
         let dlogits = context.address(&op.dlogits.region)?.cast::<f32>();
-        // SAFETY: the region was checked to hold a single, and regions are aligned.
+        // SAFETY: the region was checked to hold an fp32 number, and regions are aligned.
         let scale = f64::from(unsafe { context.address(&op.scale.region)?.cast::<f32>().read() });
         for (image, (logits, label)) in rows(context, &op.logits, &op.labels)?.enumerate() {
             let (max, sum) = softmax_terms(logits);
@@ -42,7 +42,7 @@ pub fn backward(op: &CrossEntropyBackward, context: &mut Context) -> Result<Vec<
                 let probability = f64::from(logit - max).exp() / sum;
                 let target = f64::from(u8::from(class == label));
                 let gradient = (scale * (probability - target) / images as f64) as f32;
-                // SAFETY: the region was checked to hold (N, K) singles.
+                // SAFETY: the region was checked to hold (N, K) fp32 numbers.
                 unsafe { dlogits.add(image * classes + class).write(gradient) };
             }
         }
@@ -50,7 +50,7 @@ pub fn backward(op: &CrossEntropyBackward, context: &mut Context) -> Result<Vec<
     }))])
 }
 
-/// Each image's logits with its label.
+/// The logits of each image, with its label.
 fn rows<'a>(
     context: &'a Context,
     logits: &Tensor,
@@ -59,8 +59,9 @@ fn rows<'a>(
     let (images, classes) = (logits.shape[0], logits.shape[1]);
     let values = context.address(&logits.region)?.cast::<f32>();
     let labels = context.address(&labels.region)?.cast::<i32>();
-    // SAFETY: `check` compared both regions with their shapes, regions are aligned, and nothing writes to them while
-    // the borrowed context is alive (the operations' other operands do not overlap these).
+    // SAFETY: `check` compared both regions with their shapes, and regions are aligned. Nothing
+    // writes to them while the borrowed context is alive: the operations' other operands do not
+    // overlap them.
     let (values, labels) =
         unsafe { (std::slice::from_raw_parts(values, images * classes), std::slice::from_raw_parts(labels, images)) };
     if let Some(label) = labels.iter().find(|&&label| label < 0 || label as usize >= classes) {
@@ -75,13 +76,13 @@ fn rows<'a>(
 
 /// The greatest logit, and the sum of `exp(logit − greatest)`.
 fn softmax_terms(logits: &[f32]) -> (f32, f64) {
-    // NaN must come through, so that a diverged run shows; `f32::max` would drop it.
+    // NaN must not be lost, so that a diverged run shows. `f32::max` would drop it.
     let max = logits.iter().fold(f32::NEG_INFINITY, |max, &x| if x > max || x.is_nan() { x } else { max });
     (max, logits.iter().map(|&x| f64::from(x - max).exp()).sum())
 }
 
-/// How many classes come before the label's: those with a higher logit, or the same and a lower number. A logit
-/// that is not a number comes last.
+/// The number of classes that rank before the label: classes with a higher logit, or with the same
+/// logit and a lower number. A label whose logit is NaN ranks last.
 fn rank(logits: &[f32], label: usize) -> usize {
     let own = logits[label];
     if own.is_nan() {

@@ -1,4 +1,5 @@
-//! Sums and ReLU: one pass over bytes that lie alike, whatever the layout says they mean.
+//! Sums and ReLU, in one pass over memory. All operands have the same layout, so its meaning does
+//! not matter.
 
 use std::marker::PhantomData;
 
@@ -29,7 +30,7 @@ pub fn sum_relu_backward(op: &SumReluBackward, context: &mut Context) -> Result<
     step::<SumWherePositive, 3>([op.dst, op.ddst_a, op.ddst_b], op.dsrc, context)
 }
 
-/// What is computed of `K` inputs, element by element.
+/// A function of `K` inputs, element by element.
 trait Function<const K: usize>: 'static {
     /// # Safety
     /// As [`Vector`].
@@ -73,8 +74,9 @@ impl Function<3> for SumWherePositive {
     }
 }
 
-/// `dst[i] = F(inputs[0][i], …)` for `length` elements, for which all pointers must be valid; `dst` must start at a multiple
-/// of a vector and may equal an input, but not overlap it otherwise.
+/// `dst[i] = F(inputs[0][i], …)` for `length` elements. All pointers must be valid for `length`
+/// elements. `dst` must start at a multiple of a vector. It may equal an input, but not overlap it
+/// otherwise.
 struct Map<F, E, const K: usize> {
     inputs: [*const E; K],
     dst: *mut E,
@@ -85,7 +87,7 @@ struct Map<F, E, const K: usize> {
 
 impl<F: Function<K>, E: Stored, const K: usize> Map<F, E, K> {
     /// # Safety
-    /// As the struct says, for the vector at `at`; as [`Vector`].
+    /// The conditions of the struct must hold for the vector at `at`; as [`Vector`].
     #[inline(always)]
     unsafe fn at<V: Vector>(&self, at: usize) -> V {
         // SAFETY: by the caller's promise.
@@ -149,8 +151,8 @@ fn typed_step<F: Function<K>, E: Stored, const K: usize>(
         let (isa, lanes) = (context.isa, context.layout.block);
         parallel(|thread, threads| {
             let part = part(length, 4096, thread, threads);
-            // SAFETY: the part lies within `length`, which `step` compared with every region; parts do not overlap, and a
-            // result lies over an input exactly or not at all.
+            // SAFETY: the part lies within `length`, which `step` compared with every region. Parts
+            // do not overlap, and a result overlaps an input exactly or not at all.
             unsafe {
                 let inputs = sources.map(|source| source.at(part.start).cast_const());
                 let (dst, length, function) = (target.at(part.start), part.len(), PhantomData::<F>);

@@ -6,18 +6,18 @@ use in18_tensor::Tensor;
 use crate::safe::dims;
 use crate::sys;
 
-/// What oneDNN is told of a window: two extents each, for the two spatial axes.
+/// oneDNN's parameters of a window: two extents each, for the two spatial axes.
 pub struct Geometry {
-    /// Step.
+    /// The step between windows.
     pub strides: sys::dims,
-    /// Side.
+    /// The side of the window.
     pub kernel: sys::dims,
-    /// Extra distance between a window's places: none.
+    /// Extra distance between the elements of a window: none.
     pub dilation: sys::dims,
     /// Padding before the image.
     pub padding: sys::dims,
-    /// Padding after the image: exactly what the last window reaches, which is less than the padding before it where the
-    /// stride leaves pixels over.
+    /// Padding after the image, exactly as far as the last window reaches. This is less than the
+    /// padding before the image if the stride leaves pixels over.
     pub padding_end: sys::dims,
 }
 

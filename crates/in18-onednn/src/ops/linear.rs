@@ -65,7 +65,8 @@ pub fn backward_weight(op: &LinearBackwardWeight, context: &mut Context) -> Resu
     Ok(vec![step, Box::new(sum)])
 }
 
-/// One matrix product; the operands are (first, second, result), described by the two descriptions and row-major.
+/// One matrix product. `operands` are (first, second, result), all row-major. `first` and `second`
+/// describe the first two.
 fn product(
     context: &mut Context,
     name: &str,
@@ -88,14 +89,14 @@ fn product(
     binding.finish()
 }
 
-/// oneDNN's implementation of a product of matrices (first, second, result).
+/// oneDNN's implementation of a product of the matrices (first, second, result).
 fn product_desc(
     context: &Context,
     [first, second, result]: [&MemoryDesc; 3],
     bias: Option<&MemoryDesc>,
     operation: &str,
 ) -> Result<PrimitiveDesc, KernelError> {
-    // SAFETY: all handles are alive; a null bias is none.
+    // SAFETY: all handles are alive; null means no bias.
     unsafe {
         PrimitiveDesc::preferred(
             || operation.to_owned(),
@@ -114,8 +115,8 @@ fn product_desc(
     }
 }
 
-/// A product of two square matrices in the layouts that oneDNN likes best, in three regions of which `region` makes one of so many
-/// bytes and an operand's number.
+/// A product of two square matrices in the layouts that oneDNN prefers. `region` makes a region of
+/// a given number of bytes, and is called for each of the three operands.
 pub fn square_product(
     side: usize,
     data_type: sys::data_type,
@@ -140,12 +141,12 @@ pub fn square_product(
     binding.finish()
 }
 
-/// A matrix as it lies.
+/// The description of a row-major matrix.
 fn rows(matrix: &Tensor) -> Result<MemoryDesc, KernelError> {
     MemoryDesc::new(matrix.shape.extents(), sys::F32, sys::AB)
 }
 
-/// The transpose of a matrix, read in place.
+/// The description of the transpose of a row-major matrix, read in place.
 fn transposed(matrix: &Tensor) -> Result<MemoryDesc, KernelError> {
     MemoryDesc::new(&[matrix.shape[1], matrix.shape[0]], sys::F32, sys::BA)
 }

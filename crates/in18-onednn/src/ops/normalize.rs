@@ -1,4 +1,5 @@
-//! Pixels (channels-last) to the network's input, which is row-major because it has fewer channels than a block.
+//! Converts pixels (channels-last) to the network's input, which is row-major because it has fewer
+//! channels than a block.
 
 use in18_kernels::KernelError;
 use in18_kernels::op::{Normalize, PIXEL_DEVIATION, PIXEL_MEAN};
@@ -35,8 +36,8 @@ fn step<E: Element>(op: Normalize) -> Box<dyn Step> {
         parallel(|thread, threads| {
             for image in part(images, 1, thread, threads) {
                 let offset = image * 3 * plane;
-                // SAFETY: the image lies within both tensors, whose regions `compile` checked, and belongs to one
-                // thread.
+                // SAFETY: the image lies within both tensors, whose regions `compile` checked. Each
+                // image belongs to one thread.
                 unsafe {
                     let (from, to) = (pixels.at(offset), dst.at(offset));
                     vector::normalize(isa, from, to, plane, PIXEL_MEAN, PIXEL_DEVIATION);

@@ -1,4 +1,5 @@
-//! Max pooling by oneDNN; the global mean by loops of our own, since it changes type and layout on the way.
+//! Max pooling by oneDNN. The global mean is computed by loops of our own, since it changes type
+//! and layout on the way.
 
 use in18_kernels::KernelError;
 use in18_kernels::op::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBackward, Window};
@@ -129,7 +130,8 @@ fn check_global(context: &Context, image: &Tensor, vector: &Tensor) -> Result<()
     Ok(())
 }
 
-/// An activation as (N · blocks, pixels, lanes): row-major is a block of one lane for each channel.
+/// An activation as (N · blocks, pixels, lanes). A row-major activation has one block of one lane
+/// per channel.
 #[derive(Clone, Copy)]
 struct Blocks {
     images: usize,
@@ -147,7 +149,8 @@ impl Blocks {
         Blocks { images, channels, blocks: channels.div_ceil(lanes), pixels, lanes }
     }
 
-    /// The channels of a row, as (first element of the plain (N, C) vector, number).
+    /// The channels of a row, as (index of the first in the plain (N, C) vector, number of
+    /// channels).
     fn channels(&self, row: usize) -> (usize, usize) {
         let first = row % self.blocks * self.lanes;
         (row / self.blocks * self.channels + first, self.lanes.min(self.channels - first))
@@ -164,8 +167,8 @@ fn average<E: Element>(op: GlobalAvgPool, blocks: Blocks) -> Box<dyn Step> {
             for row in part(blocks.images * blocks.blocks, 1, thread, threads) {
                 let mut sums = [0f32; MOST_LANES];
                 let (first, channels) = blocks.channels(row);
-                // SAFETY: `check_global` compared both regions with the shapes that `blocks` was made of; every row
-                // belongs to one thread.
+                // SAFETY: `check_global` compared both regions with the shapes that `blocks` was
+                // made from. Every row belongs to one thread.
                 unsafe {
                     let from = src.at(row * pixels * lanes);
                     if lanes == MOST_LANES {
@@ -196,7 +199,7 @@ fn spread<E: Element>(op: GlobalAvgPoolBackward, blocks: Blocks) -> Box<dyn Step
         let Blocks { pixels, lanes, .. } = blocks;
         parallel(|thread, threads| {
             for row in part(blocks.images * blocks.blocks, 1, thread, threads) {
-                // Lanes beyond the last channel are padding, which oneDNN wants to be zero.
+                // Lanes beyond the last channel are padding, which oneDNN requires to be zero.
                 let mut values = [E::default(); MOST_LANES];
                 let (first, channels) = blocks.channels(row);
                 // SAFETY: as in `average`.

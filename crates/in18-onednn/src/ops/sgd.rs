@@ -9,7 +9,7 @@ use crate::step::{Context, LoopStep, Step};
 use crate::threads::{Shared, parallel, part};
 use crate::vector::{self, SgdCoefficients};
 
-/// Threads take whole pages' worth of numbers.
+/// Each thread gets whole pages of numbers.
 const GRAIN: usize = 4096;
 
 pub fn compile(op: &Sgd, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
@@ -18,7 +18,7 @@ pub fn compile(op: &Sgd, context: &mut Context) -> Result<Vec<Box<dyn Step>>, Ke
     let op = *op;
     Ok(vec![Box::new(LoopStep("own:sgd", move |context: &mut Context| {
         let scalars = context.address(&op.scalars.region)?.cast::<[f32; SGD_SCALARS]>();
-        // SAFETY: the region was checked to hold them, and regions are aligned.
+        // SAFETY: the region was checked to hold these scalars, and regions are aligned.
         let [rate, momentum, gradient_scale] = unsafe { scalars.read() };
         let coefficients = SgdCoefficients { rate, momentum, gradient_scale, weight_decay: op.weight_decay };
         let w = Shared::<f32>::new(context.address(&op.parameter.region)?);
@@ -27,14 +27,14 @@ pub fn compile(op: &Sgd, context: &mut Context) -> Result<Vec<Box<dyn Step>>, Ke
         let (isa, length) = (context.isa, op.parameter.shape.elements());
         parallel(|thread, threads| {
             let part = part(length, GRAIN, thread, threads);
-            // SAFETY: three regions of one length, checked against their arenas, apart from each other as `Op::check` saw;
-            // parts do not overlap.
+            // SAFETY: the three regions have one length and were checked against their arenas. They
+            // do not overlap, as `Op::check` has checked. Parts do not overlap.
             unsafe {
                 let (w, v, g) = (w.at(part.start), v.at(part.start), g.at(part.start));
                 vector::sgd(isa, w, v, g, part.len(), &coefficients);
             }
         });
-        // Copies of convolutions' weights are out of date.
+        // Copies of convolution weights are now out of date.
         context.block_mut(op.parameter.region.arena)?.generation += 1;
         Ok(())
     }))])

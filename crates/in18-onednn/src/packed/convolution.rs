@@ -16,16 +16,18 @@ use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, p
 use crate::vector::Bf16;
 use crate::weights::{CopyId, Fold};
 
-/// Bytes of gathered rows that a thread works on at a time: half a second-level cache.
+/// Bytes of gathered rows that a thread processes at a time: half a second-level cache.
 const CHUNK_BYTES: usize = 512 << 10;
 
-/// Rows that a thread works on at a time, at least: two products of the most rows.
+/// The fewest rows that a thread processes at a time: two products of the most rows.
 const LEAST_CHUNK: usize = 28;
 
-/// Bytes of a pair's weights that products take at a time: they stay in a first-level cache for all rows.
+/// Bytes of a pair's weights that products read at a time. They stay in a first-level cache for all
+/// rows.
 const PANEL_BYTES: usize = 16 << 10;
 
-/// The step that computes `dst` of `src`, or of a result's gradient that of the source.
+/// The step that computes `dst` from `src`: a convolution's result, or the gradient of its input
+/// from that of its result.
 pub fn compile(
     shapes: Shapes,
     [src, weight, dst]: [&Tensor; 3],
@@ -64,8 +66,9 @@ fn step<E: Stored>(
         let isa = context.isa;
         parallel(|thread, threads| {
             for share in (thread..grid.shares()).step_by(threads) {
-                // SAFETY: `plane` compared the regions with the shapes, the copies were made for them, and scratch memory was
-                // reserved for as many threads as have a share, the first ones; no two shares have the same results.
+                // SAFETY: `plane` compared the regions with the shapes, and the copies were made
+                // for these shapes. Scratch memory was reserved for every thread with a share, and
+                // these are the first threads. No two shares have the same results.
                 unsafe {
                     let convolution = Convolution {
                         problem: &problem,
@@ -88,7 +91,8 @@ fn step<E: Stored>(
     })))
 }
 
-/// Which share of the kernel's taps products meet, over all result pixels; the others are padding.
+/// The share of the kernel's taps that products compute, over all result pixels. The other taps are
+/// padding.
 pub fn inside(shapes: Shapes, src: Plane, dst: Plane) -> f32 {
     let taps = |phases: &mut dyn Iterator<Item = &Phase>| -> usize {
         phases.map(|phase| phase.taps.len() * phase.pixels()).sum()
@@ -103,21 +107,22 @@ struct Problem {
     src: Plane,
     dst: Plane,
     parts: Vec<Part>,
-    /// Of each part.
+    /// The panels of each part.
     panels: Vec<Vec<Panel>>,
 }
 
-/// Blocks of a row that products take at a time.
+/// Blocks of a row that products read at a time.
 #[derive(Clone, Debug, PartialEq)]
 struct Panel {
-    /// The first one.
+    /// The first block.
     start: usize,
-    /// The blocks of weights that they meet.
+    /// The blocks of weights that these blocks are multiplied with.
     weights: Vec<Range<usize>>,
 }
 
 impl Panel {
-    /// Panels of at most so many blocks of rows that meet these blocks of weights; one, if there are none.
+    /// Divides the blocks of rows that meet these blocks of weights into panels of at most `most`
+    /// blocks. Without blocks there is one panel.
     fn cut(weights: impl Iterator<Item = Range<usize>>, most: usize) -> Vec<Panel> {
         let weights: Vec<Range<usize>> = weights.collect();
         let blocks = weights.iter().map(Range::len).sum();
@@ -143,7 +148,7 @@ impl Panel {
 impl Problem {
     fn new(shapes: Shapes, src: Plane, dst: Plane) -> Self {
         let phases = shapes.phases(&dst);
-        // A row's weights are read about as fast as a product of so many rows is computed.
+        // Reading the weights takes about as long as the products of a row per lane.
         let parts = Part::of_phases(&phases, &src, src.lanes);
         let most = PANEL_BYTES / (2 * src.lanes * src.lanes * size_of::<f32>());
         let panels = |part: &Part| Panel::cut(src.runs(&part.taps, src.blocks()), most);
@@ -151,12 +156,12 @@ impl Problem {
         Problem { src, dst, parts, panels }
     }
 
-    /// Pairs of blocks of result channels; the last may be half.
+    /// Pairs of blocks of result channels; the last pair may be half.
     fn pairs(&self) -> usize {
         self.dst.blocks().div_ceil(2)
     }
 
-    /// Blocks of the longest rows.
+    /// The number of blocks of the longest rows.
     fn row_blocks(&self) -> usize {
         self.parts.iter().map(|part| self.src.row_blocks(part.pixels.taps.len())).max().unwrap_or(0)
     }
@@ -167,7 +172,8 @@ impl Problem {
     }
 }
 
-/// How threads share a convolution: parts of the result pixels, times parts of the pairs of output blocks.
+/// How threads share a convolution: parts of the result pixels, times parts of the pairs of output
+/// blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Grid {
     pixels: usize,
@@ -175,8 +181,9 @@ struct Grid {
 }
 
 impl Grid {
-    /// The grid of least work of the busiest thread, for at most so many threads. In vectors of an input channel: products, rows
-    /// that are gathered, and weights that are read.
+    /// The grid, for at most `threads` threads, that gives the busiest thread the least work. The
+    /// unit of work is a vector of an input channel. Counted are products, gathered rows, and
+    /// weights that are read.
     fn new(problem: &Problem, threads: usize) -> Self {
         let (most, pairs, lanes) = (problem.most_pixels().max(1), problem.pairs().max(1), problem.src.lanes);
         let work = |grid: &Grid| -> usize {
@@ -196,11 +203,12 @@ impl Grid {
     }
 }
 
-/// What a thread works on at a time, and where its scratch memory lies, in fp32: gathered rows, then sums of two blocks.
+/// How much a thread processes at a time, and the layout of its scratch memory, in fp32: gathered
+/// rows, then the sums of two blocks.
 struct Room {
-    /// Rows at most, an even number.
+    /// The most rows, an even number.
     chunk: usize,
-    /// Between blocks. A row's vectors lie side by side.
+    /// The distance between blocks. Within a block, the vectors of the rows lie side by side.
     block: usize,
     sums_at: usize,
     elements: usize,
@@ -212,7 +220,7 @@ impl Room {
         let row_bytes = row_blocks.max(1) * lanes * size_of::<f32>();
         let most = problem.most_pixels().div_ceil(grid.pixels).max(1);
         let chunk = (CHUNK_BYTES / row_bytes).max(LEAST_CHUNK).min(most).next_multiple_of(2);
-        // A vector further apart than needed, lest the blocks of a row share a cache set.
+        // One vector more than needed, so that the blocks of a row do not share a cache set.
         let block = chunk * lanes + MOST_LANES;
         let sums_at = row_blocks * block;
         Room { chunk, block, sums_at, elements: sums_at + 2 * block }
@@ -229,9 +237,9 @@ struct Convolution<'a, E> {
     bias: *const f32,
     end: End,
     dst: *mut E,
-    /// As many fp32 as the room says.
+    /// Scratch memory for `room.elements` fp32 numbers.
     scratch: *mut f32,
-    /// Which share of each part's pixels, of how many.
+    /// The number of this share of each part's pixels, and the number of shares.
     share: (usize, usize),
     pairs: Range<usize>,
 }
@@ -240,7 +248,7 @@ impl<E: Stored> Convolution<'_, E> {
     /// Stores the sums of a pair of blocks as result pixels.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn store<V: Vector>(&self, phase: &Phase, pair: usize, pixels: Range<usize>) {
         let Convolution { problem, room, end, .. } = self;
@@ -250,7 +258,8 @@ impl<E: Stored> Convolution<'_, E> {
             if block >= dst.blocks() {
                 return;
             }
-            // SAFETY: by the caller's promise, here and below; a bias is as long as two whole blocks of each pair.
+            // SAFETY: by the caller's promise, here and below. The bias is as long as two whole
+            // blocks for each pair.
             let finish = unsafe { Finish { bias: V::load(self.bias.add(block * V::LANES)), end: *end } };
             let sums = self.scratch.wrapping_add(room.sums_at + half * room.block);
             let mut slot = 0;
@@ -279,7 +288,7 @@ impl<E: Stored> Convolution<'_, E> {
     /// Stores a result pixel of row-major channels.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn store_scattered<V: Vector>(&self, sum: V, finish: Finish<V>, to: *mut E) {
         let (plane, channels) = (self.problem.dst.pixels(), self.problem.dst.channels);
@@ -312,7 +321,8 @@ impl<E: Stored> Kernel for Convolution<'_, E> {
                 unsafe {
                     rows.rows::<V>(pixels.clone());
                     if pixels.len() % 2 == 1 {
-                        // A product takes rows by twos; what denormal numbers lie in the last one's place would slow it down.
+                        // A product reads rows by twos. Denormal numbers in the place of a missing
+                        // row would slow it down.
                         for block in 0..row_blocks {
                             V::splat(0.0).store(self.scratch.add(block * room.block + pixels.len() * V::LANES));
                         }

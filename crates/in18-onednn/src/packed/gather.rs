@@ -1,4 +1,5 @@
-//! Which pixels meet which taps, and the rows of a matrix that they are gathered into.
+//! Which source pixels the taps of a kernel meet, and how these pixels are gathered into the rows
+//! of a matrix.
 
 use std::iter;
 use std::ops::Range;
@@ -9,7 +10,8 @@ use in18_tensor::Tensor;
 use crate::layout::Layout;
 use crate::simd::{MOST_LANES, Stored, Vector};
 
-/// How an (N, C, H, W) activation lies in memory: in blocks of `lanes` channels, or row-major if they fill no block.
+/// The layout of an (N, C, H, W) activation in memory: blocks of `lanes` channels, or row-major if
+/// the channels fill no block.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plane {
     pub images: usize,
@@ -26,17 +28,18 @@ impl Plane {
         Plane { images, channels, height, width, lanes: layout.block, is_blocked: layout.is_blocked(channels) }
     }
 
-    /// Blocks of channels; row-major channels are one.
+    /// The number of blocks of channels. Row-major channels count as one block.
     pub fn blocks(&self) -> usize {
         self.channels.div_ceil(self.lanes)
     }
 
-    /// Pixels of a channel of an image.
+    /// Pixels of one channel of an image.
     pub fn pixels(&self) -> usize {
         self.height * self.width
     }
 
-    /// The element at which an image's block of channels begins; where they are row-major, its first channel.
+    /// The element at which a block of channels of an image begins; if channels are row-major, the
+    /// element at which the first channel begins.
     pub fn start(&self, image: usize, block: usize) -> usize {
         match self.is_blocked {
             true => (image * self.blocks() + block) * self.pixels() * self.lanes,
@@ -44,7 +47,8 @@ impl Plane {
         }
     }
 
-    /// Blocks of a gathered row: one a tap and block of channels, or as many as the channels of all taps fill.
+    /// Blocks of a gathered row: one per tap and block of channels. With row-major channels, as
+    /// many as the channels of all taps fill.
     pub fn row_blocks(&self, taps: usize) -> usize {
         match self.is_blocked {
             true => taps * self.blocks(),
@@ -52,16 +56,16 @@ impl Plane {
         }
     }
 
-    /// Channels of a tap in a gathered row; those of the last block, too, that are 0.
+    /// Channels of a tap in a gathered row, including the channels of the last block that are 0.
     pub fn row_channels(&self) -> usize {
         if self.is_blocked { self.blocks() * self.lanes } else { self.channels }
     }
 
-    /// The blocks that some runs of taps fill, of rows of so many blocks of channels.
+    /// The blocks that runs of taps fill, in rows with `blocks` blocks of channels.
     pub fn runs(&self, taps: &[Range<usize>], blocks: usize) -> impl Iterator<Item = Range<usize>> {
         taps.iter().map(move |run| match self.is_blocked {
             true => run.start * blocks..run.end * blocks,
-            // All taps, which are one run.
+            // These are all taps, which form one run.
             false => 0..self.row_blocks(run.end),
         })
     }
@@ -70,28 +74,29 @@ impl Plane {
 /// A tap of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tap {
-    /// Its number, row by row.
+    /// The tap's number, row by row.
     pub index: usize,
-    /// Row and column of the source pixel that it meets at a phase's first result pixel; outside of the image for padding.
+    /// Row and column of the source pixel that the tap meets at a phase's first result pixel. It
+    /// lies outside of the image for padding.
     pub offset: [isize; 2],
 }
 
 /// Result pixels that meet the same taps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phase {
-    /// Row and column of the first one.
+    /// Row and column of the first pixel.
     pub first: [usize; 2],
     pub rows: usize,
     pub columns: usize,
-    /// From one row or column to the next.
+    /// The distance from one row or column to the next.
     pub step: usize,
-    /// The same of the source pixels that they meet.
+    /// The same distance for the source pixels that these pixels meet.
     pub stride: usize,
     pub taps: Vec<Tap>,
 }
 
 impl Phase {
-    /// That of a convolution: all results are alike.
+    /// The phase of a convolution. There is one, because all results meet the same taps.
     pub fn forward(window: Window, dst: &Plane) -> Phase {
         let &Plane { height, width, .. } = dst;
         let padding = window.padding as isize;
@@ -103,8 +108,9 @@ impl Phase {
         Phase { first: [0; 2], rows: height, columns: width, step: 1, stride: window.stride, taps }
     }
 
-    /// Those of the gradient of a convolution's input: a pixel meets the taps whose distance from it is a multiple of the
-    /// stride, so pixels are alike whose rows and columns leave the same remainders. A phase may have no taps, or no pixels.
+    /// The phases of the gradient of a convolution's input. A pixel meets the taps whose distance
+    /// from it is a multiple of the stride. A phase therefore consists of the pixels whose rows and
+    /// columns leave the same remainders. A phase may have no taps, or no pixels.
     pub fn backward_data(window: Window, dsrc: &Plane) -> Vec<Phase> {
         let Window { kernel, stride, padding } = window;
         let remainders = (0..stride * stride).map(|phase| [phase / stride, phase % stride]);
@@ -128,18 +134,20 @@ impl Phase {
         remainders.map(phase).collect()
     }
 
-    /// Result pixels of an image.
+    /// The number of result pixels of an image.
     pub fn pixels(&self) -> usize {
         self.rows * self.columns
     }
 
-    /// Whether a tap meets the image at a row (axis 0) or column (axis 1) of the phase, if the image has so many.
+    /// Whether a tap meets the image at row (axis 0) or column (axis 1) `at` of the phase. `extent`
+    /// is the number of rows or columns of the image.
     fn meets(&self, tap: &Tap, axis: usize, at: usize, extent: usize) -> bool {
         let source = (at * self.stride) as isize + tap.offset[axis];
         (0..extent as isize).contains(&source)
     }
 
-    /// The `count` rows (axis 0) or columns (axis 1) of the phase, in ranges that meet the image by the same taps.
+    /// Divides the `count` rows (axis 0) or columns (axis 1) of the phase into ranges in which the
+    /// same taps meet the image.
     fn alike(&self, axis: usize, count: usize, extent: usize) -> Vec<Range<usize>> {
         let met = |at: usize| self.taps.iter().map(move |tap| self.meets(tap, axis, at, extent));
         let mut ranges = Vec::<Range<usize>>::new();
@@ -152,39 +160,40 @@ impl Phase {
         ranges
     }
 
-    /// Where the result pixel of this number lies; numbers run over all images, row by row.
+    /// The place of the result pixel with this number. Numbers run over all images, row by row.
     #[inline(always)]
     pub fn place(&self, pixel: usize) -> Place {
         let (image, row, column) = (pixel / self.pixels(), pixel % self.pixels() / self.columns, pixel % self.columns);
         Place { image, row, column, left: self.columns - column }
     }
 
-    /// The pixel's number within a channel of results that is `width` pixels wide.
+    /// The pixel's index in a channel of results that is `width` pixels wide.
     #[inline(always)]
     pub fn number(&self, place: &Place, width: usize) -> usize {
         (self.first[0] + place.row * self.step) * width + self.first[1] + place.column * self.step
     }
 }
 
-/// Some of a phase's result pixels, and those of the phase's taps that they meet.
+/// Some result pixels of a phase, and the taps of the phase that they meet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
-    /// Of which phase.
+    /// The number of the phase.
     pub of: usize,
     pub pixels: Phase,
-    /// Which of the whole phase's taps: runs of such as follow each other.
+    /// Which taps of the whole phase these are, as runs of consecutive numbers.
     pub taps: Vec<Range<usize>>,
 }
 
 impl Part {
-    /// The whole of a phase.
+    /// A part that is the whole of a phase.
     fn whole(of: usize, phase: &Phase) -> Part {
         Part { of, pixels: phase.clone(), taps: iter::once(0..phase.taps.len()).collect() }
     }
 
-    /// Phases in parts, by whatever makes the fewest products: whole, or only pixels together that meet the same taps inside
-    /// of the image. On an image of 2×2 pixels a 3×3 kernel meets 36 taps, of which 20 are padding; every part reads its
-    /// weights anew, for as much time as the products of `overhead` pixels need.
+    /// Divides phases into parts, in the way that needs the fewest products: a phase stays whole,
+    /// or each part has the pixels that meet the same taps inside of the image. On an image of 2×2
+    /// pixels a 3×3 kernel meets 36 taps, of which 20 are padding. But every part reads its weights
+    /// anew, which takes as long as the products of `overhead` pixels.
     pub fn of_phases(phases: &[Phase], source: &Plane, overhead: usize) -> Vec<Part> {
         let products = |parts: &[Part]| -> usize {
             let products = |part: &Part| part.pixels.taps.len() * (source.images * part.pixels.pixels() + overhead);
@@ -192,18 +201,19 @@ impl Part {
         };
         let parts = |(of, phase): (usize, &Phase)| {
             let whole = vec![Part::whole(of, phase)];
-            // Row-major channels fill blocks together with those of other taps.
+            // Row-major channels of several taps fill a block together.
             if !source.is_blocked {
                 return whole;
             }
             let inside = Part::inside(of, phase, source);
-            // A tenth at least: shorter rows are slower to gather.
+            // Parts must save a tenth at least, because shorter rows are slower to gather.
             if 10 * products(&inside) < 9 * products(&whole) { inside } else { whole }
         };
         phases.iter().enumerate().flat_map(parts).collect()
     }
 
-    /// A phase in parts of pixels that meet the same taps inside of the image, which are those of the part.
+    /// Divides a phase into parts whose pixels meet the same taps inside of the image. A part keeps
+    /// only these taps.
     fn inside(of: usize, phase: &Phase, source: &Plane) -> Vec<Part> {
         let mut parts = Vec::new();
         for rows in phase.alike(0, phase.rows, source.height) {
@@ -230,25 +240,26 @@ impl Part {
     }
 }
 
-/// Where a result pixel lies.
+/// The place of a result pixel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Place {
     pub image: usize,
-    /// Row and column of the phase.
+    /// Row and column, counted within the phase.
     pub row: usize,
     pub column: usize,
     /// Pixels of the phase from here to the end of the row.
     pub left: usize,
 }
 
-/// The source pixels of some result pixels.
+/// Gathers the source pixels of some result pixels.
 pub struct Gather<'a, E> {
     pub src: *const E,
     pub plane: &'a Plane,
     pub phase: &'a Phase,
-    /// The blocks of channels that are gathered; of row-major channels, all.
+    /// The blocks of channels to gather. If channels are row-major, all.
     pub blocks: Range<usize>,
-    /// fp32: `to[block of the row][pixel][lane]`, blocks `stride` apart; those of a tap follow each other.
+    /// fp32: `to[block of the row][pixel][lane]`. Blocks lie `stride` apart; the blocks of a tap
+    /// follow each other.
     pub to: *mut f32,
     pub stride: usize,
 }
@@ -257,7 +268,8 @@ impl<E: Stored> Gather<'_, E> {
     /// Gathers the rows of some of the phase's pixels, counted over all images.
     ///
     /// # Safety
-    /// `src` must hold the plane, `to` the rows; as [`Vector`], whose lanes must be the plane's.
+    /// `src` must hold the plane, and `to` must have room for the rows. As [`Vector`], whose lanes
+    /// must be the plane's.
     #[inline(always)]
     pub unsafe fn rows<V: Vector>(&self, pixels: Range<usize>) {
         let mut slot = 0;
@@ -265,7 +277,8 @@ impl<E: Stored> Gather<'_, E> {
             let place = self.phase.place(pixels.start + slot);
             let length = place.left.min(pixels.len() - slot);
             for (number, tap) in self.phase.taps.iter().enumerate() {
-                // SAFETY: by the caller's promise; the pixels of a stretch lie in one row of an image.
+                // SAFETY: by the caller's promise; the pixels of a stretch lie in one row of an
+                // image.
                 unsafe {
                     match self.plane.is_blocked {
                         true => self.stretch::<V>(number, tap, &place, slot, length),
@@ -281,7 +294,8 @@ impl<E: Stored> Gather<'_, E> {
         }
     }
 
-    /// Those of a stretch's pixels that a tap meets in the image, and the source pixel that the first of all would meet.
+    /// Which pixels of a stretch a tap meets inside of the image. Also the source pixel that
+    /// belongs to the first pixel of the stretch; that may lie outside of the image.
     #[inline(always)]
     fn met(&self, tap: &Tap, place: &Place, length: usize) -> (Range<usize>, isize) {
         let (stride, width) = (self.phase.stride as isize, self.plane.width as isize);
@@ -303,7 +317,7 @@ impl<E: Stored> Gather<'_, E> {
             let to = self.to.wrapping_add((number * self.blocks.len() + at) * self.stride + slot * V::LANES);
             let source = self.src.wrapping_add(self.plane.start(place.image, block));
             let source = source.wrapping_offset(from * V::LANES as isize);
-            // SAFETY: by the caller's promise; pixels that are met lie in the image.
+            // SAFETY: by the caller's promise; met pixels lie in the image.
             unsafe {
                 for pixel in 0..met.start {
                     V::splat(0.0).store(to.add(pixel * V::LANES));
@@ -318,7 +332,7 @@ impl<E: Stored> Gather<'_, E> {
         }
     }
 
-    /// The same of row-major channels.
+    /// Like [`stretch`](Self::stretch), for row-major channels.
     ///
     /// # Safety
     /// As [`rows`](Self::rows).
@@ -332,7 +346,7 @@ impl<E: Stored> Gather<'_, E> {
             let source = self.src.wrapping_add(self.plane.start(place.image, 0) + channel * self.plane.pixels());
             let source = source.wrapping_offset(from);
             for pixel in 0..length {
-                // SAFETY: by the caller's promise; pixels that are met lie in the image.
+                // SAFETY: by the caller's promise; met pixels lie in the image.
                 unsafe {
                     let value = match met.contains(&pixel) {
                         true => source.wrapping_add(pixel * self.phase.stride).read().to_f32(),
@@ -344,7 +358,7 @@ impl<E: Stored> Gather<'_, E> {
         }
     }
 
-    /// Zeros in the lanes that no channel of a tap fills.
+    /// Writes 0 to the lanes that no channel of a tap fills.
     ///
     /// # Safety
     /// As [`rows`](Self::rows).
@@ -361,7 +375,7 @@ impl<E: Stored> Gather<'_, E> {
     }
 }
 
-/// Stores a vector's first lanes as pixels of as many row-major channels.
+/// Stores the first lanes of a vector as a pixel of `channels` row-major channels.
 ///
 /// # Safety
 /// `to` must be valid for `channels` elements, `plane` apart; as [`Vector`].
@@ -401,7 +415,8 @@ mod tests {
         Plane { images: 2, channels: 16, height, width, lanes: 8, is_blocked: true }
     }
 
-    /// Every tap of every result pixel, as (result row, column, tap, source row, column), padding left out.
+    /// Every meeting of a tap and a result pixel, as (result row, column, tap, source row, column),
+    /// without padding.
     fn meetings(phases: &[Phase], source: &Plane) -> Vec<[usize; 5]> {
         let mut all = Vec::new();
         for phase in phases {
@@ -475,7 +490,8 @@ mod tests {
         }
     }
 
-    /// A 3×3 kernel on images of 2×2 pixels meets four taps at each; where there is little padding, pixels stay together.
+    /// On images of 2×2 pixels, each pixel meets four taps of a 3×3 kernel. Where there is little
+    /// padding, pixels stay together.
     #[test]
     fn phases_are_parted_where_that_saves_products() {
         let window = Window { kernel: 3, stride: 1, padding: 1 };

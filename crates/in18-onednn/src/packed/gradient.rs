@@ -14,13 +14,15 @@ use crate::step::{Context, LoopStep, Step};
 use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, part};
 use crate::vector::Bf16;
 
-/// Bytes of gathered rows and gradients that a thread works on at a time: a part of a second-level cache.
+/// Bytes of gathered rows and gradients that a thread processes at a time: a part of a second-level
+/// cache.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Rows that a thread works on at a time, at least: as many as sums need to be worth loading.
+/// The fewest rows that a thread processes at a time: as many as make it worthwhile to load the
+/// sums.
 const LEAST_CHUNK: usize = 32;
 
-/// Bytes of a thread's sums at a time: half a second-level cache.
+/// Bytes of the sums that a thread keeps at a time: half a second-level cache.
 const SUM_BYTES: usize = 512 << 10;
 
 /// The step that computes `op`.
@@ -57,8 +59,9 @@ fn step<E: Stored>(
         let isa = context.isa;
         parallel(|thread, threads| {
             for share in (thread..grid.shares()).step_by(threads) {
-                // SAFETY: `compile` compared the regions with the shapes, and scratch memory was reserved for as many threads as
-                // have a share, the first ones; no two shares have the same blocks of both sides.
+                // SAFETY: `compile` compared the regions with the shapes. Scratch memory was
+                // reserved for every thread with a share, and these are the first threads. No two
+                // shares have the same blocks of both sides.
                 unsafe {
                     let gradient = Gradient {
                         problem: &problem,
@@ -82,7 +85,7 @@ fn step<E: Stored>(
 struct Problem {
     src: Plane,
     ddst: Plane,
-    /// All taps of the kernel.
+    /// The number of taps of the kernel.
     taps: usize,
     parts: Vec<Part>,
 }
@@ -90,17 +93,18 @@ struct Problem {
 impl Problem {
     fn new(window: Window, src: Plane, ddst: Plane) -> Self {
         let phase = Phase::forward(window, &ddst);
-        // Sums are loaded and stored in about the time of as many products with a few pixels.
+        // Sums are loaded and stored in about the time that their products with a few pixels take.
         let parts = Part::of_phases(std::slice::from_ref(&phase), &src, src.lanes);
         Problem { src, ddst, taps: phase.taps.len(), parts }
     }
 
-    /// Blocks of input channels, which are worked on by themselves; row-major channels only together.
+    /// Blocks of input channels, which are processed separately. Row-major channels are only
+    /// processed together.
     fn input_parts(&self) -> usize {
         if self.src.is_blocked { self.src.blocks() } else { 1 }
     }
 
-    /// Blocks of the rows of so many blocks of input channels and all taps.
+    /// The number of blocks of rows with `inputs` blocks of input channels and all taps.
     fn row_blocks(&self, inputs: usize) -> usize {
         if self.src.is_blocked { inputs * self.taps } else { self.src.row_blocks(self.taps) }
     }
@@ -116,7 +120,8 @@ impl Problem {
     }
 }
 
-/// How threads share a gradient: parts of the blocks of output channels, times parts of those of input channels.
+/// How threads share a gradient: parts of the blocks of output channels, times parts of the blocks
+/// of input channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Grid {
     outputs: usize,
@@ -124,7 +129,7 @@ struct Grid {
 }
 
 impl Grid {
-    /// Outputs first: what is copied of them is less.
+    /// Divides the outputs first, because less is copied of them.
     fn new(problem: &Problem, threads: usize) -> Self {
         let outputs = threads.min(problem.ddst.blocks());
         Grid { outputs, inputs: (threads / outputs).clamp(1, problem.input_parts()) }
@@ -135,14 +140,15 @@ impl Grid {
     }
 }
 
-/// What a thread works on at a time, and where its scratch memory lies, in fp32: gathered rows, (blocks of the rows, pixels,
-/// lanes), gradients, (blocks of outputs, pixels, lanes), then sums, (outputs, channels of the rows).
+/// How much a thread processes at a time, and the layout of its scratch memory, in fp32: gathered
+/// rows, (blocks of the rows, pixels, lanes); gradients, (blocks of outputs, pixels, lanes); then
+/// sums, (outputs, channels of the rows).
 struct Room {
-    /// Blocks of input channels at most.
+    /// The most blocks of input channels.
     group: usize,
-    /// Pixels at most.
+    /// The most pixels.
     chunk: usize,
-    /// Between blocks of rows and of gradients.
+    /// The distance between blocks of rows, and between blocks of gradients.
     block: usize,
     gradients_at: usize,
     sums_at: usize,
@@ -160,7 +166,7 @@ impl Room {
         let row_blocks = problem.row_blocks(group);
         let most = CHUNK_BYTES / ((row_blocks + outputs) * lanes * size_of::<f32>());
         let chunk = most.max(LEAST_CHUNK).min(problem.most_pixels().max(1));
-        // A vector further apart than needed, lest the blocks of a row share a cache set.
+        // One vector more than needed, so that the blocks of a row do not share a cache set.
         let block = chunk * lanes + MOST_LANES;
         let gradients_at = row_blocks * block;
         let sums_at = gradients_at + outputs * block;
@@ -175,7 +181,7 @@ struct Gradient<'a, E> {
     src: *const E,
     ddst: *const E,
     dweight: *mut f32,
-    /// As many fp32 as the room says.
+    /// Scratch memory for `room.elements` fp32 numbers.
     scratch: *mut f32,
     /// Blocks of output channels, and parts of the input channels.
     outputs: Range<usize>,
@@ -186,7 +192,7 @@ impl<E: Stored> Gradient<'_, E> {
     /// Copies the gradients of some pixels of a phase.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn copy_gradients<V: Vector>(&self, phase: &Phase, pixels: Range<usize>) {
         let ddst = &self.problem.ddst;
@@ -213,10 +219,10 @@ impl<E: Stored> Gradient<'_, E> {
         }
     }
 
-    /// Gathers the source pixels of some pixels of a phase, of a group of input channels.
+    /// Gathers the source pixels of some pixels of a phase, for a group of input channels.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn gather<V: Vector>(&self, phase: &Phase, group: Range<usize>, pixels: Range<usize>) {
         let Gradient { problem, room, .. } = self;
@@ -226,11 +232,12 @@ impl<E: Stored> Gradient<'_, E> {
         unsafe { rows.rows::<V>(pixels) };
     }
 
-    /// Adds the products of some pixels and a run of gathered blocks, of which the first one lies at `from`, to their sums, which
-    /// the `first` ones set; a row of sums has so many blocks.
+    /// Adds the products of some pixels and a run of gathered blocks to their sums. If `first`, the
+    /// products replace the sums. `from` is the place of the first gathered block. A row of sums
+    /// has `row_blocks` blocks.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn multiply<V: Vector>(
         &self,
@@ -259,10 +266,10 @@ impl<E: Stored> Gradient<'_, E> {
         }
     }
 
-    /// Puts the sums of a group of input channels in the gradient's own order, (O, I, K, K).
+    /// Writes the sums of a group of input channels to the gradient, in its order (O, I, K, K).
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn finish<V: Vector>(&self, group: Range<usize>, row_blocks: usize) {
         let Gradient { problem, room, .. } = self;

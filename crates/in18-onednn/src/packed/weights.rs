@@ -13,37 +13,38 @@ use crate::threads::{Shared, parallel, part};
 use crate::vector::Bf16;
 use crate::weights::Statistics;
 
-/// What is computed by products with weights.
+/// What products with weights compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// A convolution.
     Forward,
-    /// The gradient of its input.
+    /// The gradient of a convolution's input.
     BackwardData,
 }
 
-/// A copy of (O, I, K, K) weights: for each phase of the convolution and each pair of blocks of result channels,
-/// (block of the row, lane of the row, 2 · lanes results); what lies beyond the channels is 0.
+/// A copy of (O, I, K, K) weights: for each phase of the convolution and each pair of blocks of
+/// result channels, (block of the row, lane of the row, 2 · lanes results). Values beyond the last
+/// channel are 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackedWeights {
     direction: Direction,
     outputs: usize,
     inputs: usize,
     taps: usize,
-    /// The type that weights are rounded to, as for every convolution.
+    /// The type that weights are rounded to, as in every convolution.
     dtype: DType,
-    /// The channels that are summed, of an image of no matter what extents.
+    /// The channels that are summed. The extents of this plane mean nothing.
     plane: Plane,
-    /// The word at which each phase's weights begin, and how many a pair has of them.
+    /// For each phase, the word at which its weights begin, and the number of words of a pair.
     phases: Vec<(usize, usize)>,
-    /// The phase of each tap, and the word of a row at which its channels begin.
+    /// For each tap, its phase, and the word of a row at which the tap's channels begin.
     places: Vec<(usize, usize)>,
-    /// Of all phases.
+    /// The number of words of all phases.
     words: usize,
 }
 
 impl PackedWeights {
-    /// Of `weight`, for a convolution of activations of a type.
+    /// The copy of `weight` for a convolution of activations of type `dtype`.
     pub fn new(weight: &Tensor, window: Window, direction: Direction, layout: Layout, dtype: DType) -> Self {
         let (outputs, inputs) = (weight.shape[0], weight.shape[1]);
         let plane = |channels| {
@@ -68,12 +69,12 @@ impl PackedWeights {
         PackedWeights { direction, outputs, inputs, taps, dtype, plane, phases: starts, places, words }
     }
 
-    /// Words of 32 bits of the copy.
+    /// Length of the copy in words of 32 bits.
     pub fn words(&self) -> usize {
         self.words
     }
 
-    /// Words of the bias: two whole blocks for each pair.
+    /// Length of the bias in words: two whole blocks for each pair.
     pub fn bias_words(&self) -> usize {
         self.results().next_multiple_of(2 * self.plane.lanes)
     }
@@ -84,7 +85,7 @@ impl PackedWeights {
         start + pair * of_pair
     }
 
-    /// The word at which they end.
+    /// The word at which the weights of a phase and a pair end.
     fn end(&self, phase: usize, pair: usize) -> usize {
         self.start(phase, pair + 1)
     }
@@ -99,8 +100,9 @@ impl PackedWeights {
     /// Packs (O, I, K, K) `weights`, and writes the bias.
     ///
     /// # Safety
-    /// `weights` must have the shape, `to` take [`words`](Self::words) and `bias` [`bias_words`](Self::bias_words); the statistics,
-    /// if there are any, must hold a value an output.
+    /// `weights` must have the shape. `to` must have room for [`words`](Self::words) and `bias` for
+    /// [`bias_words`](Self::bias_words). The statistics, if there are any, must hold one value per
+    /// output.
     pub unsafe fn pack(&self, isa: Isa, parts: Parts) {
         parallel(|thread, threads| {
             let pairs = part(self.results().div_ceil(2 * self.plane.lanes), 1, thread, threads);
@@ -121,12 +123,12 @@ impl PackedWeights {
     }
 }
 
-/// What a copy is made of, and where it goes.
+/// The sources and the destinations of a copy.
 #[derive(Clone, Copy)]
 pub struct Parts {
-    /// fp32.
+    /// The fp32 weights.
     pub weights: Shared<f32>,
-    /// Of the normalisation that is folded in.
+    /// The statistics of the normalisation that is folded in.
     pub statistics: Option<Statistics>,
     /// The copy.
     pub to: Shared<f32>,
@@ -134,7 +136,7 @@ pub struct Parts {
     pub bias: Shared<f32>,
 }
 
-/// The packing of some pairs' weights.
+/// Packs the weights of some pairs.
 struct Pack<'a, E> {
     packed: &'a PackedWeights,
     parts: Parts,
@@ -143,10 +145,10 @@ struct Pack<'a, E> {
 }
 
 impl<E: Stored> Pack<'_, E> {
-    /// The factors of a block of results, 0 beyond the last; writes their bias.
+    /// The factors of a block of results, 0 beyond the last result. Writes the bias of the block.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     unsafe fn fold(&self, block: usize) -> Lanes {
         let lanes = self.packed.plane.lanes;
         let mut scales = [0f32; MOST_LANES];
@@ -166,15 +168,16 @@ impl<E: Stored> Pack<'_, E> {
         scales
     }
 
-    /// Packs a pair of blocks of results that have all their lanes, vectors of weights at a time.
+    /// Packs a pair of complete blocks of results. Weights are moved as vectors.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn whole_pair<V: Vector>(&self, pair: usize, scales: [V; 2]) {
         let &PackedWeights { direction, inputs, taps, outputs, .. } = self.packed;
         let mut turned = [[0f32; MOST_LANES * MOST_LANES]; 2];
-        // A result's weights stand side by side: those of all channels in a convolution, those of one channel in the gradient.
+        // The weights of a result lie side by side: of all channels in a convolution, of one
+        // channel in the gradient.
         let (channels, from_channel, from_result, columns) = match direction {
             Direction::Forward => (1, 0, inputs * taps, inputs * taps),
             Direction::BackwardData => (outputs, inputs * taps, taps, taps),
@@ -190,7 +193,7 @@ impl<E: Stored> Pack<'_, E> {
                         let at = first * from_channel + result * from_result + column;
                         let from = self.parts.weights.at(at).cast_const();
                         match from_result {
-                            // Results that lie side by side.
+                            // The results lie side by side.
                             1 => V::load(from).store(turned.as_mut_ptr()),
                             _ => V::transpose(from, from_result, some, turned.as_mut_ptr()),
                         }
@@ -210,10 +213,10 @@ impl<E: Stored> Pack<'_, E> {
         }
     }
 
-    /// Packs a block of results that may have fewer than its lanes; those that it lacks are 0.
+    /// Packs a block of results that may be incomplete. Missing results are 0.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn block<V: Vector>(&self, block: usize, scales: V) {
         let &PackedWeights { direction, inputs, outputs, taps, .. } = self.packed;
@@ -241,7 +244,7 @@ impl<E: Stored> Pack<'_, E> {
     /// Stores the weights of a block of results, a summed channel and a tap, rounded.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn put<V: Vector>(&self, block: usize, (channel, tap): (usize, usize), word: V) {
         let (phase, word_of_row) = self.packed.places[tap];
@@ -263,7 +266,7 @@ impl<E: Stored> Kernel for Pack<'_, E> {
             // SAFETY: by the caller's promise.
             unsafe {
                 if !packed.plane.is_blocked || !packed.plane.channels.is_multiple_of(V::LANES) {
-                    // Among them the words of a row that no channel of a tap has.
+                    // This also clears the words of a row that no channel of a tap has.
                     for phase in 0..packed.phases.len() {
                         for word in (packed.start(phase, pair)..packed.end(phase, pair)).step_by(V::LANES) {
                             V::splat(0.0).store(self.parts.to.at(word));
@@ -295,7 +298,8 @@ mod tests {
         Tensor { shape, dtype: DType::F32, format: Format::Plain, region }
     }
 
-    /// Every weight stands in the copy once, at the place that a product reads for its tap, channel and result.
+    /// Every weight occurs in the copy once, at the place that a product reads for its tap, channel
+    /// and result.
     #[test]
     fn every_weight_is_packed_once() {
         let layout = Layout { block: 8 };
@@ -316,7 +320,7 @@ mod tests {
                     to: Shared::new(to.as_mut_ptr().cast()),
                     bias: Shared::new(bias.as_mut_ptr().cast()),
                 };
-                // SAFETY: the vectors have the lengths that `pack` asks for.
+                // SAFETY: the vectors have the lengths that `pack` requires.
                 unsafe { packed.pack(Isa::BASELINE, parts) };
                 assert!(bias.iter().all(|&value| value == 0.0));
                 let mut sorted: Vec<f32> = to.iter().copied().filter(|&value| value != 0.0).collect();

@@ -38,7 +38,7 @@ impl Vector for __m256 {
     }
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut Bf16) {
-        // Activations are bf16 only where there is AVX-512: this need not be fast.
+        // Activations are bf16 only on CPUs with AVX-512, so this need not be fast.
         unsafe { lanes(self).store_bf16(to) }
     }
     #[inline(always)]
@@ -71,7 +71,7 @@ impl Vector for __m256 {
     }
     #[inline(always)]
     unsafe fn store_rounded(self, to: *mut i16) {
-        // As of bf16 below.
+        // As for bf16 above, this need not be fast.
         unsafe { lanes(self).store_rounded(to) }
     }
     #[inline(always)]
@@ -97,7 +97,7 @@ impl Vector for __m256 {
     #[inline(always)]
     unsafe fn transpose(from: *const f32, stride: usize, columns: usize, to: *mut f32) {
         unsafe {
-            // A row that is not whole is read by a mask: what follows it may lie outside of the memory.
+            // An incomplete row is read with a mask, because the memory may end after the row.
             let mask = _mm256_loadu_si256(MASKS.as_ptr().add(8 - columns).cast());
             let mut rows = [_mm256_setzero_ps(); 8];
             for (row, value) in rows.iter_mut().enumerate() {
@@ -106,7 +106,8 @@ impl Vector for __m256 {
                     _ => _mm256_maskload_ps(from.add(row * stride), mask),
                 };
             }
-            // Pairs of rows, then fours, then all eight: each round puts twice as many values of a column together.
+            // Pairs of rows, then fours, then all eight: each round puts twice as many values of a
+            // column together.
             let mut pairs = [_mm256_setzero_ps(); 8];
             for i in (0..8).step_by(2) {
                 pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
@@ -131,7 +132,8 @@ impl Vector for __m256 {
     }
 }
 
-/// All bits set eight times, then none: from `8 - n` on, a mask of the first `n` lanes.
+/// Eight words with all bits set, then eight zeros. From `8 - n` on, they are a mask of the first
+/// `n` lanes.
 static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// The lanes of a vector.

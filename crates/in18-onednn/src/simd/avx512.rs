@@ -97,7 +97,8 @@ impl Vector for __m512 {
     }
     #[inline(always)]
     unsafe fn relu(self) -> Self {
-        // "Not less or equal" would be one comparison, too, but has no name of its own that says so.
+        // The comparison "not less or equal" would be one instruction too, but has no name that
+        // says so.
         unsafe { _mm512_maskz_mov_ps(!_mm512_cmp_ps_mask(self, _mm512_setzero_ps(), _CMP_LE_OQ), self) }
     }
     #[inline(always)]
@@ -112,7 +113,8 @@ impl Vector for __m512 {
             for (number, row) in rows.iter_mut().enumerate() {
                 *row = _mm512_maskz_loadu_ps(mask, from.add(number * stride));
             }
-            // In each quarter, squares of four rows and columns; then their quarters change places.
+            // First, transpose squares of four rows and columns in each quarter; then exchange the
+            // quarters.
             for four in 0..4 {
                 let [a, b, c, d] = [rows[4 * four], rows[4 * four + 1], rows[4 * four + 2], rows[4 * four + 3]];
                 let (lower, upper) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
@@ -138,7 +140,7 @@ impl Vector for __m512 {
     }
 }
 
-/// 16 numbers as bfloat16, to the nearest, ties to even.
+/// Rounds 16 numbers to bfloat16, to the nearest, ties to even.
 ///
 /// # Safety
 /// The CPU must have AVX-512 F, BW, DQ and VL.

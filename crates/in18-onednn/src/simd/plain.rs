@@ -1,9 +1,9 @@
-//! Arrays in the place of vectors.
+//! Arrays in place of vectors.
 
 use super::Vector;
 use crate::vector::{Bf16, Element};
 
-/// Any number of lanes without instructions of their own.
+/// Any number of lanes, without special instructions.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "by the promise that the trait asks of the caller")]
 impl<const B: usize> Vector for [f32; B] {
     const LANES: usize = B;

@@ -1,4 +1,4 @@
-//! Which pixels are worked on in which order, and where they lie.
+//! The order in which pixels are processed, and where they lie.
 
 use std::ops::Range;
 
@@ -7,19 +7,19 @@ use in18_tensor::DType;
 
 use super::tile::{Run, STEP_BYTES};
 
-/// Channels of a block, and fp32 sums of a vector.
+/// Channels per block, and fp32 sums per vector.
 pub const LANES: usize = 16;
 
 /// The shapes of a weight gradient, in blocks of channels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
-    /// Of both activations.
+    /// The type of both activations.
     pub dtype: DType,
     pub images: usize,
     pub output_blocks: usize,
     pub input_blocks: usize,
-    /// Rows of an image's gradients, and pixels of each. For a kernel of one tap without stride, several rows of the image
-    /// count as one: such pixels lie alike in both activations.
+    /// Rows of an image's gradients, and pixels per row. For a kernel of one tap without stride,
+    /// several rows of the image count as one, because pixels then lie alike in both activations.
     pub rows: usize,
     pub row_pixels: usize,
     /// Rows and columns of the input.
@@ -31,7 +31,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// None where channels do not fill their blocks.
+    /// `None` if channels do not fill their blocks.
     pub fn new(op: &ConvBackwardWeight) -> Option<Self> {
         let ([n, i, height, width], [_, o, rows, columns]) = (extents(op.src.shape), extents(op.ddst.shape));
         if i % LANES != 0 || o % LANES != 0 {
@@ -56,7 +56,7 @@ impl Problem {
         Some(problem)
     }
 
-    /// Makes rows as long as a chunk allows, so that fewer end in half a step.
+    /// Makes rows as long as a chunk allows, so that fewer rows end in half a step.
     fn join_rows(&mut self) {
         let fits =
             |joined: &usize| self.rows.is_multiple_of(*joined) && joined * self.row_pixels <= super::CHUNK_PIXELS;
@@ -65,7 +65,8 @@ impl Problem {
         (self.height, self.width) = (self.rows, self.row_pixels);
     }
 
-    /// Whether a row of input pixels is not as it lies in memory: with gaps, or with padding at its ends.
+    /// Whether the input pixels of a row are needed differently from how they lie in memory: with
+    /// gaps between them, or with padding at the ends.
     pub fn needs_copy(&self) -> bool {
         self.stride > 1 || self.padding > 0
     }
@@ -80,17 +81,17 @@ impl Problem {
         (0..self.taps()).map(move |tap| (tap / kernel, tap % kernel))
     }
 
-    /// Pairs of a block of output and one of input channels.
+    /// The number of pairs of a block of output channels and a block of input channels.
     pub fn tiles(&self) -> usize {
         self.output_blocks * self.input_blocks
     }
 
-    /// Bytes of a pixel's block of channels.
+    /// Bytes of one pixel of a block of channels.
     pub fn pixel_bytes(&self) -> usize {
         LANES * self.dtype.bytes()
     }
 
-    /// Steps of a row; the last may be half.
+    /// Steps of a row. The last step may be half.
     pub fn row_steps(&self) -> usize {
         (self.row_pixels * self.pixel_bytes()).div_ceil(STEP_BYTES)
     }
@@ -99,7 +100,8 @@ impl Problem {
         self.input_blocks * self.height * self.width * self.pixel_bytes()
     }
 
-    /// The row of input pixels that a row of gradients meets at a tap's row, if it is not padding.
+    /// The row of input pixels that a row of gradients meets at row `ky` of the taps. `None` if it
+    /// is padding.
     fn source_row(&self, row: usize, ky: usize) -> Option<usize> {
         (row * self.stride + ky).checked_sub(self.padding).filter(|&source| source < self.height)
     }
@@ -112,8 +114,9 @@ impl Problem {
         })
     }
 
-    /// In a copied row, columns (padding counts) are sorted by their remainder by the stride, so that those that a tap
-    /// meets are contiguous: the pixels before each remainder's, and after the last.
+    /// The pixels of a copied row before each phase, and after the last phase. A phase has the
+    /// columns (including padding) with the same remainder by the stride. Columns are sorted by
+    /// phase, so that the columns that a tap meets are contiguous.
     pub fn phase_starts(&self) -> Vec<usize> {
         let columns = self.width + 2 * self.padding;
         let widths = (0..self.stride).map(|phase| (columns - phase.min(columns)).div_ceil(self.stride));
@@ -141,9 +144,9 @@ pub struct Walk {
     pub groups: Vec<Group>,
     /// Whether input pixels are copied, a group at a time.
     pub is_packed: bool,
-    /// Bytes from one block of input channels to the next, of a group's pixels.
+    /// Bytes from one block of input channels to the next, in a group's pixels.
     pub block_bytes: usize,
-    /// Most steps of a chunk.
+    /// The most steps of a chunk.
     pub chunk_steps: usize,
     phase_starts: Vec<usize>,
 }
@@ -155,19 +158,19 @@ pub struct Group {
     pub chunks: Vec<Chunk>,
 }
 
-/// Rows of gradients that are worked on together.
+/// Rows of gradients that are processed together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
     /// (image in the group, row), in the order in which they are copied.
     pub rows: Vec<(usize, usize)>,
-    /// For each row of taps the rows that meet pixels: bytes from the chunk's gradients' start, and from the start of a
-    /// block of the group's pixels.
+    /// For each row of taps, the rows that meet pixels. Offsets are in bytes from the start of the
+    /// chunk's gradients, and from the start of a block of the group's pixels.
     pub runs: Vec<Vec<Run>>,
 }
 
 impl Walk {
-    /// A walk in groups of at most `group_bytes` of copied pixels (a whole image at least) and chunks of about
-    /// `chunk_pixels` (a whole row at least).
+    /// A walk in groups of at most `group_bytes` of copied pixels (but at least an image) and
+    /// chunks of about `chunk_pixels` (but at least a row).
     pub fn new(problem: &Problem, chunk_pixels: usize, group_bytes: usize) -> Self {
         let is_packed = problem.needs_copy();
         let image_rows_bytes = problem.height * problem.packed_row_bytes();
@@ -176,7 +179,7 @@ impl Walk {
             false => problem.images.max(1),
         };
         let chunk_rows = (chunk_pixels / problem.row_pixels).max(1);
-        // Bytes from one image to the next, and from one row.
+        // Bytes from one image to the next, and from one row to the next.
         let (image_bytes, row_bytes) = match is_packed {
             true => (image_rows_bytes, problem.packed_row_bytes()),
             false => (problem.src_image_bytes(), problem.width * problem.pixel_bytes()),
@@ -212,12 +215,13 @@ impl Walk {
         }
     }
 
-    /// Bytes of a group's copied pixels, all blocks of input channels; 0 without copies.
+    /// Bytes of a group's copied pixels, for all blocks of input channels; 0 without copies.
     pub fn packed_bytes(&self, problem: &Problem) -> usize {
         if self.is_packed { problem.input_blocks * self.block_bytes } else { 0 }
     }
 
-    /// Bytes from a row's start to the pixel that its first gradient meets at a tap's column.
+    /// Bytes from a row's start to the pixel that its first gradient meets at column `kx` of the
+    /// taps.
     pub fn column_offset(&self, problem: &Problem, kx: usize) -> usize {
         if !self.is_packed {
             return 0;
@@ -286,7 +290,8 @@ pub mod tests {
     #[test]
     fn columns_of_a_stride_lie_side_by_side() {
         let strided = of(8, 8, 3, 2, 1);
-        // Ten columns with padding: five even, five odd ones. Tap 0 and 2 start at even columns 0 and 2, tap 1 at column 1.
+        // Ten columns with padding: five even and five odd ones. Taps 0 and 2 start at even columns
+        // 0 and 2, tap 1 at column 1.
         assert_eq!(strided.phase_starts(), [0, 5, 10]);
         let walk = Walk::new(&strided, 100, usize::MAX);
         let offsets: Vec<usize> = (0..3).map(|kx| walk.column_offset(&strided, kx) / 32).collect();

@@ -1,4 +1,4 @@
-//! Copies of pixels in the order in which tiles read them.
+//! Copies pixels into the order in which tiles read them.
 
 use std::arch::x86_64::{_mm512_loadu_si512, _mm512_maskz_loadu_epi16, _mm512_permutexvar_epi16, _mm512_storeu_si512};
 use std::ops::Range;
@@ -10,11 +10,13 @@ use super::layout::{LANES, Problem};
 use super::tile::STEP_BYTES;
 use crate::simd::PAIRS;
 
-/// Copies a block of input channels of some images: rows of `packed_row_bytes`, columns sorted by their remainder by the
-/// stride, padding zero. Rows that no tap meets are left as they are.
+/// Copies a block of input channels of some images, as rows of `packed_row_bytes`. Columns are
+/// sorted by their remainder by the stride, and padding is zero. Rows that no tap meets are not
+/// written.
 ///
 /// # Safety
-/// `src` must hold the problem's input activation, `packed` room for the rows of the images.
+/// `src` must hold the problem's input activation. `packed` must have room for the rows of the
+/// images.
 pub unsafe fn inputs(problem: &Problem, src: *const u8, images: Range<usize>, block: usize, packed: *mut u8) {
     // SAFETY: the caller's promise is passed on.
     unsafe {
@@ -58,11 +60,11 @@ unsafe fn inputs_of<const P: usize>(
     }
 }
 
-/// Copies a block of output channels' gradients of some rows: a row takes whole steps, and within a step a channel's
-/// pixels lie side by side. What a row's last step has too much is zero.
+/// Copies a block of output channels' gradients of some rows. A row takes whole steps, and within a
+/// step the pixels of a channel lie side by side. The rest of a row's last step is zero.
 ///
 /// # Safety
-/// `ddst` must hold the problem's output gradient, `packed` room for the rows' steps.
+/// `ddst` must hold the problem's output gradient. `packed` must have room for the rows' steps.
 pub unsafe fn gradients(
     problem: &Problem,
     ddst: *const u8,
@@ -90,11 +92,11 @@ pub unsafe fn gradients(
 /// `to[step][channel] = (from[2·step][channel], from[2·step + 1][channel])`.
 ///
 /// # Safety
-/// `from` must be valid for `pixels` rows of 16 values, `to` for `⌈pixels / 2⌉` rows of 16 pairs. The CPU must have
-/// AVX-512 F and BW.
+/// `from` must be valid for `pixels` rows of 16 values, `to` for `⌈pixels / 2⌉` rows of 16 pairs.
+/// The CPU must have AVX-512 F and BW.
 #[target_feature(enable = "avx512f,avx512bw")]
 unsafe fn pair_row(from: *const u8, pixels: usize, to: *mut u8) {
-    // SAFETY: by the caller's promise; the mask reads one pixel of a row's last half step.
+    // SAFETY: by the caller's promise; the mask reads only one pixel in a row's last half step.
     unsafe {
         let pairs = _mm512_loadu_si512(PAIRS.as_ptr().cast());
         for step in 0..pixels / 2 {

@@ -1,4 +1,4 @@
-//! The inner loop: 16 output channels times 16 input channels, summed over rows of pixels.
+//! The inner loop: the products of 16 output and 16 input channels, summed over rows of pixels.
 
 use std::arch::x86_64::{
     __m512, __m512bh, __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
@@ -11,10 +11,11 @@ use in18_tensor::DType;
 use super::layout::LANES;
 use crate::simd::PAIRS;
 
-/// Bytes of input pixels, and of gradients, that a step takes: a vector.
+/// Bytes of input pixels, and of gradients, that a step reads: a vector.
 pub const STEP_BYTES: usize = 64;
 
-/// A row of pixels, in bytes from where the chunk's gradients and the block's pixels start.
+/// The offsets of a row of pixels, in bytes from the starts of the chunk's gradients and of the
+/// block's pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     pub gradients: usize,
@@ -25,18 +26,20 @@ pub struct Run {
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
     pub runs: &'a [Run],
-    /// Of each.
+    /// Pixels of each row.
     pub pixels: usize,
-    /// From where on memory is fetched into the second-level cache meanwhile, a line each step: what is wanted next.
+    /// Where memory that is needed next begins. It is prefetched into the second-level cache, one
+    /// line per step.
     pub ahead: *const u8,
 }
 
-/// Adds to a tile's sums, or sets them if these are the `first` rows:
-/// `sums[o·stride + i] += Σ gradients[…][o] · pixels[…][i]` over all pixels of the rows.
+/// Adds to a tile's sums, or sets them if these are the `first` rows: `sums[o·stride + i] += Σ
+/// gradients[…][o] · pixels[…][i]` over all pixels of the rows.
 ///
 /// # Safety
-/// `sums` must be valid for 16 rows of 16 values, `gradients` for the rows' whole steps in [`pack::gradients`]'s order, and
-/// `pixels` for the rows' pixels of 16 channels. The CPU must have AVX-512 F, BW, DQ and VL, and for bf16 AVX512-BF16.
+/// `sums` must be valid for 16 rows of 16 values, `gradients` for the rows' whole steps in the
+/// order of [`pack::gradients`], and `pixels` for the rows' pixels of 16 channels. The CPU must
+/// have AVX-512 F, BW, DQ and VL, and for bf16 AVX512-BF16.
 ///
 /// [`pack::gradients`]: super::pack::gradients
 pub unsafe fn add(
@@ -68,7 +71,7 @@ unsafe fn add_bf16(
     pixels: *const u8,
     rows: Rows<'_>,
 ) {
-    // SAFETY: by the caller's promise; the last step of an odd row reads one pixel, by a mask.
+    // SAFETY: by the caller's promise; the last step of an odd row reads only one pixel, by a mask.
     unsafe {
         let mut tile = load(sums, stride, first);
         let pairs: __m512i = _mm512_loadu_si512(PAIRS.as_ptr().cast());
@@ -90,10 +93,10 @@ unsafe fn add_bf16(
     }
 }
 
-/// Fetches a line into the second-level cache and moves on.
+/// Prefetches a line into the second-level cache and moves on to the next line.
 #[inline(always)]
 fn fetch(ahead: &mut *const u8) {
-    // SAFETY: a hint, which may name any address.
+    // SAFETY: a prefetch is a hint, which may name any address.
     unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.cast()) };
     *ahead = ahead.wrapping_add(STEP_BYTES);
 }

@@ -1,8 +1,9 @@
-//! Convolution weights to the bf16 layouts that oneDNN's convolutions read with AVX-512, by code of our own: its reorders
-//! take twice as long, and every step has to copy all weights.
+//! Copies convolution weights to the bf16 layouts that oneDNN's convolutions read with AVX-512.
+//! oneDNN's own reorders take twice as long, and every step has to copy all weights.
 //!
-//! Such a layout consists of squares of 16 output and 16 input channels, one a tap. In a square, values that are multiplied
-//! together lie in pairs: of input channels for the forward convolution, of output channels for the gradient of its input.
+//! Such a layout consists of squares of 16 output and 16 input channels, one square per tap. In a
+//! square, values that are multiplied together lie in pairs: of input channels for the forward
+//! convolution, of output channels for the gradient of its input.
 
 use std::arch::x86_64::{
     __m256i, __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_setzero_si256, _mm512_castsi256_si512,
@@ -22,7 +23,7 @@ use crate::threads::{Shared, parallel, part};
 /// Channels on a side of a square.
 const SIDE: usize = 16;
 
-/// Squares whose weights are fetched meanwhile.
+/// How many squares ahead the weights are prefetched.
 const AHEAD: usize = 2;
 
 /// A copy of weights in pairs.
@@ -31,14 +32,16 @@ pub struct Pairs {
     outputs: usize,
     inputs: usize,
     taps: usize,
-    /// Whether pairs are of input channels; else of output channels.
+    /// Whether pairs are of input channels. Otherwise they are of output channels.
     of_inputs: bool,
-    /// Whether all squares of a block of output channels lie together; else those of a block of input channels.
+    /// Whether all squares of a block of output channels lie together. Otherwise all squares of a
+    /// block of input channels do.
     outputs_first: bool,
 }
 
 impl Pairs {
-    /// The copy that a layout of (O, I, K, K) weights asks for, if it is one of these and the CPU has the instructions.
+    /// The copy of (O, I, K, K) weights in the layout `desc`, if it is one of these layouts and the
+    /// CPU has the instructions.
     pub fn of(weight: &Tensor, desc: &MemoryDesc, isa: Isa) -> Result<Option<Self>, KernelError> {
         let &[outputs, inputs, height, width] = weight.shape.extents() else { return Ok(None) };
         let has_avx512 = matches!(isa.level(), Level::Avx512 | Level::Avx512Bf16);
@@ -71,7 +74,8 @@ impl Pairs {
             for block in part(output_blocks * input_blocks, 1, thread, threads) {
                 let (output, input) = (block / input_blocks, block % input_blocks);
                 let at = if outputs_first { block } else { input * output_blocks + output };
-                // SAFETY: by the caller's promise; `of` has checked the instructions; no two threads have the same squares.
+                // SAFETY: by the caller's promise; `of` has checked the instructions; no two
+                // threads write the same squares.
                 unsafe {
                     let from = weights.at((output * SIDE * inputs + input * SIDE) * taps);
                     let to = to.at(at * taps * SIDE * SIDE);
@@ -85,8 +89,8 @@ impl Pairs {
     }
 }
 
-/// The squares of all taps of 16 output and 16 input channels, one after the other. Output channels lie `stride` apart, input
-/// channels as far as there are taps.
+/// Makes the squares of all taps of 16 output and 16 input channels, one after the other. In
+/// `from`, output channels lie `stride` apart and input channels `TAPS` apart.
 ///
 /// # Safety
 /// The CPU must have AVX-512 F, BW, DQ and VL; the pointers must be valid for the squares.
@@ -97,7 +101,7 @@ unsafe fn squares<const TAPS: usize>(from: *const f32, stride: usize, of_inputs:
         let mut rows = [[_mm256_setzero_si256(); SIDE]; TAPS];
         for o in 0..SIDE {
             let row = from.add(o * stride);
-            // Sixteen rows are more than the CPU follows by itself.
+            // Prefetch, because sixteen rows are more streams than the CPU follows by itself.
             for line in 0..TAPS {
                 _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add((AHEAD * TAPS + line) * SIDE).cast());
             }
@@ -136,8 +140,8 @@ unsafe fn taps_apart<const TAPS: usize>(from: *const f32) -> [__m512; TAPS] {
     taps
 }
 
-/// By tap: each channel's lane, and by vector the channels that it holds. Channel i's value of a tap is number
-/// `i · TAPS + tap`.
+/// For each tap: the lane of each channel, and for each vector a mask of the channels that it
+/// holds. The value of channel i for a tap has the index `i · TAPS + tap`.
 const fn places<const TAPS: usize>() -> ([[u32; SIDE]; TAPS], [[u16; TAPS]; TAPS]) {
     let (mut lanes, mut masks) = ([[0; SIDE]; TAPS], [[0; TAPS]; TAPS]);
     let mut number = 0;
@@ -169,8 +173,9 @@ unsafe fn pairs_of_outputs(rows: &[__m256i; SIDE]) -> [__m512i; SIDE / 2] {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn pairs_of_inputs(rows: &[__m256i; SIDE]) -> [__m512i; SIDE / 2] {
-    // Rows 0 to 7 in the lower halves, 8 to 15 in the upper ones, which are transposed side by side: the bits of the
-    // row's number change places with those of the column's, one after the other.
+    // Rows 0 to 7 lie in the lower halves, rows 8 to 15 in the upper halves. Both halves are
+    // transposed at once: each bit of the row's number changes places with a bit of the column's
+    // number, one bit after the other.
     let mut rows: [__m512i; SIDE / 2] = std::array::from_fn(|n| joined(rows[n], rows[n + SIDE / 2]));
     for (bit, [lower, upper]) in EXCHANGES.iter().enumerate() {
         // SAFETY: the arrays are 64 bytes long.
@@ -191,8 +196,9 @@ fn joined(lower: __m256i, upper: __m256i) -> __m512i {
     _mm512_inserti64x4::<1>(_mm512_castsi256_si512(lower), upper)
 }
 
-/// For each bit of a column's number, where the elements of a pair of rows a and b, whose numbers differ in that bit, go:
-/// those of b have 16 added to their place.
+/// For each bit of a column's number, the permutations of two rows a and b whose numbers differ in
+/// that bit: the index of the element that comes to each lane. Indices of elements of b have 16
+/// added.
 const EXCHANGES: [[[u32; SIDE]; 2]; 3] = {
     let mut exchanges = [[[0; SIDE]; 2]; 3];
     let mut bit = 0;

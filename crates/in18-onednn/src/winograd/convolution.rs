@@ -20,15 +20,15 @@ use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, p
 use crate::vector::Bf16;
 use crate::weights::CopyId;
 
-/// Bytes of transformed input that a thread works on at a time. More makes better use of each transformed kernel that it
-/// reads from the third-level cache.
+/// Bytes of transformed input that a thread processes at a time. More bytes would make better use
+/// of each transformed kernel that the thread reads from the third-level cache.
 const CHUNK_BYTES: usize = 512 << 10;
 
-/// Tiles that a thread works on at a time, at least: two products of the most rows.
+/// The fewest tiles that a thread processes at a time: two products of the most rows.
 const LEAST_CHUNK: usize = 28;
 
-/// The same as [`CHUNK_BYTES`] where kernels do not fit [`GROUP_BYTES`]: inputs of a single chunk are transformed once, those
-/// of several anew for each group of kernels.
+/// Like [`CHUNK_BYTES`], if kernels do not fit in [`GROUP_BYTES`]. The inputs of a single chunk are
+/// transformed once, but those of several chunks anew for each group of kernels.
 const LARGE_CHUNK_BYTES: usize = 5 << 20;
 
 /// Bytes of kernels that a thread transforms at a time: a part of the third-level cache.
@@ -37,14 +37,16 @@ const GROUP_BYTES: usize = 2560 << 10;
 /// Where a convolution's kernels come from.
 #[derive(Clone, Copy)]
 pub enum Kernels {
-    /// From weights, anew each time, since in training they change as often, and all of them would take four times the
-    /// memory of the weights; `turned` around for the gradient of an input.
+    /// Transforms the weights anew each time, because in training they change each time, and all
+    /// transformed kernels would take four times the memory of the weights. `turned`: rotated by
+    /// 180°, for the gradient of an input.
     Fresh { weights: Region, turned: bool },
-    /// From a copy that is kept, with a bias.
+    /// Reads a copy that is kept, with a bias.
     Kept(CopyId),
 }
 
-/// The step that computes a convolution of `src` to `dst`. Regions must be as long as their shapes say.
+/// The step that computes a convolution of `src` to `dst`. Regions must be as long as their shapes
+/// say.
 pub fn compile(
     problem: Problem,
     [src, dst]: [&Tensor; 2],
@@ -78,8 +80,9 @@ fn compile_for<E: Stored, N: Numbers>(
     })))
 }
 
-/// How threads share a convolution: parts of the tiles, times parts of the pairs of output blocks. Each transforms what it
-/// needs for itself: reading what another core has written costs more, across a processor's groups of cores above all.
+/// How threads share a convolution: parts of the tiles, times parts of the pairs of output blocks.
+/// Each thread transforms what it needs for itself. Reading what another core has written would
+/// cost more, above all across a processor's groups of cores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Grid {
     tiles: usize,
@@ -87,10 +90,11 @@ struct Grid {
 }
 
 impl Grid {
-    /// The grid of least work, for at most so many threads.
+    /// The grid of least work, for at most `threads` threads.
     fn new(problem: &Problem, is_kept: bool, threads: usize) -> Self {
         let (tiles, pairs) = (problem.tiles(), problem.output_blocks / 2);
-        // Vector operations of one input channel: products; transforms of the kernels; of the tiles (of a block at once).
+        // Vector operations per input channel: for products, for the transforms of kernels, and for
+        // the transforms of tiles (which transform a block of channels at once).
         let a_pair = if is_kept { 0 } else { 400 };
         let work = |grid: &Grid| {
             let (tiles, pairs) = (tiles.div_ceil(grid.tiles), pairs.div_ceil(grid.pairs));
@@ -105,20 +109,22 @@ impl Grid {
     }
 }
 
-/// What a thread works on at a time, and where its scratch memory lies, in words of 32 bits: transformed kernels, inputs, sums;
-/// then, if numbers have scales, the inputs' ones, and room to transform a tile.
+/// How much a thread processes at a time, and the layout of its scratch memory, in words of 32
+/// bits: transformed kernels, inputs, sums. If numbers have scales, then the scales of the inputs,
+/// and memory to transform a tile.
 struct Room {
     grid: Grid,
-    /// Pairs of output blocks, at most.
+    /// The most pairs of output blocks.
     group: usize,
-    /// Tiles, at most.
+    /// The most tiles.
     chunk: usize,
     inputs_at: usize,
     sums_at: usize,
     scales_at: usize,
     staging_at: usize,
     elements: usize,
-    /// Between blocks of a point, and between points. A tile's vectors lie side by side.
+    /// The distances between blocks of a point, and between points. The vectors of successive tiles
+    /// lie side by side.
     block: usize,
     input_point: usize,
     sum_point: usize,
@@ -133,13 +139,13 @@ impl Room {
         let most = (bytes / problem.tile_bytes(word_blocks)).max(LEAST_CHUNK);
         let chunk = most.min(tiles).next_multiple_of(2);
         let block = chunk * problem.lanes;
-        // A vector further apart than needed, lest the points of a tile share a cache set.
+        // One vector more than needed, so that the points of a tile do not share a cache set.
         let (input_point, sum_point) = (word_blocks * block + MOST_LANES, 2 * block + MOST_LANES);
         let inputs_at = if is_kept { 0 } else { group * pair };
         let sums_at = inputs_at + POINTS * input_point;
         let scales_at = sums_at + POINTS * sum_point;
         let scales = if N::HAS_SCALES { scale(N::parts(problem.input_blocks), 0) * chunk } else { 0 };
-        // At a multiple of a vector, as each thread's memory begins at one.
+        // At a multiple of a vector, because each thread's memory begins at such a multiple.
         let staging_at = scales_at + scales.next_multiple_of(MOST_LANES);
         let staging = POINTS * staging_point(problem.input_blocks, problem.lanes);
         let elements = staging_at + if N::HAS_SCALES { staging } else { 0 };
@@ -176,8 +182,9 @@ impl Work<'_> {
         let (isa, Grid { tiles, pairs }) = (context.isa, room.grid);
         parallel(|thread, threads| {
             for share in (thread..room.grid.shares()).step_by(threads) {
-                // SAFETY: `problem` compared the shapes with the regions, and scratch memory was reserved for as many
-                // threads as have a share, the first ones; no two shares have the same tiles and pairs.
+                // SAFETY: `problem` compared the shapes with the regions. Scratch memory was
+                // reserved for every thread with a share, and these are the first threads. No two
+                // shares have the same tiles and pairs.
                 unsafe {
                     let convolution = Convolution {
                         numbers: PhantomData::<N>,
@@ -199,7 +206,7 @@ impl Work<'_> {
     }
 }
 
-/// [`Kernels`] by their addresses.
+/// The addresses of [`Kernels`].
 #[derive(Clone, Copy)]
 enum Source {
     Fresh { weights: Shared<f32>, turned: bool },
@@ -215,7 +222,7 @@ struct Convolution<'a, E, N> {
     source: Source,
     end: End,
     dst: *mut E,
-    /// As many words as the room says.
+    /// Scratch memory for `room.elements` words.
     scratch: *mut f32,
     tiles: Range<usize>,
     pairs: Range<usize>,
@@ -225,7 +232,7 @@ impl<E: Stored, N: Numbers> Convolution<'_, E, N> {
     /// Transforms the inputs of some tiles.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn transform<V: Vector>(&self, tiles: Range<usize>) {
         let Room { inputs_at, scales_at, staging_at, chunk, block, input_point, .. } = *self.room;
@@ -252,7 +259,7 @@ impl<E: Stored, N: Numbers> Convolution<'_, E, N> {
     /// The transformed kernels of a group of pairs.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn kernels<V: Vector>(&self, pairs: Range<usize>) -> *const f32 {
         // SAFETY: by the caller's promise.
@@ -279,10 +286,10 @@ impl<E: Stored, N: Numbers> Convolution<'_, E, N> {
         }
     }
 
-    /// Sums the products of some tiles with a pair's kernels.
+    /// Sums the products of some tiles with the kernels of a pair.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn multiply<V: Vector>(&self, kernels: *const f32, tiles: usize) {
         let Room { inputs_at, sums_at, scales_at, chunk, block, input_point, sum_point, .. } = *self.room;
@@ -299,7 +306,7 @@ impl<E: Stored, N: Numbers> Convolution<'_, E, N> {
                     let inputs = self.scratch.add(inputs_at + point * input_point + blocks.start * block).cast_const();
                     let inputs = (inputs, block);
                     let sums = (self.scratch.add(sums_at + point * sum_point), block);
-                    // Where there are no scales, neither are their places.
+                    // Without scales, these places do not exist.
                     let of_tiles = self.scratch.wrapping_add(scales_at + scale(number, point) * chunk).cast_const();
                     let of_kernels = kernels.wrapping_add(scales + scale(number, point) * 2 * V::LANES);
                     let product = N::product::<V>([of_tiles, of_kernels], number == 0);
@@ -309,10 +316,10 @@ impl<E: Stored, N: Numbers> Convolution<'_, E, N> {
         }
     }
 
-    /// Transforms the sums of some tiles and a pair back and stores the results.
+    /// Transforms back the sums of some tiles and a pair, and stores the results.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn finish<V: Vector>(&self, pair: usize, tiles: Range<usize>) {
         let &Problem { output_blocks, height, width, .. } = self.problem;

@@ -14,17 +14,18 @@ use crate::step::{Context, LoopStep, Step};
 use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, part};
 use crate::vector::Bf16;
 
-/// Bytes of transformed inputs and gradients that a thread works on at a time: half a second-level cache.
+/// Bytes of transformed inputs and gradients that a thread processes at a time: half a second-level
+/// cache.
 const CHUNK_BYTES: usize = 512 << 10;
 
-/// The same where sums do not fit [`SUM_BYTES`]: inputs of a single chunk are transformed once, those of several anew for each
-/// group of sums.
+/// Like [`CHUNK_BYTES`], if sums do not fit in [`SUM_BYTES`]. The inputs of a single chunk are
+/// transformed once, but those of several chunks anew for each group of sums.
 const LARGE_CHUNK_BYTES: usize = 6 << 20;
 
-/// Bytes of a thread's sums at a time: a part of the third-level cache.
+/// Bytes of the sums that a thread keeps at a time: a part of the third-level cache.
 const SUM_BYTES: usize = 5 << 20;
 
-/// The step that computes `op`, whose regions must be as long as their shapes say.
+/// The step that computes `op`. Regions must be as long as their shapes say.
 pub fn compile(problem: Problem, op: &ConvBackwardWeight, context: &mut Context) -> Result<Box<dyn Step>, KernelError> {
     let threads = max_threads();
     let room = Room::new(&problem, Grid::new(&problem, threads));
@@ -39,8 +40,9 @@ pub fn compile(problem: Problem, op: &ConvBackwardWeight, context: &mut Context)
     })))
 }
 
-/// How threads share a gradient: parts of the blocks of output channels, times parts of the pairs of blocks of input
-/// channels. Each transforms what it needs for itself, as in a [convolution](super::convolution).
+/// How threads share a gradient: parts of the blocks of output channels, times parts of the pairs
+/// of blocks of input channels. Each thread transforms what it needs for itself, as in a
+/// [convolution](super::convolution).
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Grid {
     outputs: usize,
@@ -58,18 +60,20 @@ impl Grid {
     }
 }
 
-/// What a thread works on at a time, and where its scratch memory lies, in fp32: inputs, (points, input blocks, tiles,
-/// lanes), gradients likewise, then sums, (points, output channels, input channels).
+/// How much a thread processes at a time, and the layout of its scratch memory, in fp32: inputs,
+/// (points, input blocks, tiles, lanes); gradients likewise; then sums, (points, output channels,
+/// input channels).
 struct Room {
     grid: Grid,
-    /// Blocks of output channels, at most.
+    /// The most blocks of output channels.
     group: usize,
-    /// Tiles, at most.
+    /// The most tiles.
     chunk: usize,
     gradients_at: usize,
     sums_at: usize,
     elements: usize,
-    /// Between blocks, and between points of each kind. A tile's vectors lie side by side.
+    /// The distances between blocks, and between points of each kind. The vectors of successive
+    /// tiles lie side by side.
     block: usize,
     input_point: usize,
     gradient_point: usize,
@@ -85,7 +89,7 @@ impl Room {
         let bytes = if group == outputs { CHUNK_BYTES } else { LARGE_CHUNK_BYTES };
         let chunk = (bytes / problem.tile_bytes(inputs + group)).clamp(1, problem.tiles());
         let block = chunk * problem.lanes;
-        // A vector further apart than needed, lest the points of a tile share a cache set.
+        // One vector more than needed, so that the points of a tile do not share a cache set.
         let (input_point, gradient_point) = (inputs * block + MOST_LANES, group * block + MOST_LANES);
         let sum_point = group * block_sums;
         let gradients_at = POINTS * input_point;
@@ -108,8 +112,9 @@ fn work<E: Stored>(
     parallel(|thread, threads| {
         for share in (thread..room.grid.shares()).step_by(threads) {
             let inputs = part(problem.input_blocks / 2, 1, share / outputs, inputs);
-            // SAFETY: `problem` compared the shapes with the regions, and scratch memory was reserved for as many threads as
-            // have a share, the first ones; no two shares have the same pair of blocks.
+            // SAFETY: `problem` compared the shapes with the regions. Scratch memory was reserved
+            // for every thread with a share, and these are the first threads. No two shares have
+            // the same pair of blocks.
             unsafe {
                 let gradient = Gradient {
                     problem,
@@ -135,7 +140,7 @@ struct Gradient<'a, E> {
     src: *const E,
     ddst: *const E,
     dweight: *mut f32,
-    /// As many fp32 as the room says.
+    /// Scratch memory for `room.elements` fp32 numbers.
     scratch: *mut f32,
     /// Blocks of output channels.
     outputs: Range<usize>,
@@ -147,7 +152,7 @@ impl<E: Stored> Gradient<'_, E> {
     /// Transforms the inputs of some tiles.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn transform_inputs<V: Vector>(&self, tiles: Range<usize>) {
         let Gradient { problem, room, .. } = self;
@@ -169,7 +174,7 @@ impl<E: Stored> Gradient<'_, E> {
     /// Transforms the gradients of some tiles and blocks of outputs.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn transform_gradients<V: Vector>(&self, outputs: Range<usize>, tiles: Range<usize>) {
         let Gradient { problem, room, .. } = self;
@@ -188,10 +193,11 @@ impl<E: Stored> Gradient<'_, E> {
         }
     }
 
-    /// Adds the products of some tiles and blocks of outputs to their sums, which the `first` ones set.
+    /// Adds the products of some tiles and blocks of outputs to their sums. If `first`, the
+    /// products replace the sums.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn multiply<V: Vector>(&self, outputs: usize, tiles: usize, first: bool) {
         let &Gradient { room, scratch, .. } = self;
@@ -219,7 +225,7 @@ impl<E: Stored> Gradient<'_, E> {
     /// Transforms the sums of blocks of outputs back into the gradient, (O, I, 3, 3).
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn finish<V: Vector>(&self, outputs: Range<usize>) {
         let (channels, all_channels) = (self.inputs.len() * V::LANES, self.problem.inputs());

@@ -1,13 +1,18 @@
-//! How transformed inputs and kernels are kept, and what becomes of their products.
+//! How transformed inputs and kernels are stored, and how their products are converted back.
 //!
-//! [`Single`] is fp32. [`Fixed`] is 16-bit fixed point, for bf16 activations where the CPU multiplies pairs of such numbers at
-//! twice the rate of fp32 (`vpdpwssd`, which is as fast as the products of bf16 pairs). A scale for each point of a tile, and
-//! for each point of an output channel's kernels, is chosen by their norm over the input channels, 256 at most: what Cauchy and
-//! Schwarz say of a product then keeps every 32-bit sum from overflowing, and sums are exact. Squares of norms are fp32: past norms
-//! of 1.8e19, where bf16 activations have long diverged, results are NaN. Compared over
-//! kernels and tiles like those of a network, relative errors are 3e-4 (64 channels) to 6e-4; rounding the results to bf16
-//! makes 1.7e-3, and transformed values in bf16 would make 9e-3. Errors are shares of the norms: kernels that are large just
-//! where channels are small would lose more.
+//! [`Single`] is fp32. [`Fixed`] is 16-bit fixed point, for bf16 activations on CPUs that multiply
+//! pairs of such numbers at twice the rate of fp32 (`vpdpwssd`, which is as fast as the products of
+//! bf16 pairs).
+//!
+//! Each point of a tile has a scale, and so has each point of an output channel's kernels. The
+//! scale is chosen by the point's norm over the input channels, 256 at most. By the Cauchy-Schwarz
+//! inequality, no 32-bit sum then overflows, and sums are exact. Squares of norms are fp32. Norms
+//! above 1.8e19, where bf16 activations have long diverged, give NaN.
+//!
+//! Relative errors over kernels and tiles like those of a network are 3e-4 (64 channels) to 6e-4.
+//! Rounding the results to bf16 gives 1.7e-3, and transformed values in bf16 would give 9e-3.
+//! Errors are proportional to the norms, so kernels that are large just where channels are small
+//! would lose more.
 
 use std::ops::Range;
 
@@ -17,14 +22,16 @@ use crate::product::{Plain, Product};
 use crate::simd::{Lanes, MOST_LANES, Stored, Vector};
 use crate::threads::part;
 
-/// A way to keep transformed numbers. They lie in words of 32 bits, a vector of which is a row of a product's operand.
+/// A way to store transformed numbers. They lie in words of 32 bits. A vector of words is a row of
+/// a product's operand.
 pub trait Numbers: Copy + Send + Sync + 'static {
-    /// Input channels of a word.
+    /// Input channels per word.
     const CHANNELS: usize;
-    /// Whether tiles, and kernels, have scales: one a point and part of the input channels.
+    /// Whether tiles and kernels have scales: one per point and part of the input channels.
     const HAS_SCALES: bool;
 
-    /// In how many parts of equal size, as far as may be, so many blocks of input channels are summed.
+    /// The number of parts in which `blocks` blocks of input channels are summed. Parts are as
+    /// equal as possible.
     fn parts(blocks: usize) -> usize;
 
     /// The blocks of words of a part.
@@ -35,44 +42,48 @@ pub trait Numbers: Copy + Send + Sync + 'static {
     /// Transforms all channels of a tile.
     ///
     /// # Safety
-    /// The square's image must have the blocks; `to` must be valid as [`Inputs`] says; as [`Vector`].
+    /// The image of `square` must have the blocks; `to` must be valid as [`Inputs`] says; as
+    /// [`Vector`].
     unsafe fn transform<E: Stored, V: Vector>(square: &Square<E, SIDE>, blocks: usize, to: Inputs);
 
-    /// A word of the kernels of an input channel, and of the next if a word is of two.
+    /// A word of the kernels of an input channel, and of the next channel if a word holds two
+    /// channels.
     ///
     /// # Safety
     /// As [`Vector`].
     unsafe fn word<V: Vector>(points: [V; 2], factor: V) -> V;
 
-    /// The product of tiles and a pair's kernels at a point over a part of the input channels; `scales` are the tiles' and the
-    /// kernels'. All but the first part's sums are added to what there is.
+    /// The product of tiles and a pair's kernels at a point, over a part of the input channels.
+    /// `scales` are those of the tiles and of the kernels. The sums of all parts but the first are
+    /// added to the existing sums.
     ///
     /// # Safety
     /// If there are scales, those of the kernels must be two vectors; as [`Vector`].
     unsafe fn product<V: Vector>(scales: [*const f32; 2], is_first: bool) -> impl Product<V>;
 }
 
-/// The number of a scale, of those of a part's point.
+/// The index of the scale of a part and a point.
 pub const fn scale(part: usize, point: usize) -> usize {
     part * POINTS + point
 }
 
-/// Where a tile's transformed input goes.
+/// Where the transformed input of a tile is stored.
 #[derive(Clone, Copy)]
 pub struct Inputs {
-    /// The words of its first vector, those from one block of words to the next, and from one point to the next.
+    /// The address of the first vector of words, and the distances in words from one block of words
+    /// to the next and from one point to the next.
     pub words: *mut f32,
     pub block: usize,
     pub point: usize,
-    /// The tile's first [`scale`], and the distance to the next.
+    /// The tile's first [`scale`], and the distance to the next scale.
     pub scales: *mut f32,
     pub scale: usize,
-    /// [`staging_point`] times [`POINTS`] words to work in, if it has scales.
+    /// Memory to work in, if the tile has scales: [`staging_point`] times [`POINTS`] words.
     pub staging: *mut f32,
 }
 
-/// Words from a point to the next while a tile with scales is transformed: a vector more than needed, lest points share a
-/// cache set.
+/// Words from one point to the next while a tile with scales is transformed. This is one vector
+/// more than needed, so that points do not share a cache set.
 pub const fn staging_point(blocks: usize, lanes: usize) -> usize {
     blocks * lanes + MOST_LANES
 }
@@ -113,20 +124,23 @@ impl Numbers for Single {
 #[derive(Clone, Copy)]
 pub struct Fixed;
 
-/// Input channels that are summed in 32 bits at most: errors grow with the root of their number.
+/// The most input channels that are summed in 32 bits. Errors grow with the root of their number.
 const MOST_SUMMED: usize = 256;
 
-/// The norm over those channels that each point of a tile is scaled to, which bounds each number; and what that of an output
-/// channel's kernels may reach, where numbers may reach [`LARGEST`]. Rounding makes a norm longer by at most ½√channels: the product
-/// of both stays under 2³¹, and so does each sum.
+/// `INPUT_NORM` is the norm over those channels that each point of a tile is scaled to; it also
+/// bounds each number. `KERNEL_NORM` is the largest norm of an output channel's kernels, whose
+/// numbers may reach [`LARGEST`]. Rounding makes a norm longer by at most ½√channels. The product
+/// of both norms therefore stays under 2³¹, and so does each sum.
 const INPUT_NORM: f32 = 32_700.0;
 const KERNEL_NORM: f32 = 65_500.0;
 const LARGEST: f32 = 32_767.0;
 
-/// Added to norms, so that nothing is divided by zero. Activations and kernels of norms far below it count as nothing.
+/// Added to norms, so that nothing is divided by zero. Activations and kernels with far smaller
+/// norms count as nothing.
 const LEAST_NORM: f32 = 1e-15;
 
-/// The factors of a tile's points whose squares have these sums over the input channels, and what takes them back.
+/// The factors of a tile's points, and the factors that undo them. `squares` are the sums of the
+/// points' squares over the input channels.
 ///
 /// # Safety
 /// As [`Vector`].
@@ -139,7 +153,8 @@ unsafe fn input_factors<V: Vector>(squares: V) -> [V; 2] {
     }
 }
 
-/// The same of the points of kernels, whose largest square must be known, too. NaN among the sums shows in both.
+/// Like [`input_factors`], for the points of kernels, which also need the `largest` square of each
+/// point. NaN among the sums shows in both results.
 ///
 /// # Safety
 /// As [`Vector`].
@@ -193,10 +208,12 @@ impl Numbers for Fixed {
     }
 }
 
-/// Chooses the scales of a tile's points for a part of its blocks of channels, and rounds them.
+/// Chooses the scales of a tile's points for a part of its blocks of channels, and rounds the
+/// scaled numbers.
 ///
 /// # Safety
-/// As [`Numbers::transform`]; the blocks must lie at the tile's place to work in, and be an even number from an even one on.
+/// As [`Numbers::transform`]. The blocks must lie in the tile's staging memory. The number of
+/// blocks and the first block must be even.
 #[inline(always)]
 unsafe fn scale_part<V: Vector>(blocks: Range<usize>, staging_point: usize, to: Inputs) {
     // SAFETY: by the caller's promise.
@@ -223,7 +240,7 @@ unsafe fn scale_part<V: Vector>(blocks: Range<usize>, staging_point: usize, to: 
                 let from = to.staging.add(point * staging_point);
                 let words = to.words.add(point * to.point);
                 for block in blocks.clone() {
-                    // Two blocks of channels are one of words.
+                    // Two blocks of channels form one block of words.
                     let half = words.add(block / 2 * to.block).cast::<i16>().add(block % 2 * V::LANES);
                     V::load(from.add(block * V::LANES)).mul(factor).store_rounded(half);
                 }
@@ -232,10 +249,10 @@ unsafe fn scale_part<V: Vector>(blocks: Range<usize>, staging_point: usize, to: 
     }
 }
 
-/// The sums of as many vectors as a vector has lanes.
+/// The sums over the lanes of `LANES` vectors.
 ///
 /// # Safety
-/// `from` must hold them; as [`Vector`].
+/// `from` must hold the vectors; as [`Vector`].
 #[inline(always)]
 unsafe fn sums<V: Vector>(from: *const f32) -> V {
     let mut turned = [[0f32; MOST_LANES]; MOST_LANES];
@@ -300,7 +317,7 @@ mod tests {
         }
     }
 
-    /// [`INPUT_NORM`]'s argument.
+    /// The argument in the comment of [`INPUT_NORM`].
     #[test]
     fn no_sum_overflows() {
         let longer = (MOST_SUMMED as f64).sqrt() / 2.0 + 1.0;

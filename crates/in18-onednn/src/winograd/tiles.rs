@@ -1,4 +1,4 @@
-//! Which tiles a convolution has, and where their pixels lie.
+//! The tiles of a convolution, and where their pixels lie.
 
 use std::ops::Range;
 
@@ -22,12 +22,12 @@ pub struct Problem {
     pub output_blocks: usize,
     pub height: usize,
     pub width: usize,
-    /// Channels of a block.
+    /// Channels per block.
     pub lanes: usize,
 }
 
 impl Problem {
-    /// Of activations of (N, I, H, W) and (N, O, H, W) in blocks of `lanes` channels.
+    /// The shapes of activations (N, I, H, W) and (N, O, H, W) in blocks of `lanes` channels.
     pub fn new(src: &Tensor, dst: &Tensor, lanes: usize) -> Self {
         let [images, height, width] = [src.shape[0], src.shape[2], src.shape[3]];
         let (input_blocks, output_blocks) = (src.shape[1] / lanes, dst.shape[1] / lanes);
@@ -46,12 +46,12 @@ impl Problem {
         self.images * self.height.div_ceil(TILE) * self.width.div_ceil(TILE)
     }
 
-    /// How many times as many pixels as there are the tiles cover.
+    /// The ratio of the pixels that the tiles cover to the pixels that there are.
     pub fn cover(&self) -> f32 {
         (self.tiles() * TILE * TILE) as f32 / (self.images * self.height * self.width) as f32
     }
 
-    /// Bytes of a transformed tile, in so many blocks of words.
+    /// Bytes of a transformed tile in `blocks` blocks of words.
     pub fn tile_bytes(&self, blocks: usize) -> usize {
         POINTS * blocks * self.lanes * size_of::<f32>()
     }
@@ -63,7 +63,7 @@ impl Problem {
         (row / rows, Corner { y: row % rows * TILE, x: column * TILE })
     }
 
-    /// The element at which an image's block of channels begins, of `blocks`.
+    /// The element at which a block of channels of an image begins; an image has `blocks` blocks.
     pub fn start(&self, image: usize, block: usize, blocks: usize) -> usize {
         (image * blocks + block) * self.height * self.width * self.lanes
     }
@@ -72,14 +72,15 @@ impl Problem {
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// A square of pixels, of an image's first block of channels. Pixels beyond the image count as zeros.
+/// A square of pixels in the first block of channels of an image. Pixels beyond the image count as
+/// zeros.
 pub struct Square<E, const S: usize> {
-    /// Where its first pixel lies, or would lie.
+    /// The address of the first pixel, or where it would lie.
     first: *const E,
-    /// Elements of a row of the image, and of a block of channels.
+    /// Elements per row of the image, and per block of channels.
     row: usize,
     block: usize,
-    /// Which of its rows and columns lie in the image.
+    /// Which rows and columns of the square lie in the image.
     rows: Range<usize>,
     columns: Range<usize>,
 }
@@ -87,7 +88,8 @@ pub struct Square<E, const S: usize> {
 static ZEROS: [f32; MOST_LANES] = [0.0; MOST_LANES];
 
 impl<E: Stored, const S: usize> Square<E, S> {
-    /// The pixels of an image, (blocks, H, W, lanes), from `before` pixels above and left of a corner on.
+    /// The square that begins `before` pixels above and left of a corner. The image is (blocks, H,
+    /// W, lanes).
     #[inline(always)]
     pub fn new<V: Vector>(image: *const E, problem: &Problem, corner: Corner, before: usize) -> Self {
         let &Problem { height, width, .. } = problem;
@@ -98,7 +100,7 @@ impl<E: Stored, const S: usize> Square<E, S> {
         Square { first, row, block: height * row, rows, columns }
     }
 
-    /// Fetches a block of channels, which need not be there.
+    /// Prefetches a block of channels, which need not exist.
     #[inline(always)]
     pub fn prefetch<V: Vector>(&self, block: usize) {
         let first = self.first.wrapping_add(block * self.block);
@@ -116,7 +118,8 @@ impl<E: Stored, const S: usize> Square<E, S> {
     #[inline(always)]
     pub unsafe fn column<V: Vector>(&self, block: usize, j: usize) -> [V; S] {
         let first = self.first.wrapping_add(block * self.block + j * V::LANES);
-        // SAFETY: by the caller's promise; all pixels that are read lie in the image, or at zeros.
+        // SAFETY: by the caller's promise; all pixels that are read lie in the image, or in
+        // `ZEROS`.
         unsafe {
             let mut values = [V::splat(0.0); S];
             if !self.columns.contains(&j) {
@@ -129,7 +132,7 @@ impl<E: Stored, const S: usize> Square<E, S> {
                 return values;
             }
             for (i, value) in values.iter_mut().enumerate() {
-                // All bits zero are 0 in both types.
+                // A value with all bits zero is 0 in both types.
                 let pixel =
                     if self.rows.contains(&i) { first.wrapping_add(i * self.row) } else { ZEROS.as_ptr().cast() };
                 *value = E::load(pixel);

@@ -1,14 +1,16 @@
-//! The transforms of F(4×4, 3×3), of a block of channels at once: `y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A` for an output tile y of
-//! 4×4, a kernel g of 3×3 and an input tile d of 6×6. In the gradient of g, A and G change their places:
-//! `dg = Gᵀ [(A dy Aᵀ) ⊙ (Bᵀ d B)] G`.
+//! The transforms of F(4×4, 3×3), for a block of channels at once: `y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`
+//! for an output tile y of 4×4, a kernel g of 3×3 and an input tile d of 6×6. In the gradient of g,
+//! A and G change places: `dg = Gᵀ [(A dy Aᵀ) ⊙ (Bᵀ d B)] G`.
 //!
-//! Along one axis these multiply polynomials at the points 0, ±a, ±b and infinity (Toom and Cook). With the customary
-//! points 0, ±1 and ±2, errors are half as large again; with a = √½ and b = √2 rows of the matrices are of like size, and
-//! products keep more digits (compared over kernels and tiles of normal numbers: relative errors of 1.3e-6 in place of
-//! 2.0e-6, and 0.6e-6 of direct sums of 256 channels).
+//! Along one axis the transforms multiply polynomials at the points 0, ±a, ±b and infinity (Toom
+//! and Cook). With a = √½ and b = √2, the rows of the matrices are of similar size, and products
+//! keep more digits. Over kernels and tiles of normally distributed numbers with 256 channels, the
+//! relative error is 1.3e-6. It is 2.0e-6 with the customary points 0, ±1 and ±2, and 0.6e-6 for
+//! direct sums.
 //!
-//! Loops here fill arrays in place and call no closures: the library's functions that take closures are compiled apart,
-//! without the instructions that a [`Kernel`](crate::simd::Kernel) is compiled for.
+//! Loops here fill arrays in place and call no closures. The library's functions that take closures
+//! are compiled separately, without the instructions that a [`Kernel`](crate::simd::Kernel) is
+//! compiled for.
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
@@ -31,7 +33,7 @@ unsafe fn fma<V: Vector>(factor: f32, value: V, addend: V) -> V {
     unsafe { value.mul_add(V::splat(factor), addend) }
 }
 
-/// The rows of a matrix that is given by columns.
+/// The rows of a matrix that is given by its columns.
 #[inline(always)]
 fn transposed<V: Copy, const R: usize, const C: usize>(columns: [[V; R]; C]) -> [[V; C]; R] {
     let mut rows = [[columns[0][0]; C]; R];
@@ -138,7 +140,7 @@ unsafe fn weight_gradient_1d<V: Vector>(m: [V; SIDE]) -> [V; 3] {
     }
 }
 
-/// Bᵀ d B of a block of channels: point p goes to `to + p · stride`.
+/// Bᵀ d B of a block of channels. Point p is stored at `to + p · stride`.
 ///
 /// # Safety
 /// Pointers must be valid; as [`Vector`].
@@ -159,8 +161,9 @@ pub unsafe fn input<E: Stored, V: Vector>(tile: &Square<E, SIDE>, block: usize, 
     }
 }
 
-/// Aᵀ m A, a tile of results: point p is read from `from + p · stride`, the tile's first pixel lies at `to` and its rows
-/// `width` pixels apart; `rows` and `columns` of it lie in the image.
+/// Aᵀ m A, a tile of results. Point p is read from `from + p · stride`. The tile's first pixel lies
+/// at `to`, and its rows lie `width` pixels apart. Only `rows` rows and `columns` columns of the
+/// tile lie in the image.
 ///
 /// # Safety
 /// Pointers must be valid; as [`Vector`].
@@ -190,7 +193,7 @@ pub unsafe fn output<E: Stored, V: Vector>(
     }
 }
 
-/// A dy Aᵀ of a block of channels of a tile of gradients, stored as [`input`] does.
+/// A dy Aᵀ of a block of channels of a tile of gradients, stored like the points of [`input`].
 ///
 /// # Safety
 /// Pointers must be valid; as [`Vector`].

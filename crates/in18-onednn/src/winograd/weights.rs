@@ -1,4 +1,4 @@
-//! Kernels, transformed into the order in which products read them.
+//! Transforms kernels into the order in which products read them.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -13,24 +13,25 @@ use crate::threads::{Shared, parallel, part};
 use crate::vector::Bf16;
 use crate::weights::Statistics;
 
-/// Words from one point's transformed kernels of a block of inputs and a pair of blocks of outputs to the next one's: a
-/// vector more than there are, lest points share a cache set.
+/// Words from one point to the next, in the transformed kernels of a block of inputs and a pair of
+/// blocks of outputs. This is one vector more than needed, so that points do not share a cache set.
 pub fn square(lanes: usize) -> usize {
     2 * lanes * lanes + lanes
 }
 
-/// Words of a pair of blocks of outputs, its scales among them: two vectors a part and point.
+/// Words of a pair of blocks of outputs, including its scales: two vectors per part and point.
 pub fn pair<N: Numbers>(input_blocks: usize, lanes: usize) -> usize {
     let scales = if N::HAS_SCALES { scale(N::parts(input_blocks), 0) * 2 * lanes } else { 0 };
     pair_scales::<N>(input_blocks, lanes) + scales
 }
 
-/// Words of a pair of blocks of outputs before its scales.
+/// Words of a pair of blocks of outputs before the scales.
 pub fn pair_scales<N: Numbers>(input_blocks: usize, lanes: usize) -> usize {
     input_blocks / N::CHANNELS * POINTS * square(lanes)
 }
 
-/// A copy of all kernels of a convolution, with a normalisation folded in: for evaluations, where weights stay.
+/// A copy of all kernels of a convolution, with a normalisation folded in. It is for evaluations,
+/// where weights do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransformedWeights {
     outputs: usize,
@@ -39,7 +40,7 @@ pub struct TransformedWeights {
     lanes: usize,
 }
 
-/// What activations are, and numbers of their transforms.
+/// The type of activations, and the numbers of their transforms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// fp32, and [`Single`].
@@ -51,12 +52,12 @@ pub enum Form {
 }
 
 impl TransformedWeights {
-    /// Of (O, I, 3, 3) weights for blocks of `lanes` channels.
+    /// The copy of (O, I, 3, 3) weights for blocks of `lanes` channels.
     pub fn new(weight: &Tensor, form: Form, lanes: usize) -> Self {
         TransformedWeights { outputs: weight.shape[0], inputs: weight.shape[1], form, lanes }
     }
 
-    /// How many words of 32 bits they take.
+    /// The size of the copy in words of 32 bits.
     pub fn elements(&self) -> usize {
         let blocks = self.inputs / self.lanes;
         let pair = match self.form {
@@ -66,11 +67,12 @@ impl TransformedWeights {
         self.outputs / (2 * self.lanes) * pair
     }
 
-    /// Transforms (O, I, 3, 3) `weights` to `to`, and writes the bias, a value an output channel.
+    /// Transforms (O, I, 3, 3) `weights` to `to`, and writes the bias, one value per output
+    /// channel.
     ///
     /// # Safety
-    /// `weights` must have the shape, `to` take [`elements`](Self::elements); the statistics and `bias` as many values as
-    /// there are outputs.
+    /// `weights` must have the shape. `to` must have room for [`elements`](Self::elements). The
+    /// statistics and `bias` must hold one value per output.
     pub unsafe fn transform(&self, isa: Isa, parts: Parts) {
         // SAFETY: by the caller's promise.
         unsafe {
@@ -105,7 +107,7 @@ impl TransformedWeights {
     }
 }
 
-/// What a copy is made of, and where it goes.
+/// The sources and the destinations of a copy.
 pub struct Parts {
     pub weights: Shared<f32>,
     pub statistics: Statistics,
@@ -113,8 +115,8 @@ pub struct Parts {
     pub bias: Shared<f32>,
 }
 
-/// The transformation of (O, I, 3, 3) weights to numbers N, rounded first to the type E of the activations, as those of all
-/// convolutions are.
+/// Transforms (O, I, 3, 3) weights to numbers N. Weights are first rounded to the type E of the
+/// activations, as in all convolutions.
 pub struct TransformWeights<E, N> {
     pub forms: PhantomData<(E, N)>,
     pub weights: *const f32,
@@ -122,21 +124,22 @@ pub struct TransformWeights<E, N> {
     pub outputs: usize,
     /// Channels that are summed over.
     pub inputs: usize,
-    /// Whether kernels are turned around, as for the gradient of the input.
+    /// Whether kernels are rotated by 180°, as for the gradient of the input.
     pub turned: bool,
-    /// A normalisation to fold in, and where its bias goes, a value an output channel.
+    /// A normalisation to fold in, and where to write its bias, one value per output channel.
     pub end: Option<(Statistics, *mut f32)>,
-    /// (pairs, blocks of words, points, words of inputs, 2 · lanes), points [`square`] apart; pairs [`pair`].
+    /// (pairs, blocks of words, points, words of inputs, 2 · lanes). Points lie [`square`] apart,
+    /// pairs [`pair`] apart.
     pub to: *mut f32,
     /// The pairs of output blocks that are transformed.
     pub pairs: Range<usize>,
 }
 
 impl<E: Stored, N: Numbers> TransformWeights<E, N> {
-    /// The factors of the weights of some outputs; writes their bias.
+    /// The factors for the weights of some outputs. Writes the bias of these outputs.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     unsafe fn fold(&self, outputs: Range<usize>) -> Lanes {
         let mut scales = [1f32; MOST_LANES];
         if let Some((statistics, bias)) = &self.end {
@@ -152,10 +155,11 @@ impl<E: Stored, N: Numbers> TransformWeights<E, N> {
         scales
     }
 
-    /// The kernels of a block of outputs, from `output` on, and of a block of inputs, from `input` on: (input, tap, output).
+    /// The kernels of a block of outputs that begins at `output` and a block of inputs that begins
+    /// at `input`: (input, tap, output).
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn kernels<V: Vector>(&self, output: usize, input: usize, kernels: &mut [Lanes; 9 * MOST_LANES]) {
         let to = kernels.as_mut_ptr().cast::<f32>();
@@ -178,10 +182,11 @@ impl<E: Stored, N: Numbers> TransformWeights<E, N> {
         }
     }
 
-    /// The points of the kernels of a block of outputs and an input, of those that [`kernels`](Self::kernels) put together.
+    /// The points of the kernels of a block of outputs and one input. `kernels` comes from
+    /// [`kernels`](Self::kernels).
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn points<V: Vector>(
         &self,
@@ -203,10 +208,11 @@ impl<E: Stored, N: Numbers> TransformWeights<E, N> {
         }
     }
 
-    /// Writes the words of a block of outputs and some inputs; `to` is where the half of the pair begins.
+    /// Writes the words of a block of outputs and some inputs. `to` is the address at which this
+    /// half of the pair begins.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn words<V: Vector>(
         &self,
@@ -234,10 +240,10 @@ impl<E: Stored, N: Numbers> TransformWeights<E, N> {
         }
     }
 
-    /// The sums of the points' squares over some inputs, and the largest.
+    /// The sums of the points' squares over some inputs, and the largest squares.
     ///
     /// # Safety
-    /// As the kernel's.
+    /// As for the kernel.
     #[inline(always)]
     unsafe fn squares<V: Vector>(
         &self,

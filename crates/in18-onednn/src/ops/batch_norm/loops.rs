@@ -1,16 +1,19 @@
-//! The loops of batch normalisation: one image's pixels of a block of channels, which lie side by side.
+//! The loops of batch normalisation. Each handles one image's pixels of a block of channels, which
+//! lie side by side.
 
 use crate::simd::{Kernel, Lanes, MOST_LANES, Stored, Vector};
 
-/// Pixels that are summed before their sum is added to a total, so that small terms are not lost in it.
+/// Pixels that are summed before their sum is added to a total, so that small terms are not lost in
+/// a large total.
 const RUN: usize = 256;
 
-/// What an image tells of the distribution of each channel.
+/// One image's contribution to the distribution of each channel.
 ///
-/// Differences to a value of the channel itself are summed, so that the variance does not drown in the mean's square.
+/// The sums are of differences to a value of the channel itself (the pivot), because otherwise the
+/// variance would be lost beside the square of the mean.
 #[derive(Clone, Copy)]
 pub struct Moments {
-    /// That value: the first pixel.
+    /// The value of the channel's first pixel.
     pub pivot: Lanes,
     /// Σ (x − pivot).
     pub sum: Lanes,
@@ -18,7 +21,7 @@ pub struct Moments {
     pub squares: Lanes,
 }
 
-/// What normalisation does to each channel: `(x − mean) · scale + beta`.
+/// The normalisation of each channel: `(x − mean) · scale + beta`.
 #[derive(Clone, Copy)]
 pub struct Affine {
     /// Mean.
@@ -29,7 +32,8 @@ pub struct Affine {
     pub beta: Lanes,
 }
 
-/// What the gradient of each channel's source is made with: `scale · (g − mean_gradient − (x − mean) · slope)`.
+/// The coefficients of the gradient of each channel's source: `scale · (g − mean_gradient − (x −
+/// mean) · slope)`.
 #[derive(Clone, Copy)]
 pub struct Centring {
     /// Σ g / n.
@@ -38,7 +42,8 @@ pub struct Centring {
     pub slope: Lanes,
 }
 
-/// [`Affine`] in vectors. Both halves use it, so that they agree to the bit on which results ReLU lets through.
+/// [`Affine`] in vectors. The forward and the backward half both use it, so that they agree to the
+/// bit on which results ReLU lets through.
 #[derive(Clone, Copy)]
 struct AffineVectors<V> {
     mean: V,
@@ -64,7 +69,7 @@ impl<V: Vector> AffineVectors<V> {
     }
 }
 
-/// The moments of `pixels > 0` pixels; `src` must be valid for them.
+/// Computes the moments of `pixels > 0` pixels; `src` must be valid for them.
 pub struct GatherMoments<'a, E> {
     pub src: *const E,
     pub pixels: usize,
@@ -92,29 +97,29 @@ impl<E: Stored> Kernel for GatherMoments<'_, E> {
     }
 }
 
-/// What follows normalisation.
+/// The operation after a normalisation.
 #[derive(Clone, Copy)]
 pub enum Finish<E> {
     Nothing,
     Relu,
-    /// The sum with another activation, and ReLU.
+    /// Adds another activation, then applies ReLU.
     AddRelu(*const E),
 }
 
-/// Normalises `pixels` pixels. All pointers must be valid for them; `dst` may equal an input, but not overlap it otherwise,
-/// and starts at a multiple of a vector.
+/// Normalises `pixels` pixels. All pointers must be valid for the pixels. `dst` starts at a
+/// multiple of a vector. It may equal an input, but not overlap it otherwise.
 pub struct Normalise<'a, E> {
     pub src: *const E,
     pub dst: *mut E,
     pub pixels: usize,
     pub affine: &'a Affine,
     pub finish: Finish<E>,
-    /// Whether the result is so large that it is better not kept in the caches.
+    /// Whether the result is so large that it should not be kept in the caches.
     pub is_large: bool,
 }
 
 impl<E: Stored> Finish<E> {
-    /// Of the value at a place.
+    /// Applies the operation to the value at a place.
     ///
     /// # Safety
     /// An addend must be valid there; as [`Vector`].
@@ -145,8 +150,8 @@ impl<E: Stored> Kernel for Normalise<'_, E> {
     }
 }
 
-/// A normalisation's source and the gradient of its result, `pixels` pixels of each; with `relu`, results below 0 had no
-/// part in what followed.
+/// The source of a normalisation and the gradient of its result, `pixels` pixels of each. With
+/// `relu`, results below 0 had no effect on what followed.
 pub struct Gradient<'a, E> {
     pub src: *const E,
     pub ddst: *const E,
@@ -156,7 +161,7 @@ pub struct Gradient<'a, E> {
 }
 
 impl<E: Stored> Gradient<'_, E> {
-    /// `[x − mean, g]` at a place, g being the gradient that ReLU let through.
+    /// `[x − mean, g]` at a place, where g is the gradient that ReLU let through.
     ///
     /// # Safety
     /// The pointers must be valid there; as [`Vector`].
@@ -170,7 +175,7 @@ impl<E: Stored> Gradient<'_, E> {
     }
 }
 
-/// Σ g and Σ g · (x − mean).
+/// Computes Σ g and Σ g · (x − mean).
 pub struct GatherGradients<'a, E> {
     pub of: Gradient<'a, E>,
     pub result: &'a mut [Lanes; 2],
@@ -197,12 +202,13 @@ impl<E: Stored> Kernel for GatherGradients<'_, E> {
     }
 }
 
-/// The gradient of the source, by [`Centring`]'s formula. `dsrc` must be valid for the pixels and may equal an input.
+/// Computes the gradient of the source, by the formula of [`Centring`]. `dsrc` must be valid for
+/// the pixels and may equal an input.
 pub struct SourceGradient<'a, E> {
     pub of: Gradient<'a, E>,
     pub centring: &'a Centring,
     pub dsrc: *mut E,
-    /// As for [`Normalise`].
+    /// As in [`Normalise`].
     pub is_large: bool,
 }
 
@@ -225,7 +231,7 @@ impl<E: Stored> Kernel for SourceGradient<'_, E> {
 }
 
 /// # Safety
-/// As [`Vector`]; the place must be aligned to the vector.
+/// As [`Vector`]; `to` must be aligned to the vector.
 #[inline(always)]
 unsafe fn put<E: Stored, V: Vector>(value: V, to: *mut E, is_large: bool) {
     // SAFETY: by the caller's promise.
@@ -236,7 +242,7 @@ unsafe fn put<E: Stored, V: Vector>(value: V, to: *mut E, is_large: bool) {
 /// As [`Vector`].
 #[inline(always)]
 unsafe fn load<V: Vector>(lanes: &Lanes) -> V {
-    // SAFETY: there are as many as any vector has.
+    // SAFETY: [`Lanes`] has as many elements as the largest vector.
     unsafe { V::load(lanes.as_ptr()) }
 }
 
@@ -245,7 +251,7 @@ unsafe fn load<V: Vector>(lanes: &Lanes) -> V {
 #[inline(always)]
 unsafe fn lanes<V: Vector>(value: V) -> Lanes {
     let mut lanes = [0.0; MOST_LANES];
-    // SAFETY: there are as many as any vector has.
+    // SAFETY: [`Lanes`] has as many elements as the largest vector.
     unsafe { value.store(lanes.as_mut_ptr()) };
     lanes
 }
