@@ -12,7 +12,9 @@
 //! other layouts, which are made again when the parameters have changed.
 
 mod arena;
+mod context;
 mod finish;
+mod fold;
 mod integers;
 mod isa;
 mod layout;
@@ -27,7 +29,6 @@ pub mod sys;
 mod threads;
 mod vector;
 mod weight_gradient;
-mod weights;
 mod winograd;
 
 pub use provider::{OneDnn, is_vectorised};

@@ -16,9 +16,10 @@ use std::ffi::c_int;
 use in18_kernels::{KernelError, Op};
 use in18_tensor::{DType, Region, Tensor};
 
+use crate::context::Context;
 use crate::layout::data_type;
 use crate::safe::{Call, MemoryDesc, PROVIDER, PrimitiveDesc};
-use crate::step::{Context, Described, Place, PrimitiveStep, Step};
+use crate::step::{Described, Place, PrimitiveStep, Step};
 use crate::sys;
 
 /// Prepares an operation: returns its steps.

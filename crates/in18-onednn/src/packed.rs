@@ -15,19 +15,20 @@
 mod convolution;
 mod gather;
 mod gradient;
-mod weights;
+pub mod weights;
 
 use in18_kernels::KernelError;
 use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 use in18_tensor::{DType, Tensor};
 
 use self::gather::{Phase, Plane};
-pub use self::weights::{Direction, PackedWeights, Parts};
+pub use self::weights::Direction;
+use crate::context::Context;
 use crate::finish::End;
+use crate::fold::Fold;
 use crate::isa::Level;
 use crate::safe::PROVIDER;
-use crate::step::{Context, Step};
-use crate::weights::Fold;
+use crate::step::Step;
 
 /// The name of these steps.
 const NAME: &str = "own:packed";

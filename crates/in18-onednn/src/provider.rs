@@ -7,15 +7,16 @@ use in18_system::proc;
 use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor};
 
 use crate::arena::Arena;
+use crate::context::WeightCopies;
+use crate::context::{Block, Context};
 use crate::integers;
 use crate::isa::{self, Isa, Level};
 use crate::layout::{Layout, plain};
 use crate::ops;
 use crate::safe::{self, Attributes, Call, Engine, MemoryDesc, PrimitiveDesc, Stream};
-use crate::step::{Block, Context, Step};
+use crate::step::Step;
 use crate::sys;
 use crate::threads;
-use crate::weights::WeightCopies;
 
 /// oneDNN on this machine's cores.
 pub struct OneDnn {

@@ -24,10 +24,11 @@ use in18_kernels::KernelError;
 use in18_kernels::op::ConvBackwardWeight;
 use in18_tensor::{DType, align_up};
 
-use self::layout::{Chunk, Group, LANES, Problem, Walk};
-use self::tile::Rows;
+use self::layout::{Chunk, Group, Problem, Walk};
+use self::tile::{LANES, Rows};
+use crate::context::Context;
 use crate::isa::Level;
-use crate::step::{Context, LoopStep, Step};
+use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, check_threads, grid_part, max_threads, parallel};
 
 /// Pixels of a chunk. Its gradients (8 KiB in bf16) and its pixels of a block of input channels

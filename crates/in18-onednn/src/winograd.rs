@@ -23,7 +23,7 @@ mod gradient;
 mod numbers;
 mod tiles;
 mod transform;
-mod weights;
+pub mod weights;
 
 use in18_kernels::KernelError;
 use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
@@ -31,20 +31,12 @@ use in18_tensor::{DType, Tensor};
 
 use self::convolution::Kernels;
 use self::tiles::Problem;
-pub use self::weights::{Form, Parts, TransformedWeights};
+pub use self::weights::Form;
+use crate::context::Context;
 use crate::finish::End;
+use crate::fold::Fold;
 use crate::isa::Level;
-use crate::step::{Context, Step};
-use crate::weights::Fold;
-
-/// Output pixels of a tile, in each direction.
-const TILE: usize = 4;
-
-/// Input pixels of a tile, and points, in each direction.
-const SIDE: usize = TILE + 2;
-
-/// Points of a transformed tile or kernel.
-const POINTS: usize = SIDE * SIDE;
+use crate::step::Step;
 
 const SQUARE: Window = Window { kernel: 3, stride: 1, padding: 1 };
 

@@ -17,9 +17,10 @@ use self::loops::{
     Affine, Centring, Finish, GatherGradients, GatherMoments, Gradient, Moments, Normalise, SourceGradient,
 };
 use super::check;
+use crate::context::Context;
 use crate::safe::PROVIDER;
 use crate::simd::{Lanes, MOST_LANES, Stored, fence, is_large, run};
-use crate::step::{Context, LoopStep, Step};
+use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, max_threads, parallel, part};
 use crate::vector::Bf16;
 

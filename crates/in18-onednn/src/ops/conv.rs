@@ -8,10 +8,11 @@ use in18_tensor::{DType, Tensor, align_up};
 
 use super::Binding;
 use super::geometry::Geometry;
+use crate::context::Context;
 use crate::layout::{data_type, plain};
 use crate::packed::Direction;
 use crate::safe::{MemoryDesc, PrimitiveDesc};
-use crate::step::{Context, Place, Step};
+use crate::step::{Place, Step};
 use crate::{packed, sys, weight_gradient, winograd};
 
 pub fn forward(op: &Conv, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {

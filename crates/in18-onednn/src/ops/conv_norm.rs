@@ -8,12 +8,13 @@ use in18_tensor::{DType, Tensor};
 use super::conv::{any_weights, name};
 use super::geometry::Geometry;
 use super::{Binding, check};
+use crate::context::Context;
 use crate::finish::End;
+use crate::fold::Fold;
 use crate::layout::{data_type, plain};
 use crate::packed::Direction;
 use crate::safe::{Attributes, PostOp, PrimitiveDesc};
-use crate::step::{Context, Place, Step};
-use crate::weights::Fold;
+use crate::step::{Place, Step};
 use crate::{packed, sys, winograd};
 
 pub fn norm(op: &ConvNorm, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {

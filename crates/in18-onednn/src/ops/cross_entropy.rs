@@ -5,8 +5,9 @@ use in18_kernels::op::{CrossEntropy, CrossEntropyBackward, TOP_K};
 use in18_tensor::{DType, Tensor};
 
 use super::check;
+use crate::context::Context;
 use crate::safe::PROVIDER;
-use crate::step::{Context, LoopStep, Step};
+use crate::step::{LoopStep, Step};
 
 pub fn forward(op: &CrossEntropy, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
     check(context, &[(&op.logits, DType::F32), (&op.labels, DType::I32), (&op.metrics, DType::F32)])?;

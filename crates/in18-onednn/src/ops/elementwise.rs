@@ -8,9 +8,10 @@ use in18_kernels::op::{Add, AddRelu, ReluBackward, SumReluBackward};
 use in18_tensor::{DType, Tensor};
 
 use super::check;
+use crate::context::Context;
 use crate::safe::PROVIDER;
 use crate::simd::{Kernel, Stored, Vector, fence, is_large, run};
-use crate::step::{Context, LoopStep, Step};
+use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, parallel, part};
 use crate::vector::Bf16;
 

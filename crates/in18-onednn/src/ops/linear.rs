@@ -5,8 +5,9 @@ use in18_kernels::op::{Linear, LinearBackwardData, LinearBackwardWeight};
 use in18_tensor::{DType, Region, Tensor};
 
 use super::{Binding, check};
+use crate::context::Context;
 use crate::safe::{MemoryDesc, PrimitiveDesc};
-use crate::step::{Context, LoopStep, Step};
+use crate::step::{LoopStep, Step};
 use crate::sys;
 
 pub fn forward(op: &Linear, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {

@@ -6,8 +6,9 @@ use in18_kernels::op::{Normalize, PIXEL_DEVIATION, PIXEL_MEAN};
 use in18_tensor::DType;
 
 use super::check;
+use crate::context::Context;
 use crate::safe::PROVIDER;
-use crate::step::{Context, LoopStep, Step};
+use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, parallel, part};
 use crate::vector::{self, Bf16, Element};
 

@@ -7,10 +7,11 @@ use in18_tensor::{DType, Tensor};
 
 use super::geometry::Geometry;
 use super::{Binding, check};
+use crate::context::Context;
 use crate::layout::Layout;
 use crate::safe::{PROVIDER, PrimitiveDesc};
 use crate::simd::MOST_LANES;
-use crate::step::{Context, LoopStep, Step};
+use crate::step::{LoopStep, Step};
 use crate::sys;
 use crate::threads::{Shared, parallel, part};
 use crate::vector::{self, Bf16, Element};

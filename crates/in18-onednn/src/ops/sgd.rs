@@ -5,7 +5,8 @@ use in18_kernels::op::{SGD_SCALARS, Sgd};
 use in18_tensor::DType;
 
 use super::check;
-use crate::step::{Context, LoopStep, Step};
+use crate::context::Context;
+use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, parallel, part};
 use crate::vector::{self, SgdCoefficients};
 

@@ -8,13 +8,15 @@ use in18_tensor::{DType, Tensor};
 use super::gather::{Gather, Part, Phase, Plane, collect, scatter};
 use super::weights::PackedWeights;
 use super::{NAME, Shapes, plane, unsupported};
+use crate::context::Context;
+use crate::context::CopyId;
 use crate::finish::{End, Finish};
+use crate::fold::Fold;
 use crate::product::{Plain, multiply};
 use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
-use crate::step::{Context, LoopStep, Step};
+use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, part};
 use crate::vector::Bf16;
-use crate::weights::{CopyId, Fold};
 
 /// Bytes of gathered rows that a thread processes at a time: half a second-level cache.
 const CHUNK_BYTES: usize = 512 << 10;

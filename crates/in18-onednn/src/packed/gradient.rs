@@ -8,9 +8,10 @@ use in18_tensor::{DType, Region};
 
 use super::gather::{Gather, Part, Phase, Plane, collect};
 use super::{NAME, plane, unsupported};
+use crate::context::Context;
 use crate::product::{add_outer, outer_blocks, outer_outputs};
 use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
-use crate::step::{Context, LoopStep, Step};
+use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, part};
 use crate::vector::Bf16;
 

@@ -6,12 +6,12 @@ use in18_kernels::op::Window;
 use in18_tensor::{DType, Tensor};
 
 use super::gather::{Phase, Plane};
+use crate::fold::Statistics;
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::simd::{Kernel, Lanes, MOST_LANES, Stored, Vector, run};
 use crate::threads::{Shared, parallel, part};
 use crate::vector::Bf16;
-use crate::weights::Statistics;
 
 /// What products with weights compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,7 @@ use std::ops::Range;
 use in18_kernels::op::ConvBackwardWeight;
 use in18_tensor::DType;
 
-use super::tile::{Run, STEP_BYTES};
-
-/// Channels per block, and fp32 sums per vector.
-pub const LANES: usize = 16;
+use super::tile::{LANES, Run, STEP_BYTES};
 
 /// The shapes of a weight gradient, in blocks of channels.
 #[derive(Clone, Debug, PartialEq)]

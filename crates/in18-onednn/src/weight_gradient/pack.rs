@@ -6,7 +6,8 @@ use std::ptr;
 
 use in18_tensor::DType;
 
-use super::layout::{LANES, Problem};
+use super::layout::Problem;
+use super::tile::LANES;
 use super::tile::STEP_BYTES;
 use crate::simd::PAIRS;
 

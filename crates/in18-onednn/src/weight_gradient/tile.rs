@@ -8,8 +8,10 @@ use std::arch::x86_64::{
 
 use in18_tensor::DType;
 
-use super::layout::LANES;
 use crate::simd::PAIRS;
+
+/// Channels per block, and fp32 sums per vector.
+pub const LANES: usize = 16;
 
 /// Bytes of input pixels, and of gradients, that a step reads: a vector.
 pub const STEP_BYTES: usize = 64;

@@ -8,17 +8,18 @@ use in18_kernels::KernelError;
 use in18_tensor::{Region, Tensor};
 
 use super::numbers::{Fixed, Inputs, Numbers, Single, scale, staging_point};
+use super::tiles::{POINTS, SIDE, TILE};
 use super::tiles::{Problem, Square};
 use super::transform;
 use super::weights::{Form, TransformWeights, pair, pair_scales, square};
-use super::{POINTS, SIDE, TILE};
+use crate::context::Context;
+use crate::context::CopyId;
 use crate::finish::{End, Finish};
 use crate::product::multiply;
 use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
-use crate::step::{Context, LoopStep, Step};
+use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, part};
 use crate::vector::Bf16;
-use crate::weights::CopyId;
 
 /// Bytes of transformed input that a thread processes at a time. More bytes would make better use
 /// of each transformed kernel that the thread reads from the third-level cache.

@@ -6,11 +6,13 @@ use in18_kernels::KernelError;
 use in18_kernels::op::ConvBackwardWeight;
 use in18_tensor::{DType, Region};
 
+use super::tiles::{POINTS, SIDE, TILE};
 use super::tiles::{Problem, Square};
-use super::{POINTS, SIDE, TILE, transform};
+use super::transform;
+use crate::context::Context;
 use crate::product::{add_outer, outer_blocks, outer_outputs};
 use crate::simd::{Kernel, MOST_LANES, Stored, Vector, run};
-use crate::step::{Context, LoopStep, Step};
+use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, check_threads, even_parts, max_threads, parallel, part};
 use crate::vector::Bf16;
 

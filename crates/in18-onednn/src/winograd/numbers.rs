@@ -17,7 +17,8 @@
 use std::ops::Range;
 
 use super::tiles::Square;
-use super::{POINTS, SIDE, transform};
+use super::tiles::{POINTS, SIDE};
+use super::transform;
 use crate::product::{Plain, Product};
 use crate::simd::{Lanes, MOST_LANES, Stored, Vector};
 use crate::threads::part;

@@ -4,8 +4,16 @@ use std::ops::Range;
 
 use in18_tensor::Tensor;
 
-use super::{POINTS, TILE};
 use crate::simd::{MOST_LANES, Stored, Vector, prefetch};
+
+/// Output pixels of a tile, in each direction.
+pub const TILE: usize = 4;
+
+/// Input pixels of a tile, and points, in each direction.
+pub const SIDE: usize = TILE + 2;
+
+/// Points of a transformed tile or kernel.
+pub const POINTS: usize = SIDE * SIDE;
 
 /// A tile's first output pixel.
 #[derive(Clone, Copy)]

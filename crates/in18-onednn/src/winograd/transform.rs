@@ -15,7 +15,7 @@
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use super::tiles::Square;
-use super::{POINTS, SIDE, TILE};
+use super::tiles::{POINTS, SIDE, TILE};
 use crate::finish::Finish;
 use crate::simd::{Stored, Vector};
 

@@ -6,12 +6,13 @@ use std::ops::Range;
 use in18_tensor::Tensor;
 
 use super::numbers::{Fixed, Numbers, Single, kernel_factors, scale};
-use super::{POINTS, transform};
+use super::tiles::POINTS;
+use super::transform;
+use crate::fold::Statistics;
 use crate::isa::Isa;
 use crate::simd::{Kernel, Lanes, MOST_LANES, Stored, Vector, run};
 use crate::threads::{Shared, parallel, part};
 use crate::vector::Bf16;
-use crate::weights::Statistics;
 
 /// Words from one point to the next, in the transformed kernels of a block of inputs and a pair of
 /// blocks of outputs. This is one vector more than needed, so that points do not share a cache set.

@@ -11,14 +11,15 @@ use in18_kernels::KernelError;
 use in18_tensor::{DType, Region, Tensor, align_up};
 
 use self::pairs::Pairs;
+use super::Context;
 use crate::arena::Arena;
+use crate::fold::{Fold, Statistics};
 use crate::layout;
-use crate::packed::{self, PackedWeights};
+use crate::packed::weights::{self as packed, PackedWeights};
 use crate::safe::{Call, MemoryDesc, PrimitiveDesc};
-use crate::step::Context;
 use crate::sys;
 use crate::threads::{Shared, parallel, part};
-use crate::winograd::{self, Parts, TransformedWeights};
+use crate::winograd::weights::{self as winograd, Parts, TransformedWeights};
 
 /// Identifies a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,46 +28,6 @@ pub struct CopyId(usize);
 impl CopyId {
     /// Stands for a copy when steps are only described, because then there are no copies.
     const NONE: CopyId = CopyId(usize::MAX);
-}
-
-/// A normalisation with fixed statistics that follows a convolution. Each region holds one fp32
-/// value per output channel.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fold {
-    /// Added to the variance.
-    pub epsilon: f32,
-    /// Scale.
-    pub gamma: Region,
-    /// Shift.
-    pub beta: Region,
-    /// The mean to subtract.
-    pub mean: Region,
-    /// The variance; its root is the divisor.
-    pub variance: Region,
-}
-
-/// The addresses of a [`Fold`].
-#[derive(Clone, Copy)]
-pub struct Statistics {
-    epsilon: f32,
-    gamma: Shared<f32>,
-    beta: Shared<f32>,
-    mean: Shared<f32>,
-    variance: Shared<f32>,
-}
-
-impl Statistics {
-    /// The factor for an output channel's weights, and the channel's bias.
-    ///
-    /// # Safety
-    /// The channel must exist.
-    pub unsafe fn affine(&self, output: usize) -> (f32, f32) {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            let scale = *self.gamma.at(output) / (*self.variance.at(output) + self.epsilon).sqrt();
-            (scale, *self.beta.at(output) - *self.mean.at(output) * scale)
-        }
-    }
 }
 
 struct WeightCopy {
