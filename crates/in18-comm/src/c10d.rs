@@ -246,7 +246,7 @@ impl C10d {
                 CommError::Timeout { rank, doing, seconds, others }
             }
             codes::LOST => {
-                // Not for silent ranks: those that the lost rank took along are silent, too.
+                // Without listening: ranks that the lost rank took along are silent, too.
                 let others = notes::others(&self.group, self.joining.rank, self.joining.world, false);
                 CommError::Lost { rank, doing, status, others }
             }
@@ -397,8 +397,8 @@ fn own_address(master: &str, port: u16) -> Option<String> {
     if !own.is_loopback() || is_local {
         return Some(own.to_string());
     }
-    // The master's host resolves its own name to a loopback address. Other ranks reach it at the
-    // address from which it reaches the outside, here an address that nobody has (RFC 5737).
+    // The master's host resolves its own name to a loopback address. Other ranks reach it at its
+    // address towards the outside, for which 192.0.2.1 stands: nobody has it (RFC 5737).
     address_towards("192.0.2.1", port).map(|address| address.to_string())
 }
 

@@ -1,5 +1,5 @@
-//! Writes the odd image files into a folder: `cargo run -p in18-testkit --example odd -- FOLDER`. `cargo xtask golden` does so
-//! to have Pillow decode them.
+//! Writes the odd image files into a folder: `cargo run -p in18-testkit --example odd -- FOLDER`.
+//! `cargo xtask golden` runs it so that Pillow can decode the files.
 
 use std::path::PathBuf;
 use std::{env, fs};

@@ -1,13 +1,13 @@
-//! How close two slices are, said so that a failing test explains itself.
+//! How close two slices are, in words that explain a failing test.
 
 use std::fmt;
 
-/// How two slices of one length differ.
+/// How two slices of equal length differ.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
     /// Largest absolute difference; NaN if any element of either slice is NaN.
     pub max_abs: f64,
-    /// Where it is.
+    /// The index of that difference.
     pub at: usize,
     /// `‖actual − expected‖ / ‖expected‖`; 0 if both are all zero.
     pub relative_l2: f64,
@@ -23,7 +23,7 @@ impl Difference {
         let (mut max_abs, mut at, mut squares, mut norm) = (0.0f64, 0, 0.0, 0.0);
         for (index, (&a, &e)) in actual.iter().zip(expected).enumerate() {
             let distance = (f64::from(a) - f64::from(e)).abs();
-            // A NaN is worse than any distance, and the first one stays.
+            // A NaN is worse than any distance, and the first NaN counts.
             if distance > max_abs || (distance.is_nan() && !max_abs.is_nan()) {
                 (max_abs, at) = (distance, index);
             }
@@ -41,18 +41,19 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Asserts that every element is within `tolerance · max(|expected|, RMS of expected)` of what is expected.
-///
-/// The RMS keeps elements that cancel to nearly zero from demanding more than the arithmetic gives.
+/// Asserts that every element is within `tolerance · max(|expected|, RMS of expected)` of the
+/// expected one. The RMS is there because elements that cancel to nearly zero cannot be more exact
+/// than the arithmetic.
 ///
 /// # Panics
-/// If an element is not (NaN never is), or the lengths differ: with `what`, the first such index, and the whole difference.
+/// If an element is farther away (NaN always is), or the lengths differ. The message has `what`,
+/// the first such index, and the whole difference.
 #[track_caller]
 pub fn assert_close(actual: &[f32], expected: &[f32], tolerance: f64, what: &str) {
     assert_eq!(actual.len(), expected.len(), "{what}: lengths of the actual and the expected slice");
     let mean_square = expected.iter().map(|&e| f64::from(e).powi(2)).sum::<f64>() / expected.len().max(1) as f64;
     let rms = mean_square.sqrt();
-    // Asking what is close, not what is far, leaves NaN on the far side.
+    // The comparison asks what is close, so that NaN counts as far.
     let close = |(a, e): (&f32, &f32)| {
         let (a, e) = (f64::from(*a), f64::from(*e));
         (a - e).abs() <= tolerance * e.abs().max(rms)

@@ -1,19 +1,20 @@
-//! A counter-based generator, and the parameters, pixels and labels of the golden cases that it gives.
+//! A counter-based random generator, and the parameters, pixels and labels of the golden cases that
+//! are made with it.
 //!
-//! Value `index` of stream `name` is a function of the two alone, and every step up to an `f32` is exact, so
-//! `scripts/golden/networks.py` computes the same bits in NumPy and neither side stores a tensor. The golden files hold
-//! spot checks that the two agree.
+//! Value `index` of stream `name` depends on these two alone, and every step up to an `f32` is
+//! exact. So `scripts/golden/networks.py` computes the same bits in NumPy, and neither side stores
+//! a tensor. The golden files contain samples to check that both agree.
 
 /// Which of a case's two networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Residual branches are open, so that every parameter has a gradient: for comparing those.
+    /// All residual branches are active, so that every parameter has a gradient to compare.
     Open,
-    /// The last BatchNorm of every residual block has gamma 0 and a small beta: for comparing training steps.
+    /// The last BatchNorm of every residual block has gamma 0 and a small beta; for training steps.
     Bn0,
 }
 
-/// The stream of a name: FNV-1a, 64 bits, of its bytes.
+/// The stream of a name: the 64-bit FNV-1a hash of its bytes.
 pub fn stream(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |value, byte| (value ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
@@ -31,15 +32,16 @@ pub fn uniform(stream: u64, index: usize) -> f32 {
     ((bits(stream, index) >> 40) as i32 - (1 << 23)) as f32 / (1 << 23) as f32
 }
 
-/// The initial values of torchvision's parameter `name` in row-major order of its `shape`; convolutions (O, I, KH, KW),
-/// the classifier's weights (classes, features). `arch` is "resnet18" or "resnet50".
+/// The initial values of torchvision's parameter `name`, row-major in its `shape`: (O, I, KH, KW)
+/// for convolutions, (classes, features) for the classifier's weights. `arch` is "resnet18" or
+/// "resnet50".
 ///
-/// Running means start at 0 and running variances at 1; they are no parameters.
+/// Running means start at 0 and running variances at 1; they are not parameters.
 pub fn initial_parameter(arch: &str, name: &str, shape: &[usize], start: Start) -> Vec<f32> {
     let stream = stream(name);
     let draws = (0..shape.iter().product()).map(|index| uniform(stream, index));
     match shape {
-        // Kaiming, fan-out: a uniform distribution of deviation √(2 / (O·KH·KW)).
+        // Kaiming, fan-out: a uniform distribution with standard deviation √(2 / (O·KH·KW)).
         &[outputs, _, height, width] => {
             let bound = (6.0 / (outputs * height * width) as f64).sqrt() as f32;
             draws.map(|u| u * bound).collect()
@@ -57,8 +59,8 @@ pub fn initial_parameter(arch: &str, name: &str, shape: &[usize], start: Start) 
     }
 }
 
-/// A batch of pixels, (N, H, W, 3) u8: a coarse grid of random levels, bilinear between its knots 16 pixels apart, plus
-/// noise. `height` and `width` are multiples of 16.
+/// A batch of pixels, (N, H, W, 3) u8: a coarse grid of random levels, 16 pixels apart and
+/// interpolated bilinearly, plus noise. `height` and `width` are multiples of 16.
 pub fn images(salt: u64, step: usize, batch: usize, height: usize, width: usize) -> Vec<u8> {
     let (rows, columns) = (height / 16 + 1, width / 16 + 1);
     let grid = stream(&format!("images/{salt}/{step}/grid"));
@@ -92,7 +94,7 @@ pub fn labels(salt: u64, step: usize, batch: usize, classes: usize) -> Vec<u32> 
     (0..batch).map(|index| ((bits(stream, index) >> 33) % classes as u64) as u32).collect()
 }
 
-/// The recipe's normalisation of pixels, (…, 3) u8 to (…, 3) float32, computed in double precision and rounded once.
+/// The recipe's normalisation of pixels, (…, 3) u8 to (…, 3) f32, rounded once from float64.
 pub fn normalised(pixels: &[u8]) -> Vec<f32> {
     const MEAN: [f64; 3] = [0.485, 0.456, 0.406];
     const DEVIATION: [f64; 3] = [0.229, 0.224, 0.225];
@@ -100,7 +102,7 @@ pub fn normalised(pixels: &[u8]) -> Vec<f32> {
     pixels.iter().enumerate().map(value).collect()
 }
 
-/// Betas are shifted up and down in turn, so that few of ReLU's arguments lie near zero; the script says why.
+/// Betas are shifted up and down in turn, to keep ReLU's arguments off zero; the script says why.
 fn beta_shift(arch: &str, name: &str, start: Start) -> f32 {
     match start {
         Start::Bn0 if is_last_of_block(arch, name) => 0.0,

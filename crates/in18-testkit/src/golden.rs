@@ -1,9 +1,12 @@
-//! Golden values of whole networks: what an independent implementation computes, and how to compare with it.
+//! Golden values of whole networks: the results of an independent implementation, and how to
+//! compare with them.
 //!
-//! The files come from `scripts/golden/networks.py`, which also says how the cases were chosen. Inputs and parameters are
-//! formulas ([`crate::generator`]); results are stored as summaries, since a ResNet-50 has 25 million gradients. Reference
-//! values are PyTorch's in float64. Each carries two yardsticks: how far PyTorch's own float32 is from it, which is well under
-//! [`FP32_TOLERANCE`], and how far its bfloat16 autocast is, from which [`Summary::bf16_tolerance`] follows.
+//! The files come from `scripts/golden/networks.py`, which also says how the cases were chosen.
+//! Inputs and parameters are formulas ([`crate::generator`]). Results are stored as summaries,
+//! because a ResNet-50 has 25 million gradients. Reference values are PyTorch's in float64. Each
+//! has two yardsticks: the distance of PyTorch's own float32 result, which is well under
+//! [`FP32_TOLERANCE`], and the distance of its bfloat16 autocast, from which
+//! [`Summary::bf16_tolerance`] follows.
 
 mod summary;
 
@@ -15,13 +18,13 @@ use thiserror::Error;
 use crate::generator::{self, Start};
 pub use summary::{Deviation, Logits, Scalar, Summary};
 
-/// The gate on float32 providers, relative.
+/// The tolerance for float32 providers, relative.
 pub const FP32_TOLERANCE: f64 = 1e-4;
 
-/// Steps of [`Training`].
+/// How many steps [`Training`] has.
 pub const TRAINING_STEPS: usize = 10;
 
-/// Batches of [`GoldenCase::evaluation_images`], and how many times as high and wide they are.
+/// The number of batches of [`GoldenCase::evaluation_images`], and their enlargement per side.
 const EVALUATION_BATCHES: usize = 4;
 const EVALUATION_SCALE: usize = 2;
 
@@ -36,12 +39,12 @@ const FILES: [(&str, &str); 8] = [
     ("resnet50-1000-64x96", include_str!("../golden/resnet50-1000-64x96.json")),
 ];
 
-/// One network, its input and what it must compute.
+/// One network, its input and its expected results.
 #[derive(Clone, Debug, Deserialize)]
 pub struct GoldenCase {
-    /// ARCH-CLASSES-HEIGHTxWIDTH.
+    /// The case's name: ARCH-CLASSES-HEIGHTxWIDTH.
     pub name: String,
-    /// Versions of the libraries that computed it.
+    /// Versions of the libraries that computed the case.
     pub made_with: String,
     /// "resnet18" or "resnet50".
     pub arch: String,
@@ -49,25 +52,27 @@ pub struct GoldenCase {
     pub classes: usize,
     /// Images in a batch.
     pub batch: usize,
-    /// Pixels.
+    /// Height of the images in pixels.
     pub height: usize,
-    /// Pixels.
+    /// Width of the images in pixels.
     pub width: usize,
-    /// Which draw of images and labels.
+    /// Selects which images and labels are drawn.
     pub salt: u64,
-    /// Constant over the ten steps.
+    /// Learning rate, constant over the ten steps.
     pub learning_rate: f64,
     /// SGD's momentum.
     pub momentum: f64,
-    /// Of everything but BatchNorm's gamma and beta; the classifier's bias takes it.
+    /// Weight decay, for all but BatchNorm's gamma and beta; the classifier's bias has it, too.
     pub weight_decay: f64,
-    /// The least distance of a ReLU's or max pool's argument from its kink in [`Plain`], relative to its tensor's RMS.
+    /// The least distance of a ReLU's or max pool's argument from its kink in [`Plain`], relative
+    /// to the RMS of its tensor.
     pub kink_margin: f64,
     /// One forward and backward pass from [`Start::Open`].
     pub plain: Plain,
     /// Ten steps of SGD from [`Start::Bn0`].
     pub training: Training,
-    /// In evaluation mode from [`Start::Open`], (N, classes), on [`evaluation_images`](Self::evaluation_images).
+    /// Logits in evaluation mode from [`Start::Open`], (N, classes), for
+    /// [`evaluation_images`](Self::evaluation_images).
     pub evaluation: Logits,
     #[cfg_attr(not(test), allow(dead_code))]
     generator: GeneratorValues,
@@ -80,55 +85,57 @@ pub struct Plain {
     pub loss: Scalar,
     /// (N, classes).
     pub logits: Logits,
-    /// Of the mean loss, one a parameter, without weight decay; shapes and names are torchvision's.
+    /// Gradients of the mean loss, one for each parameter, without weight decay. Shapes and names
+    /// are torchvision's.
     pub gradients: Vec<Summary>,
     /// `….running_mean` and `….running_var` of every BatchNorm after the pass.
     pub statistics: Vec<Summary>,
 }
 
-/// Ten steps of SGD, on batch 0, 1, …, 9.
+/// Ten steps of SGD, on batches 0, 1, …, 9.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Training {
     /// The mean cross entropy of each step, before its update.
     pub losses: Vec<Scalar>,
-    /// (N, classes) of batch 0 after the ten steps, in evaluation mode.
+    /// (N, classes), for batch 0 after the ten steps, in evaluation mode.
     pub logits: Logits,
-    /// How far these logits move, relative (L2), if the optimizer makes the named mistake: proof that the case can fail.
+    /// How far these logits move, relative (L2), if the optimizer makes the named mistake. This
+    /// proves that the case can fail.
     pub mistakes: BTreeMap<String, f64>,
 }
 
-/// A golden file that does not exist or cannot be read, or a value that departs from it.
+/// A golden file that does not exist or cannot be read, or a value that deviates from it.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum GoldenError {
-    /// No such case.
+    /// There is no case of this name.
     #[error("no golden case '{0}'; there are {names}", names = GoldenCase::names().join(", "))]
     Unknown(String),
-    /// The file is not what this version of the crate reads.
+    /// This version of the crate cannot read the file.
     #[error("golden case '{case}': {reason}; run scripts/golden/networks.py again")]
     Malformed {
-        /// Its name.
+        /// The case's name.
         case: String,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         reason: String,
     },
     /// The vector is too long or too short.
     #[error("{name}: expected {expected} elements, got {got}")]
     Length {
-        /// Of the tensor.
+        /// The tensor's name.
         name: String,
-        /// Elements of the reference.
+        /// Number of elements of the reference.
         expected: usize,
-        /// Elements handed in.
+        /// Number of elements given.
         got: usize,
     },
-    /// The vector departs from the reference.
+    /// The vector deviates from the reference.
     #[error("{name}: expected within {tolerance:.1e} of the reference, got {deviation}")]
     Deviates {
-        /// Of the tensor or scalar.
+        /// The name of the tensor or scalar.
         name: String,
-        /// By how much.
+        /// The deviation.
         deviation: Deviation,
-        /// How much was allowed.
+        /// The largest deviation allowed.
         tolerance: f64,
     },
 }
@@ -139,7 +146,7 @@ impl GoldenCase {
         FILES.map(|(name, _)| name)
     }
 
-    /// One case.
+    /// Loads a case by its name.
     pub fn load(name: &str) -> Result<Self, GoldenError> {
         let Some((_, text)) = FILES.iter().find(|(known, _)| *known == name) else {
             return Err(GoldenError::Unknown(name.to_string()));
@@ -152,7 +159,7 @@ impl GoldenCase {
         Ok(case)
     }
 
-    /// All cases: both networks, heads of 10 and of 1000 classes, square and rectangular input.
+    /// Loads all cases: both networks, heads of 10 and 1000 classes, square and rectangular input.
     pub fn all() -> Result<Vec<Self>, GoldenError> {
         Self::names().into_iter().map(Self::load).collect()
     }
@@ -167,8 +174,8 @@ impl GoldenCase {
         generator::images(self.salt, step, self.batch, self.height, self.width)
     }
 
-    /// The pixels of several batches at once and twice the size, (N, H, W, 3) u8, with N, H and W: as large as evaluations
-    /// are in use.
+    /// The pixels of several batches together, at twice the size, (N, H, W, 3) u8, and N, H and W.
+    /// They are as large as real evaluations.
     pub fn evaluation_images(&self) -> (Vec<u8>, [usize; 3]) {
         let (height, width) = (EVALUATION_SCALE * self.height, EVALUATION_SCALE * self.width);
         let batch = |step| generator::images(self.salt, step, self.batch, height, width);
@@ -181,7 +188,7 @@ impl GoldenCase {
     }
 }
 
-/// Spot checks of the generator, computed by the script.
+/// Samples to check the generator, computed by the script.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(not(test), allow(dead_code))]
 struct GeneratorValues {
@@ -189,7 +196,7 @@ struct GeneratorValues {
     parameters: BTreeMap<String, [f32; 4]>,
     first_pixels: Vec<u8>,
     pixel_sum: u64,
-    /// Each pixel times its index modulo 1009.
+    /// The sum of each pixel times its index modulo 1009.
     pixel_weighted_sum: u64,
     labels: Vec<u32>,
     last_step_labels: Vec<u32>,
@@ -221,7 +228,7 @@ mod tests {
         }
     }
 
-    /// The gate must be fair: PyTorch's float32 passes it with room for an implementation that rounds elsewhere.
+    /// The tolerance must be fair: PyTorch's float32 passes it, with room for other roundings.
     #[test]
     fn pytorchs_own_fp32_is_well_within_the_gate() {
         for case in GoldenCase::all().unwrap() {
@@ -248,7 +255,8 @@ mod tests {
         }
     }
 
-    /// Weight decay of 1e-4 is too weak to show within ten steps; half of the cases have a stronger one.
+    /// Weight decay of 1e-4 is too weak to show in ten steps, so half of the cases have a stronger
+    /// one.
     #[test]
     fn mistakes_in_the_optimizer_would_show() {
         let cases = GoldenCase::all().unwrap();

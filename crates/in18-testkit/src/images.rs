@@ -1,8 +1,9 @@
 //! Small JPEGs whose classes differ in colour and stripes, for tests of loading and training.
 //!
-//! A class is a colour, a stripe direction (rows or columns, which survive flipping) and a period: a network tells them
-//! apart after a few steps. Images of one class differ in phase, brightness and noise. Everything follows from class and
-//! index, so files are the same on every run.
+//! A class has a colour, a stripe direction (rows or columns, which flipping does not change) and a
+//! period, so that a network learns the classes in a few steps. Images of one class differ in
+//! phase, brightness and noise. Everything follows from class and index, so the files are the same
+//! on every run.
 
 use std::fs;
 use std::io;
@@ -12,11 +13,12 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::generator::{bits, stream};
 
-/// Writes `images_per_class` JPEGs into each of `dir/class00`, `dir/class01`, …; image `i` has size `sizes[i % sizes.len()]`,
-/// (width, height). Returns the paths, class by class.
+/// Writes `images_per_class` JPEGs into each of `dir/class00`, `dir/class01`, …. Image `i` has size
+/// `sizes[i % sizes.len()]`, (width, height). Returns the paths, class by class.
 ///
 /// # Errors
-/// Those of the file system, and `InvalidInput` if there are no sizes or a size is no JPEG's.
+/// Errors of the file system, and `InvalidInput` if there are no sizes or a JPEG cannot have a
+/// size.
 pub fn write_class_folders(
     dir: &Path,
     classes: usize,
@@ -61,7 +63,7 @@ pub fn class_image(class: usize, index: usize, width: u16, height: u16) -> Vec<u
     pixels
 }
 
-/// `rgb`, (H, W, 3) u8, as a JPEG of quality 90.
+/// Encodes `rgb`, (H, W, 3) u8, as a JPEG of quality 90.
 ///
 /// # Errors
 /// `InvalidInput` if a side is 0 or `rgb` is too short.
@@ -73,7 +75,8 @@ pub fn jpeg(rgb: &[u8], width: u16, height: u16) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Photos of the demo as JPEGs of several samplings, of one scan or many, with restarts or without; each with a name.
+/// The demo's photos as JPEGs with several chroma samplings, in one scan or many, with and without
+/// restarts. Each has a name.
 pub fn photos() -> Vec<(String, Vec<u8>)> {
     let samplings = [SamplingFactor::F_2_2, SamplingFactor::F_1_1, SamplingFactor::F_2_1];
     let jpeg = |index: usize| {
@@ -93,7 +96,7 @@ pub fn photos() -> Vec<(String, Vec<u8>)> {
     (0..16).map(jpeg).collect()
 }
 
-/// A saturated colour, each component in 0..=1; hues go round with period 1.
+/// A saturated colour, each component in 0..=1. Hues repeat with period 1.
 fn hue(turn: f64) -> [f64; 3] {
     [0.0, 1.0 / 3.0, 2.0 / 3.0].map(|offset| {
         let distance = ((turn + offset).rem_euclid(1.0) - 0.5).abs() * 6.0;

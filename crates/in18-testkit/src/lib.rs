@@ -1,16 +1,18 @@
-//! What the tests of other crates share: golden values of whole networks, comparisons of vectors, and images to train on.
+//! What the tests of several crates share: golden values of whole networks, comparisons of vectors,
+//! and images to train on.
 //!
-//! * [`generator`]: parameters, pixels and labels as a formula, the same as in `scripts/golden/networks.py`.
-//! * [`golden`]: what PyTorch computes for them, and how to compare with it.
+//! * [`generator`]: parameters, pixels and labels as formulas, the same as in
+//!   `scripts/golden/networks.py`.
+//! * [`golden`]: PyTorch's results for them, and how to compare with these.
 //! * [`networks`]: the comparison for any kernel provider.
 //! * [`compare`]: closeness of two slices, for tests of single operations.
-//! * [`skip`]: what a test calls that cannot do its work here.
+//! * [`skip`]: functions for a test that cannot do its work on this machine.
 //! * [`images`]: folders of small JPEGs whose classes a network learns in a few steps.
-//! * [`odd`]: odd and damaged image files, and what Pillow makes of them.
+//! * [`odd`]: odd and damaged image files, and how Pillow decodes them.
 //!
-//! What is about networks is there with feature `networks` only (the default).
+//! The modules about networks need the feature `networks` (on by default).
 //!
-//! Nothing here knows a provider or a loader, so that each of them can be tested against it.
+//! This crate knows no provider and no loader, so that each of them can be tested with it.
 #![forbid(unsafe_code)]
 
 pub mod compare;

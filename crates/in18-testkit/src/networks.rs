@@ -1,5 +1,5 @@
-//! Whole networks on any provider against PyTorch: logits, every parameter's gradient, running statistics, and ten losses of
-//! ten steps of SGD.
+//! Compares whole networks on any provider with PyTorch: logits, every parameter's gradient,
+//! running statistics, and the losses of ten steps of SGD.
 
 use in18_comm::{Comm, Solo};
 use in18_kernels::{KernelError, Kernels};
@@ -12,14 +12,15 @@ use in18_train::{DynamicScale, Evaluation, StepScalars, TrainingStep, Views, fin
 use crate::generator::Start;
 use crate::golden::{FP32_TOLERANCE, GoldenCase, GoldenError, Summary};
 
-/// Makes the provider under test.
+/// Creates the provider under test.
 pub type NewKernels<'a> = &'a dyn Fn() -> Result<Box<dyn Kernels>, KernelError>;
 
-/// Runs every golden case with activations of a type, and returns how many values agree; nothing if the provider does not
-/// support the type.
+/// Runs every golden case with activations of the type `dtype`, and returns how many values agree.
+/// `None` if the provider does not support the type.
 ///
 /// # Panics
-/// If a value deviates, with all that do; if a golden file or the provider is not to be had.
+/// If values deviate, with a list of all; if a golden file cannot be read or the provider cannot
+/// start.
 pub fn check(new: NewKernels<'_>, dtype: DType) -> Option<usize> {
     if !new().expect("the provider starts").supports(dtype) {
         return None;
@@ -45,19 +46,19 @@ pub fn check(new: NewKernels<'_>, dtype: DType) -> Option<usize> {
     Some(checked)
 }
 
-/// What the loss is multiplied with: fp16's range is too narrow for small gradients.
+/// The factor on the loss. fp16's range is too narrow for small gradients without it.
 fn loss_scale(dtype: DType) -> f32 {
     if dtype == DType::F16 { 1024.0 } else { 1.0 }
 }
 
-/// Everything that departs from the reference by more than it may, and the worst that does not.
+/// All values that deviate too much from the reference, and the largest deviation of the others.
 #[derive(Default)]
 struct Findings {
     failures: Vec<String>,
     checked: usize,
-    /// In half precision: each case's root mean square error of the gradients, and PyTorch's.
+    /// In half precision: each case's root mean square error of the gradients, ours and PyTorch's.
     errors: Vec<[f64; 2]>,
-    /// The same of the logits in evaluation mode.
+    /// The same for the logits in evaluation mode.
     evaluation_errors: Vec<[f64; 2]>,
 }
 
@@ -94,7 +95,7 @@ fn labels(case: &GoldenCase, step: usize) -> Vec<i32> {
     case.labels(step).into_iter().map(|label| label as i32).collect()
 }
 
-/// One forward and backward pass.
+/// Checks one forward and backward pass.
 fn check_plain(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     let half = dtype != DType::F32;
     let mut model = model(new, case, dtype, Start::Open);
@@ -120,8 +121,8 @@ fn check_plain(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &
     if half {
         let ours = root_mean_square(distances.into_iter());
         println!("{}: root mean square error of the gradients {ours:.4}, PyTorch's bf16 {yardstick:.4}", case.name);
-        // The yardstick comes from a CPU's kernels, whose sums and roundings a GPU's share less: there a single case's luck
-        // spreads further.
+        // PyTorch computed the yardstick on a CPU. A GPU's sums and roundings have less in common
+        // with it, so chance has more effect on a single case.
         let most = if model.is_apart() { 1.25 } else { 1.15 };
         assert!(ours <= most * yardstick, "{}: expected at most {most} times {yardstick:.4}, got {ours:.4}", case.name);
         findings.errors.push([ours, yardstick]);
@@ -134,7 +135,7 @@ fn check_plain(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &
     assert_eq!(plain.statistics.len(), model.statistics().entries().len());
 }
 
-/// Ten steps of SGD from `--init-bn0`, with `--no-bn-wd`.
+/// Checks ten steps of SGD from `--init-bn0`, with `--no-bn-wd`.
 fn check_training(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     let half = dtype != DType::F32;
     let mut model = model(new, case, dtype, Start::Bn0);
@@ -158,14 +159,14 @@ fn check_training(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings
     findings.note(case, case.training.logits.check(&logits, tolerance));
 }
 
-/// Leaves the logits of an evaluation.
+/// Runs an evaluation, which leaves its logits in the model.
 fn evaluate(model: &mut Model, size: Size, pixels: &[u8]) {
     let mut evaluation = Evaluation::new(Views::Plain);
     let started = evaluation.start(model, Input { size, pixels, targets: &vec![0; size.batch] }).unwrap();
     evaluation.finish(model, &mut Solo, started).unwrap();
 }
 
-/// One evaluation.
+/// Checks one evaluation.
 fn check_evaluation(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     let mut model = model(new, case, dtype, Start::Open);
     let (images, [batch, height, width]) = case.evaluation_images();
@@ -182,11 +183,14 @@ fn check_evaluation(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findin
     findings.note(case, result);
 }
 
-/// What bf16 explains in one gradient, and fp16, which is finer, all the more: four times PyTorch's own bf16 error, and one rounding. Which tensors it strikes is
-/// chance (a ReLU that flips changes whole channels), so where PyTorch was lucky, the root mean square of its errors over
-/// all of the case's gradients counts. Errors of single tensors have a long tail, so that the sharp bound is the one on
-/// their root mean square: over all cases 1.05 times PyTorch's, in a single one 1.15 times (ours lie at 0.71 to 1.02; on a GPU at
-/// 0.78 to 1.20).
+/// The error that bf16 explains in one gradient: four times PyTorch's own bf16 error, plus one
+/// rounding. It holds for fp16, too, which is finer.
+///
+/// Chance decides which tensors have large errors: a ReLU that flips changes whole channels. So
+/// where PyTorch was lucky, the root mean square of its errors over all of the case's gradients
+/// counts instead. Errors of single tensors have a long tail, so the sharp bound is on their root
+/// mean square: 1.05 times PyTorch's over all cases, 1.15 times in a single case (ours lie at 0.71
+/// to 1.02; on a GPU at 0.78 to 1.20).
 fn gradient_tolerance_in_half(summary: &Summary, yardstick: f64) -> f64 {
     4.0 * summary.bf16.max(yardstick) + 1.0 / 256.0
 }
@@ -196,8 +200,9 @@ fn root_mean_square(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     (values.map(|value| value * value).sum::<f64>() / count).sqrt()
 }
 
-/// What bf16 explains in a loss, and fp16 all the more: one number may be right by luck, so the worst of PyTorch's bf16 errors in the case's
-/// eleven losses is the yardstick, thrice, and one rounding.
+/// The error that bf16, and the finer fp16, explain in a loss. One number may be right by luck, so
+/// the yardstick is the largest of PyTorch's bf16 errors in the case's eleven losses. The tolerance
+/// is three times that, plus one rounding.
 fn loss_tolerance_in_half(case: &GoldenCase) -> f64 {
     let losses = case.training.losses.iter().chain([&case.plain.loss]);
     3.0 * losses.map(|loss| loss.bf16).fold(0.0, f64::max) + 1.0 / 256.0

@@ -1,8 +1,9 @@
-//! Odd and damaged image files, made here, and what Pillow makes of them.
+//! Odd and damaged image files, made here, and how Pillow decodes them.
 //!
-//! A file follows from its name alone, so none is stored. `cargo xtask golden` has Pillow decode all of them
-//! (`scripts/golden/odd.py`) and records its verdicts in `golden/odd.tsv`, which is committed: tests need no Python. The same
-//! tests take the odd files of other projects' test suites where someone has those; [`sets()`] gives both.
+//! Each file follows from its name alone, so none is stored. `cargo xtask golden` has Pillow decode
+//! all of them (`scripts/golden/odd.py`) and records its verdicts in `golden/odd.tsv`. That file is
+//! committed, so the tests need no Python. The same tests also use the odd files of other projects'
+//! test suites if they are on this machine; [`sets()`] returns both.
 
 mod damaged;
 mod huffman;
@@ -21,9 +22,9 @@ pub use sets::{Case, EXCEPTIONS, Exception, Set, Verdict, fingerprint, sets};
 /// A file that was made to be odd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OddFile {
-    /// What is odd about it, with the extension that it pretends.
+    /// What is odd about the file, with the extension of the format that it pretends to have.
     pub name: String,
-    /// Its content.
+    /// The file's content.
     pub bytes: Vec<u8>,
 }
 
@@ -33,7 +34,7 @@ impl OddFile {
     }
 }
 
-/// All of them, in the order of their names.
+/// All odd files, sorted by name.
 pub fn files() -> Vec<OddFile> {
     let mut files = [whole::files(), damaged::files(), metadata::files(), pngs::files(), others::files()].concat();
     files.sort_by(|a, b| a.name.cmp(&b.name));

@@ -1,11 +1,12 @@
-//! What a test calls that cannot do its work here. A test that returns without its work passes as far as its runner knows, so
-//! these leave a line for `cargo xtask test`, which counts them (`crates/xtask/src/tally.rs`):
+//! For tests that cannot do their work on this machine. A test that returns early passes, as far as
+//! its runner knows. So these functions write a line for `cargo xtask test`, which counts the lines
+//! (`crates/xtask/src/tally.rs`):
 //!
-//! * [`missing`], [`lacks`]: something that the project's own commands would have made or fetched. Where `CI` is set that is an
-//!   error.
-//! * [`impossible`]: something that the machine does not have, and no command gives it.
+//! * [`missing`], [`lacks`]: something that the project's own commands would have built or
+//!   downloaded. Where `CI` is set, that is an error.
+//! * [`impossible`]: something that this machine lacks, and that no command can provide.
 //!
-//! Only a test that does none of its work calls these: it is counted as skipped instead of passed.
+//! Only a test that does none of its work calls these. It then counts as skipped instead of passed.
 
 use std::env;
 use std::fmt;
@@ -16,25 +17,26 @@ use std::thread;
 
 use in18_native::OwnLibrary;
 
-/// Names the file that the lines go to. `crates/xtask/src/tally.rs` reads it.
+/// The variable that names the file for these lines. `crates/xtask/src/tally.rs` reads the file.
 const LIST: &str = "IN18_SKIPS";
 
-/// What a machine may lack for a test. No other reason excuses a test where `CI` is set.
+/// What a machine may lack for a test. Where `CI` is set, only these reasons excuse a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
     /// An NVIDIA GPU.
     Gpu,
-    /// A machine without an NVIDIA GPU, for tests of what is said there.
+    /// A machine without an NVIDIA GPU, for tests of its messages.
     AbsentGpu,
-    /// A processor that computes in bf16.
+    /// A processor with bf16 arithmetic.
     Bf16,
-    /// Network namespaces, the tool `ip` that makes them, and the right to.
+    /// Network namespaces: the tool `ip` that creates them, and the right to do so.
     NetworkNamespaces,
-    /// Links that can be slowed down, and the tool `tc` that does.
+    /// Slow network links, and the tool `tc` that slows them down.
     SlowLinks,
     /// The right to mount a file system.
     Mounting,
-    /// Photos in `../shared/data`, which may not be distributed. Committed and generated images are checked without them.
+    /// Photos in `../shared/data`, which may not be distributed. Tests with committed and generated
+    /// images run without them.
     Photos,
 }
 
@@ -52,12 +54,12 @@ impl fmt::Display for Lack {
     }
 }
 
-/// The machine lacks what this test needs.
+/// Records that the machine lacks what this test needs.
 pub fn impossible(lack: Lack) {
     skip(&lack.to_string());
 }
 
-/// The project's set-up lacks `what`; `remedy` is the command that mends it.
+/// Records that the project's set-up lacks `what`. `remedy` is the command that provides it.
 ///
 /// # Panics
 /// Where `CI` is set.
@@ -66,7 +68,8 @@ pub fn missing(what: &str, remedy: &str) {
     missing_on(env::var_os("CI").is_some_and(|value| !value.is_empty()), what, remedy);
 }
 
-/// Whether a library that programs load is not there: the test is to return then, and counts as skipped.
+/// Whether a library that programs load is missing. The test should then return, and counts as
+/// skipped.
 ///
 /// # Panics
 /// As [`missing`].
@@ -95,7 +98,7 @@ fn skip(reason: &str) {
     }
 }
 
-/// Adds one line in one write, as tests run at the same time.
+/// Adds one line in one write, because tests run at the same time.
 fn record(list: &Path, test: &str, reason: &str) -> io::Result<()> {
     let line = format!("{test}\t{}\n", reason.replace(['\n', '\t'], " "));
     OpenOptions::new().create(true).append(true).open(list)?.write_all(line.as_bytes())
@@ -106,7 +109,7 @@ fn this_test() -> String {
     let package = env::var("CARGO_PKG_NAME").unwrap_or_default();
     let program = env::current_exe().ok().and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()));
     let program = program.unwrap_or_default();
-    // Without the hash that cargo adds.
+    // Remove the hash that cargo adds.
     let program = program.rsplit_once('-').map_or(program.as_str(), |(name, _)| name);
     format!("{package}::{program} {}", thread::current().name().unwrap_or_default())
 }

@@ -1,12 +1,15 @@
-//! A tensor in fifteen numbers, and how far another tensor is from the one they describe.
+//! A tensor in fifteen numbers, and how far another tensor is from the one that they describe.
 //!
 //! * The norm.
-//! * A *sketch*: eight projections on vectors of random signs. Projections are linear, and the mean square of a vector's
-//!   projections on random signs is an unbiased estimate of its squared norm (Johnson and Lindenstrauss; Achlioptas 2003).
-//!   So the sketch of the reference minus that of the other tensor estimates the distance between them, without either
-//!   being stored: a permuted, transposed, scaled or sign-flipped tensor is far, rounding is near. With eight projections
-//!   the estimate lies within a factor of 2 of the distance but for one tensor in ten thousand.
-//! * Six elements at random places, which show what went wrong where a sketch only tells that something did.
+//! * A *sketch*: eight projections on vectors of random signs. Projections are linear, and the mean
+//!   square of a vector's projections on random signs is an unbiased estimate of its squared norm
+//!   (Johnson and Lindenstrauss; Achlioptas 2003). So the difference of two tensors' sketches
+//!   estimates the distance between the tensors, and neither has to be stored. A permuted,
+//!   transposed, scaled or sign-flipped tensor is far; a rounded one is near. With eight
+//!   projections, the estimate is within a factor of 2 of the distance for all but one tensor in
+//!   ten thousand.
+//! * Six elements at random places, which show what is wrong; a sketch only shows that something
+//!   is.
 
 use std::fmt;
 
@@ -15,24 +18,25 @@ use serde::Deserialize;
 use super::GoldenError;
 use crate::generator::{bits, stream};
 
-/// Elements may stray this much further than the tensor as a whole: errors have heavier tails than values.
+/// How much further single elements may deviate than the tensor: errors have heavy tails.
 const ELEMENT_ALLOWANCE: f64 = 10.0;
 
-/// How many times PyTorch's own bfloat16 error another bfloat16 implementation may show on one tensor: 2 for the sketch's
-/// uncertainty, 1.5 for another place of rounding.
+/// How many times PyTorch's own bfloat16 error another bfloat16 implementation may have on a
+/// tensor: 2 for the sketch's uncertainty, times 1.5 for rounding in other places.
 const BF16_ALLOWANCE: f64 = 3.0;
 
-/// Added to it, so that a tensor on which PyTorch happened to be lucky does not become a trap: one rounding to bfloat16.
+/// Added to that tolerance: one rounding to bfloat16. Otherwise a tensor on which PyTorch was lucky
+/// would have hardly any tolerance.
 const BF16_FLOOR: f64 = 1.0 / 256.0;
 
 const SKETCHES: usize = 8;
 
-/// A reference tensor, summarised.
+/// The summary of a reference tensor.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Summary {
-    /// torchvision's name.
+    /// The tensor's name in torchvision.
     pub name: String,
-    /// torchvision's shape; convolutions are (O, I, KH, KW).
+    /// The tensor's shape in torchvision; convolutions are (O, I, KH, KW).
     pub shape: Vec<usize>,
     /// Euclidean norm.
     pub norm: f64,
@@ -44,23 +48,23 @@ pub struct Summary {
     pub bf16: f64,
 }
 
-/// Reference logits: the summary of all, and enough of them to see what is wrong.
+/// Reference logits: a summary of all, and enough values to see what is wrong.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Logits {
-    /// Of all logits, (N, classes).
+    /// Summary of all logits, (N, classes).
     pub summary: Summary,
     /// The norm of each image's logits, (N).
     pub row_norms: Vec<f64>,
-    /// How many of the first classes `values` holds.
+    /// How many classes `values` holds, from the first.
     pub columns: usize,
-    /// (N, columns).
+    /// Logits of these classes, (N, columns).
     pub values: Vec<f64>,
 }
 
 /// A reference number.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Scalar {
-    /// In float64.
+    /// The value in float64.
     pub value: f64,
     /// Relative error of PyTorch's float32 result, the worst of several runs.
     pub fp32: f64,
@@ -68,14 +72,15 @@ pub struct Scalar {
     pub bf16: f64,
 }
 
-/// How far a tensor is from its reference. All three are relative; NaN where the tensor holds one.
+/// How far a tensor is from its reference. All numbers are relative, and NaN if the tensor has one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Deviation {
     /// Estimate of `‖actual − expected‖ / ‖expected‖` from the sketches.
     pub l2: f64,
     /// `|‖actual‖ / ‖expected‖ − 1|`.
     pub norm: f64,
-    /// The worst stored element's error, relative to the larger of its value and the tensor's RMS.
+    /// The largest error of a stored element, relative to its value or, if larger, the tensor's
+    /// RMS.
     pub element: f64,
 }
 
@@ -114,10 +119,11 @@ impl Summary {
         })
     }
 
-    /// Checks that `actual`, row-major in torchvision's shape, is within `tolerance` of the reference.
+    /// Checks that `actual`, row-major in torchvision's shape, is within `tolerance` of the
+    /// reference.
     ///
     /// # Errors
-    /// [`GoldenError::Length`], or [`GoldenError::Deviates`] with how far it is.
+    /// [`GoldenError::Length`], or [`GoldenError::Deviates`] with the deviation.
     pub fn check(&self, actual: &[f32], tolerance: f64) -> Result<Deviation, GoldenError> {
         let deviation = self.deviation(actual)?;
         if deviation.is_within(tolerance) {
@@ -126,17 +132,18 @@ impl Summary {
         Err(GoldenError::Deviates { name: self.name.clone(), deviation, tolerance })
     }
 
-    /// What a bfloat16 implementation may depart from the reference: three times what PyTorch's does, and one rounding.
+    /// The tolerance for bfloat16: three times the distance of PyTorch's result, plus one rounding.
     pub fn bf16_tolerance(&self) -> f64 {
         BF16_ALLOWANCE * self.bf16 + BF16_FLOOR
     }
 }
 
 impl Logits {
-    /// Checks that `actual`, (N, classes), is within `tolerance` of the reference as a whole and in every stored element.
+    /// Checks that `actual`, (N, classes), is within `tolerance` of the reference, as a whole and
+    /// in every stored element.
     ///
     /// # Errors
-    /// [`GoldenError::Length`], or [`GoldenError::Deviates`] with how far it is.
+    /// [`GoldenError::Length`], or [`GoldenError::Deviates`] with the deviation.
     pub fn check(&self, actual: &[f32], tolerance: f64) -> Result<Deviation, GoldenError> {
         let mut deviation = self.summary.deviation(actual)?;
         let classes = self.summary.shape[1];
@@ -157,10 +164,11 @@ impl Logits {
 }
 
 impl Scalar {
-    /// Checks that `actual` is within `tolerance`, relative, of the reference; returns its relative error.
+    /// Checks that `actual` is within the relative `tolerance` of the reference, and returns its
+    /// relative error.
     ///
     /// # Errors
-    /// [`GoldenError::Deviates`] under the given name.
+    /// [`GoldenError::Deviates`] with the given name.
     pub fn check(&self, name: &str, actual: f64, tolerance: f64) -> Result<f64, GoldenError> {
         let error = ratio((actual - self.value).abs(), self.value.abs());
         if error <= tolerance {
@@ -172,7 +180,8 @@ impl Scalar {
 }
 
 impl Deviation {
-    /// Whether norm and distance are within `tolerance` and elements within ten times that. Never if anything is NaN.
+    /// Whether norm and distance are within `tolerance`, and elements within ten times that. Always
+    /// false if anything is NaN.
     pub fn is_within(&self, tolerance: f64) -> bool {
         self.l2 <= tolerance && self.norm <= tolerance && self.element <= ELEMENT_ALLOWANCE * tolerance
     }
@@ -184,12 +193,12 @@ impl fmt::Display for Deviation {
     }
 }
 
-/// `numerator / denominator`, where nothing from nothing is no error.
+/// `numerator / denominator`, but 0 for 0 / 0, because then there is no error.
 fn ratio(numerator: f64, denominator: f64) -> f64 {
     if numerator == 0.0 { 0.0 } else { numerator / denominator }
 }
 
-/// The larger, or NaN if either is (`f64::max` would drop it).
+/// The larger value, or NaN if either is NaN (`f64::max` would drop it).
 fn worse(a: f64, b: f64) -> f64 {
     if a.is_nan() || a > b { a } else { b }
 }
@@ -202,7 +211,7 @@ mod tests {
 
     const SHAPE: [usize; 4] = [32, 32, 3, 3];
 
-    /// A summary made as the script makes it, of a tensor that is at hand.
+    /// A summary of a given tensor, computed as the script computes it.
     fn summarised(values: &[f32]) -> Summary {
         let zero = Summary {
             name: "w".into(),

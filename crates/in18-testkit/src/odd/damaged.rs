@@ -1,4 +1,4 @@
-//! JPEGs that are cut, that lie about themselves, or whose bytes are wrong.
+//! JPEGs that are cut, that contradict themselves, or that have wrong bytes.
 
 use super::OddFile;
 use super::jpeg::{
@@ -46,7 +46,7 @@ fn cut() -> Vec<OddFile> {
         for (place, at) in places {
             files.push(file(format!("cut-{kind}-{place}"), bytes[..at].to_vec()));
         }
-        // A cut file that says that it ends there.
+        // A cut file with an end marker at the cut.
         for (place, at) in
             [("quarter", scan + (end - scan) / 4), ("half", scan + (end - scan) / 2), ("data-start", scan)]
         {
@@ -57,7 +57,7 @@ fn cut() -> Vec<OddFile> {
     files
 }
 
-/// Frame headers of processes and precisions that these data are not of, or that are not there.
+/// Frame headers that are missing, or of a process or precision other than the data's.
 fn frames() -> Vec<OddFile> {
     let plain = plain();
     let frame = offsets(&plain, SOF0)[0];
@@ -71,7 +71,7 @@ fn frames() -> Vec<OddFile> {
     for precision in [0, 2, 7, 12, 16, 255] {
         files.push(file(format!("frame-{precision}-bits"), set(&plain, frame + 4, &[precision])));
     }
-    // What a camera of 12 bits writes: an extended sequential or a progressive frame.
+    // A 12-bit camera writes such an extended sequential or progressive frame.
     for (name, bytes, marker) in [("extended", &plain, SOF1), ("progressive", &progressive, SOF2)] {
         let at = if marker == SOF1 { frame } else { of_progressive };
         let bytes = set(&set(bytes, at + 1, &[marker]), at + 4, &[12]);
@@ -122,7 +122,7 @@ fn lying_sizes() -> Vec<OddFile> {
             files.push(file(format!("lying-{kind}-{width}x{height}"), set(&bytes, at, &lie)));
         }
     }
-    // The height comes behind the first scan, as T.81 allows.
+    // The height comes after the first scan, as T.81 allows.
     let mut picture = picture_420();
     let lines = picture.height;
     picture.height = 0;
@@ -196,7 +196,7 @@ fn scan_headers() -> Vec<OddFile> {
     let (scan, start, end) = (offsets(&plain, SOS)[0], data(&plain), plain.len() - 2);
     let (picture, usual) = (picture_420(), usual_progression());
     let then = |scans: &[Scan]| in_scans(&picture, &[&usual[..1], scans].concat());
-    // A scan whose header says what its data are not.
+    // A scan whose header does not match its data.
     let claims = |header: Scan, coded: &Scan| {
         let jpeg = begun(SOF2, &picture).scan(&picture, &usual[0]);
         let honest = jpeg.clone().scan_header(&picture, coded).bytes.len();
@@ -278,7 +278,7 @@ fn coefficients() -> Vec<OddFile> {
             bits.put(0xfffe, 16);
             bits.put(0x7fff, 15);
             if marker != SOF2 {
-                // The end of the block.
+                // The end-of-block code.
                 bits.put(0, 8);
             }
         }
@@ -291,7 +291,7 @@ fn coefficients() -> Vec<OddFile> {
     files
 }
 
-/// Single bytes and stretches of data that were changed.
+/// Data with single bytes or whole stretches changed.
 fn wrong_bytes() -> Vec<OddFile> {
     let picture = Picture::new("wrong", 70, 60, &[(2, 2), (1, 1), (1, 1)]);
     let restarts = begun(SOF0, &picture).restarts(3).scan(&picture, &all(&picture)).end();

@@ -1,6 +1,6 @@
-//! Huffman tables to write with (T.81 C).
+//! Huffman tables for writing (T.81 C).
 
-/// A table: how many codes there are of each length from 1, and what they mean in the order of the codes.
+/// A table: the number of codes of each length from 1, and their symbols in the codes' order.
 #[derive(Clone, Debug)]
 pub struct Codes {
     pub counts: [u8; 16],
@@ -8,10 +8,10 @@ pub struct Codes {
 }
 
 impl Codes {
-    /// The code of a symbol and its length.
+    /// The code of a symbol, and the code's length.
     ///
     /// # Panics
-    /// If the table has none.
+    /// If the table has no code for the symbol.
     pub fn of(&self, symbol: u8) -> (u32, u32) {
         let (mut code, mut index) = (0, 0);
         for (length, &count) in (1..).zip(&self.counts) {
@@ -31,19 +31,19 @@ impl Codes {
         [&[class << 4 | number], self.counts.as_slice(), &self.symbols].concat()
     }
 
-    /// Codes for every symbol, of 8 or 9 bits.
+    /// Codes of 8 or 9 bits for every symbol.
     pub fn every() -> Self {
         let mut counts = [0; 16];
         (counts[7], counts[8]) = (254, 2);
         Self { counts, symbols: (0..=255).collect() }
     }
 
-    /// Codes for the sizes 0 to 15 of differences of DC coefficients, of 1 to 16 bits.
+    /// Codes of 1 to 16 bits for the sizes 0 to 15 of DC differences.
     pub fn sizes() -> Self {
         Self { counts: [1; 16], symbols: (0..16).collect() }
     }
 
-    /// The table of T.81 K.3 for DC coefficients, of luminance or of chrominance.
+    /// The table of T.81 K.3 for DC coefficients of luminance or of chrominance.
     pub fn typical_dc(is_chroma: bool) -> Self {
         let counts = match is_chroma {
             false => [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0],
@@ -55,7 +55,7 @@ impl Codes {
     /// The table of T.81 K.3 for AC coefficients of luminance.
     pub fn typical_ac() -> Self {
         let counts = [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7d];
-        // The rarer symbols follow one another: every size from the first that is not among the frequent ones.
+        // The other symbols follow in order: all sizes that are not among the frequent ones.
         let mut symbols = FREQUENT.to_vec();
         let rest = (0..16).flat_map(|run| (1..=10).map(move |size| run << 4 | size));
         symbols.extend(rest.filter(|symbol| !FREQUENT.contains(symbol)));
@@ -63,7 +63,7 @@ impl Codes {
     }
 }
 
-/// Symbols of codes that are shorter than 16 bits, and the first of 16.
+/// The symbols whose codes are shorter than 16 bits, and the first with 16 bits.
 const FREQUENT: [u8; 52] = [
     0x01, 0x02, 0x03, 0x00, 0x04, 0x11, 0x05, 0x12, 0x21, 0x31, 0x41, 0x06, 0x13, 0x51, 0x61, 0x07, 0x22, 0x71, 0x14,
     0x32, 0x81, 0x91, 0xa1, 0x08, 0x23, 0x42, 0xb1, 0xc1, 0x15, 0x52, 0xd1, 0xf0, 0x24, 0x33, 0x62, 0x72, 0x82, 0x09,

@@ -1,4 +1,4 @@
-//! A JPEG file being written, segment by segment (T.81 B), and changes to one that is written.
+//! Writes a JPEG file segment by segment (T.81 B), and changes finished files.
 
 use super::picture::Picture;
 use super::scan::{Scan, Tables, code};
@@ -23,7 +23,7 @@ pub const COM: u8 = 0xfe;
 /// The content of a JFIF segment.
 pub const JFIF: &[u8] = b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0";
 
-/// The file so far. Every method appends and returns it.
+/// The file so far. Every method appends to it and returns it.
 #[derive(Clone, Debug)]
 pub struct Jpeg {
     pub bytes: Vec<u8>,
@@ -33,34 +33,34 @@ pub struct Jpeg {
 }
 
 impl Jpeg {
-    /// A file that has nothing but its start, to be written with `tables`.
+    /// A file with only the start marker. Its scans will be coded with `tables`.
     pub fn new(tables: Tables) -> Self {
         Self { bytes: vec![0xff, 0xd8], is_progressive: false, tables, restart: 0 }
     }
 
-    /// Bytes as they are.
+    /// Appends bytes unchanged.
     pub fn raw(mut self, bytes: &[u8]) -> Self {
         self.bytes.extend(bytes);
         self
     }
 
-    /// A marker and its segment.
+    /// Appends a marker and its segment.
     pub fn segment(self, marker: u8, content: &[u8]) -> Self {
         let length = (content.len() as u16 + 2).to_be_bytes();
         self.raw(&[0xff, marker]).raw(&length).raw(content)
     }
 
-    /// The segment of JFIF.
+    /// Appends the JFIF segment.
     pub fn jfif(self) -> Self {
         self.segment(APP0, JFIF)
     }
 
-    /// The segment of Adobe: `transform` 0 for RGB or CMYK, 1 for YCbCr, 2 for YCCK.
+    /// Appends the Adobe segment. `transform`: 0 for RGB or CMYK, 1 for YCbCr, 2 for YCCK.
     pub fn adobe(self, transform: u8) -> Self {
         self.segment(APP14, &[b"Adobe\0\x64\0\0\0\0", [transform].as_slice()].concat())
     }
 
-    /// Two quantisation tables; what each step is `times` larger than usual.
+    /// Appends two quantisation tables, whose steps are `times` their usual size.
     pub fn quantization(self, times: u16) -> Self {
         let step = |number: u16, n: u16| times * if n == 0 { 8 } else { 6 + number * 3 + n / 4 };
         let mut content = Vec::new();
@@ -77,14 +77,14 @@ impl Jpeg {
         self.segment(DQT, &content)
     }
 
-    /// The Huffman tables.
+    /// Appends the Huffman tables.
     pub fn huffman(self) -> Self {
         let Tables { dc, ac } = &self.tables;
         let content = [dc[0].definition(0, 0), dc[1].definition(0, 1), ac[0].definition(1, 0), ac[1].definition(1, 1)];
         self.segment(DHT, &content.concat())
     }
 
-    /// The frame header of a picture.
+    /// Appends a picture's frame header.
     pub fn frame(self, marker: u8, picture: &Picture) -> Self {
         let mut content = vec![8];
         content.extend(picture.height.to_be_bytes());
@@ -97,17 +97,18 @@ impl Jpeg {
         Self { is_progressive: marker == SOF2, ..frame }
     }
 
-    /// Restarts every `interval` MCUs from here on.
+    /// From here on, restarts every `interval` MCUs.
     pub fn restarts(self, interval: u16) -> Self {
         Self { restart: interval, ..self.segment(DRI, &interval.to_be_bytes()) }
     }
 
-    /// A scan: its header and its data.
+    /// Appends a scan: its header and its data.
     pub fn scan(self, picture: &Picture, scan: &Scan) -> Self {
         self.scan_with(picture, scan, |number| Some((number % 8) as u8))
     }
 
-    /// A scan in which `restart` chooses the number of the n-th restart marker, or that there is none.
+    /// Appends a scan in which `restart` gives the number of the n-th restart marker, or `None` to
+    /// leave the marker out.
     pub fn scan_with(mut self, picture: &Picture, scan: &Scan, restart: impl Fn(usize) -> Option<u8>) -> Self {
         self = self.scan_header(picture, scan);
         let intervals = code(picture, scan, self.is_progressive, &self.tables, self.restart);
@@ -120,7 +121,7 @@ impl Jpeg {
         self
     }
 
-    /// A scan's header alone.
+    /// Appends only a scan's header.
     pub fn scan_header(self, picture: &Picture, scan: &Scan) -> Self {
         let mut content = vec![scan.of.len() as u8];
         for &index in &scan.of {
@@ -130,31 +131,31 @@ impl Jpeg {
         self.segment(SOS, &content)
     }
 
-    /// The whole file.
+    /// Ends the file, and returns its bytes.
     pub fn end(self) -> Vec<u8> {
         self.raw(&[0xff, EOI]).bytes
     }
 }
 
-/// The usual tables and the frame header, without any application segment.
+/// A file with the usual tables and the frame header, without application segments.
 pub fn begun(marker: u8, picture: &Picture) -> Jpeg {
     let tables = if marker == SOF2 { Tables::every() } else { Tables::typical() };
     Jpeg::new(tables).quantization(1).huffman().frame(marker, picture)
 }
 
-/// All components in one sequential scan.
+/// One sequential scan of all components.
 pub fn all(picture: &Picture) -> Scan {
     Scan::sequential(&(0..picture.components.len()).collect::<Vec<_>>())
 }
 
-/// A picture as a baseline file of one scan, of JFIF if that fits its number of components.
+/// A picture as a baseline file with one scan; JFIF if that allows its number of components.
 pub fn baseline(picture: &Picture) -> Vec<u8> {
     let start = Jpeg::new(Tables::typical());
     let start = if picture.components.len() < 4 { start.jfif() } else { start };
     start.quantization(1).huffman().frame(SOF0, picture).scan(picture, &all(picture)).end()
 }
 
-/// Where the segments of a marker are, up to the first scan's.
+/// The offsets of a marker's segments, up to the first scan's data.
 pub fn offsets(bytes: &[u8], marker: u8) -> Vec<usize> {
     let (mut at, mut found) = (2, Vec::new());
     loop {
@@ -168,13 +169,13 @@ pub fn offsets(bytes: &[u8], marker: u8) -> Vec<usize> {
     }
 }
 
-/// Where the first scan's data are.
+/// The offset of the first scan's data.
 pub fn data(bytes: &[u8]) -> usize {
     let scan = offsets(bytes, SOS)[0];
     scan + 2 + segment_length(bytes, scan)
 }
 
-/// A file without the segments of a marker.
+/// The file without a marker's segments.
 pub fn without(bytes: &[u8], marker: u8) -> Vec<u8> {
     let mut left = bytes.to_vec();
     for at in offsets(bytes, marker).into_iter().rev() {
@@ -183,12 +184,12 @@ pub fn without(bytes: &[u8], marker: u8) -> Vec<u8> {
     left
 }
 
-/// A file with others put in at an offset.
+/// The file with other bytes inserted at an offset.
 pub fn with(bytes: &[u8], at: usize, others: &[u8]) -> Vec<u8> {
     [&bytes[..at], others, &bytes[at..]].concat()
 }
 
-/// A file with others in the place of as many bytes from an offset.
+/// The file with its bytes from an offset on overwritten by others.
 pub fn set(bytes: &[u8], at: usize, others: &[u8]) -> Vec<u8> {
     [&bytes[..at], others, &bytes[at + others.len()..]].concat()
 }

@@ -1,4 +1,4 @@
-//! JPEGs and PNGs with metadata, good and bad: how the camera was held, colour profiles, others' segments.
+//! JPEGs and PNGs with good and bad metadata: orientations, colour profiles, foreign segments.
 
 use super::OddFile;
 use super::jpeg::{APP0, APP1, APP2, APP13, JFIF, Jpeg, SOF0, all};
@@ -11,7 +11,7 @@ pub fn files() -> Vec<OddFile> {
     [orientations(), malformed(), of_others(), xmp(), in_pngs()].concat()
 }
 
-/// The types of TIFF 6.0 that a number may have, and others.
+/// Types that TIFF 6.0 allows for a number, and other types.
 const BYTE: u16 = 1;
 const ASCII: u16 = 2;
 const SHORT: u16 = 3;
@@ -20,7 +20,7 @@ const RATIONAL: u16 = 5;
 
 const ORIENTATION: u16 = 0x0112;
 
-/// A picture that no turn leaves as it is, behind some segments.
+/// A picture that every rotation and mirroring changes, after some segments.
 fn image(segments: impl FnOnce(Jpeg) -> Jpeg) -> Vec<u8> {
     let picture = Picture::new("metadata", 26, 17, &[(2, 1), (1, 1), (1, 1)]);
     let start = segments(Jpeg::new(Tables::typical()));
@@ -31,14 +31,14 @@ fn file(name: &str, segments: impl FnOnce(Jpeg) -> Jpeg) -> OddFile {
     OddFile::new(format!("{name}.jpg"), image(segments))
 }
 
-/// A TIFF structure's directory being written.
+/// A directory of a TIFF structure that is being written.
 struct Tiff {
     is_little: bool,
     bytes: Vec<u8>,
 }
 
 impl Tiff {
-    /// A header whose first directory, of `entries`, follows at once.
+    /// A header, directly followed by its first directory, which has `entries` entries.
     fn new(is_little: bool, entries: u16) -> Self {
         let bytes = if is_little { b"II*\0".to_vec() } else { b"MM\0*".to_vec() };
         Self { is_little, bytes }.long(8).short(entries)
@@ -54,18 +54,18 @@ impl Tiff {
         self
     }
 
-    /// An entry whose value, of two bytes, stands in it.
+    /// Appends an entry that contains its two-byte value.
     fn entry(self, tag: u16, kind: u16, count: u32, value: u16) -> Self {
         self.short(tag).short(kind).long(count).short(value).short(0)
     }
 
-    /// The content of a segment of EXIF.
+    /// The content of an EXIF segment.
     fn exif(self) -> Vec<u8> {
         [b"Exif\0\0".as_slice(), &self.long(0).bytes].concat()
     }
 }
 
-/// EXIF that says nothing but an orientation.
+/// EXIF with only an orientation.
 fn exif(is_little: bool, number: u16) -> Vec<u8> {
     Tiff::new(is_little, 1).entry(ORIENTATION, SHORT, 1, number).exif()
 }
@@ -81,7 +81,7 @@ fn orientations() -> Vec<OddFile> {
     files
 }
 
-/// Directories that are not as they should be.
+/// Malformed directories.
 fn malformed() -> Vec<OddFile> {
     let six = || exif(true, 6);
     let tiff = |entries| Tiff::new(true, entries);
@@ -145,7 +145,7 @@ fn malformed() -> Vec<OddFile> {
     files
 }
 
-/// Segments of colour profiles, of Photoshop, of several pictures in a file.
+/// Segments of colour profiles, of Photoshop, and of several pictures in one file.
 fn of_others() -> Vec<OddFile> {
     let icc = |number: u8, of: u8| [b"ICC_PROFILE\0".as_slice(), &[number, of], &[number; 40]].concat();
     let photoshop = |resources: &[u8]| [b"Photoshop 3.0\0".as_slice(), resources].concat();
@@ -177,7 +177,7 @@ fn of_others() -> Vec<OddFile> {
     ]
 }
 
-/// Orientations in XMP, which counts where EXIF says none.
+/// Orientations in XMP, which count where EXIF has none.
 fn xmp() -> Vec<OddFile> {
     let start: &[u8] = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:Description ";
     let says = |text: &[u8]| [start, text, b" x:y=\"2\"/></x:xmpmeta>"].concat();
@@ -199,7 +199,7 @@ fn xmp() -> Vec<OddFile> {
     ]
 }
 
-/// Orientations of PNGs.
+/// Orientations in PNGs.
 fn in_pngs() -> Vec<OddFile> {
     let image = || Chunks::image(19, 12, 8, RGB, false);
     let international =

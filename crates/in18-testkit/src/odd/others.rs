@@ -1,4 +1,4 @@
-//! Files that are no JPEG or PNG, whatever they are named.
+//! Files that are neither JPEG nor PNG, whatever their names say.
 
 use super::OddFile;
 use crate::generator::{bits, stream};
@@ -29,10 +29,10 @@ pub fn files() -> Vec<OddFile> {
     ]
 }
 
-/// 6 x 4 pixels of two colours.
+/// 6 × 4 pixels of two colours.
 fn gif() -> Vec<u8> {
     let mut bytes = b"GIF89a\x06\0\x04\0\x80\0\0\x10\x80\xf0\xe0\x20\x40,\0\0\0\0\x06\0\x04\0\0\x02".to_vec();
-    // Codes of three bits; 4 forgets those that would grow, 5 ends.
+    // Codes of three bits: 4 is the clear code, so that the codes never grow; 5 ends the data.
     let codes = (0..24).flat_map(|n| [4, u32::from(n % 3 == 0)]).chain([5]);
     let data = lowest_bit_first(codes.map(|code| (code, 3)));
     bytes.push(data.len() as u8);
@@ -41,7 +41,7 @@ fn gif() -> Vec<u8> {
     bytes
 }
 
-/// 3 x 2 pixels of 24 bits.
+/// 3 × 2 pixels of 24 bits.
 fn bmp() -> Vec<u8> {
     let mut bytes = b"BM".to_vec();
     for word in [54 + 24, 0, 54, 40, 3, 2, 24 << 16 | 1, 0, 24, 2835, 2835, 0, 0_u32] {
@@ -51,12 +51,12 @@ fn bmp() -> Vec<u8> {
     bytes
 }
 
-/// 5 x 4 pixels of one colour, lossless: every code has one symbol and so no bits.
+/// 5 × 4 pixels of one colour, lossless. Every Huffman code has one symbol, and so takes no bits.
 fn webp() -> Vec<u8> {
     // No alpha, version 0; no transform, no colour cache, no groups of codes.
     let mut fields = vec![(0x2f, 8), (5 - 1, 14), (4 - 1, 14), (0, 1 + 3 + 1 + 1 + 1)];
     for symbol in [90, 200, 40, 255, 0] {
-        // A simple code of one symbol of eight bits.
+        // A simple code with one symbol of eight bits.
         fields.extend([(1, 1), (0, 1), (1, 1), (symbol, 8)]);
     }
     let mut data = lowest_bit_first(fields);
@@ -67,7 +67,7 @@ fn webp() -> Vec<u8> {
     [b"RIFF".as_slice(), &(length + 12).to_le_bytes(), b"WEBPVP8L", &length.to_le_bytes(), &data].concat()
 }
 
-/// 3 x 2 grey pixels.
+/// 3 × 2 grey pixels.
 fn tiff() -> Vec<u8> {
     let entries: [(u16, u16, u32); 8] =
         [(256, 3, 3), (257, 3, 2), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (278, 3, 2), (279, 4, 6)];
@@ -81,7 +81,7 @@ fn tiff() -> Vec<u8> {
     bytes
 }
 
-/// Fields of some bits in bytes, the lowest bit of each first.
+/// Packs fields of some bits into bytes, the lowest bit of each first.
 fn lowest_bit_first(fields: impl IntoIterator<Item = (u32, u32)>) -> Vec<u8> {
     let bits: Vec<bool> =
         fields.into_iter().flat_map(|(value, count)| (0..count).map(move |bit| value >> bit & 1 == 1)).collect();

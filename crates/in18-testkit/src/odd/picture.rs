@@ -1,31 +1,31 @@
-//! Made-up JPEG coefficients: what files are written of, without pixels and so without any rounding.
+//! Made-up JPEG coefficients to write files from: without pixels, and so without rounding.
 
 use crate::generator::{bits, stream};
 
-/// Coefficients of a block.
+/// Number of coefficients in a block.
 pub const BLOCK: usize = 64;
 
 /// A block, quantised, in zigzag order.
 pub type Block = [i16; BLOCK];
 
-/// One colour of a picture.
+/// One colour component of a picture.
 #[derive(Clone, Debug)]
 pub struct Component {
-    /// What scans call it.
+    /// The component's number in scan headers.
     pub id: u8,
     /// Horizontal sampling factor.
     pub h: usize,
     /// Vertical sampling factor.
     pub v: usize,
-    /// Number of its quantisation table.
+    /// Number of the component's quantisation table.
     pub quantization: u8,
-    /// Blocks that hold its columns of samples.
+    /// How many blocks hold the component's columns of samples.
     pub blocks_wide: usize,
-    /// Block rows that hold its rows of samples.
+    /// How many block rows hold the component's rows of samples.
     pub blocks_high: usize,
-    /// Blocks of a row in `blocks`: `blocks_wide` rounded up to whole MCUs.
+    /// Blocks in a row of `blocks`: `blocks_wide` rounded up to whole MCUs.
     pub stride: usize,
-    /// Row-major.
+    /// Blocks in row-major order.
     pub blocks: Vec<Block>,
 }
 
@@ -35,15 +35,16 @@ pub struct Picture {
     pub width: u16,
     pub height: u16,
     pub components: Vec<Component>,
-    /// Interleaved MCUs of a row.
+    /// Interleaved MCUs in a row.
     pub mcus_wide: usize,
     /// Rows of interleaved MCUs.
     pub mcus_high: usize,
 }
 
 impl Picture {
-    /// A picture whose components have the sampling `factors` (horizontal, vertical), numbered from 1. Its coefficients follow
-    /// from `seed`: slopes of brightness, and details that are rarer the finer they are.
+    /// A picture whose components have the sampling `factors` (horizontal, vertical) and are
+    /// numbered from 1. Its coefficients follow from `seed`: slopes of brightness, and details that
+    /// are rarer the finer they are.
     pub fn new(seed: &str, width: u16, height: u16, factors: &[(usize, usize)]) -> Self {
         let max_h = factors.iter().map(|f| f.0).max().unwrap_or(1);
         let max_v = factors.iter().map(|f| f.1).max().unwrap_or(1);
@@ -68,14 +69,14 @@ impl Picture {
         Self { width, height, components, mcus_wide, mcus_high }
     }
 
-    /// With other numbers of the components.
+    /// Changes the components' numbers.
     pub fn ids(mut self, ids: &[u8]) -> Self {
         self.components.iter_mut().zip(ids).for_each(|(component, &id)| component.id = id);
         self
     }
 
-    /// Every MCU of a scan of the components `of`, as (index of a component, index of a block). The scan of a component
-    /// alone leaves out the blocks that only fill MCUs.
+    /// Every MCU of a scan of the components `of`, as (component index, block index). A scan of one
+    /// component leaves out the blocks that only fill MCUs.
     pub fn mcus(&self, of: &[usize]) -> Vec<Vec<(usize, usize)>> {
         if let &[index] = of {
             let c = &self.components[index];
@@ -97,7 +98,7 @@ impl Picture {
 fn block(stream: u64, component: usize, x: usize, y: usize, at: usize) -> Block {
     let draw = |n: usize| (bits(stream, at * 3 * BLOCK + n) >> 33) as usize;
     let mut block = [0; BLOCK];
-    // Up and down between -100 and 100; the step of DC coefficients is 8, so that this is also the mean of the block.
+    // Up and down between -100 and 100. The DC step is 8, so this is also the block's mean.
     let along = (x * 29 + y * 17 + component * 61 + draw(0) % 30) % 400;
     block[0] = (along as i16 - 200).abs() - 100;
     for (n, coefficient) in block.iter_mut().enumerate().skip(1) {

@@ -1,4 +1,4 @@
-//! A PNG file as a list of chunks, and pictures of every kind of sample (PNG specification, third edition).
+//! A PNG file as a list of chunks, and pictures with every kind of sample (PNG, third edition).
 
 use std::io::Write;
 
@@ -16,12 +16,13 @@ pub const PALETTE: u8 = 3;
 pub const GREY_ALPHA: u8 = 4;
 pub const RGBA: u8 = 6;
 
-/// A file's chunks: name and content.
+/// A file's chunks: names and contents.
 #[derive(Clone, Debug)]
 pub struct Chunks(pub Vec<([u8; 4], Vec<u8>)>);
 
 impl Chunks {
-    /// A picture of `depth` bits a sample, with a palette of 2 to the `depth` colours if it has one.
+    /// A picture with `depth` bits a sample; a palette, if it has one, has 2 to the `depth`
+    /// colours.
     pub fn image(width: u32, height: u32, depth: u8, colours: u8, is_interlaced: bool) -> Self {
         let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
         header.extend([depth, colours, 0, 0, u8::from(is_interlaced)]);
@@ -34,34 +35,34 @@ impl Chunks {
         Self(chunks)
     }
 
-    /// With a chunk before the pixels.
+    /// Adds a chunk before the pixels.
     pub fn before_data(mut self, name: &[u8; 4], content: &[u8]) -> Self {
         let at = self.place(b"IDAT");
         self.0.insert(at, (*name, content.to_vec()));
         self
     }
 
-    /// With a chunk behind the pixels.
+    /// Adds a chunk after the pixels.
     pub fn after_data(mut self, name: &[u8; 4], content: &[u8]) -> Self {
         let at = self.place(b"IEND");
         self.0.insert(at, (*name, content.to_vec()));
         self
     }
 
-    /// Without the chunks of a name.
+    /// Removes the chunks with this name.
     pub fn without(mut self, name: &[u8; 4]) -> Self {
         self.0.retain(|(other, _)| other != name);
         self
     }
 
-    /// With another content of the first chunk of a name.
+    /// Changes the content of the first chunk with this name.
     pub fn change(mut self, name: &[u8; 4], change: impl FnOnce(&mut Vec<u8>)) -> Self {
         let at = self.place(name);
         change(&mut self.0[at].1);
         self
     }
 
-    /// The file.
+    /// The file's bytes.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = SIGNATURE.to_vec();
         for (name, content) in &self.0 {
@@ -76,7 +77,7 @@ impl Chunks {
         bytes
     }
 
-    /// Where the checksum of the first chunk of a name is in the file.
+    /// The offset of the checksum of the first chunk with this name.
     pub fn checksum_of(&self, name: &[u8; 4]) -> usize {
         let before = self.0[..self.place(name)].iter().map(|(_, content)| content.len() + 12).sum::<usize>();
         SIGNATURE.len() + before + 8 + self.0[self.place(name)].1.len()
@@ -87,16 +88,16 @@ impl Chunks {
     }
 }
 
-/// Bytes as a zlib stream.
+/// Compresses bytes to a zlib stream.
 pub fn compressed(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).expect("memory takes all");
     encoder.finish().expect("memory takes all")
 }
 
-/// Rows of samples behind their filters' numbers, pass by pass.
+/// Rows of samples, each after the number of its filter, pass by pass.
 pub fn rows(width: u32, height: u32, depth: u8, colours: u8, is_interlaced: bool) -> Vec<u8> {
-    // Adam7: first column and row of a pass, and its steps.
+    // Adam7: each pass's first column and row, and its steps.
     const PASSES: [[u32; 4]; 7] =
         [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
     let passes: &[[u32; 4]] = if is_interlaced { &PASSES } else { &[[0, 0, 1, 1]] };
@@ -126,13 +127,13 @@ pub fn rows(width: u32, height: u32, depth: u8, colours: u8, is_interlaced: bool
     filtered
 }
 
-/// A sample of 16 bits: a slope, and noise in its low half.
+/// A 16-bit sample: a slope, with noise in its low half.
 fn sample(x: u32, y: u32, channel: usize) -> u16 {
     let noise = bits(stream("png"), (y as usize * 1000 + x as usize) * 4 + channel) >> 51;
     ((x * 2200 + y * 3100 + channel as u32 * 21_000) as u16).wrapping_add(noise as u16)
 }
 
-/// Samples of `depth` bits in bytes, the first in the highest bits.
+/// Packs samples of `depth` bits into bytes, the first in the highest bits.
 fn packed(samples: &[u16], depth: u8) -> Vec<u8> {
     if depth == 16 {
         return samples.iter().flat_map(|sample| sample.to_be_bytes()).collect();
@@ -145,7 +146,7 @@ fn packed(samples: &[u16], depth: u8) -> Vec<u8> {
     samples.chunks(in_byte).map(byte).collect()
 }
 
-/// Appends a row filtered by the filter of a number. `pixel` is the bytes of one, at least 1.
+/// Appends a row filtered by filter `number`. `pixel` is the bytes of a pixel, at least 1.
 fn filter(number: u8, row: &[u8], above: &[u8], pixel: usize, to: &mut Vec<u8>) {
     to.push(number);
     for (at, &byte) in row.iter().enumerate() {

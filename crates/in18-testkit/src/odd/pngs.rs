@@ -1,4 +1,4 @@
-//! PNGs of every kind of sample, and damaged ones.
+//! PNGs with every kind of sample, and damaged ones.
 
 use super::OddFile;
 use super::png::{Chunks, GREY, GREY_ALPHA, PALETTE, RGB, RGBA, compressed, rows};
@@ -171,7 +171,7 @@ fn cut() -> Vec<OddFile> {
     files
 }
 
-/// Headers that say what is not so.
+/// Headers that do not match the data.
 fn headers() -> Vec<OddFile> {
     let changed = |at: usize, values: &[u8]| {
         plain().change(b"IHDR", |header| header[at..at + values.len()].copy_from_slice(values)).bytes()
@@ -200,7 +200,7 @@ fn headers() -> Vec<OddFile> {
     ]
 }
 
-/// Compressed data that are not as they should be.
+/// Wrong compressed data.
 fn data() -> Vec<OddFile> {
     let rows = rows(23, 14, 8, RGB, false);
     let of = |data: &[u8]| plain().change(b"IDAT", |content| *content = data.to_vec()).bytes();

@@ -1,30 +1,31 @@
-//! Entropy-coded data of scans, sequential (T.81 F.1.2) and progressive (T.81 G.1.2), an interval between restarts at a time.
+//! Entropy-codes the data of scans, sequential (T.81 F.1.2) and progressive (T.81 G.1.2), one
+//! restart interval at a time.
 
 use super::huffman::Codes;
 use super::picture::{Block, Picture};
 
-/// A scan's share of the coefficients.
+/// The part of the coefficients that a scan codes.
 #[derive(Clone, Debug)]
 pub struct Scan {
-    /// Indices of components.
+    /// Indices of the components.
     pub of: Vec<usize>,
     /// First coefficient of the band, in zigzag order.
     pub first: u8,
     /// Last coefficient of the band.
     pub last: u8,
-    /// The bit that the scan before this one ended at, 0 in a first scan.
+    /// The last bit that the previous scan coded; 0 in a first scan.
     pub high: u8,
-    /// The bit that this one ends at.
+    /// The last bit that this scan codes.
     pub low: u8,
 }
 
 impl Scan {
-    /// Whole blocks of some components.
+    /// A scan of whole blocks of some components.
     pub fn sequential(of: &[usize]) -> Self {
         Self { of: of.to_vec(), first: 0, last: 63, high: 0, low: 0 }
     }
 
-    /// A band of one or more components, from bit `high` to bit `low`.
+    /// A scan of a band of one or more components, from bit `high` to bit `low`.
     pub fn band(of: &[usize], first: u8, last: u8, high: u8, low: u8) -> Self {
         Self { of: of.to_vec(), first, last, high, low }
     }
@@ -38,26 +39,26 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Those of T.81 K.3; of chrominance, only that for DC coefficients.
+    /// The tables of T.81 K.3. Of chrominance, only the table for DC coefficients.
     pub fn typical() -> Self {
         let ac = Codes::typical_ac();
         Self { dc: [Codes::typical_dc(false), Codes::typical_dc(true)], ac: [ac.clone(), ac] }
     }
 
-    /// Codes for every symbol, which progressive scans and damage need.
+    /// Tables with codes for every symbol, as progressive scans and damaged files need.
     pub fn every() -> Self {
         let (dc, ac) = (Codes::sizes(), Codes::every());
         Self { dc: [dc.clone(), dc], ac: [ac.clone(), ac] }
     }
 
-    /// Number of the tables of a component.
+    /// The number of a component's tables.
     pub fn number(component: usize) -> usize {
         usize::from(component == 1 || component == 2)
     }
 }
 
-/// The data of `scan` in intervals of `restart` MCUs, or in one if that is 0. Bytes of ones are stuffed; restart markers are
-/// left to the caller.
+/// The data of `scan` in intervals of `restart` MCUs, or in one interval if that is 0. A zero is
+/// stuffed after each byte of ones. The caller writes the restart markers.
 pub fn code(picture: &Picture, scan: &Scan, is_progressive: bool, tables: &Tables, restart: u16) -> Vec<Vec<u8>> {
     let mcus = picture.mcus(&scan.of);
     let interval = if restart == 0 { mcus.len().max(1) } else { usize::from(restart) };
@@ -80,7 +81,7 @@ pub fn code(picture: &Picture, scan: &Scan, is_progressive: bool, tables: &Table
     mcus.chunks(interval).map(code).collect()
 }
 
-/// Bits to bytes, with a zero stuffed behind each byte of ones.
+/// Packs bits into bytes, with a zero stuffed after each byte of ones.
 #[derive(Debug, Default)]
 pub struct Bits {
     bytes: Vec<u8>,
@@ -89,7 +90,7 @@ pub struct Bits {
 }
 
 impl Bits {
-    /// Appends the low `count` bits of `value`, the highest first.
+    /// Appends the low `count` bits of `value`, highest bit first.
     pub fn put(&mut self, value: u32, count: u32) {
         for n in (0..count).rev() {
             self.pending = self.pending << 1 | (value >> n & 1);
@@ -113,18 +114,18 @@ impl Bits {
     }
 }
 
-/// What coding of an interval goes on from.
+/// The state of an interval's coding.
 struct Coder<'a> {
     scan: &'a Scan,
     tables: &'a Tables,
     bits: Bits,
     /// The last DC coefficient of each component.
     dc: [i16; 8],
-    /// Blocks without anything more, which are not yet written.
+    /// Number of finished blocks whose end is not yet written.
     empty: u32,
-    /// Number of the table that these are to be written with.
+    /// Number of the table for writing these ends.
     table: usize,
-    /// Bits that correct coefficients of these blocks.
+    /// Correction bits of these blocks.
     corrections: Vec<u32>,
 }
 
@@ -134,7 +135,7 @@ impl Coder<'_> {
         self.bits.put(code, length);
     }
 
-    /// The low bits of a value of `size` bits (T.81 F.1.2.1).
+    /// Writes the low bits of a value of `size` bits (T.81 F.1.2.1).
     fn value(&mut self, value: i16, size: u8) {
         let value = i32::from(value);
         self.bits.put((if value < 0 { value - 1 } else { value }) as u32, u32::from(size));
@@ -179,7 +180,7 @@ impl Coder<'_> {
         let codes = &self.tables.ac[self.table];
         let mut run = 0;
         for value in &block[self.band()] {
-            // Towards zero, which a shift of negative numbers does not do.
+            // Rounds towards zero, which a shift of a negative number does not.
             let value = value / (1 << self.scan.low);
             if value == 0 {
                 run += 1;
@@ -239,7 +240,7 @@ impl Coder<'_> {
         }
     }
 
-    /// Writes how many blocks had nothing more, and what corrects them.
+    /// Writes how many blocks have ended, and then their correction bits.
     fn end_empty(&mut self) {
         if self.empty == 0 {
             return;
@@ -252,7 +253,7 @@ impl Coder<'_> {
     }
 }
 
-/// Bits of a value.
+/// The number of bits of a value.
 pub fn size(value: i16) -> u8 {
     (16 - value.unsigned_abs().leading_zeros()) as u8
 }

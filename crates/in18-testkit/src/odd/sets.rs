@@ -1,4 +1,5 @@
-//! Odd files with Pillow's verdicts: those that are made here, and those of other projects where someone has them.
+//! Odd files with Pillow's verdicts: the files made here and, if they are on this machine, those of
+//! other projects.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,32 +12,32 @@ use crate::skip::missing;
 /// Pillow's verdict on a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It has pixels, of which [`fingerprint`] gives these.
+    /// Pillow decodes it. These are the [`fingerprint`]s of the pixels.
     Pixels {
-        /// Of the image as it is stored.
+        /// The image as it is stored.
         stored: String,
-        /// Of the image turned as its metadata say.
+        /// The image turned as its metadata say.
         upright: String,
     },
-    /// It is refused.
+    /// Pillow refuses it.
     Refused,
 }
 
-/// A file to be judged.
+/// A file to decode.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Unique in its set.
+    /// The file's name, unique in its set.
     pub name: String,
-    /// Its content.
+    /// The file's content.
     pub bytes: Vec<u8>,
-    /// What Pillow says, where that is known.
+    /// Pillow's verdict, if it is known.
     pub verdict: Option<Verdict>,
-    /// Where this project knowingly differs from Pillow.
+    /// The entry in [`EXCEPTIONS`] if this project knowingly differs from Pillow.
     pub exception: Option<&'static Exception>,
 }
 
 impl Case {
-    /// Whether this project should refuse the file, where that is known.
+    /// Whether this project should refuse the file, if that is known.
     pub fn is_refused(&self) -> Option<bool> {
         match self.exception {
             Some(exception) => Some(exception.is_refused),
@@ -45,31 +46,32 @@ impl Case {
     }
 }
 
-/// Files of one origin, in the order of their names.
+/// Files from one source, sorted by name.
 #[derive(Clone, Debug)]
 pub struct Set {
-    /// Where they come from.
+    /// Where the files come from.
     pub origin: &'static str,
-    /// At least so many are decoded, and at least so many are refused.
+    /// How many files must be decoded at least, and how many refused.
     pub least: usize,
     /// The files.
     pub cases: Vec<Case>,
-    /// Where Pillow's pixels may lie, as NAME.png and NAME.upright.png, to find out what differs.
+    /// Where Pillow's pixels may be, as NAME.png and NAME.upright.png, to see what differs.
     pub pixels: PathBuf,
 }
 
-/// A file that ends otherwise here than in Pillow.
+/// A file on which this project's result differs from Pillow's.
 #[derive(Debug)]
 pub struct Exception {
     /// The file's name.
     pub name: &'static str,
-    /// Whether it is refused here; else it is decoded, and not to Pillow's pixels.
+    /// Whether this project refuses the file. If not, it decodes the file to other pixels than
+    /// Pillow.
     pub is_refused: bool,
-    /// Why that is right, or left.
+    /// Why the difference is right, or why it stays.
     pub why: &'static str,
 }
 
-/// All that are known, among the files made here. There are none among those of other projects.
+/// All known exceptions, among the files made here. The files of other projects have none.
 pub const EXCEPTIONS: &[Exception] = &[
     decoded("exif-raw-profile.png", "not turned: text is not searched for what an eXIf chunk is for"),
     refused("frame-c9.jpg", "arithmetic coding is not read"),
@@ -97,16 +99,16 @@ const fn decoded(name: &'static str, why: &'static str) -> Exception {
     Exception { name, is_refused: false, why }
 }
 
-/// The files made here, and those of other projects if they are there; the latter's verdicts may be missing. What is missing
-/// is named in a line that begins with "skipped:".
+/// The files made here, and the files of other projects if they are on this machine. The latter may
+/// lack verdicts. A line that begins with "skipped:" names what is missing.
 ///
 /// # Panics
-/// If the verdicts that are recorded were made of other files.
+/// If the recorded verdicts are of other files.
 pub fn sets() -> Vec<Set> {
     [Some(generated()), of_others()].into_iter().flatten().collect()
 }
 
-/// What identifies pixels, (H, W, 3): the size, and the start of their SHA-256.
+/// Identifies pixels, (H, W, 3), by their size and the start of their SHA-256.
 pub fn fingerprint(width: u32, height: u32, pixels: &[u8]) -> String {
     format!("{width}x{height}:{}", checksum(pixels))
 }
@@ -152,7 +154,7 @@ fn of_others() -> Option<Set> {
     Some(Set { origin: "of other projects", least: 80, cases, pixels })
 }
 
-/// The lines that `scripts/golden/odd.py` writes: a file's checksum and verdict by its name.
+/// Parses the lines that `scripts/golden/odd.py` writes: name → checksum of the file, and verdict.
 fn parse(lines: &str) -> BTreeMap<String, (String, Verdict)> {
     let line = |line: &str| {
         let fields: Vec<&str> = line.split('\t').collect();
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn pixels_are_told_apart() {
-        // SHA-256 of "abc" begins so (FIPS 180-4, example).
+        // The first bits of the SHA-256 of "abc" (FIPS 180-4, example).
         assert_eq!(fingerprint(1, 1, b"abc"), "1x1:ba7816bf8f01cfea");
         assert_ne!(fingerprint(2, 1, b"abcdef"), fingerprint(1, 2, b"abcdef"));
     }

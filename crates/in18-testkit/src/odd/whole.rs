@@ -1,4 +1,4 @@
-//! JPEGs with nothing wrong about them that are seldom met: samplings, colours, scans, restarts, tables.
+//! Correct but rare JPEGs: samplings, colours, scans, restarts, tables.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -14,7 +14,7 @@ pub fn files() -> Vec<OddFile> {
     [samplings(), sizes(), colours(), scans(), progressive(), restarts(), tables(), vec![lossless()]].concat()
 }
 
-/// A picture in three colours with chroma of half the size.
+/// A picture with three components, whose chroma has half the size (4:2:0).
 pub fn picture_420() -> Picture {
     Picture::new("420", 43, 37, &[(2, 2), (1, 1), (1, 1)])
 }
@@ -23,7 +23,7 @@ fn file(name: impl AsRef<str>, bytes: Vec<u8>) -> OddFile {
     OddFile::new(format!("{}.jpg", name.as_ref()), bytes)
 }
 
-/// Sampling factors as their digits, component by component: 22-11-11 is 4:2:0.
+/// Pictures named by the digits of each component's sampling factors: 22-11-11 is 4:2:0.
 fn samplings() -> Vec<OddFile> {
     const CASES: [&str; 38] = [
         "11-11-11",
@@ -77,7 +77,7 @@ fn samplings() -> Vec<OddFile> {
     files
 }
 
-/// Sizes around those of blocks and MCUs, from pixels.
+/// Sizes around multiples of blocks and MCUs, from one pixel on.
 fn sizes() -> Vec<OddFile> {
     let sizes = (1..=9).chain([15, 16, 17, 31, 32, 33]).map(|n| (n, n));
     let sizes = sizes.chain([(1, 40), (40, 1), (2, 33), (65, 3)]);
@@ -123,7 +123,7 @@ fn encoded(
     bytes
 }
 
-/// What three and four components mean.
+/// The meanings that three and four components can have.
 fn colours() -> Vec<OddFile> {
     let three = Picture::new("three", 27, 19, &[(2, 1), (1, 1), (1, 1)]);
     let four = Picture::new("four", 27, 19, &[(1, 1); 4]);
@@ -167,7 +167,7 @@ fn colours() -> Vec<OddFile> {
     files
 }
 
-/// Sequential files of several scans.
+/// Sequential files with several scans.
 fn scans() -> Vec<OddFile> {
     let factors: [(&str, &[(usize, usize)]); 5] = [
         ("420", &[(2, 2), (1, 1), (1, 1)]),
@@ -205,7 +205,7 @@ fn scans() -> Vec<OddFile> {
     files
 }
 
-/// The scans that libjpeg writes of three components by itself.
+/// The scans that libjpeg writes by default for three components.
 pub fn usual_progression() -> Vec<Scan> {
     vec![
         Scan::band(&[0, 1, 2], 0, 0, 0, 1),
@@ -221,13 +221,13 @@ pub fn usual_progression() -> Vec<Scan> {
     ]
 }
 
-/// A picture of three components in these scans.
+/// A picture with three components, in these scans.
 pub fn in_scans(picture: &Picture, scans: &[Scan]) -> Vec<u8> {
     let begun = begun(SOF2, picture);
     scans.iter().fold(begun, |jpeg, scan| jpeg.scan(picture, scan)).end()
 }
 
-/// Bands and bits of coefficients in scans of their own.
+/// Progressive files: bands and bits of coefficients in separate scans.
 fn progressive() -> Vec<OddFile> {
     let all = [0, 1, 2];
     let bands = |bands: &[(u8, u8)]| -> Vec<Scan> {
@@ -293,7 +293,7 @@ fn progressive() -> Vec<OddFile> {
         let jpeg = usual.iter().fold(jpeg, |jpeg, scan| jpeg.scan(&picture, scan));
         files.push(file(format!("progressive-restarts-{interval}"), jpeg.end()));
     }
-    // Blank but for one corner: runs of thousands of empty blocks.
+    // Blank except for one corner: runs of thousands of empty blocks.
     let mut sparse = Picture::new("sparse", 1100, 8 * 36, &[(1, 1)]);
     sparse.components[0].blocks[..4900].iter_mut().for_each(|block| *block = [0; 64]);
     files.push(file("progressive-sparse", in_scans(&sparse, &bits)));
@@ -344,7 +344,7 @@ fn restarts() -> Vec<OddFile> {
     files
 }
 
-/// Tables and headers that are allowed and rare.
+/// Tables and headers that are allowed but rare.
 fn tables() -> Vec<OddFile> {
     let picture = picture_420();
     let rest = |jpeg: Jpeg, marker| jpeg.huffman().frame(marker, &picture).scan(&picture, &all(&picture)).end();
@@ -370,7 +370,7 @@ fn tables() -> Vec<OddFile> {
     files
 }
 
-/// Grey samples, coded as differences from the one to the left (T.81 H).
+/// Grey samples, coded as differences from their left neighbours (T.81 H).
 fn lossless() -> OddFile {
     let picture = Picture::new("lossless", 21, 13, &[(1, 1)]);
     let (width, height) = (usize::from(picture.width), usize::from(picture.height));
@@ -389,7 +389,7 @@ fn lossless() -> OddFile {
         bits.put(code, length);
         bits.put((difference - i16::from(difference < 0)) as u32, u32::from(size));
     }
-    // The predictor stands where other scans have their first coefficient.
+    // The predictor's number is where other scans have their first coefficient.
     let scan = Scan::band(&[0], 1, 0, 0, 0);
     let start = Jpeg::new(Tables::every()).jfif().huffman().frame(SOF3, &picture).scan_header(&picture, &scan);
     file("whole-lossless", start.raw(&bits.finish()).end())
