@@ -1,11 +1,12 @@
-//! Pixels in memory, and the geometry that moves them without changing them: centre crop and flip.
+//! Pixels in memory, and operations that move pixels without changing them: centre crop and flip.
 
 use std::fmt;
 
 use crate::error::Error;
 
-/// Images with more pixels are refused before they are allocated: the number at which Pillow's guard against
-/// decompression bombs raises its error (twice `Image.MAX_IMAGE_PIXELS`). Decoded, that is 512 MiB.
+/// Images with more pixels are refused before memory is allocated. At this number, Pillow's guard
+/// against decompression bombs raises its error (twice `Image.MAX_IMAGE_PIXELS`). Such an image
+/// takes 512 MiB when decoded.
 pub const MAX_PIXELS: u64 = 178_956_970;
 
 /// Width and height in pixels.
@@ -28,12 +29,12 @@ impl Size {
         self.width as u64 * self.height as u64
     }
 
-    /// Bytes of an image `(H, W, 3)` of this size.
+    /// Bytes of an `(H, W, 3)` image of this size.
     pub const fn bytes(self) -> usize {
         self.width as usize * self.height as usize * 3
     }
 
-    /// Itself, to be asked for before memory for so many pixels is.
+    /// Returns the size itself if it is allowed. Call this before allocating memory for the pixels.
     ///
     /// # Errors
     /// [`Error::TooLarge`] beyond [`MAX_PIXELS`].
@@ -61,28 +62,28 @@ impl fmt::Display for Size {
 /// A rectangle inside an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crop {
-    /// Columns to the left of it.
+    /// Columns to the left of the crop.
     pub left: u32,
-    /// Rows above it.
+    /// Rows above the crop.
     pub top: u32,
-    /// Its own columns.
+    /// Columns of the crop.
     pub width: u32,
-    /// Its own rows.
+    /// Rows of the crop.
     pub height: u32,
 }
 
 impl Crop {
-    /// All of an image of `size`.
+    /// The whole of an image of `size`.
     pub const fn whole(size: Size) -> Self {
         Self { left: 0, top: 0, width: size.width, height: size.height }
     }
 
-    /// Its width and height.
+    /// Width and height of the crop.
     pub const fn size(self) -> Size {
         Size::new(self.width, self.height)
     }
 
-    /// Whether it is not empty and lies inside an image of `size`.
+    /// Whether the crop is not empty and lies inside an image of `size`.
     pub const fn fits(self, size: Size) -> bool {
         self.width > 0
             && self.height > 0
@@ -98,7 +99,8 @@ impl fmt::Display for Crop {
     }
 }
 
-/// A decoded image, `(H, W, 3)` RGB. Its buffer only grows: decode every image of a thread into the same one.
+/// A decoded image, `(H, W, 3)` RGB. Its buffer only grows, so a thread should decode all its
+/// images into the same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rgb8Image {
     size: Size,
@@ -117,7 +119,7 @@ impl Rgb8Image {
         Self { size: Size::new(0, 0), pixels: Vec::new() }
     }
 
-    /// An image of given `pixels`, `(H, W, 3)`.
+    /// An image with the given `pixels`, `(H, W, 3)`.
     ///
     /// # Errors
     /// [`Error::Pixels`] if their number does not fit the size.
@@ -133,17 +135,17 @@ impl Rgb8Image {
         self.size
     }
 
-    /// `(H, W, 3)`.
+    /// The pixels, `(H, W, 3)`.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
 
-    /// `(H, W, 3)`, to be changed in place.
+    /// The pixels, `(H, W, 3)`, mutable.
     pub fn pixels_mut(&mut self) -> &mut [u8] {
         &mut self.pixels
     }
 
-    /// Gives it another size and returns its pixels, `(H, W, 3)`, with unspecified content.
+    /// Changes the size and returns the pixels, `(H, W, 3)`, with unspecified content.
     pub fn reset(&mut self, size: Size) -> &mut [u8] {
         self.size = size;
         self.pixels.resize(size.bytes(), 0);
@@ -151,9 +153,10 @@ impl Rgb8Image {
     }
 }
 
-/// Writes the centre of `image` into `destination`, `(out.height, out.width, 3)`: torchvision's `center_crop`.
-/// Where the crop is larger than the image, the image is first padded with zeros, the odd row below and the odd
-/// column on the right; where it is smaller by an odd number, corners are rounded half to even as Python rounds.
+/// Writes the centre of `image` into `destination`, `(out.height, out.width, 3)`, like
+/// torchvision's `center_crop`. If the crop is larger than the image, the image is first padded
+/// with zeros; an odd row goes below, an odd column to the right. If the crop is smaller by an odd
+/// number, the corner is rounded half to even, as Python rounds.
 ///
 /// # Errors
 /// [`Error::Destination`] if the destination's length is not that of `out`.
@@ -217,8 +220,8 @@ mod tests {
 
     #[test]
     fn center_crop_rounds_and_pads_as_torchvision_does() {
-        // (image, crop) of one axis, and the columns that must come out, 0 for padding. From torchvision 0.28:
-        // `center_crop(image, [1, crop])`.
+        // (image, crop) of one axis, and the expected columns, 0 for padding. From torchvision
+        // 0.28: `center_crop(image, [1, crop])`.
         let cases: [(u32, u32, &[u8]); 8] = [
             (4, 4, &[1, 2, 3, 4]),
             (6, 4, &[2, 3, 4, 5]),
