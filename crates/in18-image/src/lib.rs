@@ -8,7 +8,8 @@
 //!
 //! Every pixel buffer is RGB, 8 bits per channel, row-major `(H, W, 3)`. A decoded file has the
 //! pixels of Pillow's `Image.open(f).convert("RGB")`, without EXIF orientation. A resized image has
-//! those of Pillow's `resize(…, BILINEAR)` within one grey level. The golden tests measure both.
+//! the pixels of Pillow's `resize(…, BILINEAR)` within one grey level. The golden tests measure
+//! both.
 
 mod decode;
 mod error;

@@ -1,6 +1,6 @@
 //! Compares odd files with Pillow: the same files are refused, and the others have the same pixels.
 //!
-//! The test kit's own files are always compared, those of other projects' test suites if they are
+//! The test kit's own files are always compared, files of other projects' test suites if they are
 //! there. `in18_testkit::odd` explains both sets, and `scripts/golden/odd.py` explains Pillow's
 //! verdicts. Even without a verdict, a file must not make the decoder panic.
 
