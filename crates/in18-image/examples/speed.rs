@@ -1,8 +1,9 @@
-//! How fast JPEGs are decoded on one core, beside zune-jpeg, in turn:
+//! Measures how fast JPEGs are decoded on one core, in turn with zune-jpeg:
 //!
 //!     cargo run --release -p in18-image --example speed -- PHOTOS [FILES] [ROUNDS]
 //!
-//! takes at most FILES files (500) evenly from all those below PHOTOS and prints a line for each of ROUNDS rounds (5).
+//! takes at most FILES files (500), evenly from all files below PHOTOS, and prints a line for each
+//! of ROUNDS rounds (5).
 
 use std::env;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Bytes of either format to pixels.
+//! Decodes the bytes of either format to pixels.
 
 use crate::error::Error;
 use crate::format::{Format, sniff};
@@ -7,11 +7,11 @@ use crate::image::{Rgb8Image, chosen};
 use crate::orientation::Orientation;
 use crate::{jpeg, png};
 
-/// The size that `bytes` announce. Reads the header only: the start of a file is enough.
+/// The size that `bytes` announce. Reads only the header, so the start of a file is enough.
 ///
 /// # Errors
-/// [`Error::Format`] for other formats; [`Error::Truncated`] if the header does not end inside `bytes` (more of
-/// the file may help); [`Error::Damaged`], [`Error::Unsupported`].
+/// [`Error::Format`] for other formats. [`Error::Truncated`] if the header does not end inside
+/// `bytes` (more of the file may help). [`Error::Damaged`], [`Error::Unsupported`].
 pub fn header(bytes: &[u8]) -> Result<Size, Error> {
     match sniff(bytes)? {
         Format::Jpeg => jpeg::header(bytes),
@@ -19,11 +19,12 @@ pub fn header(bytes: &[u8]) -> Result<Size, Error> {
     }
 }
 
-/// Decodes images one after the other, keeping its scratch memory. One for each thread.
+/// Decodes one image after the other, and keeps scratch memory between them. Use one decoder per
+/// thread.
 #[derive(Debug, Default)]
 pub struct Decoder {
     jpeg: jpeg::Decoder,
-    /// Channels of a PNG as the file has them, where they are not RGB: (H, W, 1, 2 or 4).
+    /// The channels of a PNG as the file has them, if they are not RGB: (H, W, 1, 2 or 4).
     scratch: Vec<u8>,
 }
 
@@ -33,8 +34,8 @@ impl Decoder {
         Self::default()
     }
 
-    /// Decodes `bytes` into `image`, whose buffer is reused. Grey is replicated, alpha dropped, CMYK and YCCK
-    /// converted as Pillow does; EXIF orientation and colour profiles are ignored.
+    /// Decodes `bytes` into `image`, whose buffer is reused. As in Pillow, grey is replicated,
+    /// alpha dropped, CMYK and YCCK converted. EXIF orientation and colour profiles are ignored.
     ///
     /// # Errors
     /// Any [`Error`] about the image; `image` then holds unspecified pixels.
@@ -42,7 +43,8 @@ impl Decoder {
         self.decode_region(bytes, image, Crop::whole).map(|_| ())
     }
 
-    /// As [`decode`](Self::decode), and turned as the file's EXIF orientation says, which is returned. `scratch` is overwritten.
+    /// Like [`decode`](Self::decode), but turns the image as the file's EXIF orientation says, and
+    /// returns that orientation. `scratch` is overwritten.
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
@@ -61,9 +63,11 @@ impl Decoder {
         Ok(orientation)
     }
 
-    /// Another file with the coefficients of a JPEG, written for regions to be decoded fast: baseline, in one scan, with a restart
-    /// every [`RESTART_INTERVAL`](crate::RESTART_INTERVAL) MCUs, without metadata. None for a PNG, and where that file's pixels are not those of
-    /// `expected`, which [`decode`](Self::decode) made of `bytes`: some damaged files have no such file. `scratch` is overwritten.
+    /// Writes another file with the coefficients of a JPEG, whose regions can be decoded fast:
+    /// baseline, in one scan, with a restart every [`RESTART_INTERVAL`](crate::RESTART_INTERVAL)
+    /// MCUs, without metadata. `None` for a PNG, and if the pixels of the new file are not those of
+    /// `expected`, which [`decode`](Self::decode) made from `bytes`. (Some damaged files cannot be
+    /// rewritten.) `scratch` is overwritten.
     pub fn rewrite(&mut self, bytes: &[u8], expected: &Rgb8Image, scratch: &mut Rgb8Image) -> Option<Vec<u8>> {
         if sniff(bytes) != Ok(Format::Jpeg) {
             return None;
@@ -73,11 +77,13 @@ impl Decoder {
         (scratch == expected).then_some(rewritten)
     }
 
-    /// Decodes at least what lies inside of a region, which `choose` makes of the image's size, and returns the region. Its
-    /// pixels are those that [`decode`](Self::decode) gives; others are unspecified.
+    /// Decodes at least a region, and returns the region. `choose` picks the region once the
+    /// image's size is known. Pixels inside are those that [`decode`](Self::decode) gives; pixels
+    /// outside are unspecified.
     ///
-    /// What follows the region in a JPEG that is whole (its last bytes say that it ends there) is not looked at, so damage
-    /// there goes unnoticed; cut files are refused as by [`decode`](Self::decode).
+    /// In a JPEG that is whole (its last bytes say that it ends there), data after the region is
+    /// not read, so damage there goes unnoticed. Truncated files are refused as by
+    /// [`decode`](Self::decode).
     ///
     /// # Errors
     /// As [`decode`](Self::decode); [`Error::Crop`] if the region is empty or not inside the image.

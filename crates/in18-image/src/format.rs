@@ -1,8 +1,9 @@
-//! Which format bytes are in, by their first bytes alone: names lie (ImageNet itself holds a PNG called .JPEG).
+//! Recognises the format by the first bytes alone, because names lie (ImageNet itself holds a PNG
+//! called .JPEG).
 
 use crate::error::Error;
 
-/// The formats that are read here.
+/// The formats that this crate reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// JPEG: baseline or progressive, greyscale, YCbCr, RGB, CMYK or YCCK.
@@ -13,10 +14,10 @@ pub enum Format {
 
 const PNG_MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Recognises `bytes` by their first bytes.
+/// The format that the first bytes show.
 ///
 /// # Errors
-/// [`Error::Format`], naming what came instead where it is a format that is often met.
+/// [`Error::Format`]. It names the format found if that is a common one.
 pub fn sniff(bytes: &[u8]) -> Result<Format, Error> {
     if bytes.starts_with(b"\xff\xd8\xff") {
         return Ok(Format::Jpeg);
@@ -27,7 +28,7 @@ pub fn sniff(bytes: &[u8]) -> Result<Format, Error> {
     Err(Error::Format { got: describe(bytes) })
 }
 
-/// What bytes that are neither JPEG nor PNG look like.
+/// A description of bytes that are neither JPEG nor PNG.
 fn describe(bytes: &[u8]) -> String {
     let known: &[(&[u8], &str)] = &[
         (b"GIF8", "a GIF"),

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// Images with more pixels are refused before they are allocated: the number at which Pillow's guard against
-/// decompression bombs raises its error (twice `Image.MAX_IMAGE_PIXELS`). Decoded, that is 512 MiB.
+/// Images with more pixels are refused before memory is allocated. At this number, Pillow's guard
+/// against decompression bombs raises its error (twice `Image.MAX_IMAGE_PIXELS`). Such an image
+/// takes 512 MiB when decoded.
 pub const MAX_PIXELS: u64 = 178_956_970;
 
 /// Width and height in pixels.
@@ -26,7 +27,7 @@ impl Size {
         self.width as u64 * self.height as u64
     }
 
-    /// Bytes of an image `(H, W, 3)` of this size.
+    /// Bytes of an `(H, W, 3)` image of this size.
     pub const fn bytes(self) -> usize {
         self.width as usize * self.height as usize * 3
     }
@@ -41,28 +42,28 @@ impl fmt::Display for Size {
 /// A rectangle inside an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crop {
-    /// Columns to the left of it.
+    /// Columns to the left of the crop.
     pub left: u32,
-    /// Rows above it.
+    /// Rows above the crop.
     pub top: u32,
-    /// Its own columns.
+    /// Columns of the crop.
     pub width: u32,
-    /// Its own rows.
+    /// Rows of the crop.
     pub height: u32,
 }
 
 impl Crop {
-    /// All of an image of `size`.
+    /// The whole of an image of `size`.
     pub const fn whole(size: Size) -> Self {
         Self { left: 0, top: 0, width: size.width, height: size.height }
     }
 
-    /// Its width and height.
+    /// Width and height of the crop.
     pub const fn size(self) -> Size {
         Size::new(self.width, self.height)
     }
 
-    /// Whether it is not empty and lies inside an image of `size`.
+    /// Whether the crop is not empty and lies inside an image of `size`.
     pub const fn fits(self, size: Size) -> bool {
         self.width > 0
             && self.height > 0

@@ -1,10 +1,11 @@
-//! Pixels in memory, what is checked before there are any, and what moves them without changing them: centre crop and flip.
+//! Pixels in memory: the checks before there are any, and operations that move pixels without
+//! changing them (centre crop and flip).
 
 use crate::error::Error;
 use crate::geometry::{Crop, MAX_PIXELS, Size};
 
 impl Size {
-    /// Itself, to be asked for before memory for so many pixels is.
+    /// Returns the size itself if it is allowed. Call this before allocating memory for the pixels.
     ///
     /// # Errors
     /// [`Error::TooLarge`] beyond [`MAX_PIXELS`].
@@ -23,7 +24,8 @@ impl Size {
     }
 }
 
-/// A decoded image, `(H, W, 3)` RGB. Its buffer only grows: decode every image of a thread into the same one.
+/// A decoded image, `(H, W, 3)` RGB. Its buffer only grows, so a thread should decode all its
+/// images into the same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rgb8Image {
     size: Size,
@@ -42,7 +44,7 @@ impl Rgb8Image {
         Self { size: Size::new(0, 0), pixels: Vec::new() }
     }
 
-    /// An image of given `pixels`, `(H, W, 3)`.
+    /// An image with the given `pixels`, `(H, W, 3)`.
     ///
     /// # Errors
     /// [`Error::Pixels`] if their number does not fit the size.
@@ -58,17 +60,17 @@ impl Rgb8Image {
         self.size
     }
 
-    /// `(H, W, 3)`.
+    /// The pixels, `(H, W, 3)`.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
 
-    /// `(H, W, 3)`, to be changed in place.
+    /// The pixels, `(H, W, 3)`, mutable.
     pub fn pixels_mut(&mut self) -> &mut [u8] {
         &mut self.pixels
     }
 
-    /// Gives it another size and returns its pixels, `(H, W, 3)`, with unspecified content.
+    /// Changes the size and returns the pixels, `(H, W, 3)`, with unspecified content.
     pub fn reset(&mut self, size: Size) -> &mut [u8] {
         self.size = size;
         self.pixels.resize(size.bytes(), 0);
@@ -76,15 +78,16 @@ impl Rgb8Image {
     }
 }
 
-/// The region that is asked for, checked.
+/// The region that `choose` picks, checked.
 pub(crate) fn chosen(size: Size, choose: impl FnOnce(Size) -> Crop) -> Result<Crop, Error> {
     let crop = choose(size);
     if crop.fits(size) { Ok(crop) } else { Err(Error::Crop { image: size, crop }) }
 }
 
-/// Writes the centre of `image` into `destination`, `(out.height, out.width, 3)`: torchvision's `center_crop`.
-/// Where the crop is larger than the image, the image is first padded with zeros, the odd row below and the odd
-/// column on the right; where it is smaller by an odd number, corners are rounded half to even as Python rounds.
+/// Writes the centre of `image` into `destination`, `(out.height, out.width, 3)`, like
+/// torchvision's `center_crop`. If the crop is larger than the image, the image is first padded
+/// with zeros; an odd row goes below, an odd column to the right. If the crop is smaller by an odd
+/// number, the corner is rounded half to even, as Python rounds.
 ///
 /// # Errors
 /// [`Error::Destination`] if the destination's length is not that of `out`.
@@ -148,8 +151,8 @@ mod tests {
 
     #[test]
     fn center_crop_rounds_and_pads_as_torchvision_does() {
-        // (image, crop) of one axis, and the columns that must come out, 0 for padding. From torchvision 0.28:
-        // `center_crop(image, [1, crop])`.
+        // (image, crop) of one axis, and the expected columns, 0 for padding. From torchvision
+        // 0.28: `center_crop(image, [1, crop])`.
         let cases: [(u32, u32, &[u8]); 8] = [
             (4, 4, &[1, 2, 3, 4]),
             (6, 4, &[2, 3, 4, 5]),

@@ -1,13 +1,15 @@
 #![deny(unsafe_code)]
-//! Image bytes to pixels: recognise, decode, crop, resize, flip.
+//! Turns the bytes of images into pixels: recognises, decodes, crops, resizes, flips.
 //!
-//! Owns what an image file means (JPEG and PNG, told apart by their first bytes, never by a name) and the
-//! geometry of pixels. Knows no files, no threads, no randomness and no classes: its callers bring the bytes
-//! and the destination, so that everything here is a pure function and buffers can live as long as a thread.
+//! This crate owns the meaning of an image file (JPEG or PNG, recognised by its first bytes, never
+//! by its name) and the geometry of pixels. It knows no files, no threads, no randomness and no
+//! classes. Callers bring the bytes and the destination, so that everything here is a pure
+//! function, and buffers can live as long as a thread.
 //!
-//! Every pixel buffer is RGB, 8 bits a channel, row-major `(H, W, 3)`. What a file turns into is what Pillow's
-//! `Image.open(f).convert("RGB")` makes of it, EXIF orientation ignored; what a resize gives is what Pillow's
-//! `resize(…, BILINEAR)` gives, within one grey level (the golden tests measure both).
+//! Every pixel buffer is RGB, 8 bits per channel, row-major `(H, W, 3)`. A decoded file has the
+//! pixels of Pillow's `Image.open(f).convert("RGB")`, without EXIF orientation. A resized image has
+//! the pixels of Pillow's `resize(…, BILINEAR)` within one grey level. The golden tests measure
+//! both.
 
 mod decode;
 mod error;

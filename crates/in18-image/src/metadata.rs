@@ -1,11 +1,11 @@
-//! The metadata of a file that tell how to turn the image.
+//! The metadata of a file that say how to turn its image.
 
 use std::borrow::Cow;
 
-/// What a file says about itself.
+/// The metadata of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Metadata<'a> {
-    /// A TIFF structure, with or without EXIF's name before it.
+    /// A TIFF structure, with or without the name "Exif" before it.
     pub exif: Cow<'a, [u8]>,
     pub xmp: Option<&'a [u8]>,
 }

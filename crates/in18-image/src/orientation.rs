@@ -1,7 +1,8 @@
-//! How a camera was held: the orientation that a file's metadata give, and turning an image upright.
+//! How a camera was held: the orientation in a file's metadata, and turning an image upright.
 //!
-//! Read where Pillow reads it: in EXIF (a JPEG's APP1 segments, a PNG's `eXIf` chunk), or else in XMP (a JPEG's APP1 segment,
-//! a PNG's `iTXt` chunk unless that is compressed). EXIF in a PNG's text, from before there was `eXIf`, is not read.
+//! The orientation is read where Pillow reads it: in EXIF (a JPEG's APP1 segments, a PNG's `eXIf`
+//! chunk), or else in XMP (a JPEG's APP1 segment, a PNG's `iTXt` chunk unless it is compressed).
+//! EXIF in a PNG's text chunks, which is older than `eXIf`, is not read.
 
 mod exif;
 
@@ -15,10 +16,10 @@ use crate::{jpeg, png};
 
 use exif::Said;
 
-/// How a stored image becomes upright: its sides exchanged first, then mirrored.
+/// How a stored image becomes upright: first its sides are exchanged, then it is mirrored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Orientation {
-    /// Columns become rows.
+    /// Whether columns become rows.
     swap: bool,
     /// Whether stored columns count from the right.
     flip_x: bool,
@@ -27,10 +28,10 @@ pub struct Orientation {
 }
 
 impl Orientation {
-    /// As it is stored.
+    /// The orientation of an image that is stored upright.
     pub const UPRIGHT: Self = Self { swap: false, flip_x: false, flip_y: false };
 
-    /// What a file says; upright where it says nothing that can be understood.
+    /// The orientation of a file. Upright if the file says nothing that can be understood.
     pub fn of(file: &[u8]) -> Self {
         let Metadata { exif, xmp } = match sniff(file) {
             Ok(Format::Jpeg) => jpeg::metadata(file),
@@ -44,7 +45,7 @@ impl Orientation {
         }
     }
 
-    /// The orientation of an EXIF number, 1 to 8; upright for others.
+    /// The orientation of an EXIF number, 1 to 8. Other numbers mean upright.
     fn from_number(number: u8) -> Self {
         let (swap, flip_x, flip_y) = match number {
             2 => (false, true, false),
@@ -59,12 +60,13 @@ impl Orientation {
         Self { swap, flip_x, flip_y }
     }
 
-    /// Whether nothing is to be done.
+    /// Whether the image need not be turned.
     pub fn is_upright(self) -> bool {
         self == Self::UPRIGHT
     }
 
-    /// The upright size of an image that is stored with size `stored`, and the other way round.
+    /// The upright size of an image that is stored with size `stored`. Also gives the stored size
+    /// for an upright size.
     pub fn turned(self, stored: Size) -> Size {
         if self.swap { Size::new(stored.height, stored.width) } else { stored }
     }
@@ -82,7 +84,8 @@ impl Orientation {
         }
     }
 
-    /// Turns a region of a stored image upright, in the place of what `upright` held.
+    /// Turns a region of a stored image upright, and writes it to `upright`, whose old content is
+    /// lost.
     pub fn turn(self, stored: &Rgb8Image, region: Crop, upright: &mut Rgb8Image) {
         let to = self.turned(region.size());
         let stride = stored.size().width as usize * 3;
@@ -99,7 +102,7 @@ impl Orientation {
     }
 }
 
-/// The first digit that XMP gives an orientation, as an attribute or an element.
+/// The first digit that XMP gives for an orientation, as an attribute or an element.
 fn in_xmp(xmp: &[u8]) -> Option<u8> {
     const NAME: &[u8] = b"tiff:Orientation";
     memmem::find_iter(xmp, NAME).find_map(|at| {
@@ -117,7 +120,7 @@ mod tests {
     /// The type of a 16-bit number.
     const SHORT: u16 = 3;
 
-    /// A TIFF structure with an orientation behind another tag.
+    /// A TIFF structure with an orientation after another tag.
     fn tiff(number: u16, is_little: bool) -> Vec<u8> {
         let short = |n: u16| if is_little { n.to_le_bytes() } else { n.to_be_bytes() };
         let long = |n: u32| if is_little { n.to_le_bytes() } else { n.to_be_bytes() };
@@ -173,7 +176,8 @@ mod tests {
 
     #[test]
     fn regions_and_pixels_turn_as_pillow_turns_them() {
-        // Pixels 0 to 5, three columns and two rows; rows of Pillow's `ImageOps.exif_transpose`.
+        // Pixels 0 to 5, three columns and two rows. Expected are the rows of Pillow's
+        // `ImageOps.exif_transpose`.
         let pixels: Vec<u8> = (0..6).flat_map(|n| [n; 3]).collect();
         let stored = Rgb8Image::from_pixels(Size::new(3, 2), pixels).unwrap();
         let expected: [&[u8]; 8] = [
@@ -192,7 +196,7 @@ mod tests {
             orientation.turn(&stored, Crop::whole(stored.size()), &mut whole);
             let got: Vec<u8> = whole.pixels().chunks(3).map(|pixel| pixel[0]).collect();
             assert_eq!((got.as_slice(), whole.size()), (expected, orientation.turned(stored.size())), "{number}");
-            // A region turned is the region of the turned image.
+            // A turned region is the same region of the turned image.
             let region = Crop { left: 1, top: 0, width: 1, height: 2 };
             orientation.turn(&stored, orientation.stored_region(region, stored.size()), &mut part);
             let width = whole.size().width as usize;

@@ -1,10 +1,11 @@
-//! PNG, by way of the `png` crate, converted as Pillow's `convert("RGB")` converts: alpha is dropped, palettes
-//! and greys become RGB, 16-bit channels keep their high byte. (16-bit grey alone differs: Pillow clips it at 255,
-//! which turns nearly every such image white.)
+//! PNG, through the `png` crate, converted like Pillow's `convert("RGB")`: alpha is dropped,
+//! palettes and greys become RGB, 16-bit channels keep their high byte. (Only 16-bit grey differs:
+//! Pillow clips it at 255, which turns nearly every such image white.)
 //!
-//! Whether a file is read or refused is Pillow's choice, too. So [`chunks`] goes through it, and the `png` crate is given
-//! another one with nothing in it but header, palette and pixels: it is stricter than Pillow in some things, laxer in others,
-//! and panics where a palette's length is no multiple of three.
+//! Pillow also decides whether a file is read or refused. So [`chunks`] reads the file as Pillow
+//! does, and the `png` crate gets another file with only the header, the palette and the pixels. By
+//! itself the `png` crate is stricter than Pillow in some things, laxer in others, and panics if a
+//! palette's length is no multiple of three.
 
 mod chunks;
 
@@ -21,7 +22,7 @@ use chunks::Chunks;
 
 const FORMAT: &str = "PNG";
 
-/// What a file says about itself.
+/// A file's metadata.
 pub(crate) fn metadata(bytes: &[u8]) -> Metadata<'_> {
     chunks::metadata(bytes)
 }
@@ -43,7 +44,7 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Size, Error> {
     Ok(size)
 }
 
-/// Decodes to RGB; `scratch` holds the channels as the file has them where those are not RGB.
+/// Decodes to RGB. `scratch` holds the channels as the file has them, if they are not RGB.
 pub(crate) fn decode(bytes: &[u8], scratch: &mut Vec<u8>, image: &mut Rgb8Image) -> Result<(), Error> {
     let size = header(bytes)?.checked()?;
     let chunks = chunks::read(bytes)?;
@@ -85,7 +86,7 @@ pub(crate) fn decode(bytes: &[u8], scratch: &mut Vec<u8>, image: &mut Rgb8Image)
     Ok(())
 }
 
-/// A file of the same pixels and nothing else. Its checksums are left out.
+/// A file with the same pixels and nothing else. Its checksums are left out.
 fn essence(chunks: &Chunks<'_>) -> Vec<u8> {
     let length: usize = chunks.data.iter().map(|data| data.len()).sum();
     let mut file = Vec::with_capacity(length + chunks.palette.len() + 80);
@@ -99,7 +100,8 @@ fn essence(chunks: &Chunks<'_>) -> Vec<u8> {
     file.extend(sizes);
     file.extend([0, 0, u8::from(interlacing != 0), 0, 0, 0, 0]);
     if chunks.header[9] == chunks::INDEXED {
-        // Colours that are missing are black, so that the first may as well be there; those past 256 are none.
+        // Missing colours are black, so an empty palette gets its first colour. Colours after the
+        // 256th do not count.
         let colours = &chunks.palette[..chunks.palette.len() / 3 * 3];
         let colours = if colours.is_empty() { &[0; 3] } else { &colours[..colours.len().min(256 * 3)] };
         start(&mut file, b"PLTE", colours.len());

@@ -1,10 +1,11 @@
-//! Bilinear resizing with antialiasing, as Pillow's `Image.crop(…).resize(…, BILINEAR)`.
+//! Bilinear resizing with antialiasing, like Pillow's `Image.crop(…).resize(…, BILINEAR)`.
 //!
-//! Equal within one grey level, but not bit for bit: the engine keeps weights in 16 bits where Pillow keeps them in 32.
-//! Where exact ties of rounding abound (stripes of 0 and 255 at a scale such as 5/4), single values differ by 2.
+//! Results equal Pillow's within one grey level, but not bit for bit: fast_image_resize (the
+//! engine) keeps weights in 16 bits, Pillow in 32. Where exact ties of rounding are frequent
+//! (stripes of 0 and 255 at a scale such as 5/4), single values differ by 2.
 //!
-//! The horizontal pass, which takes most of the time, is our own where there is AVX2: to the bit the engine's, in a half to a
-//! third of its time.
+//! The horizontal pass takes most of the time. With AVX2 our own code computes it. Its results are
+//! the engine's to the bit, in a half to a third of the engine's time.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -20,14 +21,15 @@ use crate::image::Rgb8Image;
 
 use weights::Weights;
 
-/// Resizes images one after the other, keeping its intermediate buffer. One for each thread.
+/// Resizes one image after the other, and keeps its intermediate buffer. Use one resizer per
+/// thread.
 #[derive(Debug, Default)]
 pub struct Resizer {
     engine: fast_image_resize::Resizer,
     weights: Weights,
-    /// After the horizontal pass: (crop height, out width, 3).
+    /// The result of the horizontal pass: (crop height, out width, 3).
     narrowed: Vec<u8>,
-    /// Of the horizontal pass.
+    /// Scratch memory of the horizontal pass.
     spare: Vec<u8>,
 }
 
@@ -37,9 +39,10 @@ impl Resizer {
         Self::default()
     }
 
-    /// Cuts `crop` out of `image` and resizes it to `out`, straight into `destination`, `(out.height, out.width, 3)`.
-    /// The filter is a triangle whose support grows with the scale of reduction; pixels outside of the crop do
-    /// not contribute, as in torchvision's `resized_crop`, which crops first.
+    /// Cuts `crop` out of `image` and resizes it to `out`, straight into `destination`,
+    /// `(out.height, out.width, 3)`. The filter is a triangle whose support grows with the scale of
+    /// reduction. Pixels outside of the crop do not contribute, as in torchvision's `resized_crop`,
+    /// which crops first.
     ///
     /// # Errors
     /// [`Error::Crop`] if the crop is empty or not inside the image; [`Error::Destination`].
@@ -55,8 +58,8 @@ impl Resizer {
             let source = cropped(image, crop)?;
             return self.engine.resize_typed(&source, &mut out_view, &options).map_err(|_| outside());
         }
-        // Pillow rounds to 8 bits between its passes and takes the horizontal one first; the engine would take
-        // the vertical one first. In two calls of one pass each, the order is Pillow's.
+        // Pillow runs the horizontal pass first, and rounds to 8 bits between its passes. The
+        // engine would run the vertical pass first. Two calls of one pass each give Pillow's order.
         let narrow = Size::new(out.width, crop.height);
         self.narrowed.resize(narrow.bytes(), 0);
         let is_done = self.narrow(image, crop, out.width);
@@ -70,7 +73,8 @@ impl Resizer {
 }
 
 impl Resizer {
-    /// The horizontal pass by our own code; false where that is not for this processor or scale.
+    /// The horizontal pass by our own code. False if that code does not fit this processor or
+    /// scale.
     #[cfg(target_arch = "x86_64")]
     fn narrow(&mut self, image: &Rgb8Image, crop: Crop, width: u32) -> bool {
         self.weights.compute(crop.width, width);

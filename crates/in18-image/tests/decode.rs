@@ -1,4 +1,4 @@
-//! Bytes that are no good image, and buffers that are reused.
+//! Bytes that are not a good image, and reused buffers.
 
 use in18_image::{Crop, Decoder, Error, Resizer, Rgb8Image, Size, header};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -114,7 +114,7 @@ fn a_decoder_and_its_image_can_be_used_again() {
 
 #[test]
 fn pixels_outside_of_a_crop_do_not_contribute() {
-    // A black square in a white image: its crop stays black, enlarged or reduced.
+    // A crop of a black square in a white image stays black, enlarged or reduced.
     let size = Size::new(60, 50);
     let inside = |x: u32, y: u32| (10..40).contains(&x) && (5..45).contains(&y);
     let pixels = (0..50).flat_map(|y| (0..60).flat_map(move |x| [if inside(x, y) { 0 } else { 255 }; 3])).collect();
@@ -154,7 +154,7 @@ fn encode(pixels: &[u8], size: Size, sampling: SamplingFactor, writing: Writing)
     encoder.set_sampling_factor(sampling);
     encoder.set_progressive(writing.progressive);
     encoder.set_optimized_huffman_tables(writing.optimized);
-    // The encoder loses blocks where it has both restarts and tables of its own.
+    // The encoder loses blocks if it has both restarts and optimised tables.
     if writing.restart_interval > 0 && !writing.optimized {
         encoder.set_restart_interval(writing.restart_interval);
     }

@@ -1,20 +1,21 @@
-//! Pixels against Pillow's: the committed set always, photos where someone made their goldens.
+//! Compares pixels with Pillow's: always for the committed set, and for photos if their goldens
+//! have been made.
 //!
-//! `scripts/golden/crops.py` writes both and explains the manifest.
+//! `scripts/golden/crops.py` writes both, and explains the manifest.
 
 use std::path::{Path, PathBuf};
 
 use in18_image::{Crop, Decoder, Resizer, Rgb8Image, Size};
 use in18_testkit::skip::{Lack, impossible, missing};
 
-/// How far pixels lie apart, over all images compared.
+/// The differences of pixels, over all images compared.
 #[derive(Debug, Default, Clone, Copy)]
 struct Difference {
     images: usize,
     values: u64,
     sum: u64,
     max: u8,
-    /// The largest mean difference of one image.
+    /// The largest mean difference of any image.
     worst_mean: f64,
 }
 
@@ -38,11 +39,12 @@ impl Difference {
     }
 }
 
-/// The largest difference that a resize may have.
+/// The largest difference allowed in a resized image.
 const RESIZE_MAX: u8 = 1;
 
-/// Runs every check of a golden folder and returns the number of decodes and what resizes differ by. Decodes must not
-/// differ at all, resizes of an image by no more than `resize_mean` on average.
+/// Runs every check of a golden folder. Returns the number of decoded images and the differences of
+/// resized ones. Decoded images must not differ at all, a resized image by at most `resize_mean` on
+/// average.
 fn check(folder: &Path, resize_mean: f64) -> (usize, Difference) {
     let manifest = std::fs::read_to_string(folder.join("manifest.tsv")).unwrap();
     let mut decoder = Decoder::new();

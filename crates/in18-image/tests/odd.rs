@@ -1,8 +1,8 @@
-//! Odd files against Pillow: the same are refused, the others have the same pixels.
+//! Compares odd files with Pillow: the same files are refused, and the others have the same pixels.
 //!
-//! The files are the test kit's own, always, and those of other projects' test suites where they are there
-//! (`in18_testkit::odd` explains both, and `scripts/golden/odd.py` Pillow's verdicts). Without a verdict, a file still must
-//! not make the decoder panic.
+//! The test kit's own files are always compared, files of other projects' test suites if they are
+//! there. `in18_testkit::odd` explains both sets, and `scripts/golden/odd.py` explains Pillow's
+//! verdicts. Even without a verdict, a file must not make the decoder panic.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -77,7 +77,7 @@ fn odd_files_are_pillows() {
     }
 }
 
-/// How far pixels are from Pillow's, if those lie where `cargo xtask golden` leaves them.
+/// How far the pixels are from Pillow's, if Pillow's are where `cargo xtask golden` writes them.
 fn what_differs(set: &Set, case: &Case, image: &Rgb8Image) -> String {
     let path = set.pixels.join(format!("{}.png", case.name));
     let Some(golden) = std::fs::read(&path).ok().and_then(|bytes| decode(&bytes).ok()) else {

@@ -1,14 +1,14 @@
-//! Odd behaviours of libjpeg that files in the world rely on, each by a tiny file. What is expected is what Pillow 12.3
-//! makes of the same bytes.
+//! Odd behaviours of libjpeg that real files rely on, each in a tiny file. Expected are the results
+//! of Pillow 12.3 for the same bytes.
 
 use in18_image::{Decoder, Error, Rgb8Image};
 use jpeg_encoder::{ColorType, Encoder};
 
-/// 29 x 21 pixels, 4:2:0, of the typical Huffman tables: 2 x 2 MCUs.
+/// 29 x 21 pixels, 4:2:0, with the typical Huffman tables: 2 x 2 MCUs.
 const PHOTO: &[u8] = include_bytes!("golden/jpeg_420.jpg");
-/// The same with a restart after every row of MCUs.
+/// The same image with a restart after every row of MCUs.
 const RESTARTS: &[u8] = include_bytes!("golden/jpeg_restarts.jpg");
-/// The same in many scans.
+/// The same image in many scans.
 const PROGRESSIVE: &[u8] = include_bytes!("golden/jpeg_progressive.jpg");
 /// 29 x 21 pixels of four inks.
 const INKS: &[u8] = include_bytes!("golden/jpeg_cmyk.jpg");
@@ -18,7 +18,7 @@ fn decode(bytes: &[u8]) -> Result<Rgb8Image, Error> {
     Decoder::new().decode(bytes, &mut image).map(|()| image)
 }
 
-/// Offsets of the markers `0xff marker` before the first scan, and of that scan's.
+/// Offsets of the markers `0xff marker` up to the first scan, including its own.
 fn markers(bytes: &[u8], marker: u8) -> Vec<usize> {
     let (mut at, mut found) = (2, Vec::new());
     loop {
@@ -42,12 +42,12 @@ fn without(bytes: &[u8], marker: u8) -> Vec<u8> {
     bytes
 }
 
-/// `bytes` with others put in at an offset.
+/// `bytes` with others inserted at an offset.
 fn with(bytes: &[u8], at: usize, others: &[u8]) -> Vec<u8> {
     [&bytes[..at], others, &bytes[at..]].concat()
 }
 
-/// Where the entropy-coded data of the first scan start.
+/// Where the entropy-coded data of the first scan begin.
 fn data_of(bytes: &[u8]) -> usize {
     let scan = markers(bytes, 0xda)[0];
     scan + 2 + usize::from(bytes[scan + 3])
@@ -132,20 +132,21 @@ impl Tap for Vec<u8> {
 
 #[test]
 fn a_lost_restart_costs_its_own_interval_only() {
-    // Two intervals, of 16 rows and of 5. Without its marker, the second has no data: its first MCU is decoded from
-    // zeros, the other stays grey.
+    // Two intervals, of 16 rows and of 5 rows. Without its marker, the second interval has no data:
+    // its first MCU is decoded from zeros, and the other MCU stays grey.
     let whole = decode(RESTARTS).unwrap();
     let restart = RESTARTS.windows(2).rposition(|pair| pair == [0xff, 0xd0]).unwrap();
     let mut lost = RESTARTS.to_vec();
     lost.drain(restart..restart + 2);
     let lost = decode(&lost).unwrap();
     let row = 29 * 3;
-    // Upsampling lets the last row above a border see what is below it.
+    // Upsampling mixes the last row above a border with the row below.
     assert!(lost.pixels()[..15 * row] == whole.pixels()[..15 * row]);
     for y in 17..21 {
         assert!(lost.pixels()[y * row..][18 * 3..row].iter().all(|&value| value == 128));
     }
-    // A restart of another number that is not far ahead is taken for a later one, and one that is far for this one.
+    // A restart with a number a little ahead counts as a later restart. One with a number far ahead
+    // counts as this one.
     for (number, is_taken) in [(0xd1, false), (0xd2, false), (0xd3, true), (0xd5, true)] {
         let mut other = RESTARTS.to_vec();
         other[restart + 1] = number;
@@ -155,7 +156,8 @@ fn a_lost_restart_costs_its_own_interval_only() {
 
 #[test]
 fn junk_after_the_end_of_a_long_file_with_restarts_changes_nothing() {
-    // Pillow reads chunks of 64 KiB. Decoding that stops at the end of one must not go back before a restart.
+    // Pillow reads chunks of 64 KiB. Decoding that stops at the end of a chunk must not go back to
+    // before a restart.
     let noise: Vec<u8> = (0..400 * 300 * 3_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     for interval in [1, 3, 50] {
         let mut bytes = Vec::new();
@@ -171,11 +173,11 @@ fn junk_after_the_end_of_a_long_file_with_restarts_changes_nothing() {
 
 #[test]
 fn missing_low_frequencies_are_guessed() {
-    // After the first scan, which brings DC coefficients, straight to the end.
+    // The first scan brings DC coefficients. After it, the file ends.
     let first = data_of(PROGRESSIVE);
     let next = first + PROGRESSIVE[first..].windows(2).position(|pair| pair == [0xff, 0xc4]).unwrap();
     let image = decode(&[&PROGRESSIVE[..next], &[0xff, 0xd9]].concat()).unwrap();
-    // Blocks of one colour each would have no more than these.
+    // Blocks with a single colour each would not have this many.
     let mut colours: Vec<_> = image.pixels().chunks(3).collect();
     colours.sort_unstable();
     colours.dedup();
@@ -190,7 +192,7 @@ fn inks_are_adobes_even_without_its_marker() {
 
 #[test]
 fn endless_scans_are_refused() {
-    // A refining scan of DC coefficients, which nothing forbids to come again and again.
+    // A refining scan of DC coefficients. No rule forbids repeating it.
     let mut bytes = PROGRESSIVE[..PROGRESSIVE.len() - 2].to_vec();
     for _ in 0..500 {
         bytes.extend([0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0x10, 0xff, 0xff]);

@@ -1,5 +1,6 @@
-//! Regions have the pixels of a whole decode: of the golden files, of the odd ones, of generated photos, and of others where
-//! those are there. `IN18_ALL_PHOTOS=1` takes all of these instead of one in forty.
+//! Regions have the pixels of a whole decode. This is tested with the golden files, the odd files,
+//! generated photos, and other photos if they are there. `IN18_ALL_PHOTOS=1` takes all of the
+//! latter instead of one in forty.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use in18_testkit::images::photos;
 use in18_testkit::odd::sets;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
-/// Regions that are tried of each file.
+/// The number of regions tested per file.
 const REGIONS: u32 = 6;
 
 /// A multiplicative congruential generator (Lehmer's, by Park and Miller).
@@ -27,7 +28,7 @@ impl Random {
     }
 }
 
-/// Files below a folder, sorted; none if it is not there.
+/// The files below a folder, sorted; none if the folder does not exist.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         eprintln!("skipped: no folder {}", folder.display());
@@ -45,7 +46,7 @@ fn rows(image: &Rgb8Image, crop: Crop) -> impl Iterator<Item = &[u8]> {
     (top..top + crop.height as usize).map(move |row| &image.pixels()[row * stride + start..][..length])
 }
 
-/// Compares regions of a file, and returns how many.
+/// Compares regions of a file with a whole decode, and returns their number.
 fn check(path: &Path, random: &mut Random) -> u32 {
     check_bytes(&fs::read(path).unwrap(), &path.display().to_string(), random)
 }
@@ -54,7 +55,8 @@ fn check_bytes(bytes: &[u8], name: &str, random: &mut Random) -> u32 {
     let mut decoder = Decoder::new();
     let mut whole = Rgb8Image::new();
     if decoder.decode(bytes, &mut whole).is_err() {
-        // A cut file must be refused whatever is asked of it; damage behind a region may go unnoticed.
+        // A truncated file must be refused whatever region is asked for. Damage after a region may
+        // go unnoticed.
         return 0;
     }
     let size = whole.size();
@@ -63,7 +65,7 @@ fn check_bytes(bytes: &[u8], name: &str, random: &mut Random) -> u32 {
     let mut regions = corners.to_vec();
     regions.extend((0..REGIONS).map(|_| random.region(size)));
     for region in regions {
-        // What is not decoded shows, since nothing but the region is written.
+        // Only the region is written, so pixels that are not decoded show.
         let mut part = Rgb8Image::from_pixels(size, vec![0x55; size.bytes()]).unwrap();
         let got = decoder.decode_region(bytes, &mut part, |_| region).unwrap();
         assert_eq!((got, part.size()), (region, size), "{name}");
@@ -105,7 +107,8 @@ fn regions_of_odd_files_equal_a_whole_decode() {
     }
 }
 
-/// Rows are passed over by their restart markers, of whatever interval; where bytes are wrong, as a whole decode takes them.
+/// Rows are skipped by their restart markers, whatever the interval. If bytes are wrong, regions
+/// still equal a whole decode.
 #[test]
 fn regions_behind_restarts_equal_a_whole_decode() {
     let mut random = Random(7);
@@ -129,7 +132,7 @@ fn regions_behind_restarts_equal_a_whole_decode() {
                         let at = random.below(bytes.len() as u32) as usize;
                         let mut damaged = bytes.clone();
                         damaged[at] = random.below(256) as u8;
-                        // A wrong size, or the end of the file, is no matter of restarts.
+                        // A wrong size, or the end of the file, has nothing to do with restarts.
                         if at > 650 && at + 2 < bytes.len() {
                             compared += check_bytes(&damaged, &format!("{name}, byte {at} wrong"), &mut random);
                         }

@@ -1,4 +1,4 @@
-//! Files that are written to be decoded have the pixels of those that they were made of.
+//! Rewritten files have the pixels of their originals.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ fn decode(bytes: &[u8]) -> Option<Rgb8Image> {
     Decoder::new().decode(bytes, &mut image).ok().map(|()| image)
 }
 
-/// Whether a file was rewritten; what it then is, is checked.
+/// Whether a file was rewritten. Checks the rewritten file.
 fn check(name: &str, bytes: &[u8]) -> bool {
     let Some(image) = decode(bytes) else {
         return false;
@@ -37,7 +37,7 @@ fn check(name: &str, bytes: &[u8]) -> bool {
     let Some(rewritten) = Decoder::new().rewrite(bytes, &image, &mut scratch) else { return false };
     assert_eq!(header(&rewritten), Ok(image.size()));
     assert!(decode(&rewritten).unwrap() == image, "{name}");
-    // With restarts, regions decode by themselves.
+    // Restarts let regions be decoded by themselves.
     let mut decoder = Decoder::new();
     for (x, y, across, down) in [(0, 2, 4, 2), (1, 1, 2, 2), (3, 0, 1, 4), (2, 3, 1, 1), (0, 0, 1, 1)] {
         let quarter = |whole: u32, quarters: u32| whole * quarters / 4;
@@ -55,7 +55,7 @@ fn check(name: &str, bytes: &[u8]) -> bool {
             assert!(part.pixels()[pixels.clone()] == image.pixels()[pixels], "{name}: {crop}");
         }
     }
-    // The same once more: nothing is lost on the way.
+    // Rewriting the new file gives the same bytes again, so nothing is lost.
     assert_eq!(Decoder::new().rewrite(&rewritten, &image, &mut scratch).as_ref(), Some(&rewritten), "{name}");
     true
 }

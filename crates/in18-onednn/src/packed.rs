@@ -1,6 +1,6 @@
 //! Convolutions of any shape and type as products of packed matrices, forward and backward. They
-//! compute what neither our special kernels nor oneDNN's vectorised implementations cover, and the
-//! shapes at which those are [slower](is_faster).
+//! compute the shapes that neither our special kernels nor oneDNN's vectorised implementations
+//! cover, and the shapes at which these are [slower](is_faster) than the products.
 //!
 //! A convolution and the gradient of its input are sums over taps of the kernel and channels. For
 //! each result pixel, the numbers that meet it are [gathered](gather) into a row, and the rows are

@@ -1,8 +1,9 @@
-//! The digest that a file of ours carries of itself, so that a flipped bit or a cut is seen before it is used.
+//! The digest that a file of ours carries of itself, so that a flipped bit or a truncation is
+//! noticed before the file is used.
 //!
-//! The description in a file's header holds `"checksum":"sha256:<64 hexadecimal digits>"`. The digest is SHA-256 of the whole
-//! file with those 64 digits replaced by `0`. It guards against damage, not against intent: whoever can change a file can
-//! also seal it again.
+//! The description in a file's header holds `"checksum":"sha256:<64 hexadecimal digits>"`. The
+//! digest is the SHA-256 of the whole file with these 64 digits replaced by `0`. It protects
+//! against damage, not against intent: whoever can change a file can also seal it again.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +12,8 @@ use std::os::unix::fs::FileExt;
 
 use sha2::{Digest, Sha256};
 
-/// The metadata entry that describes a file of ours: a JSON object with at least `arch`, `classes` and `checksum`.
+/// The metadata entry that describes a file of ours: a JSON object with at least `arch`, `classes`
+/// and `checksum`.
 pub const DESCRIPTION: &str = "imagenet18";
 
 /// The digest's key in the description.
@@ -20,23 +22,23 @@ pub const KEY: &str = "checksum";
 /// The value that a description holds until its file is sealed.
 pub const PLACEHOLDER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Hexadecimal digits of a SHA-256.
+/// The number of hexadecimal digits of a SHA-256 digest.
 const DIGITS: usize = 64;
 
-/// The entry as its bytes stand in a header: a JSON object inside a JSON string. A class whose name holds this text is
-/// escaped twice, so that it does not look like this.
+/// The bytes of the entry in a header: a JSON object inside a JSON string. A class whose name
+/// contains this text is escaped twice, so it does not look like the entry.
 const ENTRY: &[u8] = br#"\"checksum\":\"sha256:"#;
 
-/// Bytes of the header's length, with which a file starts.
+/// Bytes at the start of a file that hold the header's length.
 const LENGTH: usize = size_of::<u64>();
 
-/// The longest header that is looked into: the safetensors format's own bound, in bytes.
+/// The longest header that is searched, in bytes. This is the safetensors format's own limit.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// Fills in the digest of a file whose description holds the [`PLACEHOLDER`].
+/// Writes the digest into a file whose description holds the [`PLACEHOLDER`].
 ///
 /// # Errors
-/// What the system says; [`io::ErrorKind::InvalidData`] for a file without the placeholder.
+/// The system's errors; [`io::ErrorKind::InvalidData`] for a file without the placeholder.
 pub fn seal(file: &File) -> io::Result<()> {
     let mut length = [0; LENGTH];
     file.read_exact_at(&mut length, 0)?;
@@ -61,10 +63,11 @@ pub fn seal(file: &File) -> io::Result<()> {
     file.write_all_at(&hex(digest), digits.start as u64)
 }
 
-/// Compares a file's bytes with the digest that they carry. Files without a description pass: they come from elsewhere.
+/// Compares the bytes of a file with the digest that they carry. Files without a description pass,
+/// because they come from other programs.
 ///
 /// # Errors
-/// What was expected and what came; for a description without a digest, too.
+/// The expected digest and the digest found. Also an error: a description without a digest.
 pub fn verify(bytes: &[u8]) -> Result<(), String> {
     let header = header_end(bytes).ok_or_else(|| format!("a file of {} bytes without a whole header", bytes.len()))?;
     let start = &bytes[..header];
@@ -81,7 +84,7 @@ pub fn verify(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Puts the digest into bytes that have a place for one; whether they have.
+/// Writes the digest into bytes that have a place for one. Returns whether they have.
 pub fn seal_bytes(bytes: &mut [u8]) -> bool {
     let Some(digits) = header_end(bytes).and_then(|header| digits(&bytes[..header])) else { return false };
     let digest = digest_around(bytes, &digits);
@@ -89,7 +92,7 @@ pub fn seal_bytes(bytes: &mut [u8]) -> bool {
     true
 }
 
-/// The digest of bytes with zeros for its own digits.
+/// The digest of `bytes`, with zeros in the place of its own digits.
 fn digest_around(bytes: &[u8], digits: &Range<usize>) -> Vec<u8> {
     let mut digest = Sha256::new();
     digest.update(&bytes[..digits.start]);
@@ -98,14 +101,14 @@ fn digest_around(bytes: &[u8], digits: &Range<usize>) -> Vec<u8> {
     hex(digest)
 }
 
-/// Where a file's header ends, if the file is longer.
+/// The end of a file's header. `None` if the file ends before it.
 fn header_end(bytes: &[u8]) -> Option<usize> {
     let length = u64::from_le_bytes(*bytes.first_chunk()?);
     let end = usize::try_from(length.min(MAX_HEADER)).ok()? + LENGTH;
     (end <= bytes.len()).then_some(end)
 }
 
-/// Where the digits stand in a file's start.
+/// The range of the digits in the start of a file.
 fn digits(start: &[u8]) -> Option<Range<usize>> {
     let first = find(start, ENTRY)? + ENTRY.len();
     (first + DIGITS <= start.len()).then_some(first..first + DIGITS)

@@ -1,4 +1,4 @@
-//! What can go wrong in writing and reading a network's file.
+//! The errors of writing and reading a network's file.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use in18_program::Arch;
 use thiserror::Error;
 
-/// What a file says of itself, fit for a message of one line: characters that a terminal would obey are shown as escapes.
+/// Text from a file, made fit for a message of one line: control characters, which a terminal would
+/// obey, are escaped.
 pub fn plain(text: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() })
         .collect()
 }
 
-/// An error of a network's file. One line each.
+/// An error of a network's file. Each message has one line.
 #[derive(Debug, Error)]
 pub enum WeightsError {
     /// The file could not be written.
@@ -21,37 +22,37 @@ pub enum WeightsError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
     /// The network could not be read out of a model, or put into one.
     #[error(transparent)]
     Program(#[from] in18_program::ProgramError),
-    /// The system does not let it be read.
+    /// The system does not let the file be read.
     #[error("{path}: expected to read a network, got: {cause}; name a safetensors file")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// Another format.
+    /// The file has another format.
     #[error("{path}: expected a safetensors file, got {got}")]
     NotSafetensors {
         /// The file.
         path: PathBuf,
-        /// What it is, and what to do.
+        /// What the file is, and what to do.
         got: String,
     },
-    /// Cut, changed or inconsistent.
+    /// The file is truncated, changed or inconsistent.
     #[error("{path}: expected a whole safetensors file, got a damaged one ({}); take another copy of it", plain(.reason))]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         reason: String,
     },
-    /// It does not say which network it holds.
+    /// The file does not say which network it holds.
     #[error("{path}: expected to be told which network it holds, since it does not say so itself; {hint}")]
     ArchNeeded {
         /// The file.
@@ -59,28 +60,28 @@ pub enum WeightsError {
         /// What to do.
         hint: String,
     },
-    /// It holds another network.
+    /// The file holds another network.
     #[error("{path}: expected a {expected}, got {}; {hint}", plain(.got))]
     OtherNetwork {
         /// The file.
         path: PathBuf,
-        /// What it was to be.
+        /// The expected network.
         expected: Arch,
-        /// Its first tensor that is missing, unknown, or of another shape or type.
+        /// The first tensor that is missing, unknown, or of another shape or type.
         got: String,
         /// What to do.
         hint: String,
     },
-    /// It tells other classes apart.
+    /// The file's network has another number of classes.
     #[error(
         "{path}: expected a classifier of {expected} classes, got one of {got}; train --init replaces it with --new-head"
     )]
     OtherClasses {
         /// The file.
         path: PathBuf,
-        /// Classes that are needed.
+        /// The number of classes needed.
         expected: usize,
-        /// Classes that it has.
+        /// The number of classes in the file.
         got: usize,
     },
 }

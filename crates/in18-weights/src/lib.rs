@@ -1,13 +1,14 @@
-//! Networks as files. A safetensors file with torchvision's names is written whole and sealed with a
-//! checksum, read and checked; an ONNX file is only written.
+//! Networks as files. A safetensors file has torchvision's names. It is written as a whole and
+//! sealed with a checksum; it can be read back and checked. An ONNX file is only written.
 //!
-//! * [`write_sealed`], [`save_parameters`]: tensors, and a model's state, as a file.
-//! * [`WeightFile`]: a network out of any safetensors file with torchvision's names.
+//! * [`write_sealed`], [`save_parameters`]: write tensors, or a model's state, to a file.
+//! * [`WeightFile`]: reads a network from any safetensors file with torchvision's names.
 //! * [`checksum`]: the digest that such a file carries of itself.
-//! * [`onnx`]: a network for inference elsewhere.
+//! * [`onnx`]: writes a network for inference elsewhere.
 //!
-//! This crate knows what a network's file looks like and nothing of runs: what else a checkpoint holds, its writer adds as
-//! further tensors and further keys of the description. Nothing in a file is ever executed.
+//! This crate knows the format of a network's file, but no runs. The writer of a checkpoint adds
+//! everything else as further tensors and further keys of the description. Nothing in a file is
+//! ever executed.
 #![forbid(unsafe_code)]
 
 pub mod checksum;

@@ -1,4 +1,5 @@
-//! A network out of any safetensors file with torchvision's names: ours, a checkpoint's, or one that PyTorch saved.
+//! Reads a network from any safetensors file with torchvision's names: ours, a checkpoint, or one
+//! that PyTorch saved.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,36 +16,37 @@ use crate::checksum::DESCRIPTION;
 use crate::error::WeightsError;
 use crate::save::{Stored, description, write_sealed};
 
-/// The description's list of prefixes of names that are no part of the network: a checkpoint's further state, such as velocities.
+/// The description's key for a list of name prefixes. Tensors with these prefixes are not part of
+/// the network, but further state of a checkpoint, such as velocities.
 pub const STATE: &str = "state";
 
-/// What a file has of them that does not say: PyTorch's name for the velocities of SGD.
+/// The prefix of further state in files without this list: PyTorch's name for SGD's velocities.
 const STATE_OF_OLD: &str = "momentum_buffer.";
 
-/// How PyTorch's batch normalisation counts its steps.
+/// PyTorch's name for the step count of a batch normalisation.
 const COUNT: &str = "num_batches_tracked";
 
-/// What PyTorch's data parallel wrapper puts before every name.
+/// The prefix of all names in PyTorch's data parallel wrapper.
 const WRAPPER: &str = "module.";
 
-/// Prefix of the classifier's names.
+/// The prefix of the classifier's names.
 const HEAD: &str = "fc.";
 
-/// What becomes of the classifier.
+/// What to do with the classifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
-    /// The file's.
+    /// Use the classifier of the file.
     Keep,
-    /// Left as it is in the model, whatever the file has.
+    /// Leave the model's classifier as it is, whatever the file has.
     Replace,
 }
 
-/// A safetensors file in memory, whole and not yet fitted to a network.
+/// A whole safetensors file in memory, not yet fitted to a network.
 #[derive(Debug)]
 pub struct WeightFile {
     path: PathBuf,
     bytes: Vec<u8>,
-    /// By torchvision's name. A checkpoint's further state is left out.
+    /// Tensors by torchvision's name, without the further state of a checkpoint.
     tensors: BTreeMap<String, Place>,
     arch: Option<String>,
     classes: Option<Vec<String>>,
@@ -58,7 +60,7 @@ struct Place {
 }
 
 impl WeightFile {
-    /// Reads a file and checks that it is whole. Nothing in it is executed, whatever it is.
+    /// Reads a file and checks that it is whole. Nothing in the file is executed, whatever it is.
     ///
     /// # Errors
     /// [`WeightsError::Unreadable`], [`WeightsError::NotSafetensors`], [`WeightsError::Damaged`].
@@ -67,7 +69,7 @@ impl WeightFile {
         Self::parse(path, bytes)
     }
 
-    /// [`read`](Self::read) from bytes; `path` serves messages.
+    /// Like [`read`](Self::read), from bytes. `path` is only used in messages.
     ///
     /// # Errors
     /// [`WeightsError::NotSafetensors`], [`WeightsError::Damaged`].
@@ -116,7 +118,7 @@ impl WeightFile {
         }
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -126,16 +128,17 @@ impl WeightFile {
         self.classes.as_deref()
     }
 
-    /// How many classes its classifier tells apart, if it has one.
+    /// The number of classes of the file's classifier, if it has one.
     pub fn class_count(&self) -> Option<usize> {
         self.tensors.get("fc.weight").and_then(|place| place.shape.first().copied())
     }
 
-    /// Which network it holds: what the file says, else `told`.
+    /// The network in the file: the one that the file names, else `told`.
     ///
     /// # Errors
-    /// [`WeightsError::ArchNeeded`] if neither is known; [`WeightsError::OtherNetwork`] if they differ, or if the file names
-    /// a network that this program does not know.
+    /// [`WeightsError::ArchNeeded`] if neither is known. [`WeightsError::OtherNetwork`] if they
+    /// differ. [`WeightsError::Damaged`] if the file names a network that this program does not
+    /// know.
     pub fn arch(&self, told: Option<Arch>) -> Result<Arch, WeightsError> {
         match (&self.arch, told) {
             (None, Some(told)) => Ok(told),
@@ -160,8 +163,8 @@ impl WeightFile {
         }
     }
 
-    /// Checks that every tensor of a network is there with its shape, and that nothing else is. With [`Head::Replace`], the
-    /// classifier does not matter.
+    /// Checks that the file has every tensor of a network with the right shape, and nothing else.
+    /// With [`Head::Replace`], the classifier does not matter.
     ///
     /// # Errors
     /// [`WeightsError::OtherNetwork`], [`WeightsError::OtherClasses`].
@@ -182,10 +185,12 @@ impl WeightFile {
         Err(self.other(arch, got, self.hint()))
     }
 
-    /// Puts the network into a model of the same [`check`](Self::check)ed one.
+    /// Copies the network into a model of the same network, after [`check`](Self::check)ing the
+    /// file.
     ///
     /// # Errors
-    /// Those of [`check`](Self::check), [`WeightsError::Damaged`] for numbers that are none, and [`WeightsError::Program`].
+    /// Those of [`check`](Self::check); [`WeightsError::Damaged`] for numbers that are not finite;
+    /// [`WeightsError::Program`].
     pub fn load(&self, model: &mut Model, arch: Arch, head: Head) -> Result<(), WeightsError> {
         self.check(arch, model.network().classes(), head)?;
         let entries: Vec<Entry> =
@@ -201,10 +206,10 @@ impl WeightFile {
         Ok(())
     }
 
-    /// A tensor in single precision, row-major.
+    /// The values of a tensor as fp32, row-major.
     ///
     /// # Errors
-    /// [`WeightsError::Damaged`] if it is not there or no floating-point numbers.
+    /// [`WeightsError::Damaged`] if the tensor is missing, or holds no floating-point numbers.
     pub fn values(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
         let values = self.tensors.get(name).and_then(|place| {
             let bytes = &self.bytes[place.bytes.clone()];
@@ -222,7 +227,8 @@ impl WeightFile {
         })
     }
 
-    /// Writes the network alone, fp32, as a sealed file: what [`save_parameters`](crate::save_parameters) writes of a model.
+    /// Writes only the network, as fp32, to a sealed file. The file is like one that
+    /// [`save_parameters`](crate::save_parameters) writes from a model.
     ///
     /// # Errors
     /// Those of [`check`](Self::check), and [`WeightsError::Write`].
@@ -241,14 +247,14 @@ impl WeightFile {
             .map_err(|cause| WeightsError::Write { path: out.to_owned(), cause })
     }
 
-    /// Steps that a layer's batch normalisation has seen; 0 if the file does not say.
+    /// The number of steps that a batch normalisation has seen; 0 if the file does not say.
     fn count(&self, name: &str) -> u64 {
         let place = self.tensors.get(name).filter(|place| place.dtype == Dtype::I64);
         let bytes = place.and_then(|place| self.bytes[place.bytes.clone()].first_chunk());
         bytes.map_or(0, |bytes| i64::from_le_bytes(*bytes).max(0) as u64)
     }
 
-    /// The first thing in which the file is not a network, its classifier aside.
+    /// The first difference between the file and a network, not counting the classifier.
     fn misfit(&self, network: &Network) -> Option<String> {
         let known: Vec<Entry> = entries(network).collect();
         let unknown = || {
@@ -272,7 +278,7 @@ impl WeightFile {
         })
     }
 
-    /// The network that the file holds, classifier aside.
+    /// The network that the file holds, judged without the classifier.
     fn fits(&self) -> Option<Arch> {
         Arch::all().find(|arch| self.misfit(&arch.network(1)).is_none())
     }
@@ -299,7 +305,8 @@ fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec
     chunks.iter().map(|&chunk| number(chunk)).collect()
 }
 
-/// What a file is, if its first bytes are those of another format that people name by mistake.
+/// A description of the file, if its first bytes are those of another format that people name by
+/// mistake.
 fn other_format(bytes: &[u8]) -> Option<String> {
     const CONVERT: &str = "convert it with safetensors.torch.save_file(torch.load(FILE, weights_only=True), OUT)";
     if bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! Files that are networks, and files that are not.
+//! Tests with files that are networks, and with files that are not.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn path() -> &'static Path {
     Path::new("f.safetensors")
 }
 
-/// A resnet18 as PyTorch would save it, every value 0.5, each name with a prefix.
+/// A network as PyTorch would save it. Every value is 0.5, and each name has a prefix.
 fn foreign(arch: Arch, dtype: Dtype, prefix: &str) -> Vec<(String, Stored<'static>)> {
     let half: &[u8] = match dtype {
         Dtype::F16 => &[0x00, 0x38],
@@ -135,7 +135,7 @@ fn an_export_says_what_it_is_and_reads_back_equal() {
     assert!(line(WeightFile::parse(path(), damaged).unwrap_err()).contains("checksum"));
 }
 
-/// Found by fuzzing: a message showed what stood in the digest's place as it was.
+/// Found by fuzzing: a message showed the bytes in the digest's place unescaped.
 #[test]
 fn what_a_file_says_of_itself_stays_on_one_line() {
     let header = br#"{"a":"\"checksum\":\"sha256:"#;

@@ -1,4 +1,4 @@
-//! Tensors as a sealed safetensors file, and a model's state as one of them.
+//! Writes tensors as a sealed safetensors file, and a model's state as such a file.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,12 +15,12 @@ use serde_json::{Map, Value};
 use crate::checksum::{self, DESCRIPTION};
 use crate::error::WeightsError;
 
-/// A tensor to be written.
+/// A tensor to write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored<'a> {
     /// Element type.
     pub dtype: Dtype,
-    /// Extents, outermost first; none of a scalar.
+    /// Extents, outermost first; empty for a scalar.
     pub shape: Vec<usize>,
     /// Row-major, little-endian.
     pub bytes: Cow<'a, [u8]>,
@@ -33,7 +33,7 @@ impl Stored<'static> {
         Stored { dtype: Dtype::F32, shape: shape.to_vec(), bytes }
     }
 
-    /// An integer: `num_batches_tracked`, as PyTorch's batch normalisation keeps it.
+    /// An i64 scalar: `num_batches_tracked`, as PyTorch's batch normalisation keeps it.
     pub fn count(value: u64) -> Self {
         let bytes = Cow::Owned((value as i64).to_le_bytes().to_vec());
         Stored { dtype: Dtype::I64, shape: vec![], bytes }
@@ -58,26 +58,29 @@ impl View for Stored<'_> {
     }
 }
 
-/// The description of a file: its `arch` and its `classes` by label. Writers may add keys.
+/// The description of a file: its `arch`, and its `classes` by label. Writers may add keys.
 pub fn description(arch: &str, classes: &[String]) -> Map<String, Value> {
     Map::from_iter([("arch".to_owned(), arch.into()), ("classes".to_owned(), classes.into())])
 }
 
-/// Writes tensors by name with a [`description`] as a sealed safetensors file: whole or not at all, without another copy of
-/// the tensors in memory. The same input gives the same bytes.
+/// Writes named tensors with a [`description`] as a sealed safetensors file. The file is written as
+/// a whole or not at all, without another copy of the tensors in memory. The same input gives the
+/// same bytes.
 ///
 /// # Errors
-/// What the system says, and tensors that a file cannot hold; the file of earlier is still there then.
+/// The system's errors, and tensors that a file cannot hold. An earlier file is then still there.
 pub fn write_sealed(
     path: &Path,
     tensors: Vec<(String, Stored<'_>)>,
     mut description: Map<String, Value>,
 ) -> io::Result<()> {
     description.insert(checksum::KEY.to_owned(), checksum::PLACEHOLDER.into());
-    // One entry: the crate writes them in the order of a hash map, and the same network shall be the same file.
+    // Only one entry: safetensors writes entries in the order of a hash map, and the same network
+    // must give the same file.
     let metadata = HashMap::from([(DESCRIPTION.to_owned(), Value::Object(description).to_string())]);
     WholeFile::new(path)?.make_durably(|temporary| {
-        // The crate makes files that only their owner may read; ours are as any other program's.
+        // safetensors makes files that only their owner may read. Ours get the permissions of any
+        // other new file.
         let permissions = File::create(temporary)?.metadata()?.permissions();
         safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|error| match error {
             SafeTensorError::IoError(cause) => cause,
@@ -90,11 +93,11 @@ pub fn write_sealed(
     })
 }
 
-/// Writes a model's parameters and running statistics as a sealed file, under torchvision's names and shapes, fp32, with
-/// `num_batches_tracked` (i64) as PyTorch's batch normalisation keeps it.
+/// Writes a model's parameters and running statistics as a sealed file, under torchvision's names
+/// and shapes, fp32, with `num_batches_tracked` (i64) as PyTorch's batch normalisation keeps it.
 ///
 /// # Errors
-/// [`WeightsError::Write`], [`WeightsError::Program`]; there is no file then, or the one that was there before.
+/// [`WeightsError::Write`], [`WeightsError::Program`]. Then there is no file, or the earlier one.
 pub fn save_parameters(
     path: &Path,
     model: &Model,

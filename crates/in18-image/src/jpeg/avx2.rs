@@ -1,7 +1,8 @@
-//! The inner loops with AVX2. They compute what [`idct`], [`upsample`] and [`color`] say, which stay the reference.
+//! The inner loops with AVX2. [`idct`], [`upsample`] and [`color`] are the reference: results are
+//! equal.
 
-// Only this file may: a function compiled for instructions that a processor may lack must be called by an `unsafe`
-// block.
+// Only this file and `resize/avx2.rs` may use unsafe code. A function compiled for instructions
+// that a processor may lack must be called from an `unsafe` block.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
@@ -11,12 +12,12 @@ use super::frame::{BLOCK, SIDE};
 use super::idct::{self, DESCALE, Pairs};
 use super::upsample;
 
-/// Proof that this processor has AVX2: there is no other way to come by one than [`detect`](Self::detect).
+/// Proof that this processor has AVX2. Only [`detect`](Self::detect) makes a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Avx2(());
 
 impl Avx2 {
-    /// Looks whether it has.
+    /// The proof, if this processor has AVX2.
     pub fn detect() -> Option<Self> {
         is_x86_feature_detected!("avx2").then_some(Self(()))
     }
@@ -29,7 +30,8 @@ impl Avx2 {
         out: &mut [u8],
         stride: usize,
     ) {
-        // SAFETY: `self` proves that the processor has what the function is compiled for.
+        // SAFETY: `self` proves that the processor has the instructions that the function is
+        // compiled for.
         unsafe { transform(blocks, last, steps, out, stride) }
     }
 
@@ -83,7 +85,7 @@ fn transform(blocks: &[[i16; BLOCK]], last: Option<&[u8]>, steps: &[i16; BLOCK],
     }
 }
 
-/// [`idct::transform`]: eight columns, then eight rows at once.
+/// Like [`idct::transform`]: eight columns at once, then eight rows at once.
 #[target_feature(enable = "avx2")]
 fn transform_block(block: &[i16; BLOCK], steps: &[__m128i; 8]) -> [[u8; SIDE]; SIDE] {
     let (rows, _) = block.as_chunks::<8>();
@@ -106,7 +108,7 @@ fn transform_block(block: &[i16; BLOCK], steps: &[__m128i; 8]) -> [[u8; SIDE]; S
     samples
 }
 
-/// A transform of eight values in one dimension, eight times: `input[n]` holds the n-th value of each.
+/// Eight transforms of eight values in one dimension: `input[n]` holds the n-th value of each.
 #[target_feature(enable = "avx2")]
 fn pass<const SHIFT: i32>(input: [__m128i; 8]) -> [__m128i; 8] {
     let [i0, i1, i2, i3, i4, i5, i6, i7] = input;
@@ -139,32 +141,32 @@ fn pass<const SHIFT: i32>(input: [__m128i; 8]) -> [__m128i; 8] {
     output
 }
 
-/// Eight numbers times 2^13.
+/// Eight numbers, multiplied by 2^13.
 #[target_feature(enable = "avx2")]
 fn shifted(numbers: __m128i) -> __m256i {
     _mm256_slli_epi32::<13>(_mm256_cvtepi16_epi32(numbers))
 }
 
-/// Pairs of numbers next to each other.
+/// Interleaves two vectors to pairs of numbers.
 #[target_feature(enable = "avx2")]
 fn pairs(a: __m128i, b: __m128i) -> __m256i {
     _mm256_set_m128i(_mm_unpackhi_epi16(a, b), _mm_unpacklo_epi16(a, b))
 }
 
-/// Sums of the products of each pair with the factors.
+/// For each pair, the sum of its products with the two factors.
 #[target_feature(enable = "avx2")]
 fn products(pairs: __m256i, [a, b]: [i16; 2]) -> __m256i {
     let factors = _mm256_set1_epi32(i32::from(b) << 16 | i32::from(a) & 0xffff);
     _mm256_madd_epi16(pairs, factors)
 }
 
-/// Eight numbers in 16 bits, saturated.
+/// Narrows eight numbers to 16 bits, saturated.
 #[target_feature(enable = "avx2")]
 fn narrow(numbers: __m256i) -> __m128i {
     _mm_packs_epi32(_mm256_castsi256_si128(numbers), _mm256_extracti128_si256::<1>(numbers))
 }
 
-/// Rows to columns.
+/// Turns rows into columns.
 #[target_feature(enable = "avx2")]
 fn transpose(rows: [__m128i; 8]) -> [__m128i; 8] {
     let [a, b, c, d, e, f, g, h] = rows;
@@ -192,7 +194,7 @@ fn load(numbers: &[i16; 8]) -> __m128i {
     _mm_setr_epi16(a, b, c, d, e, f, g, h)
 }
 
-/// [`color::ycc`], 16 pixels at a time.
+/// Like [`color::ycc`], 16 pixels at a time.
 #[target_feature(enable = "avx2")]
 fn ycc(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
     let (groups, rest) = out.as_chunks_mut::<48>();
@@ -206,7 +208,8 @@ fn ycc(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
         let (cb, cr) = (_mm256_sub_epi16(cb, center), _mm256_sub_epi16(cr, center));
         let (cb2, cr2) = (_mm256_add_epi16(cb, cb), _mm256_add_epi16(cr, cr));
         let one = _mm256_set1_epi16(1);
-        // 1.402 is 1 and 0.402; 0.402 x is half of 0.402 * 2x, rounded. Likewise 1.772 is 2 less 0.228.
+        // 1.402 is 1 plus 0.402, and 0.402 x is half of 0.402 * 2x, rounded. Likewise, 1.772 is 2
+        // less 0.228.
         let part = |doubled, factor: i16| {
             let product = _mm256_mulhi_epi16(doubled, _mm256_set1_epi16(factor));
             _mm256_srai_epi16::<1>(_mm256_add_epi16(product, one))
@@ -231,22 +234,23 @@ fn load_bytes(bytes: &[u8; 16]) -> __m128i {
     _mm_set_epi64x((both >> 64) as i64, both as i64)
 }
 
-/// 16 bytes in 16 bits each.
+/// Widens 16 bytes to 16 bits each.
 #[target_feature(enable = "avx2")]
 fn wide(bytes: &[u8; 16]) -> __m256i {
     _mm256_cvtepu8_epi16(load_bytes(bytes))
 }
 
-/// 16 numbers in 8 bits each, saturated.
+/// Narrows 16 numbers to 8 bits each, saturated.
 #[target_feature(enable = "avx2")]
 fn bytes(numbers: __m256i) -> __m128i {
     _mm_packus_epi16(_mm256_castsi256_si128(numbers), _mm256_extracti128_si256::<1>(numbers))
 }
 
-/// 16 pixels of three channels.
+/// Interleaves three channels to 16 pixels.
 #[target_feature(enable = "avx2")]
 fn interleave(red: __m128i, green: __m128i, blue: __m128i) -> [u8; 48] {
-    /// For each third of the pixels and each channel: which of its bytes go where, 0x80 where others go.
+    /// For each third of the pixels and each channel: the index of the byte that goes to each
+    /// place; 0x80 where another channel's byte goes.
     const PLACES: [[[u8; 16]; 3]; 3] = {
         let mut places = [[[0x80; 16]; 3]; 3];
         let mut n = 0;

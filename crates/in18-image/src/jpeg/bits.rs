@@ -1,37 +1,38 @@
 //! Bits of entropy-coded data (T.81 F.2.2.5; libjpeg-turbo's jdhuff.c, `jpeg_fill_bit_buffer` and
 //! `FILL_BIT_BUFFER_FAST`).
 //!
-//! Whether a file that ends without a marker is whole depends, in Pillow, on how far libjpeg reads ahead: it gives up
-//! where it wants more bytes than there are, needed or not. So bytes are fetched here at the same moments and in the
-//! same numbers.
+//! Pillow refuses some files that end without a marker. Which ones depends on how far libjpeg reads
+//! ahead: it gives up when it wants more bytes than there are, needed or not. So this file fetches
+//! bytes at the same moments and in the same numbers as libjpeg.
 
 use super::huffman::{LOOK, Table};
 
-/// The data ended where more of it was asked for.
+/// The data ended, but more was needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Starved;
 
-/// How many bytes Pillow hands to libjpeg at a time.
+/// The number of bytes that Pillow hands to libjpeg at a time.
 pub(super) const CHUNK: usize = 1 << 16;
 
-/// As many bits as libjpeg's careful reading fetches, at least.
+/// The fewest bits that libjpeg's careful reading fetches.
 const CAREFUL: u32 = 57;
 
-/// Bits that were fetched and not used yet.
+/// Bits that were fetched but not used yet.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Bits {
-    /// The next bits, from the top; zeros below them.
+    /// The next bits, from the top; below them zeros.
     pub ahead: u64,
-    /// How many of them were read from the file.
+    /// The number of bits in `ahead` that were read from the file.
     pub left: u32,
     /// Offset of the next byte.
     pub at: usize,
-    /// How many zeros fast reading has made up behind a marker or the end; `left` counts them, too.
+    /// The number of zero bits that fast reading made up after a marker or the end. `left` counts
+    /// them too.
     pub made_up: u32,
 }
 
 impl Bits {
-    /// The next `count` bits, 1 to 16, which must be there.
+    /// Takes the next `count` bits, 1 to 16, which must have been fetched.
     #[inline(always)]
     pub fn take(&mut self, count: u32) -> u32 {
         let bits = self.ahead >> (64 - count);
@@ -39,14 +40,14 @@ impl Bits {
         bits as u32
     }
 
-    /// Passes over `count` bits, which must be there.
+    /// Skips `count` bits, which must have been fetched.
     #[inline(always)]
     pub fn skip(&mut self, count: u32) {
         self.ahead <<= count;
         self.left -= count;
     }
 
-    /// Sees to it that there are at least 17 bits, by six bytes where there are fewer.
+    /// Ensures that there are at least 17 bits. Fetches six bytes if there are fewer.
     #[inline(always)]
     pub fn refill(&mut self, data: &[u8]) {
         if self.left > 16 {
@@ -64,7 +65,7 @@ impl Bits {
         *self = self.refill_bytewise(data);
     }
 
-    /// [`refill`](Self::refill) where a byte is 0xff or the end is near.
+    /// Like [`refill`](Self::refill), if a byte is 0xff or the end is near.
     #[cold]
     #[inline(never)]
     fn refill_bytewise(mut self, data: &[u8]) -> Self {
@@ -93,7 +94,7 @@ impl Bits {
 /// Whether any byte of `word` is 0xff.
 #[inline(always)]
 fn holds_ff(word: u64) -> bool {
-    // A byte of the inverse is zero, found as T. Mycroft does.
+    // A byte of the inverse is zero (found with the trick of T. Mycroft).
     let inverse = !word;
     inverse.wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080 != 0
 }
@@ -102,14 +103,14 @@ fn holds_ff(word: u64) -> bool {
 #[derive(Debug, Clone)]
 pub(super) struct Stream<'a> {
     pub data: &'a [u8],
-    /// How much of `data` may be read as yet.
+    /// How much of `data` may be read so far.
     pub limit: usize,
     pub bits: Bits,
-    /// A marker that was found and not acted upon yet, or 0.
+    /// A marker that was found but not handled yet, or 0.
     pub marker: u8,
-    /// Whether bits had to be made up since the last restart, because a marker came too soon.
+    /// Whether bits were made up since the last restart, because a marker came too soon.
     pub made_up: bool,
-    /// Whether the last marker of the file is in its last two bytes and ends the image.
+    /// Whether the file ends with the marker that ends an image.
     ends_well: bool,
 }
 
@@ -119,7 +120,8 @@ impl<'a> Stream<'a> {
         Self { data, limit: data.len(), bits: Bits::default(), marker: 0, made_up: false, ends_well }
     }
 
-    /// Prepares for a scan. `in_chunks` is whether it matters how much of the file Pillow has read when the scan ends.
+    /// Prepares for a scan. `in_chunks`: it matters how much of the file Pillow has read when the
+    /// scan ends.
     pub fn begin_scan(&mut self, in_chunks: bool) {
         self.drop_bits();
         self.made_up = false;
@@ -128,32 +130,33 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Allows another chunk of the file to be read, if there is one.
+    /// Allows another chunk of the file to be read. Returns whether there was one.
     pub fn read_on(&mut self) -> bool {
         let more = self.limit < self.data.len();
         self.limit = self.data.len().min(self.limit + CHUNK);
         more
     }
 
-    /// Whether there is no marker ahead that is known of, and `enough` bytes may be read.
+    /// Whether no marker ahead is known, and `enough` bytes may be read.
     #[inline(always)]
     pub fn has_ahead(&self, enough: usize) -> bool {
         self.marker == 0 && self.limit - self.bits.at >= enough
     }
 
-    /// Whether there is no marker ahead that is known of, and the file ends as it should, so that its end does not matter.
+    /// Whether no marker ahead is known, and the file ends correctly, so that its end does not
+    /// matter.
     #[inline(always)]
     pub fn ends_well(&self) -> bool {
         self.marker == 0 && self.ends_well
     }
 
-    /// Forgets the bits that were fetched. Their bytes are not read again.
+    /// Drops the fetched bits. Their bytes are not read again.
     pub fn drop_bits(&mut self) {
         self.bits = Bits { at: self.bits.at, ..Bits::default() };
     }
 
-    /// Fetches as many bytes as fit. Past a marker there are none: if `needed` bits are more than there are, zeros are
-    /// made up.
+    /// Fetches as many bytes as fit. There are none after a marker: if fewer than `needed` bits are
+    /// left then, zeros are made up.
     pub fn fill(&mut self, needed: u32) -> Result<(), Starved> {
         if self.marker == 0 && (self.fill_wordwise() || self.fill_bytewise()?) {
             return Ok(());
@@ -165,7 +168,7 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// Fills from eight bytes that hold no 0xff, if they do not.
+    /// Fills from the next eight bytes, unless one of them is 0xff.
     fn fill_wordwise(&mut self) -> bool {
         let Bits { left, at, .. } = self.bits;
         let Some(bytes) = self.data[..self.limit].get(at..).and_then(<[u8]>::first_chunk::<8>) else {
@@ -182,12 +185,13 @@ impl<'a> Stream<'a> {
         true
     }
 
-    /// Fills byte for byte; false if a marker came before enough bytes.
+    /// Fills byte by byte. False if a marker came before enough bytes.
     fn fill_bytewise(&mut self) -> Result<bool, Starved> {
         while self.bits.left < CAREFUL {
             let mut byte = self.byte()?;
             if byte == 0xff {
-                // Any number of 0xff may stand before a marker, and, against the standard, before a stuffed zero.
+                // Any number of 0xff may precede a marker and also, against the standard, a stuffed
+                // zero.
                 while byte == 0xff {
                     byte = self.byte()?;
                 }
@@ -203,10 +207,11 @@ impl<'a> Stream<'a> {
         Ok(true)
     }
 
-    /// The offset of the first marker from `from` on, as far as the file may be read as yet; its number is the byte after.
+    /// The offset of the first marker at or after `from`, within the part of the file that may be
+    /// read so far. The byte after this offset is the marker's number.
     pub fn marker_at(&self, from: usize) -> Option<usize> {
         let data = &self.data[..self.limit];
-        // Zeros are stuffing; another 0xff belongs to the marker that it stands before.
+        // 0xff before a zero is stuffing. 0xff before another 0xff belongs to a later marker.
         let is_marker = |at: &usize| !matches!(data.get(at + 1), Some(0 | 0xff));
         let found = memchr::memchr_iter(0xff, data.get(from..)?).map(|at| from + at).find(is_marker);
         found.filter(|at| at + 1 < data.len())
@@ -238,7 +243,7 @@ impl<'a> Stream<'a> {
             self.fill(0)?;
         }
         if self.bits.left >= 8 {
-            // libjpeg looks at eight bits here; more may not have been read.
+            // libjpeg looks at eight bits here; more may not have been fetched.
             let entry = table.lookup[(self.bits.ahead >> 56 << (LOOK - 8)) as usize];
             if let Some((symbol, length)) = Table::short_symbol(entry) {
                 self.bits.skip(length);
@@ -280,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_file_that_ends_without_a_marker_must_reach_as_far_as_libjpeg_reads() {
-        // Seven bytes would do for 56 bits, but after the first read 57 are wanted.
+        // Seven bytes would be enough for 56 bits, but reading fetches at least 57.
         let mut stream = Stream::new(&[0x55; 7]);
         assert_eq!(stream.take(1), Err(Starved));
         let mut stream = Stream::new(&[0x55; 8]);
@@ -288,7 +293,7 @@ mod tests {
             assert_eq!(stream.take(16), Ok(0x5555));
         }
         assert_eq!(stream.take(1), Err(Starved));
-        // A symbol wants eight bits ahead, however short it is.
+        // A symbol needs eight bits ahead, however short its code is.
         let mut table = Table::default();
         table.build(Class::Dc, &typical(Class::Dc, 0).unwrap()).unwrap();
         let mut stream = Stream::new(&[0; 8]);

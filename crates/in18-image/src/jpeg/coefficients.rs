@@ -1,24 +1,26 @@
-//! Quantised coefficients in memory: of one row of MCUs, or of a whole image whose scans each bring a part of them.
+//! Quantised coefficients in memory: of one row of MCUs, or of a whole image whose scans each bring
+//! some of them.
 
 use super::frame::{BLOCK, Frame};
 
-/// Coefficients of every component of some rows of MCUs. Keeps its memory.
+/// The coefficients of every component for some rows of MCUs. Keeps its memory.
 #[derive(Debug, Default)]
 pub(super) struct Coefficients {
-    /// Component for component, row for row: coefficients in row-major order.
+    /// The blocks, by component, then by row. A block's coefficients are in row-major order.
     pub blocks: Vec<[i16; BLOCK]>,
     /// For each block, 0 if all of its coefficients but the first are known to be zero.
     pub last: Vec<u8>,
-    /// Where a component starts.
+    /// Index of the first block of each component.
     offsets: [usize; 4],
-    /// Blocks of a component's row.
+    /// Blocks per row of each component.
     strides: [usize; 4],
-    /// Rows of MCUs that there is room for.
+    /// Number of rows of MCUs.
     pub mcu_rows: usize,
 }
 
 impl Coefficients {
-    /// Makes room for `mcu_rows` rows of MCUs, all of zeros that are not known to be.
+    /// Makes room for `mcu_rows` rows of MCUs. All coefficients are zero, but `last` does not say
+    /// so.
     pub fn reset(&mut self, frame: &Frame, mcu_rows: usize) {
         let mut count = 0;
         for (n, component) in frame.components.iter().enumerate() {

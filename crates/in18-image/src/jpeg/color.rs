@@ -1,14 +1,15 @@
-//! Rows of components to RGB (libjpeg-turbo's jdcolor.c and, for inks, Pillow's Convert.c).
+//! Converts rows of components to RGB (libjpeg-turbo's jdcolor.c and, for inks, Pillow's
+//! Convert.c).
 
-/// What components mean.
+/// The meaning of the components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Space {
     Grey,
     YCbCr,
     Rgb,
-    /// Inks, inverted: Pillow takes all of them for Adobe's.
+    /// Inverted inks: Pillow takes all inks for Adobe's.
     Cmyk,
-    /// Such inks, the first three of them inverted and turned into YCbCr.
+    /// The same inks; the first three are inverted once more and converted to YCbCr.
     Ycck,
 }
 
@@ -30,7 +31,7 @@ pub(super) fn convert(space: Space, rows: &[&[u8]], out: &mut [u8]) {
         [first, second, third, black] => {
             let inks = first.iter().zip(second).zip(third).zip(black);
             for (pixel, (((&first, &second), &third), &black)) in pixels.iter_mut().zip(inks) {
-                // Adobe stores inks inverted, and as YCbCr inverted once more.
+                // Adobe stores inks inverted. Stored as YCbCr, they are inverted once more.
                 let inks = match space {
                     Space::Ycck => ycc_pixel(first, second, third),
                     _ => [first, second, third].map(|light| 255 - light),
@@ -50,7 +51,7 @@ pub(super) fn ycc(y: &[u8], cb: &[u8], cr: &[u8], pixels: &mut [[u8; 3]]) {
     }
 }
 
-/// YCbCr to RGB as JFIF 1.02 defines it, in 16 bits of fraction.
+/// Converts YCbCr to RGB as JFIF 1.02 defines it, with 16 fractional bits.
 #[inline(always)]
 pub(super) fn ycc_pixel(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
@@ -62,7 +63,7 @@ pub(super) fn ycc_pixel(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     [red, green, blue].map(|value| value.clamp(0, 255) as u8)
 }
 
-/// Pillow's CMYK to RGB: light left by an ink over black.
+/// Pillow's conversion of CMYK to RGB: the light that an ink leaves over black.
 fn under_black(ink: u8, black: u8) -> u8 {
     let light = 255 - black;
     let product = u32::from(ink) * u32::from(light) + 128;

@@ -1,45 +1,45 @@
-//! The frame header and the geometry that follows from it (T.81 A.1 and A.2; libjpeg-turbo's jdinput.c,
-//! `initial_setup`).
+//! The frame header, and the geometry that follows from it (T.81 A.1 and A.2; libjpeg-turbo's
+//! jdinput.c, `initial_setup`).
 
 use crate::error::Error;
 use crate::geometry::Size;
 
 use super::damaged;
 
-/// Samples on a side of a block.
+/// Samples per side of a block.
 pub(super) const SIDE: usize = 8;
-/// Coefficients of a block.
+/// Coefficients per block.
 pub(super) const BLOCK: usize = 64;
-/// Blocks that an interleaved MCU may have (T.81 B.2.3).
+/// The most blocks of an interleaved MCU (T.81 B.2.3).
 pub(super) const MAX_MCU_BLOCKS: usize = 10;
 
-/// The longest side that libjpeg takes on.
+/// The longest side that libjpeg accepts.
 const LARGEST: u32 = 65_500;
 
-/// One colour of a frame.
+/// One component of a frame.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Component {
-    /// What scans call it.
+    /// The id by which scans refer to the component.
     pub id: u8,
     /// Horizontal sampling factor, 1 to 4.
     pub h: usize,
     /// Vertical sampling factor, 1 to 4.
     pub v: usize,
-    /// Number of its quantisation table.
+    /// The number of the component's quantisation table.
     pub quantization: u8,
     /// Columns of samples.
     pub width: usize,
     /// Rows of samples.
     pub height: usize,
-    /// Blocks that hold its columns; interleaved scans may hold more, up to `stride`.
+    /// Blocks per row that hold samples. Interleaved scans may hold more blocks, up to `stride`.
     pub blocks_wide: usize,
-    /// Block rows that hold its rows.
+    /// Rows of blocks that hold samples.
     pub blocks_high: usize,
-    /// Blocks of a row in memory: `blocks_wide` rounded up to whole MCUs.
+    /// Blocks per row in memory: `blocks_wide` rounded up to whole MCUs.
     pub stride: usize,
 }
 
-/// How a frame is coded, of what is read here.
+/// The coding of a frame, as far as this decoder reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Process {
     /// SOF0 and SOF1: every scan holds whole blocks.
@@ -59,14 +59,14 @@ pub(super) struct Frame {
     pub max_h: usize,
     /// The largest `v`.
     pub max_v: usize,
-    /// MCUs of an interleaved row.
+    /// MCUs per interleaved row.
     pub mcus_wide: usize,
     /// Rows of interleaved MCUs.
     pub mcus_high: usize,
 }
 
 impl Frame {
-    /// Derives all sizes from `components`, of which `id`, `h`, `v` and `quantization` are set.
+    /// Derives all sizes from `components`, whose `id`, `h`, `v` and `quantization` are set.
     pub fn new(process: Process, size: Size, mut components: Vec<Component>) -> Result<Self, Error> {
         if size.width > LARGEST || size.height > LARGEST {
             return Err(damaged(&format!("a size of {size}, more than {LARGEST} on a side")));

@@ -1,43 +1,45 @@
-//! Huffman tables: as a file gives them (T.81 B.2.4.2), as they are looked up (T.81 C and F.2.2.3; libjpeg-turbo's
-//! jdhuff.c), and the ones that Motion JPEG leaves out (T.81 K.3; jstdhuff.c).
+//! Huffman tables: as a file defines them (T.81 B.2.4.2), as they are looked up (T.81 C and
+//! F.2.2.3; libjpeg-turbo's jdhuff.c), and the typical tables that Motion JPEG leaves out (T.81
+//! K.3; jstdhuff.c).
 
 use crate::error::Error;
 
 use super::damaged;
 
-/// Bits that one look into a table takes in.
+/// Bits that index a lookup table.
 pub(super) const LOOK: u32 = 10;
 
 /// A table as a DHT segment defines it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Definition {
-    /// How many codes there are of each length; index 0 is not used.
+    /// The number of codes of each length. Index 0 is not used.
     pub counts: [u8; 17],
     /// Symbols in the order of their codes, then zeros.
     pub symbols: [u8; 256],
 }
 
-/// What a table's symbols mean.
+/// The meaning of a table's symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// Sizes of differences of DC coefficients.
+    /// Sizes of the differences of DC coefficients.
     Dc,
     /// Runs of zeros and sizes of AC coefficients.
     Ac,
 }
 
-/// A table to decode with.
+/// A table for decoding.
 ///
-/// `lookup` is indexed by the next [`LOOK`] bits. Where they hold a code and the bits of the value that follows it, an
-/// entry is `value << 16 | run << 8 | bits of both`; where they hold a code only, `symbol << 8 | bits of the code`; and
-/// 0 where the code is longer.
+/// `lookup` is indexed by the next [`LOOK`] bits. If these hold a code and all bits of the value
+/// after the code, the entry is `value << 16 | run << 8 | bits of both`. If they hold only a code,
+/// the entry is `symbol << 8 | bits of the code`. If the code is longer, the entry is 0.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     definition: Option<(Class, Definition)>,
     pub lookup: Box<[u32; 1 << LOOK]>,
-    /// The largest code of each length, −1 where there is none; past 16 bits everything is one, which ends a search.
+    /// The largest code of each length, −1 if there is none. After 16 bits, everything counts as a
+    /// code, which ends a search.
     largest: [i32; 18],
-    /// What to add to a code of each length for the index of its symbol.
+    /// For each length: the number to add to a code to get the index of its symbol.
     offset: [i32; 18],
 }
 
@@ -48,7 +50,7 @@ impl Default for Table {
 }
 
 impl Table {
-    /// Makes itself the table of `definition`; nothing is to be done where it already is.
+    /// Builds the table of `definition`. Does nothing if this already is that table.
     pub fn build(&mut self, class: Class, definition: &Definition) -> Result<(), Error> {
         if self.definition.as_ref().is_some_and(|(c, d)| *c == class && d == definition) {
             return Ok(());
@@ -72,8 +74,8 @@ impl Table {
                 index += 1;
             }
             self.largest[length as usize] = if count == 0 { -1 } else { code - 1 };
-            // No code may consist of ones alone, so that the next code must still fit. Lengths past the last one
-            // that is used cannot fail.
+            // No code may consist only of ones, so the next code must still fit. Lengths after the
+            // last used length cannot fail.
             if code >= 1 << length && index > 0 {
                 return Err(bad());
             }
@@ -101,8 +103,8 @@ impl Table {
         }
     }
 
-    /// The symbol of the first code of more than [`LOOK`] bits in `ahead`, whose top bits come next, and the length of
-    /// that code. Bits that are no code give symbol 0 and take 17 bits, as in libjpeg.
+    /// The first code of more than [`LOOK`] bits in `ahead`, whose top bits come next: its symbol
+    /// and its length. If the bits are no code, they give symbol 0 and take 17 bits, as in libjpeg.
     #[cold]
     #[inline(never)]
     pub fn search(&self, ahead: u64) -> (u8, u32) {
@@ -113,12 +115,12 @@ impl Table {
         (self.symbol_of((ahead >> (64 - length)) as u32, length), length)
     }
 
-    /// Whether the `length` bits of `code` are no code of that length, but may be the start of a longer one.
+    /// Whether the `length` bits of `code` are no code of that length, but may begin a longer one.
     pub fn precedes(&self, code: u32, length: u32) -> bool {
         code as i32 > self.largest[length as usize]
     }
 
-    /// The symbol of a code of `length` bits, 0 past the longest.
+    /// The symbol of a code of `length` bits. 0 after the longest length.
     pub fn symbol_of(&self, code: u32, length: u32) -> u8 {
         if length > 16 {
             return 0;
@@ -133,13 +135,15 @@ impl Table {
         (ahead >> (64 - LOOK)) as usize
     }
 
-    /// The symbol and length of the code of an entry of `lookup` without a value, unless the code is too long for it.
+    /// The symbol and the length of the code, for an entry of `lookup` without a value. `None` if
+    /// the code is longer than [`LOOK`] bits.
     #[inline(always)]
     pub fn symbol(entry: u32) -> Option<(u8, u32)> {
         (entry != 0).then_some(((entry >> 8) as u8, entry & 0xff))
     }
 
-    /// The symbol and length of the code of any entry of `lookup`, unless it is longer than 8 bits.
+    /// The symbol and the length of the code, for any entry of `lookup`. `None` if the code is
+    /// longer than 8 bits.
     pub fn short_symbol(entry: u32) -> Option<(u8, u32)> {
         let value = (entry as i32) >> 16;
         let (symbol, length) = if value == 0 {
@@ -151,14 +155,14 @@ impl Table {
         (1..=8).contains(&length).then_some((symbol, length))
     }
 
-    /// Bits of a value (T.81 F.1.2.1).
+    /// The number of bits of a value (T.81 F.1.2.1).
     #[inline(always)]
     pub fn size_of(value: i32) -> u32 {
         32 - value.unsigned_abs().leading_zeros()
     }
 }
 
-/// The value that `bits`, of number `size`, stand for (T.81 F.2.2.1, EXTEND).
+/// The value that `size` bits stand for (T.81 F.2.2.1, EXTEND).
 #[inline(always)]
 pub(super) fn extend(bits: u32, size: u32) -> i32 {
     let bits = bits as i32;
@@ -233,7 +237,7 @@ mod tests {
             code: &'static str,
             symbol: u8,
         }
-        // Tables K.3 to K.6.
+        // From tables K.3 to K.6.
         let cases = [
             Case { class: Class::Dc, number: 0, code: "00", symbol: 0 },
             Case { class: Class::Dc, number: 0, code: "110", symbol: 5 },
@@ -249,7 +253,7 @@ mod tests {
         ];
         for Case { class, number, code, symbol } in cases {
             let table = table(class, &typical(class, number).unwrap()).unwrap();
-            // Zeros follow the code, but no 0xff that would be stuffed.
+            // Zeros follow the code. A byte 0xff is stuffed.
             let bits = format!("{code:0<16}");
             let mut bytes = Vec::new();
             for byte in bits.as_bytes().chunks(8) {

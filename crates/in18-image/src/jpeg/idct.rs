@@ -1,20 +1,20 @@
-//! Dequantisation and the inverse transform of blocks (T.81 A.3.3): the "slow integer" method after Loeffler,
-//! Ligtenberg and Moschytz.
+//! Dequantisation and the inverse transform of blocks (T.81 A.3.3): the "slow integer" method of
+//! Loeffler, Ligtenberg and Moschytz.
 //!
-//! Results are those of libjpeg-turbo's SIMD version (simd/x86_64/jidctint-avx2.asm), which is what Pillow runs on x86:
-//! for coefficients that an encoder could have made it agrees with jidctint.c, for others it wraps and saturates in 16
-//! bits, where jidctint.c does so in 32 and by a table.
+//! Results are those of libjpeg-turbo's SIMD version (simd/x86_64/jidctint-avx2.asm), which Pillow
+//! runs on x86. For coefficients that an encoder can produce, it agrees with jidctint.c. For others
+//! it wraps and saturates in 16 bits, where jidctint.c uses 32 bits and a table.
 
 use super::frame::BLOCK;
 
 /// Bits by which constants are scaled.
 const CONST_BITS: u32 = 13;
-/// Bits of fraction that the first pass leaves.
+/// Fractional bits after the first pass.
 const PASS1_BITS: u32 = 2;
-/// What each pass shifts out.
+/// The number of bits by which each pass shifts its results.
 pub(super) const DESCALE: [u32; 2] = [CONST_BITS - PASS1_BITS, CONST_BITS + PASS1_BITS + 3];
 
-// Cosines and their sums, times 2^13, as jidctint.c names them.
+// Cosines and sums of cosines, times 2^13, with the names of jidctint.c.
 const F_0_298: i32 = 2446;
 const F_0_390: i32 = 3196;
 const F_0_541: i32 = 4433;
@@ -28,32 +28,34 @@ const F_2_053: i32 = 16819;
 const F_2_562: i32 = 20995;
 const F_3_072: i32 = 25172;
 
-/// Factors of pairs of inputs, for each of the eight sums of two products that a pass starts with.
+/// A pass starts with eight sums of two products. These are the factors of the pairs of inputs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pairs;
 
 impl Pairs {
-    /// Of inputs 2 and 6, for the third term of the even part.
+    /// For inputs 2 and 6: the third term of the even part.
     pub const EVEN_3: [i16; 2] = [(F_0_541 + F_0_765) as i16, F_0_541 as i16];
-    /// Of inputs 2 and 6, for the second term of the even part.
+    /// For inputs 2 and 6: the second term of the even part.
     pub const EVEN_2: [i16; 2] = [F_0_541 as i16, (F_0_541 - F_1_847) as i16];
-    /// Of inputs 7 + 3 and 5 + 1, for what odd terms 0 and 2 share.
+    /// For inputs 7 + 3 and 5 + 1: the part that odd terms 0 and 2 share.
     pub const SHARED_3: [i16; 2] = [(F_1_175 - F_1_961) as i16, F_1_175 as i16];
-    /// Of inputs 7 + 3 and 5 + 1, for what odd terms 1 and 3 share.
+    /// For inputs 7 + 3 and 5 + 1: the part that odd terms 1 and 3 share.
     pub const SHARED_4: [i16; 2] = [F_1_175 as i16, (F_1_175 - F_0_390) as i16];
-    /// Of inputs 7 and 1, for odd term 0.
+    /// For inputs 7 and 1: odd term 0.
     pub const ODD_0: [i16; 2] = [(F_0_298 - F_0_899) as i16, -F_0_899 as i16];
-    /// Of inputs 5 and 3, for odd term 1.
+    /// For inputs 5 and 3: odd term 1.
     pub const ODD_1: [i16; 2] = [(F_2_053 - F_2_562) as i16, -F_2_562 as i16];
-    /// Of inputs 5 and 3, for odd term 2.
+    /// For inputs 5 and 3: odd term 2.
     pub const ODD_2: [i16; 2] = [-F_2_562 as i16, (F_3_072 - F_2_562) as i16];
-    /// Of inputs 7 and 1, for odd term 3.
+    /// For inputs 7 and 1: odd term 3.
     pub const ODD_3: [i16; 2] = [-F_0_899 as i16, (F_1_501 - F_0_899) as i16];
 }
 
-/// Turns a block's `coefficients` into 8 rows of 8 samples, `stride` bytes apart.
+/// Transforms the `coefficients` of a block into 8 rows of 8 samples. Rows lie `stride` bytes
+/// apart.
 pub(super) fn transform(coefficients: &[i16; BLOCK], steps: &[i16; BLOCK], out: &mut [u8], stride: usize) {
-    let mut columns = [0; BLOCK]; // after the first pass, transposed: eight values of a column follow each other
+    // After the first pass, transposed: the eight values of a column follow each other.
+    let mut columns = [0; BLOCK];
     let flat = coefficients[8..].iter().all(|&c| c == 0);
     for x in 0..8 {
         let input: [i16; 8] = std::array::from_fn(|y| coefficients[8 * y + x].wrapping_mul(steps[8 * y + x]));
@@ -68,7 +70,7 @@ pub(super) fn transform(coefficients: &[i16; BLOCK], steps: &[i16; BLOCK], out: 
     }
 }
 
-/// [`transform`] of a block whose only coefficient is its first: the sample that all 64 are.
+/// [`transform`] for a block with only its first coefficient. Returns the value of all 64 samples.
 pub(super) fn transform_flat(coefficient: i16, step: i16) -> u8 {
     let value = coefficient.wrapping_mul(step) << PASS1_BITS;
     sample_of(((i32::from(value) + 16) >> 5) as i16)
@@ -113,7 +115,7 @@ mod tests {
     use super::*;
     use std::f64::consts::PI;
 
-    /// The definition of T.81 A.3.3, level shift included.
+    /// The definition of T.81 A.3.3, including the level shift.
     fn definition(coefficients: &[f64; BLOCK]) -> [f64; BLOCK] {
         let factor = |n: usize| if n == 0 { 0.5_f64.sqrt() } else { 1.0 };
         let cosine = |x: usize, u: usize| ((2 * x + 1) as f64 * u as f64 * PI / 16.0).cos();

@@ -1,7 +1,8 @@
-//! What Pillow asks of a file before it decodes: the marker walk of `JpegImageFile._open` (JpegImagePlugin.py).
+//! The checks that Pillow makes before it decodes a file: the walk over markers in
+//! `JpegImageFile._open` (JpegImagePlugin.py).
 //!
-//! The walk is laxer than the decoder's in some things and stricter in others, so that both verdicts are needed. It is
-//! also where the size is read: nothing is allocated before.
+//! The walk is laxer than the decoder in some things and stricter in others, so both must accept a
+//! file. The walk also reads the size, before anything is allocated.
 
 use std::borrow::Cow;
 
@@ -11,7 +12,7 @@ use crate::metadata::Metadata;
 
 use super::{FORMAT, damaged, truncated, unsupported};
 
-/// Reads the size from the first frame header, touching nothing behind it.
+/// Reads the size from the first frame header. Reads nothing after it.
 pub(super) fn size(bytes: &[u8]) -> Result<Size, Error> {
     walk(bytes, true, |_, _| {})
 }
@@ -21,13 +22,13 @@ pub(super) fn check(bytes: &[u8]) -> Result<Size, Error> {
     walk(bytes, false, |_, _| {})
 }
 
-/// What a file, which need not be a good one, says about itself before the first scan.
+/// The metadata before the first scan. The file need not be correct.
 pub(super) fn metadata(bytes: &[u8]) -> Metadata<'_> {
     let mut metadata = Metadata::default();
-    // A file that is not walked to its end has said what it said.
+    // If the walk fails, the metadata found so far count.
     let _ = walk(bytes, false, |marker, segment| match marker {
         0xe1 if segment.starts_with(EXIF) => match &mut metadata.exif {
-            // Several segments are parts of one, but for their names.
+            // Several segments are parts of one. The later ones lose their names.
             exif if exif.is_empty() => *exif = Cow::Borrowed(segment),
             exif => exif.to_mut().extend(&segment[EXIF.len()..]),
         },
@@ -37,20 +38,21 @@ pub(super) fn metadata(bytes: &[u8]) -> Metadata<'_> {
     metadata
 }
 
-/// How a segment of EXIF starts.
+/// The start of a segment of EXIF.
 const EXIF: &[u8] = b"Exif\0\0";
-/// How a segment of XMP starts.
+/// The start of a segment of XMP.
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
-/// Walks over the markers behind `ff d8 ff`, up to the first frame header or the first scan. Application segments are shown
-/// to `note`.
+/// Walks over the markers after `ff d8 ff`, up to the first frame header or the first scan. Passes
+/// application segments to `note`.
 fn walk<'a>(bytes: &'a [u8], to_frame: bool, mut note: impl FnMut(u8, &'a [u8])) -> Result<Size, Error> {
     let mut at = 2;
     let mut size = None;
     let mut profile: Option<&[u8]> = None;
     loop {
         let byte = |at: usize| bytes.get(at).copied().ok_or_else(|| truncated(bytes));
-        // Bytes before a marker are skipped, stuffed zeros among them; a marker may follow any number of 0xff.
+        // Bytes before a marker are skipped, including stuffed zeros. Any number of 0xff may
+        // precede a marker.
         if byte(at)? != 0xff || byte(at + 1)? == 0xff {
             at += 1;
             continue;
@@ -89,7 +91,8 @@ fn walk<'a>(bytes: &'a [u8], to_frame: bool, mut note: impl FnMut(u8, &'a [u8]))
     }
 }
 
-/// The size in a frame header: precision, height, width, number of components, three bytes for each.
+/// The size in a frame header, which has the precision, height, width, number of components, and
+/// three bytes per component.
 fn frame(marker: u8, segment: &[u8]) -> Result<Size, Error> {
     let &[precision, h1, h0, w1, w0, colours, ref components @ ..] = segment else {
         return Err(damaged(&format!("a frame header of {} bytes", segment.len())));
@@ -125,7 +128,7 @@ fn quantization(mut segment: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks of application segments what Pillow stumbles over.
+/// Checks application segments for errors that make Pillow fail.
 fn application(marker: u8, segment: &[u8]) -> Result<(), Error> {
     let is = |name: &[u8]| segment.starts_with(name);
     let stumbles = match marker {
@@ -140,8 +143,8 @@ fn application(marker: u8, segment: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a Photoshop segment ends where the length of a resource's name should stand. An end anywhere else does no
-/// harm.
+/// Whether a Photoshop segment ends where the length of a resource's name is expected. An end
+/// anywhere else does no harm.
 fn lacks_a_name(segment: &[u8]) -> bool {
     let mut at = 14;
     while segment.get(at..).is_some_and(|rest| rest.starts_with(b"8BIM")) {
@@ -168,7 +171,8 @@ fn lacks_a_name(segment: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// A JPEG of some segments, a frame header of 8 x 9 pixels in `colours`, and the start of a scan.
+    /// A JPEG with some segments, a frame header of 8 x 9 pixels with `colours` components, and the
+    /// start of a scan.
     fn file(segments: &[u8], colours: u8) -> Vec<u8> {
         let mut bytes = vec![0xff, 0xd8];
         bytes.extend(segments);

@@ -1,4 +1,5 @@
-//! The inner loops, as the processor can run them best. What every version gives is what the plain one gives.
+//! The inner loops, in the best version for the processor. Every version gives the results of the
+//! plain one.
 
 use super::color::{self, Space};
 use super::frame::{BLOCK, SIDE};
@@ -7,18 +8,18 @@ use super::{idct, upsample};
 #[cfg(target_arch = "x86_64")]
 use super::avx2::Avx2;
 
-/// Without AVX2 there is no proof of it.
+/// On other processors there is no proof of AVX2.
 #[cfg(not(target_arch = "x86_64"))]
 type Avx2 = std::convert::Infallible;
 
-/// Which instructions may be used.
+/// The instructions that may be used.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Kernels {
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     avx2: Option<Avx2>,
 }
 
-/// Runs the AVX2 version where there is one, and the plain one elsewhere.
+/// Runs the AVX2 version if possible, and otherwise the plain one.
 macro_rules! dispatch {
     ($self:expr, $avx2:ident($($argument:expr),*), $plain:expr) => {{
         #[cfg(target_arch = "x86_64")]
@@ -30,7 +31,7 @@ macro_rules! dispatch {
 }
 
 impl Kernels {
-    /// The best of this processor.
+    /// The best kernels for this processor.
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         return Self { avx2: Avx2::detect() };
@@ -38,8 +39,8 @@ impl Kernels {
         Self::default()
     }
 
-    /// Transforms a row of `blocks` into 8 rows of samples, `stride` bytes apart. `last` tells for each block, if
-    /// known, whether it has only its first coefficient, by a 0.
+    /// Transforms a row of `blocks` into 8 rows of samples, `stride` bytes apart. If `last` is
+    /// known, a 0 in it says that a block has only its first coefficient.
     pub fn transform(
         self,
         blocks: &[[i16; BLOCK]],

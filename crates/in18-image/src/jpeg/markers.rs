@@ -1,5 +1,5 @@
-//! Markers and their segments (T.81 B.1 and B.2), read as libjpeg-turbo's jdmarker.c reads them: what it merely warns
-//! of is passed over, what it gives up on is refused.
+//! Markers and their segments (T.81 B.1 and B.2), read like libjpeg-turbo's jdmarker.c reads them.
+//! What libjpeg-turbo only warns of is skipped; what it gives up on is refused.
 
 use crate::error::Error;
 use crate::geometry::Size;
@@ -10,8 +10,8 @@ use super::frame::{Component, Frame, Process};
 use super::huffman::{Class, Definition, typical};
 use super::{damaged, unsupported};
 
-/// The index of the n-th coefficient of a block in row-major order (T.81 figure A.6). Indices past the 63rd, which
-/// broken files ask for, are the last one's.
+/// The row-major index of the n-th coefficient of a block (T.81 figure A.6). Numbers after the
+/// 63rd, which damaged files ask for, give the last index.
 pub(super) const ZIGZAG: [u8; 128] = {
     let order: [u8; 64] = [
         0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14,
@@ -53,9 +53,9 @@ impl From<Error> for Stop {
 pub(super) struct ScanComponent {
     /// Index into the frame's components.
     pub index: usize,
-    /// Number of its table for DC coefficients.
+    /// Number of the component's table for DC coefficients.
     pub dc: usize,
-    /// Number of its table for AC coefficients.
+    /// Number of the component's table for AC coefficients.
     pub ac: usize,
 }
 
@@ -67,20 +67,20 @@ pub(super) struct Scan {
     pub first: usize,
     /// Last coefficient of the band.
     pub last: usize,
-    /// Bit plane that the scan before this one ended at; 0 in a first scan.
+    /// Bit plane at which the previous scan ended; 0 in a first scan.
     pub high: u8,
-    /// Bit plane that this scan ends at.
+    /// Bit plane at which this scan ends.
     pub low: u8,
 }
 
-/// What the markers led to.
+/// What follows the markers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     Scan(Scan),
     End,
 }
 
-/// What the markers so far have said.
+/// The content of all markers so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Headers {
     /// Quantisation tables by number, row-major.
@@ -92,7 +92,7 @@ pub(super) struct Headers {
     pub frame: Option<Frame>,
     started: bool,
     jfif: bool,
-    /// The transform of an Adobe segment.
+    /// The transform flag of an Adobe segment.
     adobe: Option<u8>,
 }
 
@@ -123,7 +123,7 @@ impl Headers {
         }
     }
 
-    /// Prepares for another image whose tables these are, after one that had nothing else.
+    /// Prepares for another image, after one that only had tables. The tables are kept for it.
     pub fn end_without_scan(&mut self) -> Result<(), Error> {
         if self.frame.is_some() {
             return Err(damaged("it ends before its first scan"));
@@ -132,7 +132,7 @@ impl Headers {
         Ok(())
     }
 
-    /// Takes the typical Huffman tables for those that are missing, which Motion JPEG leaves out.
+    /// Uses the typical Huffman tables for missing ones. Motion JPEG leaves them out.
     pub fn assume_typical_tables(&mut self) {
         for (class, tables) in [(Class::Dc, &mut self.dc), (Class::Ac, &mut self.ac)] {
             for (number, table) in tables.iter_mut().enumerate().filter(|(_, table)| table.is_none()) {
@@ -141,7 +141,7 @@ impl Headers {
         }
     }
 
-    /// What the components of the frame mean (jdapimin.c, `default_decompress_parms`).
+    /// The meaning of the frame's components (jdapimin.c, `default_decompress_parms`).
     pub fn space(&self) -> Space {
         let ids = self.frame.iter().flat_map(|frame| &frame.components).map(|c| c.id).collect::<Vec<_>>();
         match (ids.as_slice(), self.adobe) {
@@ -209,7 +209,8 @@ impl Headers {
         let mut components: Vec<ScanComponent> = Vec::with_capacity(usize::from(count));
         for _ in 0..count {
             let (id, tables) = (stream.byte()?, stream.byte()?);
-            // Of components that share an id, libjpeg takes the first whose index is that of no place taken yet.
+            // If components share an id, libjpeg takes the first whose index is not below the
+            // number of components taken so far.
             let index = (0..frame.components.len()).find(|&n| frame.components[n].id == id && n >= components.len());
             let index = index.filter(|&index| components.iter().all(|c| c.index != index));
             let index = index.ok_or_else(|| damaged(&format!("a scan of a component {id} that is not there")))?;
@@ -284,7 +285,7 @@ impl Headers {
     }
 }
 
-/// Finds the next marker, past whatever is in between.
+/// Finds the next marker. Skips everything before it.
 pub(super) fn next_marker(stream: &mut Stream<'_>) -> Result<u8, Starved> {
     loop {
         while stream.byte()? != 0xff {}
@@ -298,7 +299,7 @@ pub(super) fn next_marker(stream: &mut Stream<'_>) -> Result<u8, Starved> {
     }
 }
 
-/// The marker that an image starts with, which nothing may precede.
+/// The marker that an image starts with. Nothing may precede it.
 fn first_marker(stream: &mut Stream<'_>) -> Result<u8, Stop> {
     match (stream.byte()?, stream.byte()?) {
         (0xff, 0xd8) => Ok(0xd8),
@@ -351,7 +352,7 @@ mod tests {
         (headers, found)
     }
 
-    /// The start of a file: some segments and a frame header of `ids`.
+    /// The start of a file: some segments, and a frame header with components `ids`.
     fn file(segments: &[u8], ids: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0xff, 0xd8];
         bytes.extend(segments);

@@ -1,12 +1,14 @@
-//! JPEG, decoded as Pillow 12.3 decodes it: the same pixels and the same files refused.
+//! JPEG, decoded as Pillow 12.3 decodes it: the same pixels, and the same files refused.
 //!
-//! Pillow has libjpeg-turbo decode, so that its ways are the rule here, damaged files included; each file below names
-//! the part of it that it follows. The stages are apart: [`identify`] looks at a file as Pillow does when it opens
-//! one, [`markers`] reads headers and tables, [`sequential`] and [`progressive`] turn entropy-coded data into
-//! [`coefficients`], and [`output`] turns those into pixels, by [`idct`], [`upsample`] and [`color`]. An image of one
-//! scan passes through them a row of MCUs at a time; others gather all coefficients first.
+//! Pillow decodes with libjpeg-turbo, so libjpeg-turbo's behaviour is the rule here, for damaged
+//! files too. Each file below names the part of libjpeg-turbo that it follows. The stages are
+//! separate: [`identify`] looks at a file as Pillow does when it opens one, [`markers`] reads
+//! headers and tables, [`sequential`] and [`progressive`] turn entropy-coded data into
+//! [`coefficients`], and [`output`] turns coefficients into pixels with [`idct`], [`upsample`] and
+//! [`color`]. An image of one scan passes through these stages one row of MCUs at a time. Other
+//! images gather all coefficients first.
 //!
-//! Not read, though Pillow does: arithmetic and lossless coding.
+//! Pillow also reads arithmetic and lossless coding. This decoder does not.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -46,24 +48,24 @@ use smooth::Smoothing;
 
 const FORMAT: &str = "JPEG";
 
-/// More scans are refused: each may cost as much time as the image is large, whatever its own length. It is the number
-/// that libjpeg-turbo's own fuzzers stop at; files in earnest have about ten.
+/// Files with more scans are refused: each scan, however short, may cost as much time as the image
+/// is large. libjpeg-turbo's own fuzzers stop at this number; real files have about ten scans.
 const MAX_SCANS: usize = 500;
 
-/// Memory beyond which none is kept for the next image.
+/// If an image needed more blocks than this, their memory is not kept for the next image.
 const KEPT_BLOCKS: usize = 1 << 19;
 
-/// Reads the size from the frame header, touching no other data than the markers before it.
+/// Reads the size from the frame header. Reads no other data than the markers before it.
 pub(crate) fn header(bytes: &[u8]) -> Result<Size, Error> {
     identify::size(bytes)
 }
 
-/// What a file says about itself before the first scan.
+/// The metadata before the first scan.
 pub(crate) fn metadata(bytes: &[u8]) -> Metadata<'_> {
     identify::metadata(bytes)
 }
 
-/// Decodes JPEGs, keeping its memory.
+/// Decodes JPEGs, and keeps its memory between them.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     tables: Tables,
@@ -72,7 +74,8 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Decodes the region of `bytes` that `choose` makes of the image's size into its place in `image`.
+    /// Decodes a region of `bytes` into its place in `image`. `choose` picks the region once the
+    /// image's size is known.
     pub fn decode(
         &mut self,
         bytes: &[u8],
@@ -89,21 +92,22 @@ impl Decoder {
         result.map(|()| region)
     }
 
-    /// Gives memory back that one large image needed.
+    /// Frees the memory that a large image needed.
     fn forget_much(&mut self) {
         if self.coefficients.blocks.capacity() > KEPT_BLOCKS {
             self.coefficients = Coefficients::default();
         }
     }
 
-    /// The same coefficients as a file that is written to be decoded; none if there is no such file.
+    /// Another file with the same coefficients, written to be decoded fast; `None` if there is no
+    /// such file.
     pub fn rewrite(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let size = identify::check(bytes).and_then(Size::checked).ok()?;
         let mut stream = Stream::new(bytes);
         let (mut headers, frame, first) = begin(&mut stream, size).ok()?;
         let mut tables = vec![None; frame.components.len()];
         let smoothing = self.gather(&mut stream, &mut headers, first, &frame, &mut tables).ok()?;
-        // Coefficients that are guessed are in no file.
+        // Guessed coefficients are in no file.
         let is_exact = smoothing.is_none();
         let space = headers.space();
         let written = if is_exact { rewrite::write(&frame, space, &tables, &self.coefficients) } else { None };
@@ -142,7 +146,7 @@ impl Decoder {
         let memory = Default::default();
         let mut decoder =
             Sequential { layout: &layout, tables: &self.tables, restarts, memory, is_alone: true, done: 0 };
-        // Of a file that is whole, what the region does not need may be passed over.
+        // In a whole file, data that the region does not need may be skipped.
         let may_pass = image.is_whole && headers.restart_interval > 0;
         let is_lone = scan.components.len() == 1;
         let columns = output.mcu_columns(|component| if is_lone { 1 } else { component.h });
@@ -152,7 +156,7 @@ impl Decoder {
                 match may_pass {
                     true => {
                         let of_scan = mcu_row * rows + row;
-                        // What follows the last MCU is looked at as ever.
+                        // What follows the last MCU is checked as usual.
                         let is_last = of_scan + 1 == layout.mcus_high;
                         let columns = columns.start..if is_last { layout.mcus_wide } else { columns.end };
                         decoder.decode_columns(stream, of_scan, columns, row, &mut self.coefficients)?;
@@ -165,7 +169,8 @@ impl Decoder {
                 return Ok(());
             }
         }
-        // With all pixels there, Pillow asks no more of the rest than that it is not wrong as far as it was read.
+        // All pixels are there. Pillow then only requires that the rest, as far as Pillow has read
+        // it, is not wrong.
         stream.limit = stream.limit.min(stream.bits.at.next_multiple_of(CHUNK));
         match headers.read(stream) {
             Ok(Found::End) | Err(Stop::Starved) => Ok(()),
@@ -174,7 +179,8 @@ impl Decoder {
         }
     }
 
-    /// Decodes an image of several scans, of which `scan` is the first: all of their coefficients, then the pixels.
+    /// Decodes an image of several scans, of which `scan` is the first: first all coefficients,
+    /// then the pixels.
     fn decode_scans(
         &mut self,
         stream: &mut Stream<'_>,
@@ -191,7 +197,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// Decodes all scans, of which `scan` is the first, into the coefficients; gives what guesses those that are missing.
+    /// Decodes all scans, of which `scan` is the first, into the coefficients. Returns the
+    /// smoothing that guesses missing coefficients.
     fn gather<'f>(
         &mut self,
         stream: &mut Stream<'_>,
@@ -241,13 +248,14 @@ impl Decoder {
     }
 }
 
-/// Reads up to the first scan of an image that announced itself with `size`: headers, frame, scan.
+/// Reads the headers, the frame and the first scan header of an image that announced itself with
+/// `size`.
 fn begin(stream: &mut Stream<'_>, size: Size) -> Result<(Headers, Frame, Scan), Stop> {
     let mut headers = Headers::default();
     let first = loop {
         match headers.read(stream)? {
             Found::Scan(scan) => break scan,
-            // Tables may come in an image of their own.
+            // Tables may come in a separate image.
             Found::End => headers.end_without_scan()?,
         }
     };
@@ -265,17 +273,18 @@ fn begin(stream: &mut Stream<'_>, size: Size) -> Result<(Headers, Frame, Scan), 
 #[derive(Debug)]
 struct Image<'a> {
     frame: &'a Frame,
-    /// What is wanted of it.
+    /// The part that is wanted.
     region: Crop,
-    /// Whether the file seems to be, so that what follows the region need not be read.
+    /// Whether the file seems to be whole. Then data after the region need not be read.
     is_whole: bool,
-    /// Quantisation tables by component, from its first scan on.
+    /// Quantisation tables by component, known from the component's first scan on.
     tables: Vec<Option<[u16; BLOCK]>>,
     /// (H, W, 3).
     rgb: &'a mut [u8],
 }
 
-/// Keeps the quantisation tables of components that `scan` is the first of, as they are now: later ones do not count.
+/// Keeps the current quantisation tables of components for which `scan` is the first. Later tables
+/// do not count.
 fn keep_tables(
     tables: &mut [Option<[u16; BLOCK]>],
     frame: &Frame,
@@ -293,7 +302,7 @@ fn keep_tables(
     Ok(())
 }
 
-/// Whether a file ends with the marker that ends an image. Some writers pad with zeros.
+/// Whether a file ends with the marker that ends an image. Some writers pad files with zeros.
 fn is_whole(bytes: &[u8]) -> bool {
     let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     bytes[..end].ends_with(&[0xff, 0xd9])

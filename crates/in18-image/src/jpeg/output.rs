@@ -1,5 +1,5 @@
-//! Coefficients to pixels: a row of MCUs at a time is transformed into strips of samples, which are upsampled and
-//! converted as far as the rows below them are known.
+//! Turns coefficients into pixels. One row of MCUs at a time is transformed into strips of samples.
+//! Samples are upsampled and converted as far as the rows below them are known.
 
 use std::ops::Range;
 
@@ -16,7 +16,8 @@ use super::upsample::{Upsampling, copies};
 /// Memory for the last stages, kept from image to image.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// By component: samples of this row of MCUs, and above them two row groups of the one before.
+    /// By component: the samples of this row of MCUs, and above them two row groups of the previous
+    /// row of MCUs.
     strips: [Vec<u8>; 4],
     /// By component: an upsampled row.
     lines: [Vec<u8>; 4],
@@ -26,7 +27,7 @@ pub(super) struct Memory {
     smoothed: Vec<[i16; BLOCK]>,
 }
 
-/// Writes an image, from top to bottom.
+/// Writes an image from top to bottom.
 #[derive(Debug)]
 pub(super) struct Output<'a> {
     pub frame: &'a Frame,
@@ -34,7 +35,7 @@ pub(super) struct Output<'a> {
     pub kernels: Kernels,
     /// By component.
     pub upsampling: Vec<Upsampling>,
-    /// Rows of MCUs that pixels of the region depend on.
+    /// The rows of MCUs that pixels of the region depend on.
     pub mcu_rows: Range<usize>,
     /// Rows and columns of the region, in pixels.
     rows: Range<usize>,
@@ -43,7 +44,7 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// Prepares for an image, whose sampling must be one that libjpeg can undo.
+    /// Prepares for an image. Its sampling must be one that libjpeg can undo.
     pub fn new(frame: &'a Frame, space: Space, region: Crop, memory: &'a mut Memory) -> Result<Self, Error> {
         let upsampling = frame.components.iter().map(|c| Upsampling::of(c, frame)).collect::<Result<_, _>>()?;
         for (component, strip) in frame.components.iter().zip(&mut memory.strips) {
@@ -57,14 +58,14 @@ impl<'a> Output<'a> {
         memory.sums.resize(width + 2, 0);
         let range = |start: u32, length: u32| start as usize..start as usize + length as usize;
         let (rows, columns) = (range(region.top, region.height), range(region.left, region.width));
-        // Upsampling looks at the next row of samples, above or below.
+        // Upsampling reads the next row of samples, above or below.
         let (mcu, reach) = (SIDE * frame.max_v, 2 * frame.max_v);
         let mcu_rows = rows.start.saturating_sub(reach) / mcu..(rows.end + reach).div_ceil(mcu).min(frame.mcus_high);
         Ok(Self { frame, space, kernels: Kernels::detect(), upsampling, mcu_rows, rows, columns, memory })
     }
 
-    /// Columns of MCUs that pixels of the region depend on, where an MCU has as many blocks of a row as `wide` says of each
-    /// component.
+    /// The columns of MCUs that pixels of the region depend on. `wide` gives, for each component,
+    /// the blocks per row of an MCU.
     pub fn mcu_columns(&self, wide: impl Fn(&Component) -> usize) -> Range<usize> {
         let ranges = self.frame.components.iter().zip(&self.upsampling).map(|(component, &upsampling)| {
             let wanted = samples(upsampling, component, self.frame, &self.columns);
@@ -74,9 +75,9 @@ impl<'a> Output<'a> {
         ranges.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0)
     }
 
-    /// Transforms a row of MCUs, whose coefficients are in row `at` of `coefficients`, and writes the pixels that
-    /// follow from it to `rgb`, (H, W, 3). `tables` are the quantisation tables by component; a component without one
-    /// has no coefficients.
+    /// Transforms a row of MCUs, whose coefficients are in row `at` of `coefficients`. Writes the
+    /// pixels that are then known to `rgb`, (H, W, 3). `tables` are the quantisation tables by
+    /// component; a component without a table has no coefficients.
     pub fn write(
         &mut self,
         mcu_row: usize,
@@ -155,8 +156,9 @@ impl<'a> Output<'a> {
     }
 }
 
-/// The samples of a row that the pixels of some columns depend on. Filters look at one more on either side, and what they
-/// make of a range's own ends lies outside of the columns, unless the row ends there, too.
+/// The samples of a row that the pixels of some columns depend on. Filters read one more sample on
+/// either side. Their results at the ends of the range are wrong, but lie outside of the columns,
+/// unless the row ends there too.
 fn samples(upsampling: Upsampling, component: &Component, frame: &Frame, columns: &Range<usize>) -> Range<usize> {
     let across = frame.max_h / component.h;
     let (start, end) = (columns.start / across, columns.end.div_ceil(across));
@@ -166,7 +168,7 @@ fn samples(upsampling: Upsampling, component: &Component, frame: &Frame, columns
     }
 }
 
-/// A component's row of samples out of the strip that ends with row `mcu_row` of MCUs.
+/// A component's row of samples, from the strip that ends with row `mcu_row` of MCUs.
 fn sample_row<'a>(component: &Component, strip: &'a [u8], mcu_row: usize, row: usize) -> &'a [u8] {
     let in_strip = row + 2 * component.v - mcu_row * SIDE * component.v;
     &strip[in_strip * component.stride * SIDE..][..component.width]

@@ -1,4 +1,5 @@
-//! Progressive scans (T.81 G.2; libjpeg-turbo's jdphuff.c): each brings a band of coefficients, or another bit of them.
+//! Progressive scans (T.81 G.2; libjpeg-turbo's jdphuff.c). Each scan brings a band of
+//! coefficients, or another bit of them.
 
 use super::bits::Stream;
 use super::coefficients::Coefficients;
@@ -10,15 +11,15 @@ use crate::error::Error;
 
 use super::damaged;
 
-/// Coefficients whose accuracy block smoothing asks for.
+/// The number of coefficients whose accuracy block smoothing needs.
 pub(super) const SMOOTHED: usize = 10;
 
-/// How accurately a component's coefficients are known, in zigzag order: the bit plane of the last scan, −1 where there
-/// was none.
+/// How accurately a component's coefficients are known, in zigzag order: the bit plane of the last
+/// scan, −1 if there was none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Accuracy {
     pub now: [i32; BLOCK],
-    /// Before the last scan that the component was in.
+    /// The same before the component's last scan.
     pub before: [i32; BLOCK],
 }
 
@@ -29,7 +30,8 @@ impl Default for Accuracy {
 }
 
 impl Accuracy {
-    /// Notes that `scan`, the `number`-th, follows. Order and gaps are left to the file, as in libjpeg.
+    /// Notes that `scan`, with this `number`, follows. As in libjpeg, scans may come in any order
+    /// and leave gaps.
     pub fn note(&mut self, scan: &Scan, number: usize) {
         for n in scan.first.min(1)..=scan.last.max(SMOOTHED - 1) {
             self.before[n] = if number > 1 { self.now[n] } else { 0 };
@@ -38,7 +40,7 @@ impl Accuracy {
     }
 }
 
-/// Refuses bands and bit planes that cannot be.
+/// Refuses impossible bands and bit planes.
 pub(super) fn check(scan: &Scan) -> Result<(), Error> {
     let band = match scan.first {
         0 => scan.last == 0,
@@ -52,8 +54,8 @@ pub(super) fn check(scan: &Scan) -> Result<(), Error> {
     Err(damaged(&format!("a progressive scan of coefficients {first} to {last}, bits {high} to {low}")))
 }
 
-/// Decodes `scan`. Returns the last row of the frame's MCUs that there were data for. Nothing need be undone if the
-/// data end: the image is lost then.
+/// Decodes `scan`. Returns the last row of the frame's MCUs that there were data for. If the data
+/// end, nothing is undone, because the image is lost then.
 pub(super) fn decode_scan(
     stream: &mut Stream<'_>,
     scan: &Scan,
@@ -165,7 +167,8 @@ fn ac_refine(
             memory.empty = empty_blocks(stream, run)?;
             break;
         }
-        // Over coefficients that are not zero, each of which has a bit to come, and over `run` that are.
+        // Skip coefficients that are not zero, each of which has a bit to come, and `run`
+        // coefficients that are zero.
         while n <= scan.last {
             let coefficient = &mut block[usize::from(ZIGZAG[n])];
             if *coefficient != 0 {
@@ -194,7 +197,7 @@ fn ac_refine(
     Ok(())
 }
 
-/// Reads a bit of a coefficient, away from zero.
+/// Reads a bit of a coefficient. The coefficient moves away from zero.
 fn refine(stream: &mut Stream<'_>, bit: i16, coefficient: &mut i16) -> Result<(), Stop> {
     if stream.take(1)? != 0 && *coefficient & bit == 0 {
         *coefficient = coefficient.wrapping_add(if *coefficient >= 0 { bit } else { -bit });
@@ -202,7 +205,8 @@ fn refine(stream: &mut Stream<'_>, bit: i16, coefficient: &mut i16) -> Result<()
     Ok(())
 }
 
-/// How many blocks, this one among them, have no new coefficients: `2^run` and as many bits.
+/// The number of blocks without new coefficients, including this one: `2^run` plus a number of
+/// `run` bits.
 fn empty_blocks(stream: &mut Stream<'_>, run: u32) -> Result<u32, Stop> {
     let more = if run == 0 { 0 } else { stream.take(run)? };
     Ok((1 << run) + more)
@@ -254,11 +258,12 @@ mod tests {
 
     #[test]
     fn refining_scans_move_away_from_zero_and_pass_over_what_is_known() {
-        // 00: after a zero, a new value; 01: the end of this block.
+        // 00: after a zero, a new value. 01: the end of this block.
         let table = table(&[0x11, 0x00]);
         let mut block = [0; BLOCK];
         (block[usize::from(ZIGZAG[1])], block[usize::from(ZIGZAG[3])], block[usize::from(ZIGZAG[9])]) = (4, -4, -8);
-        // 00, negative; corrections 1 of the first, 0 of the third; 01; correction 1 of the ninth.
+        // 00, then a negative sign; correction bits 1 for the first and 0 for the third
+        // coefficient; 01; correction bit 1 for the ninth.
         let mut stream = Stream::new(&[0b0001_0011, 0b0000_0000, 0, 0, 0, 0, 0, 0]);
         let mut memory = Memory::default();
         ac_refine(&mut stream, &scan(1, 63, 2, 1), &table, &mut memory, &mut block).unwrap();

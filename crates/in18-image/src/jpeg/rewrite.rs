@@ -1,5 +1,5 @@
-//! The same coefficients as another file, written to be decoded: baseline, one scan, a restart every few MCUs, the typical
-//! Huffman tables, no metadata.
+//! Writes the same coefficients as another file for fast decoding: baseline, one scan, a restart
+//! every few MCUs, the typical Huffman tables, no metadata.
 
 use super::coefficients::Coefficients;
 use super::color::Space;
@@ -7,8 +7,8 @@ use super::frame::{BLOCK, Frame, MAX_MCU_BLOCKS};
 use super::huffman::{Class, Definition, Table, typical};
 use super::markers::ZIGZAG;
 
-/// MCUs between restarts of files that regions are to be decoded of. Fewer let a decoder begin nearer to a region, and cost
-/// four bytes each.
+/// MCUs between restarts, in files that are written for the decoding of regions. With fewer MCUs, a
+/// decoder can begin nearer to a region. Each restart costs four bytes.
 pub const RESTART_INTERVAL: u16 = 2;
 
 /// JFIF 1.02: version 1.2, no unit, one by one, no thumbnail.
@@ -16,7 +16,7 @@ const JFIF: &[u8] = b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0";
 /// Adobe's segment (Technical Note 5116): version 100, no flags, components are RGB.
 const ADOBE_RGB: &[u8] = b"Adobe\0\x64\0\0\0\0\0";
 
-/// Writes all coefficients of a frame; none where a baseline file cannot hold them.
+/// Writes all coefficients of a frame. `None` if a baseline file cannot hold them.
 pub(super) fn write(
     frame: &Frame,
     space: Space,
@@ -32,7 +32,7 @@ pub(super) fn write(
     let tables = distinct(quantization)?;
     for (number, table) in (0_u8..).zip(&tables.tables) {
         let mut content = vec![number];
-        // In zigzag order, as blocks are.
+        // In zigzag order, like the coefficients of blocks.
         content.extend(ZIGZAG.iter().take(BLOCK).map(|&at| table[usize::from(at)]));
         segment(&mut file, 0xdb, &content);
     }
@@ -83,18 +83,18 @@ fn segment(file: &mut Vec<u8>, marker: u8, content: &[u8]) {
     file.extend_from_slice(content);
 }
 
-/// Which of the typical tables a component is written with.
+/// The number of the typical tables for a component.
 fn huffman_number(space: Space, component: usize) -> u8 {
     u8::from(space == Space::YCbCr && component > 0)
 }
 
-/// Quantisation tables without repetitions, and which of them each component has.
+/// Quantisation tables without repetitions, and the number of each component's table.
 struct Distinct {
     tables: Vec<[u8; BLOCK]>,
     numbers: Vec<u8>,
 }
 
-/// None for steps that take more than eight bits, and for more tables than a file has.
+/// `None` if a step needs more than eight bits, or if there are more tables than a file can have.
 fn distinct(quantization: &[Option<[u16; BLOCK]>]) -> Option<Distinct> {
     let mut distinct = Distinct { tables: Vec::new(), numbers: Vec::new() };
     for table in quantization {
@@ -110,7 +110,7 @@ fn distinct(quantization: &[Option<[u16; BLOCK]>]) -> Option<Distinct> {
     (distinct.tables.len() <= 4).then_some(distinct)
 }
 
-/// Where the blocks of each MCU lie.
+/// The places of each MCU's blocks.
 struct McuLayout<'a> {
     frame: &'a Frame,
     mcus_wide: usize,
@@ -138,7 +138,7 @@ impl<'a> McuLayout<'a> {
     }
 }
 
-/// None where a coefficient is larger than baseline allows (T.81 F.1.2, tables F.1 and F.2).
+/// `None` if a coefficient is larger than baseline allows (T.81 F.1.2, tables F.1 and F.2).
 fn write_block(bits: &mut Bits<'_>, dc: &Codes, ac: &Codes, before: &mut i32, block: &[i16; BLOCK]) -> Option<()> {
     let value = i32::from(block[0]);
     dc.write(bits, 0, value - *before)?;
@@ -160,16 +160,16 @@ fn write_block(bits: &mut Bits<'_>, dc: &Codes, ac: &Codes, before: &mut i32, bl
     if zeros > 0 { ac.write(bits, 0, 0) } else { Some(()) }
 }
 
-/// Codes of a typical table, by symbol.
+/// The codes of a typical table, by symbol.
 struct Codes {
     definition: Definition,
-    /// Bits and their number, 0 for symbols that have none.
+    /// The bits of each code and their number; 0 for symbols without a code.
     codes: Box<[(u16, u8); 256]>,
 }
 
 impl Codes {
     fn new(class: Class, number: usize) -> Self {
-        // Both numbers have one.
+        // There is a typical table for both numbers.
         let definition = typical(class, number).unwrap_or(Definition { counts: [0; 17], symbols: [0; 256] });
         let mut codes = Box::new([(0, 0); 256]);
         let (mut code, mut index) = (0_u16, 0);
@@ -179,7 +179,7 @@ impl Codes {
                 code += 1;
                 index += 1;
             }
-            // The last length's sum is not used.
+            // After the last length, the result is not used.
             code = code.wrapping_shl(1);
         }
         Self { definition, codes }
@@ -190,7 +190,7 @@ impl Codes {
         [&[class_and_number], &self.definition.counts[1..], &self.definition.symbols[..used]].concat()
     }
 
-    /// Writes a symbol of a run and a value's size, and the value.
+    /// Writes the symbol of a run and a value's size, then the value.
     fn write(&self, bits: &mut Bits<'_>, run: u8, value: i32) -> Option<()> {
         let size = Table::size_of(value);
         let (code, length) = self.codes[usize::from(run | u8::try_from(size).ok().filter(|&size| size < 16)?)];
@@ -198,16 +198,16 @@ impl Codes {
             return None;
         }
         bits.write(u32::from(code), u32::from(length));
-        // Negative values are one less, in as many bits (T.81 F.1.2.1).
+        // A negative value is written less one, in as many bits (T.81 F.1.2.1).
         bits.write((value - i32::from(value < 0)) as u32 & ((1 << size) - 1), size);
         Some(())
     }
 }
 
-/// Bits of an interval between restarts.
+/// The bits of an interval between restarts.
 struct Bits<'a> {
     file: &'a mut Vec<u8>,
-    /// The last `count` bits are to be written.
+    /// The last `count` bits are still to be written.
     held: u64,
     count: u32,
 }

@@ -1,5 +1,5 @@
-//! What scans have in common: which blocks follow each other, restarts, tables (libjpeg-turbo's jdinput.c, jdmarker.c
-//! and jdhuff.c).
+//! The parts that scans have in common: the order of blocks, restarts, tables (libjpeg-turbo's
+//! jdinput.c, jdmarker.c and jdhuff.c).
 
 use crate::error::Error;
 
@@ -10,7 +10,8 @@ use super::frame::{Frame, MAX_MCU_BLOCKS};
 use super::huffman::{Class, Table};
 use super::markers::{Headers, Scan, next_marker};
 
-/// Tables to decode with, by number. They outlive images, which mostly share theirs.
+/// Tables for decoding, by number. They are kept from image to image, because most images have the
+/// same ones.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     pub dc: [Table; 4],
@@ -18,7 +19,7 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Builds table `number` from what the headers say of it.
+    /// Builds table `number` as the headers define it.
     pub fn build(&mut self, headers: &Headers, class: Class, number: usize) -> Result<(), Error> {
         let (tables, definitions) = match class {
             Class::Dc => (&mut self.dc, &headers.dc),
@@ -30,19 +31,19 @@ impl Tables {
     }
 }
 
-/// Where a block of an MCU lies and what decodes it.
+/// The place of a block of an MCU, and the tables that decode it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct McuBlock {
-    /// Which of the scan's components it belongs to.
+    /// The block's component, as an index into the scan's components.
     pub slot: usize,
-    /// Numbers of its tables.
+    /// Numbers of the component's tables.
     pub dc: usize,
     pub ac: usize,
     /// Index of the block in the first MCU of the first row.
     start: usize,
-    /// Blocks between neighbouring MCUs.
+    /// Blocks from one MCU to the next.
     pub step: usize,
-    /// Blocks between rows of MCUs.
+    /// Blocks from one row of MCUs to the next.
     row_step: usize,
 }
 
@@ -53,13 +54,14 @@ impl McuBlock {
     }
 }
 
-/// The MCUs of a scan (T.81 A.2): of several components interleaved, or of one, whose blocks are MCUs by themselves.
+/// The MCUs of a scan (T.81 A.2). Several components are interleaved. The blocks of a single
+/// component are MCUs by themselves.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub mcu_blocks: Vec<McuBlock>,
     pub mcus_wide: usize,
     pub mcus_high: usize,
-    /// Rows of MCUs that make a row of the whole frame's MCUs.
+    /// Rows of this scan's MCUs per row of the whole frame's MCUs.
     pub rows_per_frame_row: usize,
 }
 
@@ -88,12 +90,12 @@ impl Layout {
     }
 }
 
-/// What an entropy decoder remembers from MCU to MCU.
+/// The state of an entropy decoder between MCUs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Memory {
     /// The last DC coefficient of each of the scan's components.
     pub dc: [i32; 4],
-    /// Blocks to come that a band has no new coefficients in (T.81 G.1.2.2).
+    /// The number of following blocks in which a band has no new coefficients (T.81 G.1.2.2).
     pub empty: u32,
 }
 
@@ -110,7 +112,7 @@ impl Restarts {
         Self { interval, to_go: interval, next: 0 }
     }
 
-    /// To be called before an MCU: passes over a restart marker that is due, and forgets what is to be forgotten there.
+    /// To be called before an MCU. If a restart marker is due, skips it and resets the state.
     pub fn before_mcu(&mut self, stream: &mut Stream<'_>, memory: &mut Memory) -> Result<(), Starved> {
         if self.interval == 0 || self.to_go > 0 {
             return Ok(());
@@ -141,17 +143,18 @@ impl Restarts {
         resynchronize(stream, self.next)
     }
 
-    /// Passes over MCUs by restart markers alone, up to the last one that an interval begins with and that is not behind MCU `to`,
-    /// `at` being the next to be decoded; gives the next one then. It stays `at` where there is no such interval ahead, and where
-    /// markers do not follow each other as they should: what libjpeg makes of that depends on the data between them.
+    /// Skips MCUs by restart markers alone. Returns the next MCU to decode; so far, this is `at`.
+    /// The new one is the last MCU not after `to` at which an interval begins. Returns `at` if no
+    /// such interval lies ahead, or if the markers do not follow each other as they should:
+    /// libjpeg's reaction then depends on the data between them.
     pub fn pass_to(&mut self, stream: &mut Stream<'_>, at: usize, to: usize) -> usize {
         let interval = self.interval as usize;
-        // A marker that was read already is libjpeg's to deal with.
+        // If a marker was read already, it must be handled as libjpeg does.
         if interval == 0 || to / interval * interval <= at || stream.marker != 0 {
             return at;
         }
         let (mut from, mut last) = (stream.bits.at, None);
-        // The first interval begins with no marker.
+        // No marker precedes the first interval.
         for number in at.div_ceil(interval).max(1)..=to / interval {
             let next = ((number - 1) & 7) as u8;
             let Some(marker) = stream.marker_at(from).filter(|&at| stream.data[at + 1] == 0xd0 + next) else {
@@ -160,7 +163,7 @@ impl Restarts {
             (from, last) = (marker + 2, Some((next, marker)));
         }
         let Some((next, marker)) = last else { return at };
-        // It is passed when the next MCU is decoded.
+        // The marker is skipped when the next MCU is decoded.
         stream.drop_bits();
         (self.next, self.to_go, stream.bits.at) = (next, 0, marker);
         to / interval * interval
@@ -172,8 +175,9 @@ impl Restarts {
     }
 }
 
-/// Decides what to do about a marker that is not the restart `desired` (jdmarker.c, `jpeg_resync_to_restart`): to
-/// take it for that one, to look for another, or to leave it, so that the interval stays empty.
+/// Decides what to do with a marker that is not the restart `desired` (jdmarker.c,
+/// `jpeg_resync_to_restart`): take it for that restart, look for another marker, or leave it, so
+/// that the interval stays empty.
 fn resynchronize(stream: &mut Stream<'_>, desired: u8) -> Result<(), Starved> {
     loop {
         let restart = stream.marker.wrapping_sub(0xd0);
@@ -199,7 +203,7 @@ mod tests {
             marker: u8,
             following: &'static [u8],
             desired: u8,
-            /// The marker that stays, and how many bytes are read.
+            /// The marker that remains, and the number of bytes read.
             expected: (u8, usize),
         }
         let cases = [

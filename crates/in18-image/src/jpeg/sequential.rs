@@ -1,5 +1,5 @@
-//! Sequential scans (T.81 F.2; libjpeg-turbo's jdhuff.c). Each MCU is decoded fast where there is no marker ahead, and
-//! carefully otherwise, after the fast attempt if there was one.
+//! Sequential scans (T.81 F.2; libjpeg-turbo's jdhuff.c). An MCU is decoded fast if there is no
+//! marker ahead. Otherwise, or if the fast attempt fails, it is decoded carefully.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::huffman::{Table, extend};
 use super::markers::ZIGZAG;
 use super::scan::{Layout, McuBlock, Memory, Restarts, Tables};
 
-/// Bytes that libjpeg wants to have ahead before it decodes fast, for each block of an MCU.
+/// Bytes per block of an MCU that libjpeg requires ahead before it decodes fast.
 const AHEAD: usize = 512;
 
 /// A sequential scan being decoded.
@@ -20,15 +20,17 @@ pub(super) struct Sequential<'a> {
     pub tables: &'a Tables,
     pub restarts: Restarts,
     pub memory: Memory,
-    /// Whether it is the image's only scan, so that the coefficients hold nothing to be kept.
+    /// Whether this is the image's only scan, so that the coefficients hold nothing that must be
+    /// kept.
     pub is_alone: bool,
-    /// MCUs that were decoded or passed over.
+    /// MCUs decoded or skipped.
     pub done: usize,
 }
 
 impl Sequential<'_> {
-    /// Decodes columns of a row of MCUs into the blocks of row `row` of the coefficients. MCUs before them are passed over where
-    /// restarts allow; the others leave anything in the row's first blocks, and what lies behind the columns is not decoded.
+    /// Decodes columns of a row of MCUs into the blocks of row `row` of the coefficients. Earlier
+    /// MCUs are skipped where restarts allow. Those that must be decoded leave unspecified content
+    /// in the row's first blocks. MCUs after the columns are not decoded.
     pub fn decode_columns(
         &mut self,
         stream: &mut Stream<'_>,
@@ -85,7 +87,7 @@ impl Sequential<'_> {
         Ok(())
     }
 
-    /// Decodes an MCU. Where the data end, it can be tried again with more of them.
+    /// Decodes an MCU. If the data end, it can be tried again with more data.
     fn decode_mcu(
         &mut self,
         stream: &mut Stream<'_>,
@@ -94,8 +96,8 @@ impl Sequential<'_> {
     ) -> Result<(), Starved> {
         self.restarts.before_mcu(stream, &mut self.memory)?;
         if !stream.made_up {
-            // libjpeg decodes fast where there are no restarts and the end is far. Elsewhere, nobody can tell that it is done
-            // here as long as nothing of a failed attempt stays.
+            // libjpeg decodes fast if there are no restarts and the end is far. Elsewhere, fast
+            // decoding gives the same results, as long as nothing remains of a failed attempt.
             let is_theirs = self.restarts.interval == 0 && stream.has_ahead(AHEAD * mcu_blocks.len());
             let is_fast = is_theirs || (self.is_alone && stream.ends_well());
             if !(is_fast && self.decode_fast(stream, mcu_blocks, coefficients)) {
@@ -116,8 +118,8 @@ impl Sequential<'_> {
         Ok(())
     }
 
-    /// Decodes an MCU; false, with nothing but coefficients changed, if a marker came too soon: without restarts, already if
-    /// libjpeg's fast reading would have seen it.
+    /// Decodes an MCU. False, with only coefficients changed, if a marker came too soon. Without
+    /// restarts, also false if libjpeg's fast reading would have seen the marker.
     #[inline(always)]
     fn decode_fast(
         &mut self,
@@ -141,7 +143,7 @@ impl Sequential<'_> {
             if self.restarts.interval == 0 || bits.left < bits.made_up {
                 return false;
             }
-            // All that was used was there.
+            // All bits that were used came from the file.
             bits.left -= bits.made_up;
             bits.made_up = 0;
         }
@@ -185,7 +187,7 @@ impl Sequential<'_> {
     }
 }
 
-/// Makes blocks zero, and known to be.
+/// Sets blocks to zero, and notes that they are.
 #[inline(always)]
 fn clear(mcu_blocks: &[(McuBlock, usize)], coefficients: &mut Coefficients) {
     for &(_, at) in mcu_blocks {
@@ -194,8 +196,9 @@ fn clear(mcu_blocks: &[(McuBlock, usize)], coefficients: &mut Coefficients) {
     }
 }
 
-/// Decodes a block whose bytes lie ahead: its AC coefficients into `block`, the difference of its DC coefficient, and
-/// the zigzag index of the last coefficient. A block that stays incomplete has used some of what was `made_up`.
+/// Decodes a block whose bytes lie ahead. Writes its AC coefficients to `block`, and returns the
+/// difference of its DC coefficients and the zigzag index of the last coefficient. If the block is
+/// incomplete, bits that were `made_up` have been used.
 #[inline(always)]
 fn decode_block(mut bits: Bits, data: &[u8], dc: &Table, ac: &Table, block: &mut [i16; BLOCK]) -> (Bits, i32, u8) {
     bits.refill(data);
@@ -256,7 +259,7 @@ mod tests {
     use crate::geometry::Size;
     use proptest::prelude::*;
 
-    /// Two components, the first of 2 x 1 blocks an MCU, of 4 MCUs a row.
+    /// Two components in rows of 4 MCUs. The first component has 2 x 1 blocks per MCU.
     fn frame() -> Frame {
         let components = [(2, 1), (1, 1)].map(|(h, v)| Component { h, v, ..Component::default() });
         Frame::new(Process::Sequential, Size::new(64, 8), components.to_vec()).unwrap()
@@ -271,7 +274,7 @@ mod tests {
         tables
     }
 
-    /// Decodes a row of MCUs; whether fast where possible.
+    /// Decodes a row of MCUs, fast where possible if `is_fast`.
     fn decode(data: &[u8], tables: &Tables, is_fast: bool) -> (Coefficients, Memory, Result<(), Starved>) {
         let frame = frame();
         let components = (0..2).map(|n| ScanComponent { index: n, dc: n, ac: n }).collect();
@@ -299,7 +302,7 @@ mod tests {
         (coefficients, decoder.memory, result)
     }
 
-    /// Entropy-coded `bytes` and the end of an image.
+    /// Entropy-coded `bytes`, and the end of an image.
     fn ended(bytes: impl IntoIterator<Item = u8>) -> Vec<u8> {
         let stuffed = bytes.into_iter().flat_map(|b| if b == 0xff { vec![b, 0] } else { vec![b] });
         stuffed.chain([0xff, 0xd9]).collect()
@@ -307,8 +310,9 @@ mod tests {
 
     #[test]
     fn a_block_is_a_difference_and_runs() {
-        // 011 11: +3. 00 1: +1. 1111 1111 001: 16 zeros. 1100 1: a zero, then +1. 1010: the end. Then a second block:
-        // 010 0: −1. 1010: the end. A third, of the other tables: 00: 0. 00: the end.
+        // 011 11: +3. 00 1: +1. 1111 1111 001: 16 zeros. 1100 1: a zero, then +1. 1010: the end.
+        // Then a second block: 010 0: −1. 1010: the end. A third, of the other tables: 00: 0. 00:
+        // the end.
         let bits = "0111100111111111001110011010010010100000";
         let bytes = (0..5).map(|n| u8::from_str_radix(&bits[8 * n..8 * n + 8], 2).unwrap());
         let data = ended(bytes);
@@ -320,7 +324,7 @@ mod tests {
         let flat = |dc| std::array::from_fn(|n| if n == 0 { dc } else { 0 });
         assert_eq!((coefficients.blocks[1], coefficients.last[1]), (flat(2), 0));
         assert_eq!(coefficients.blocks[8], flat(0));
-        // Nothing follows: what is left of the row stays grey.
+        // Nothing follows, so the rest of the row stays grey.
         assert!(coefficients.blocks[2..8].iter().all(|block| *block == flat(0) || block[0] != 0));
     }
 

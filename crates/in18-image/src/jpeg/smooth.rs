@@ -1,19 +1,19 @@
-//! Block smoothing (libjpeg-turbo's jdcoefct.c, `decompress_smooth_data`; T.81 K.8 describes its ancestor): where a
-//! progressive file ends before its low frequencies are known, they are guessed from the DC coefficients around a
-//! block.
+//! Block smoothing (libjpeg-turbo's jdcoefct.c, `decompress_smooth_data`; T.81 K.8 describes its
+//! ancestor). If a progressive file ends before its low frequencies are known, they are guessed
+//! from the DC coefficients around a block.
 
 use super::coefficients::Coefficients;
 use super::frame::{BLOCK, Component, Frame};
 use super::progressive::{Accuracy, SMOOTHED};
 
-/// Row-major indices of the coefficients that are guessed, by their zigzag index.
+/// Row-major indices of the guessed coefficients, by zigzag index.
 const INDICES: [usize; SMOOTHED] = [0, 1, 8, 16, 9, 2, 3, 10, 17, 24];
 
 /// Weights of the DC coefficients of the 5 x 5 blocks around a block.
 type Weights = [i32; 25];
 
-/// Weights for each coefficient where no AC coefficient is known: a kernel like a Gaussian. The first replaces the DC
-/// coefficient itself.
+/// Weights for each coefficient if no AC coefficient is known: a kernel like a Gaussian. The first
+/// weights replace the DC coefficient itself.
 #[rustfmt::skip]
 const UNKNOWN: [Weights; SMOOTHED] = [
     [-2, -6, -8, -6, -2, -6, 6, 42, 6, -6, -8, 42, 152, 42, -8, -6, 6, 42, 6, -6, -2, -6, -8, -6, -2],
@@ -28,7 +28,7 @@ const UNKNOWN: [Weights; SMOOTHED] = [
     [0, 0, 0, 0, 0, 0, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, -1, -2, -1, 0, 0, 0, 0, 0, 0],
 ];
 
-/// Weights for the first five AC coefficients where some are known.
+/// Weights for the first five AC coefficients if some are known.
 #[rustfmt::skip]
 const PARTLY_KNOWN: [Weights; 5] = [
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -7, 50, 0, -50, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -38,23 +38,24 @@ const PARTLY_KNOWN: [Weights; 5] = [
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, 13, -24, 13, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
 ];
 
-/// How the blocks of an image are to be smoothed.
+/// How to smooth the blocks of an image.
 #[derive(Debug)]
 pub(super) struct Smoothing<'a> {
     frame: &'a Frame,
     /// Quantisation tables by component.
     tables: Vec<[u16; BLOCK]>,
-    /// By component.
+    /// Accuracy by component.
     accuracy: Vec<Accuracy>,
-    /// The last row of MCUs that the last scan had data for; below, what the scan before it left counts.
+    /// The last row of MCUs for which the last scan had data. Below it, the accuracy before that
+    /// scan counts.
     last_good: usize,
     /// Whether there was more than one scan.
     is_later: bool,
 }
 
 impl<'a> Smoothing<'a> {
-    /// Smoothing for a progressive image, if it is useful and possible. `tables` are the quantisation tables used, by
-    /// component, `scans` is how many scans there were.
+    /// The smoothing of a progressive image, if it is useful and possible. `tables` are the
+    /// quantisation tables used, by component. `scans` is the number of scans.
     pub fn of(
         frame: &'a Frame,
         accuracy: &[Accuracy],
@@ -72,7 +73,8 @@ impl<'a> Smoothing<'a> {
         (is_possible && is_useful).then(smoothing)
     }
 
-    /// Writes a component's block row, smoothed, to `out`; `row` counts from the `mcu_row`-th row of MCUs.
+    /// Writes a block row of a component, smoothed, to `out`. `row` counts from the start of row
+    /// `mcu_row` of MCUs.
     pub fn apply(&self, index: usize, mcu_row: usize, row: usize, from: &Coefficients, out: &mut Vec<[i16; BLOCK]>) {
         let (frame, table) = (self.frame, &self.tables[index]);
         let component = &frame.components[index];
@@ -89,7 +91,8 @@ impl<'a> Smoothing<'a> {
         let weights: &[Weights] = if is_unknown { &UNKNOWN[1..] } else { &PARTLY_KNOWN };
         out.clear();
         for x in 0..component.blocks_wide {
-            // Columns left of the image are copies of its first, columns right of it of its last.
+            // Columns left of the image repeat its first column; columns right of it repeat its
+            // last.
             let around: [i32; 25] = std::array::from_fn(|n| {
                 let column = (x + n % 5).saturating_sub(2).min(component.blocks_wide - 1);
                 i32::from(rows[n / 5][column][0])
@@ -122,10 +125,12 @@ fn rounded(sum: i64, step: u16, most: i32) -> i16 {
     (if sum >= 0 { magnitude } else { magnitude.wrapping_neg() }) as i16
 }
 
-/// The block rows two above to two below a row, each replaced by the next nearer one where the image ends.
+/// The block rows from two above to two below a row. At the ends of the image, the next nearer row
+/// replaces a missing one.
 fn neighbours(component: &Component, mcu_rows: usize, mcu_row: usize, row: usize) -> [usize; 5] {
     let rows = if mcu_row + 1 < mcu_rows { component.v } else { component.blocks_high - (mcu_rows - 1) * component.v };
-    // libjpeg counts rows as if all rows of MCUs had as many as this one, which matters in the last one.
+    // libjpeg counts rows as if all rows of MCUs had as many block rows as this one, which matters
+    // in the last row of MCUs.
     let (counted, total) = (mcu_row * rows + row, mcu_rows * rows);
     let this = mcu_row * component.v + row;
     let above = if counted > 0 { this - 1 } else { this };

@@ -1,14 +1,15 @@
-//! Subsampled rows to rows of full width (libjpeg-turbo's jdsample.c, "fancy upsampling" on).
+//! Turns subsampled rows into rows of full width (libjpeg-turbo's jdsample.c, with "fancy
+//! upsampling").
 
 use crate::error::Error;
 
 use super::frame::{Component, Frame};
 use super::unsupported;
 
-/// How a component's samples become as many as there are pixels.
+/// How a component's samples become one per pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Upsampling {
-    /// There are as many.
+    /// There is one per pixel already.
     Full,
     /// Twice as many columns, by a triangle filter.
     Columns,
@@ -16,7 +17,7 @@ pub(super) enum Upsampling {
     Rows,
     /// Twice as many columns and rows, by a triangle filter.
     Both,
-    /// Copies of each sample, so many across and down.
+    /// Copies of each sample: `across` and `down`.
     Copies { across: usize, down: usize },
 }
 
@@ -30,7 +31,7 @@ impl Upsampling {
                 frame.max_h, frame.max_v
             )));
         }
-        // Rows of two samples or fewer have no middle that the filter could start from.
+        // The filter needs a middle to start from, which rows of two samples or fewer do not have.
         Ok(match (frame.max_h / h, frame.max_v / v) {
             (1, 1) => Self::Full,
             (2, 1) if width > 2 => Self::Columns,
@@ -41,7 +42,8 @@ impl Upsampling {
     }
 }
 
-/// [`Upsampling::Columns`]: `row` to `out`, of twice its length. `sums` is scratch, two longer than `row`.
+/// [`Upsampling::Columns`]: upsamples `row` to `out`, of twice its length. `sums` is scratch
+/// memory, two longer than `row`.
 #[inline(always)]
 pub(super) fn columns(row: &[u8], sums: &mut [u16], out: &mut [u8]) {
     let n = row.len();
@@ -51,8 +53,8 @@ pub(super) fn columns(row: &[u8], sums: &mut [u16], out: &mut [u8]) {
     spread::<2>(sums, n, [1, 2], out);
 }
 
-/// [`Upsampling::Both`]: row `near` and, of the rows next to it, the nearer one `far` to `out`, of twice their length.
-/// `sums` is scratch, two longer than they are.
+/// [`Upsampling::Both`]: upsamples row `near` to `out`, of twice its length. `far` is the nearer
+/// one of the rows next to it. `sums` is scratch memory, two longer than a row.
 #[inline(always)]
 pub(super) fn both(near: &[u8], far: &[u8], sums: &mut [u16], out: &mut [u8]) {
     let n = near.len();
@@ -62,8 +64,10 @@ pub(super) fn both(near: &[u8], far: &[u8], sums: &mut [u16], out: &mut [u8]) {
     spread::<4>(sums, n, [8, 7], out);
 }
 
-/// Three parts of each of the `n` sums in the middle and one of its left and of its right neighbour, over `2^SHIFT`.
-/// The first and the last are their own neighbours. What is added before the shift makes halves go up and down in turn.
+/// For each of the `n` sums in the middle: three parts of the sum and one of its left neighbour,
+/// then three parts and one of its right neighbour, over `2^SHIFT`. The first and the last sum are
+/// their own neighbours. `rounding` is added before the shift, so that halves go up and down in
+/// turn.
 #[inline(always)]
 fn spread<const SHIFT: u32>(sums: &mut [u16], n: usize, rounding: [u16; 2], out: &mut [u8]) {
     sums[0] = sums[1];
@@ -77,8 +81,8 @@ fn spread<const SHIFT: u32>(sums: &mut [u16], n: usize, rounding: [u16; 2], out:
     }
 }
 
-/// [`Upsampling::Rows`]: row `near` and, of the rows next to it, the nearer one `far` to a row of the same length.
-/// `is_upper` is whether `far` lies above.
+/// [`Upsampling::Rows`]: upsamples row `near` to a row of the same length. `far` is the nearer one
+/// of the rows next to it. `is_upper`: `far` lies above.
 #[inline(always)]
 pub(super) fn rows(near: &[u8], far: &[u8], is_upper: bool, out: &mut [u8]) {
     let rounding = if is_upper { 1 } else { 2 };
@@ -87,7 +91,7 @@ pub(super) fn rows(near: &[u8], far: &[u8], is_upper: bool, out: &mut [u8]) {
     }
 }
 
-/// [`Upsampling::Copies`] of one row.
+/// [`Upsampling::Copies`] for one row.
 pub(super) fn copies(row: &[u8], across: usize, out: &mut [u8]) {
     for (copies, &sample) in out.chunks_mut(across).zip(row) {
         copies.fill(sample);

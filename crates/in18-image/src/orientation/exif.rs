@@ -1,24 +1,24 @@
-//! Orientations in EXIF (EXIF 2.32, tag 0x0112 of the first directory), read as Pillow's
-//! TiffImagePlugin.py reads them.
+//! The orientation in EXIF (EXIF 2.32, tag 0x0112 of the first directory), read like Pillow's
+//! TiffImagePlugin.py reads it.
 //!
-//! It is written by hand because what Pillow makes of unusual EXIF decides which way up a network
-//! sees an image. Of the test kit's odd files, the crate `kamadak-exif` 0.6 turns 14 otherwise than
-//! Pillow: values of other types, lists that are cut short, two blocks of EXIF.
+//! The reader is written by hand because what Pillow makes of unusual EXIF decides which way up a
+//! network sees an image. Of the test kit's odd files, the crate `kamadak-exif` 0.6 turns 14
+//! otherwise than Pillow: values of other types, lists that are cut short, two blocks of EXIF.
 
 const TAG: u16 = 0x0112;
 
-/// What EXIF says of the orientation.
+/// What EXIF says about the orientation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Said {
-    /// Nothing: others may.
+    /// EXIF says nothing, so XMP may.
     Nothing,
-    /// A number, or something that is none, which counts for one that means nothing.
+    /// A number. A value that is not a number becomes NaN, which means no orientation.
     Number(f64),
-    /// It cannot be read at all, so that nobody is asked any more.
+    /// EXIF cannot be read at all. XMP is not asked then.
     Broken,
 }
 
-/// What the content of segments of EXIF, one after the other, says.
+/// What the contents of EXIF segments, one after the other, say.
 pub(crate) fn orientation(mut exif: &[u8]) -> Said {
     while let Some(rest) = exif.strip_prefix(b"Exif\0\0") {
         exif = rest;
@@ -41,7 +41,8 @@ struct Tiff<'a> {
 }
 
 impl Tiff<'_> {
-    /// The number in the first directory; that of the last entry that says one. A cut entry ends the directory.
+    /// The number in the first directory. If several entries have one, the last counts. A truncated
+    /// entry ends the directory.
     fn orientation(&self) -> Said {
         let mut said = Said::Nothing;
         let Some(directory) = self.unsigned(4, 4).map(|at| at as usize) else { return Said::Broken };
@@ -68,7 +69,7 @@ impl Tiff<'_> {
         said
     }
 
-    /// The first value of a type at an offset; not a number if it is text, or bytes.
+    /// The first value of type `kind` at an offset. NaN if the value is text or bytes.
     fn value(&self, kind: u64, at: usize) -> f64 {
         let whole = |length| self.unsigned(at, length).unwrap_or(0);
         let parts = || (self.unsigned(at, 4).unwrap_or(0), self.unsigned(at + 4, 4).unwrap_or(0));
@@ -95,7 +96,7 @@ impl Tiff<'_> {
     }
 }
 
-/// Bytes of a value of a type that is known.
+/// The size in bytes of a value, if its type is known.
 fn length_of(kind: u64) -> Option<u64> {
     match kind {
         1 | 2 | 6 | 7 => Some(1),
@@ -110,7 +111,8 @@ fn length_of(kind: u64) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A structure of one entry, whose value is `value`, or lies behind the directory where that is longer than four bytes.
+    /// A structure with one entry. Its value is `value`, which lies after the directory if it is
+    /// longer than four bytes.
     fn tiff(kind: u16, count: u32, value: &[u8]) -> Vec<u8> {
         let mut bytes = b"II*\0\x08\0\0\0\x01\0\x12\x01".to_vec();
         bytes.extend(kind.to_le_bytes());

@@ -1,21 +1,23 @@
-//! The chunks of a PNG, read as Pillow's PngImagePlugin.py reads them: what precedes the pixels has to be right, checksums
-//! included; of the pixels' chunks only the content counts; what follows them is looked at as far as it can be.
+//! The chunks of a PNG, read like Pillow's PngImagePlugin.py reads them. Chunks before the pixels
+//! must be right, including their checksums. Of the chunks with pixels, only the content counts.
+//! Chunks after the pixels are read as far as possible.
 
 use crate::error::Error;
 use crate::metadata::Metadata;
 
 use super::{damaged, truncated};
 
-/// What is of use in a file.
+/// The parts of a file that are used.
 #[derive(Debug, Default)]
 pub(super) struct Chunks<'a> {
-    /// IHDR's content: width, height, bits a sample, colour type, compression, filters, interlacing.
+    /// The content of IHDR: width, height, bits per sample, colour type, compression, filters,
+    /// interlacing.
     pub header: [u8; 13],
-    /// PLTE's content, where the colour type is that of a palette.
+    /// The content of PLTE, if the colour type is that of a palette.
     pub palette: &'a [u8],
-    /// Contents of the first IDAT chunk and those that follow it at once.
+    /// The contents of the first IDAT chunk and of the IDAT chunks that directly follow it.
     pub data: Vec<&'a [u8]>,
-    /// Whether the file ends in one of them.
+    /// Whether the file ends in one of these chunks.
     pub is_cut: bool,
     pub metadata: Metadata<'a>,
     is_animated: bool,
@@ -62,7 +64,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Chunks<'_>, Error> {
     Ok(chunks)
 }
 
-/// Metadata alone, of a file that need not be a good one.
+/// Only the metadata. The file need not be correct.
 pub(super) fn metadata(bytes: &[u8]) -> Metadata<'_> {
     let mut chunks = Chunks::default();
     let mut at = 8;
@@ -77,7 +79,7 @@ pub(super) fn metadata(bytes: &[u8]) -> Metadata<'_> {
 }
 
 impl<'a> Chunks<'a> {
-    /// Takes in a chunk, or says what Pillow stumbles over.
+    /// Takes in a chunk, or returns the error that Pillow would raise.
     fn take(&mut self, name: [u8; 4], content: &'a [u8]) -> Result<(), Error> {
         let is_good = match &name {
             b"IHDR" => match content.first_chunk::<13>() {
@@ -93,7 +95,7 @@ impl<'a> Chunks<'a> {
                 }
                 true
             }
-            // One sample of each colour, of two bytes.
+            // One sample of two bytes for each colour.
             b"tRNS" => content.len() >= [2, 0, 6].get(usize::from(self.header[9])).copied().unwrap_or(0),
             b"gAMA" => content.len() >= 4,
             b"cHRM" => content.len().is_multiple_of(4),
@@ -118,7 +120,8 @@ impl<'a> Chunks<'a> {
                 true
             }
             b"iTXt" => {
-                // Behind the name: not compressed; no language and no translated name, or some.
+                // After the name: a flag (not compressed), then language and translated name,
+                // either of which may be empty.
                 let text = content.strip_prefix(b"XML:com.adobe.xmp\0\0").and_then(|rest| rest.get(1..));
                 let text = text.and_then(|rest| rest.splitn(3, |&byte| byte == 0).nth(2));
                 self.metadata.xmp = text.or(self.metadata.xmp);
@@ -130,7 +133,7 @@ impl<'a> Chunks<'a> {
     }
 }
 
-/// The name of the chunk at an offset and the length of its content.
+/// The name of the chunk at offset `at`, and the length of its content.
 fn start(bytes: &[u8], at: usize) -> Option<([u8; 4], usize)> {
     let (length, rest) = bytes.get(at..)?.split_first_chunk::<4>()?;
     Some((*rest.first_chunk::<4>()?, u32::from_be_bytes(*length) as usize))
@@ -145,7 +148,7 @@ fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |sum, &byte| CRC[((sum ^ u32::from(byte)) & 0xff) as usize] ^ sum >> 8)
 }
 
-/// The checksum's step by the byte that leaves it.
+/// For each value of the byte that leaves the checksum, the change of the checksum.
 const CRC: [u32; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;

@@ -1,30 +1,31 @@
-//! What the pixels of a row are multiplied with for those of a narrower or wider one: Pillow's triangle filter
-//! (`precompute_coeffs` in Resample.c), in the 16-bit fractions of fast_image_resize, whose sums these are to the bit.
+//! The weights of a row's pixels when the row becomes narrower or wider: Pillow's triangle filter
+//! (`precompute_coeffs` in Resample.c), in the 16-bit fractions of fast_image_resize. Sums with
+//! these weights equal those of fast_image_resize to the bit.
 
-/// Pixels that are taken at a time.
+/// Pixels processed at a time.
 pub(super) const GROUP: usize = 4;
 
-/// Bits behind the point that sums have room for: 32, without 8 of a value and 2 to overflow into.
+/// The most fractional bits that sums have room for: 32, less 8 for a value and 2 for overflow.
 const PRECISION_BITS: u32 = 32 - 8 - 2;
 
-/// Weights of a row. Keeps its memory.
+/// The weights of a row. Keeps its memory.
 #[derive(Debug, Default)]
 pub(super) struct Weights {
-    /// Bits behind the point.
+    /// Number of fractional bits.
     pub precision: u32,
-    /// Groups of each pixel's weights.
+    /// Groups of weights per pixel.
     pub groups: usize,
-    /// By pixel: the first pixel of the source that counts.
+    /// For each pixel: the first source pixel with a weight.
     pub starts: Vec<u32>,
-    /// By pixel, then group; zeros behind the last weight.
+    /// For each pixel, then each group; zeros after the last weight.
     pub values: Vec<[i16; GROUP]>,
     exact: Vec<f64>,
-    /// By pixel: how many weights it has, and where they begin in `exact`.
+    /// For each pixel: the number of its weights, and where they begin in `exact`.
     bounds: Vec<(usize, usize)>,
 }
 
 impl Weights {
-    /// Computes the weights for `out` pixels of `from` ones.
+    /// Computes the weights that turn `from` pixels into `out` pixels.
     pub(super) fn compute(&mut self, from: u32, out: u32) {
         let scale = f64::from(from) / f64::from(out);
         let radius = scale.max(1.0);

@@ -55,11 +55,11 @@ pub trait Numbers: Copy + Send + Sync + 'static {
     unsafe fn word<V: Vector>(points: [V; 2], factor: V) -> V;
 
     /// The product of tiles and a pair's kernels at a point, over a part of the input channels.
-    /// `scales` are those of the tiles and of the kernels. The sums of all parts but the first are
-    /// added to the existing sums.
+    /// `scales` are the scales of the tiles and of the kernels. The sums of all parts but the first
+    /// are added to the existing sums.
     ///
     /// # Safety
-    /// If there are scales, those of the kernels must be two vectors; as [`Vector`].
+    /// If there are scales, the kernels' scales must be two vectors; as [`Vector`].
     unsafe fn product<V: Vector>(scales: [*const f32; 2], is_first: bool) -> impl Product<V>;
 }
 
@@ -128,8 +128,8 @@ pub struct Fixed;
 /// The most input channels that are summed in 32 bits. Errors grow with the root of their number.
 const MOST_SUMMED: usize = 256;
 
-/// `INPUT_NORM` is the norm over those channels that each point of a tile is scaled to; it also
-/// bounds each number. `KERNEL_NORM` is the largest norm of an output channel's kernels, whose
+/// `INPUT_NORM` is the norm over the summed channels that each point of a tile is scaled to; it
+/// also bounds each number. `KERNEL_NORM` is the largest norm of an output channel's kernels, whose
 /// numbers may reach [`LARGEST`]. Rounding makes a norm longer by at most ½√channels. The product
 /// of both norms therefore stays under 2³¹, and so does each sum.
 const INPUT_NORM: f32 = 32_700.0;

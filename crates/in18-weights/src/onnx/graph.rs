@@ -1,4 +1,4 @@
-//! A network as a graph: each layer says which nodes it is, and here they are joined.
+//! A network as a graph. Each layer says which nodes it consists of. This file joins them.
 
 use in18_program::onnx::{OnnxAttribute, OnnxNode};
 use in18_program::{Network, Node as Layer, ParameterTable};
@@ -9,16 +9,18 @@ use super::message::{
     ValueInfo,
 };
 
-/// Of the operators: every one used here has had its present form since version 15, and older runtimes know it.
+/// The version of the operator set. Every operator used here has had its present form since version
+/// 15, and older runtimes know version 17.
 const OPSET: i64 = 17;
 
-/// The file format's version that came with [`OPSET`].
+/// The version of the file format that came with [`OPSET`].
 const IR_VERSION: i64 = 8;
 
 const INPUT: &str = "input";
 const OUTPUT: &str = "logits";
 
-/// The bytes of an ONNX model. `values` gives each parameter and running statistic, by torchvision's name, row-major.
+/// The bytes of an ONNX model. `values` returns a parameter or running statistic by torchvision's
+/// name, row-major.
 ///
 /// # Errors
 /// Those of `values`.
@@ -67,7 +69,8 @@ fn value(name: &str, extents: Vec<Extent>) -> ValueInfo {
 
 fn nodes(network: &Network) -> Vec<Node> {
     let layers = network.nodes();
-    // A layer's output bears its number: a parameter's name always has a dot, so that the two never meet.
+    // A layer's output is named by the layer's number. The name of a parameter always has a dot, so
+    // the two never collide.
     let output = |layer: &Layer| match layer.id.0 {
         _ if layer.inputs.is_empty() => INPUT.to_owned(),
         index if index == layers.len() - 1 => OUTPUT.to_owned(),

@@ -1,4 +1,5 @@
-//! The messages of `onnx.proto` that a network needs, with that file's field numbers (onnx 1.x, IR version 8).
+//! The messages of `onnx.proto` that a network needs, with the field numbers of that file (onnx
+//! 1.x, IR version 8).
 
 /// `ModelProto`.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -70,7 +71,7 @@ pub struct Node {
 pub struct Attribute {
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Proto2 in the original: a value of 0 must be written, too.
+    /// `onnx.proto` uses proto2, so a value of 0 must be written too.
     #[prost(float, optional, tag = "2")]
     pub f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
@@ -116,7 +117,7 @@ pub struct ValueInfo {
     pub r#type: Option<Type>,
 }
 
-/// `TypeProto`, of tensors.
+/// `TypeProto`, for tensors.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Type {
     #[prost(message, optional, tag = "1")]
@@ -139,7 +140,7 @@ pub struct TensorShape {
     pub dim: Vec<Dimension>,
 }
 
-/// `TensorShapeProto.Dimension`: a number, or a name for what is free.
+/// `TensorShapeProto.Dimension`: a number, or a name for a free extent.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Dimension {
     #[prost(oneof = "Extent", tags = "1, 2")]
