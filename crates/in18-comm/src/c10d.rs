@@ -70,6 +70,39 @@ pub struct C10d {
     doing: String,
 }
 
+impl Joining {
+    fn failed(&self, why: String, hint: &'static str) -> CommError {
+        let &Joining { rank, world, ref master, port, .. } = self;
+        CommError::Join { rank, world, master: format!("{master}:{port}"), why, hint }
+    }
+
+    /// Waits for the thread that joins the ranks, as long as joining may take.
+    fn wait_for(
+        &self,
+        joined: &mpsc::Receiver<Result<Group, Failure>>,
+        meanwhile: &mut dyn FnMut(Duration) -> Option<i32>,
+    ) -> Result<Result<Group, Failure>, CommError> {
+        let start = Instant::now();
+        loop {
+            match joined.recv_timeout(LOOK) {
+                Ok(joined) => return Ok(joined),
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(self.failed("the thread that joins them has ended".to_owned(), CHECK_MASTER));
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(signal) = meanwhile(start.elapsed()) {
+                return Err(CommError::Stopped { signal });
+            }
+            if start.elapsed() > self.join_timeout + JOIN_MARGIN {
+                let seconds = self.join_timeout.as_secs();
+                let why = format!("not in {seconds} s: {}", probe(&self.master, self.port));
+                return Err(self.failed(why, CHECK_MASTER));
+            }
+        }
+    }
+}
+
 /// A running collective. The memory that it works on is in use until it has ended.
 struct Work(*mut RawWork);
 
@@ -95,11 +128,8 @@ impl C10d {
     /// [`CommError::Library`], [`CommError::Join`], [`CommError::Stopped`].
     pub fn join(joining: Joining, meanwhile: &mut dyn FnMut(Duration) -> Option<i32>) -> Result<Self, CommError> {
         in18_libtorch::ranks().map_err(CommError::Library)?;
-        let failed = |why: String, hint| {
-            let Joining { rank, world, ref master, port, .. } = joining;
-            CommError::Join { rank, world, master: format!("{master}:{port}"), why, hint }
-        };
-        let text = |text: &str| CString::new(text).map_err(|_| failed("a zero in its name".to_owned(), CHECK_MASTER));
+        let no_text = |_| joining.failed("a zero in its name".to_owned(), CHECK_MASTER);
+        let text = |text: &str| CString::new(text).map_err(no_text);
         let master = text(&joining.master)?;
         let host = match joining.interface_is_set {
             true => None,
@@ -128,27 +158,9 @@ impl C10d {
             // If nobody receives the group, it is dropped and so left again.
             let _ = send.send(joined.map(|()| Group { raw, is_whole: AtomicBool::new(true) }));
         });
-        let start = Instant::now();
-        let joined = loop {
-            match receive.recv_timeout(LOOK) {
-                Ok(joined) => break joined,
-                Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    return Err(failed("the thread that joins them has ended".to_owned(), CHECK_MASTER));
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-            }
-            if let Some(signal) = meanwhile(start.elapsed()) {
-                return Err(CommError::Stopped { signal });
-            }
-            if start.elapsed() > joining.join_timeout + JOIN_MARGIN {
-                let seconds = joining.join_timeout.as_secs();
-                let why = format!("not in {seconds} s: {}", probe(&joining.master, joining.port));
-                return Err(failed(why, CHECK_MASTER));
-            }
-        };
-        let group = match joined {
+        let group = match joining.wait_for(&receive, meanwhile)? {
             Ok(group) => Arc::new(group),
-            Err(Failure { text, .. }) => return Err(failed(text.clone(), hint(&text))),
+            Err(Failure { text, .. }) => return Err(joining.failed(text.clone(), hint(&text))),
         };
         if joining.gpus {
             // SAFETY: the group lives, and these are the places of NCCL's backend and store.
@@ -156,7 +168,7 @@ impl C10d {
                 let (nccl, store) = (c10d().group_nccl(group.raw), c10d().group_nccl_store(group.raw));
                 in18_cuda::join_nccl(nccl, store, joining.rank, joining.world, timeout)
             };
-            joined.map_err(|error| failed(error.to_string(), CHECK_GPUS))?;
+            joined.map_err(|error| joining.failed(error.to_string(), CHECK_GPUS))?;
         }
         let (works, on_gpus, doing) = (Vec::new(), Vec::new(), "starting".to_owned());
         let heartbeat = Heartbeat::start(&group, joining.rank);

@@ -134,23 +134,7 @@ impl Work<'_> {
         for group in &walk.groups {
             // SAFETY: by the caller's promise, here and below. `walk` names only pixels of the
             // problem, and places in the thread's own copies, for which `Room` made space.
-            let pixels = unsafe {
-                if walk.is_packed {
-                    let packed = self.scratch.at(own + self.room.gradients_bytes);
-                    for (slot, input) in inputs.clone().enumerate() {
-                        pack::inputs(
-                            problem,
-                            self.src.at(0),
-                            group.images.clone(),
-                            input,
-                            packed.add(slot * walk.block_bytes),
-                        );
-                    }
-                    packed
-                } else {
-                    self.src.at(group.images.start * problem.src_image_bytes() + inputs.start * walk.block_bytes)
-                }
-            };
+            let pixels = unsafe { self.pixels(group, &inputs, own + self.room.gradients_bytes) };
             for (number, chunk) in group.chunks.iter().enumerate() {
                 let next = group.chunks.get(number + 1);
                 for output in outputs.clone() {
@@ -195,6 +179,27 @@ impl Work<'_> {
                     unsafe { self.store(output, input) };
                 }
             }
+        }
+    }
+
+    /// Where the pixels of a group and of the first of these input blocks begin. If products read
+    /// copies of pixels, the copies are made at `copies` of the scratch memory.
+    ///
+    /// # Safety
+    /// As for [`share`](Self::share), whose thread alone uses the copies.
+    unsafe fn pixels(&self, group: &Group, inputs: &Range<usize>, copies: usize) -> *mut u8 {
+        let (problem, walk, images) = (self.problem, self.walk, &group.images);
+        // SAFETY: by the caller's promise.
+        unsafe {
+            if !walk.is_packed {
+                return self.src.at(images.start * problem.src_image_bytes() + inputs.start * walk.block_bytes);
+            }
+            let packed = self.scratch.at(copies);
+            for (slot, input) in inputs.clone().enumerate() {
+                let to = packed.add(slot * walk.block_bytes);
+                pack::inputs(problem, self.src.at(0), images.clone(), input, to);
+            }
+            packed
         }
     }
 

@@ -300,8 +300,8 @@ fn training<E: Stored>(
     blocks: Blocks,
     context: &mut Context,
 ) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let Statistics { gamma, beta, running_mean, running_variance, mean, inverse_deviation, epsilon, momentum } =
-        statistics;
+    let Statistics { gamma, beta, running_mean, running_variance, mean, inverse_deviation, .. } = statistics;
+    let Statistics { epsilon, momentum, .. } = statistics;
     check(context, &[&gamma, &beta, &running_mean, &running_variance, &mean, &inverse_deviation].map(fp32))?;
     let affines_at = align_up(blocks.parts() * size_of::<Moments>());
     context.reserve_scratch(affines_at + blocks.blocks * size_of::<Affine>())?;
@@ -346,8 +346,7 @@ fn training<E: Stored>(
                     let unbias = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
                     for (running, new, correction) in [(old_mean, means, 1.0), (old_variance, variances, unbias)] {
                         let old = blocks.load(running, block);
-                        let moved = |lane| (1.0 - momentum) * old[lane] + momentum * (correction * new[lane]);
-                        blocks.store(running, block, std::array::from_fn(moved));
+                        blocks.store(running, block, moved(old, new.map(|new| correction * new), momentum));
                     }
                 }
             },
@@ -430,20 +429,10 @@ fn gradients<E: Stored>(
                 // SAFETY: as above.
                 unsafe {
                     let parts = std::slice::from_raw_parts(sums.at(block * images), images);
-                    let total =
-                        |sum: usize, lane: usize| parts.iter().map(|part| f64::from(part[sum][lane])).sum::<f64>();
-                    let inverse = coefficients.spread.inverse(&blocks, block).map(f64::from);
-                    let (mut dgammas, mut dbetas) = ([0.0; MOST_LANES], [0.0; MOST_LANES]);
-                    let mut centring = Centring { mean_gradient: dbetas, slope: dgammas };
-                    for lane in 0..lanes {
-                        let (gradients, products) = (total(0, lane), total(1, lane));
-                        dbetas[lane] = gradients as f32;
-                        dgammas[lane] = (products * inverse[lane]) as f32;
-                        centring.mean_gradient[lane] = (gradients / blocks.count()) as f32;
-                        centring.slope[lane] = (products * inverse[lane].powi(2) / blocks.count()) as f32;
-                    }
-                    blocks.store(dbeta, block, dbetas);
-                    blocks.store(dgamma, block, dgammas);
+                    let inverse = coefficients.spread.inverse(&blocks, block);
+                    let (gradients, centring) = joined_gradients(parts, inverse, lanes, blocks.count());
+                    blocks.store(dbeta, block, gradients[0]);
+                    blocks.store(dgamma, block, gradients[1]);
                     centrings.at(block).write(centring);
                 }
             },
@@ -463,6 +452,29 @@ fn gradients<E: Stored>(
         );
         Ok(())
     }))])
+}
+
+/// Running statistics after a step: the old ones, moved towards the new ones.
+fn moved(old: Lanes, new: Lanes, momentum: f32) -> Lanes {
+    std::array::from_fn(|lane| (1.0 - momentum) * old[lane] + momentum * new[lane])
+}
+
+/// The gradients of beta and gamma of a block's channels, and what centres its source's gradient:
+/// from each image's sums of gradients and of their products with the centred source, from the
+/// inverse deviations, and from the number of values per channel.
+fn joined_gradients(parts: &[[Lanes; 2]], inverse: Lanes, lanes: usize, count: f64) -> ([Lanes; 2], Centring) {
+    let total = |sum: usize, lane: usize| parts.iter().map(|part| f64::from(part[sum][lane])).sum::<f64>();
+    let inverse = inverse.map(f64::from);
+    let (mut dgammas, mut dbetas) = ([0.0; MOST_LANES], [0.0; MOST_LANES]);
+    let mut centring = Centring { mean_gradient: dbetas, slope: dgammas };
+    for lane in 0..lanes {
+        let (gradients, products) = (total(0, lane), total(1, lane));
+        dbetas[lane] = gradients as f32;
+        dgammas[lane] = (products * inverse[lane]) as f32;
+        centring.mean_gradient[lane] = (gradients / count) as f32;
+        centring.slope[lane] = (products * inverse[lane].powi(2) / count) as f32;
+    }
+    ([dbetas, dgammas], centring)
 }
 
 fn inference_step<E: Stored>(

@@ -44,6 +44,7 @@ fn kinds() -> Vec<OddFile> {
 }
 
 /// Chunks that are rare, missing or out of place.
+#[allow(clippy::too_many_lines, reason = "a list of files")]
 fn chunks() -> Vec<OddFile> {
     let palette = || Chunks::image(23, 14, 8, PALETTE, false);
     let small = || Chunks::image(23, 14, 4, PALETTE, false);

@@ -228,6 +228,7 @@ pub fn in_scans(picture: &Picture, scans: &[Scan]) -> Vec<u8> {
 }
 
 /// Progressive files: bands and bits of coefficients in separate scans.
+#[allow(clippy::too_many_lines, reason = "a list of files")]
 fn progressive() -> Vec<OddFile> {
     let all = [0, 1, 2];
     let bands = |bands: &[(u8, u8)]| -> Vec<Scan> {
