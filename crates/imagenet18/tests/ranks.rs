@@ -81,7 +81,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
         if world > 1 {
             model.exchange_as(exchanged).unwrap();
         }
-        model.set_update(&Sgd { weight_decay: 1e-2, no_bn_wd: false }.update(model.parameters())).unwrap();
+        model.set_update(&Sgd::new(1e-2).update(model.parameters())).unwrap();
         let step_of = TrainingStep::in_parts_of(1 << 10, &model, LossScale::Fixed(1.0));
         assert_eq!(step_of.cuts().len(), 2);
         let batch = 2 * BATCH / world;

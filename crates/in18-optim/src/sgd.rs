@@ -26,6 +26,11 @@ struct Group {
 }
 
 impl Sgd {
+    /// With this L2 penalty on all parameters.
+    pub const fn new(weight_decay: f32) -> Self {
+        Sgd { weight_decay, no_bn_wd: false }
+    }
+
     /// The update of a network's parameters. Groups of one penalty come one after another, so that
     /// a provider may run them together.
     pub fn update(&self, parameters: &ParameterTable) -> Update {

@@ -139,7 +139,7 @@ fn check_plain(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &
 fn check_training(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &mut Findings) {
     let half = dtype != DType::F32;
     let mut model = model(new, case, dtype, Start::Bn0);
-    let optimizer = Sgd { weight_decay: case.weight_decay as f32, no_bn_wd: true };
+    let optimizer = Sgd { no_bn_wd: true, ..Sgd::new(case.weight_decay as f32) };
     model.set_update(&optimizer.update(model.parameters())).unwrap();
     let step_of = TrainingStep::new(&model, LossScale::Fixed(loss_scale(dtype).into()));
     let at = StepScalars { rate: case.learning_rate as f32, momentum: case.momentum as f32 };

@@ -40,7 +40,7 @@ const AT: StepScalars = StepScalars { rate: 1e-3, momentum: 0.9 };
 const SCALE: LossScale = LossScale::Fixed(1.0);
 
 /// The measured updates' optimizer.
-const OPTIMIZER: Sgd = Sgd { weight_decay: 1e-4, no_bn_wd: false };
+const OPTIMIZER: Sgd = Sgd::new(1e-4);
 
 /// A network and a batch to measure it on.
 pub(super) struct Bench {
