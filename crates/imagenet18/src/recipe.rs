@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use in18_optim::Sgd;
 use in18_program::Arch;
 use in18_recipe::{PRESETS, Phases, Precision, Recipe, preset};
 
@@ -153,9 +152,4 @@ fn arch_of(recipe: &Recipe) -> Result<Arch, String> {
 /// The arguments of a recipe's engine: those given, with the recipe's type of activations.
 pub fn engine_of(recipe: &Recipe, engine: &EngineArgs) -> EngineArgs {
     EngineArgs { precision: recipe.network.precision, ..engine.clone() }
-}
-
-/// The optimizer of a recipe.
-pub fn optimizer_of(recipe: &Recipe) -> Sgd {
-    Sgd { weight_decay: recipe.optimizer.weight_decay as f32, no_bn_wd: recipe.optimizer.no_bn_wd }
 }

@@ -12,7 +12,7 @@ use in18_program::{Arch, Model};
 use in18_recipe::Recipe;
 use in18_record::{Recorder, epoch_table};
 use in18_train::checkpoint::CheckpointOptions;
-use in18_train::{Continued, Outcome, Parts, Saving, Signals, Trainer};
+use in18_train::{Continued, Outcome, Parts, Saving, Signals, Trainer, learner};
 
 use self::resolved::Resolved;
 use crate::cli::{CheckpointArgs, EngineArgs};
@@ -20,7 +20,7 @@ use crate::engine::Engine;
 use crate::exit::{self, Ended};
 use crate::logdir::Logdir;
 use crate::ranks::{LeakOnError, Rank};
-use crate::recipe::{Brought, optimizer_of};
+use crate::recipe::Brought;
 use crate::{engine, output, ranks, resume, signals};
 
 mod beginning;
@@ -134,11 +134,7 @@ impl Run {
     /// The network with its optimizer, before its values are set.
     fn model(&self, engine: Engine, resolved: &Resolved, rank: &Rank) -> Result<Model> {
         let network = self.arch.network(resolved.data.classes().len());
-        let mut model = Model::new(engine.kernels, network, engine.dtype)?;
-        model.set_update(&optimizer_of(&resolved.plan.recipe).update(model.parameters()))?;
-        if rank.world() > 1 {
-            model.exchange_as(resolved.exchanged())?;
-        }
+        let mut model = learner(engine.kernels, network, engine.dtype, &resolved.plan)?;
         model.share_memory(rank.on_this_machine());
         Ok(model)
     }

@@ -1,12 +1,10 @@
-//! Loops over memory that are compiled for each instruction set. An [`Isa`] chooses which version
+//! Loops over memory that are compiled for each instruction set. An [`Isa`](crate::isa::Isa) chooses which version
 //! runs.
 //!
 //! The loops take raw pointers into the caller's arenas, and process whole blocks through local
 //! arrays. The compiler can keep such arrays in vector registers without proving that memory does
 //! not overlap. The results of these loops do not depend on the instruction set. Loops that need
 //! explicit vectors are kernels of [`simd`](crate::simd).
-
-use crate::isa::{Isa, Level};
 
 /// An element type of activations in memory. Arithmetic is fp32.
 pub trait Element: Copy + Default + Send + Sync + 'static {
@@ -47,9 +45,6 @@ impl Element for Bf16 {
     }
 }
 
-/// Elements that a loop processes at once.
-const LANES: usize = 32;
-
 /// Declares `$name(isa, …)`, which runs the version of `$body` compiled for that instruction set.
 macro_rules! multiversion {
     (
@@ -57,7 +52,7 @@ macro_rules! multiversion {
         pub unsafe fn $name:ident [$($generics:tt)*] ($($arg:ident : $ty:ty),* $(,)?) where [$($bounds:tt)*] $body:block
     ) => {
         $(#[$meta])*
-        pub unsafe fn $name<$($generics)*>(isa: Isa, $($arg: $ty),*) where $($bounds)* {
+        pub unsafe fn $name<$($generics)*>(isa: $crate::isa::Isa, $($arg: $ty),*) where $($bounds)* {
             #[inline(always)]
             unsafe fn body<$($generics)*>($($arg: $ty),*) where $($bounds)* $body
 
@@ -77,15 +72,17 @@ macro_rules! multiversion {
             // passed on.
             unsafe {
                 match isa.level() {
-                    Level::Avx512Bf16 | Level::Avx512 => avx512($($arg),*),
-                    Level::Avx2 => avx2($($arg),*),
+                    $crate::isa::Level::Avx512Bf16 | $crate::isa::Level::Avx512 => avx512($($arg),*),
+                    $crate::isa::Level::Avx2 => avx2($($arg),*),
                     #[cfg(test)]
-                    Level::Baseline => body($($arg),*),
+                    $crate::isa::Level::Baseline => body($($arg),*),
                 }
             }
         }
     };
 }
+
+pub(crate) use multiversion;
 
 multiversion! {
     /// Converts an image of interleaved pixels to three planes: `dst[c·plane + i] = (src[3·i + c] −
@@ -139,52 +136,5 @@ multiversion! {
             }
         }
         *sums = totals;
-    }
-}
-
-/// The numbers in the rule of [`Sgd`](in18_kernels::op::Sgd).
-#[derive(Clone, Copy, Debug)]
-pub struct SgdCoefficients {
-    /// The learning rate.
-    pub rate: f32,
-    /// The share of the old velocity that is kept.
-    pub momentum: f32,
-    /// The factor for gradients.
-    pub gradient_scale: f32,
-    /// The weight of the L2 penalty.
-    pub weight_decay: f32,
-}
-
-multiversion! {
-    /// Applies the rule of [`Sgd`](in18_kernels::op::Sgd) to `length` elements.
-    ///
-    /// # Safety
-    /// All pointers must be valid for `length` elements, `w` and `v` for writes, without overlap.
-    pub unsafe fn sgd[](w: *mut f32, v: *mut f32, g: *const f32, length: usize, with: &SgdCoefficients)
-    where [] {
-        let update = |w: f32, v: f32, g: f32| {
-            let v = with.momentum * v + (with.gradient_scale * g + with.weight_decay * w);
-            (w - with.rate * v, v)
-        };
-        let mut i = 0;
-        while i + LANES <= length {
-            // SAFETY: the block ends at or before `length`.
-            unsafe {
-                let mut ws = w.add(i).cast::<[f32; LANES]>().read_unaligned();
-                let mut vs = v.add(i).cast::<[f32; LANES]>().read_unaligned();
-                let gs = g.add(i).cast::<[f32; LANES]>().read_unaligned();
-                for lane in 0..LANES {
-                    (ws[lane], vs[lane]) = update(ws[lane], vs[lane], gs[lane]);
-                }
-                w.add(i).cast::<[f32; LANES]>().write_unaligned(ws);
-                v.add(i).cast::<[f32; LANES]>().write_unaligned(vs);
-            }
-            i += LANES;
-        }
-        while i < length {
-            // SAFETY: `i < length`.
-            unsafe { (*w.add(i), *v.add(i)) = update(*w.add(i), *v.add(i), *g.add(i)) };
-            i += 1;
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use in18_kernels::op;
 use in18_program::{Entry, Layout, PARAMETERS, ParameterTable, Slot, Update, UpdateOperand};
+use in18_recipe::Optimizer;
 
 /// The velocities of momentum, laid out by the table of parameters. PyTorch's SGD calls them
 /// momentum buffers.
@@ -23,6 +24,13 @@ struct Group {
     offset: usize,
     bytes: usize,
     weight_decay: f32,
+}
+
+/// As a recipe describes it. Momentum is a number of each step.
+impl From<&Optimizer> for Sgd {
+    fn from(&Optimizer { weight_decay, no_bn_wd, .. }: &Optimizer) -> Self {
+        Sgd { no_bn_wd, ..Sgd::new(weight_decay as f32) }
+    }
 }
 
 impl Sgd {

@@ -5,7 +5,7 @@
 //! kernel providers only through their trait.
 //!
 //! * [`Trainer`]: the loop. [`TrainingStep`] and [`Evaluation`]: what it does with a batch.
-//! * [`Data`]: the image sets that a plan names.
+//! * [`Data`]: the image sets that a plan names. [`learner`]: the model that it trains.
 //! * [`checkpoint`]: a run's whole state as a file. [`Progress`]: how far the run has come.
 //!   [`identity`]: what the run is.
 //! * [`FirstStep`]: says what a first step is doing if it takes long.
@@ -20,6 +20,7 @@ mod error;
 mod evaluation;
 mod first_step;
 pub mod identity;
+mod learner;
 mod loss_scale;
 mod progress;
 mod signals;
@@ -33,6 +34,7 @@ pub use data::{Data, order_of};
 pub use error::{CheckpointError, Half, TrainError};
 pub use evaluation::{Evaluation, StartedEvaluation, Views};
 pub use first_step::{Doing, FirstStep, PATIENCE, StepName};
+pub use learner::learner;
 pub use loss_scale::DynamicScale;
 pub use progress::{Best, Progress};
 pub use signals::Signals;

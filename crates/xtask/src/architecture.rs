@@ -35,7 +35,7 @@ const RULES: [Rule; 25] = [
     Rule { name: "in18-tensor", may_use: These(&[]) },
     Rule { name: "in18-kernels", may_use: These(&["in18-tensor"]) },
     Rule { name: "in18-program", may_use: These(&["in18-tensor", "in18-kernels", "in18-random"]) },
-    Rule { name: "in18-optim", may_use: These(&["in18-kernels", "in18-program"]) },
+    Rule { name: "in18-optim", may_use: These(&["in18-kernels", "in18-program", "in18-recipe"]) },
     // Finds and loads libraries of machine code.
     Rule { name: "in18-native", may_use: These(&[]) },
     Rule { name: "in18-onednn", may_use: These(&["in18-tensor", "in18-kernels", "in18-native", "in18-system"]) },

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
-use in18_program::{Mode, Model, Network, Size};
-use in18_recipe::{EpochPlan, GradientType, Plan, PlanInput};
-use in18_train::Data;
+use in18_program::{Mode, Network, Size};
+use in18_recipe::{EpochPlan, Plan, PlanInput};
+use in18_train::{Data, learner};
 
 use crate::cli::{EngineArgs, TrainArgs};
 use crate::rank_environment::{self, RankEnvironment};
-use crate::recipe::{Chosen, engine_of, optimizer_of};
+use crate::recipe::{Chosen, engine_of};
 use crate::{engine, output};
 
 /// Prints the plan. With `--images` it needs no folder. Without, it lists the training folders but
@@ -63,11 +63,7 @@ struct Needs {
 impl Needs {
     fn of(plan: &Plan, engine: &EngineArgs, network: &Network) -> Result<Self> {
         let engine = engine::choose_any(engine)?;
-        let mut model = Model::new(engine.kernels, network.clone(), engine.dtype)?;
-        model.set_update(&optimizer_of(&plan.recipe).update(model.parameters()))?;
-        if plan.world > 1 && plan.recipe.optimizer.gradients == GradientType::Compute {
-            model.exchange_as(engine.dtype)?;
-        }
+        let model = learner(engine.kernels, network.clone(), engine.dtype, plan)?;
         let mut known: BTreeMap<[usize; 3], usize> = BTreeMap::new();
         let mut epochs = Vec::with_capacity(plan.epochs.len());
         for epoch in &plan.epochs {

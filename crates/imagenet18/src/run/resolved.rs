@@ -1,7 +1,7 @@
 //! A resolved run: its recipe applied to its images, its number of ranks, and its computing type.
 
 use anyhow::Result;
-use in18_recipe::{GradientType, Plan, PlanInput, Precision};
+use in18_recipe::{Plan, PlanInput, Precision};
 use in18_tensor::DType;
 use in18_train::identity::{NetworkIdentity, identity};
 use in18_train::{Data, PATIENCE, Settings};
@@ -55,16 +55,6 @@ impl Run {
             on_bad_image: self.on_bad_image,
             short_epoch: self.short_epoch,
             patience: PATIENCE,
-        }
-    }
-}
-
-impl Resolved {
-    /// The type in which ranks exchange gradients.
-    pub(super) fn exchanged(&self) -> DType {
-        match self.plan.recipe.optimizer.gradients {
-            GradientType::Fp32 => DType::F32,
-            GradientType::Compute => self.dtype,
         }
     }
 }

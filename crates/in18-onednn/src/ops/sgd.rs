@@ -8,7 +8,10 @@ use super::check;
 use crate::context::Context;
 use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, parallel, part};
-use crate::vector::{self, SgdCoefficients};
+use crate::vector::multiversion;
+
+/// Elements that the loop processes at once.
+const LANES: usize = 32;
 
 /// Each thread gets whole pages of numbers.
 const GRAIN: usize = 4096;
@@ -21,7 +24,7 @@ pub fn compile(op: &Sgd, context: &mut Context) -> Result<Vec<Box<dyn Step>>, Ke
         let scalars = context.address(&op.scalars.region)?.cast::<[f32; SGD_SCALARS]>();
         // SAFETY: the region was checked to hold these scalars, and regions are aligned.
         let [rate, momentum, gradient_scale] = unsafe { scalars.read() };
-        let coefficients = SgdCoefficients { rate, momentum, gradient_scale, weight_decay: op.weight_decay };
+        let coefficients = Coefficients { rate, momentum, gradient_scale, weight_decay: op.weight_decay };
         let w = Shared::<f32>::new(context.address(&op.parameter.region)?);
         let v = Shared::<f32>::new(context.address(&op.velocity.region)?);
         let g = Shared::<f32>::new(context.address(&op.gradient.region)?);
@@ -32,11 +35,58 @@ pub fn compile(op: &Sgd, context: &mut Context) -> Result<Vec<Box<dyn Step>>, Ke
             // do not overlap, as `Op::check` has checked. Parts do not overlap.
             unsafe {
                 let (w, v, g) = (w.at(part.start), v.at(part.start), g.at(part.start));
-                vector::sgd(isa, w, v, g, part.len(), &coefficients);
+                update(isa, w, v, g, part.len(), &coefficients);
             }
         });
         // Copies of convolution weights are now out of date.
         context.block_mut(op.parameter.region.arena)?.generation += 1;
         Ok(())
     }))])
+}
+
+/// The numbers in the rule of [`Sgd`].
+#[derive(Clone, Copy, Debug)]
+pub struct Coefficients {
+    /// The learning rate.
+    rate: f32,
+    /// The share of the old velocity that is kept.
+    momentum: f32,
+    /// The factor for gradients.
+    gradient_scale: f32,
+    /// The weight of the L2 penalty.
+    weight_decay: f32,
+}
+
+multiversion! {
+    /// Applies the rule of [`Sgd`] to `length` elements.
+    ///
+    /// # Safety
+    /// All pointers must be valid for `length` elements, `w` and `v` for writes, without overlap.
+    pub unsafe fn update[](w: *mut f32, v: *mut f32, g: *const f32, length: usize, with: &Coefficients)
+    where [] {
+        let one = |w: f32, v: f32, g: f32| {
+            let v = with.momentum * v + (with.gradient_scale * g + with.weight_decay * w);
+            (w - with.rate * v, v)
+        };
+        let mut i = 0;
+        while i + LANES <= length {
+            // SAFETY: the block ends at or before `length`.
+            unsafe {
+                let mut ws = w.add(i).cast::<[f32; LANES]>().read_unaligned();
+                let mut vs = v.add(i).cast::<[f32; LANES]>().read_unaligned();
+                let gs = g.add(i).cast::<[f32; LANES]>().read_unaligned();
+                for lane in 0..LANES {
+                    (ws[lane], vs[lane]) = one(ws[lane], vs[lane], gs[lane]);
+                }
+                w.add(i).cast::<[f32; LANES]>().write_unaligned(ws);
+                v.add(i).cast::<[f32; LANES]>().write_unaligned(vs);
+            }
+            i += LANES;
+        }
+        while i < length {
+            // SAFETY: `i < length`.
+            unsafe { (*w.add(i), *v.add(i)) = one(*w.add(i), *v.add(i), *g.add(i)) };
+            i += 1;
+        }
+    }
 }

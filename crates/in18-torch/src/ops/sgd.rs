@@ -12,8 +12,10 @@ use crate::sys::torch;
 /// How many operations at the beginning are updates with equal coefficients. They run as one step.
 pub fn alike(ops: &[Op]) -> usize {
     let Some(Op::Sgd(first)) = ops.first() else { return 0 };
-    let is_alike =
-        |op: &&Op| matches!(op, Op::Sgd(op) if (op.weight_decay, op.scalars) == (first.weight_decay, first.scalars));
+    // Everything but the ranges: a later attribute counts, too.
+    let ranges =
+        |op: &Sgd| Sgd { gradient: first.gradient, parameter: first.parameter, velocity: first.velocity, ..*op };
+    let is_alike = |op: &&Op| matches!(op, Op::Sgd(op) if ranges(op) == *first);
     ops.iter().take_while(is_alike).count()
 }
 

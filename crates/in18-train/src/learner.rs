@@ -1,0 +1,23 @@
+//! From a plan to the model that it trains.
+
+use in18_kernels::Kernels;
+use in18_optim::Sgd;
+use in18_program::{Model, Network};
+use in18_recipe::{GradientType, Plan};
+use in18_tensor::DType;
+
+use crate::error::TrainError;
+
+/// A network without values, with the update of the plan's recipe. Activations are of type `dtype`.
+///
+/// # Errors
+/// [`TrainError::Program`].
+pub fn learner(kernels: Box<dyn Kernels>, network: Network, dtype: DType, plan: &Plan) -> Result<Model, TrainError> {
+    let optimizer = &plan.recipe.optimizer;
+    let mut model = Model::new(kernels, network, dtype)?;
+    model.set_update(&Sgd::from(optimizer).update(model.parameters()))?;
+    if plan.world > 1 && optimizer.gradients == GradientType::Compute {
+        model.exchange_as(dtype)?;
+    }
+    Ok(model)
+}
