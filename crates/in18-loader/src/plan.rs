@@ -90,10 +90,11 @@ impl BatchPlan {
         augmentation: Augmentation,
     ) -> Result<Self, PlanError> {
         let order = EpochOrder::full(augmentation.seed, augmentation.epoch, images);
-        Self::train_in_order(order, share, batch, sz, augmentation)
+        Self::train_in_order(order, share, batch, |_| sz, augmentation)
     }
 
-    /// Like [`train`](Self::train), in another order.
+    /// Like [`train`](Self::train), in another order. `sizes` says how large the squares of a batch
+    /// are, by the batch's place in the epoch, from 0.
     ///
     /// # Errors
     /// Those of [`train`](Self::train).
@@ -101,7 +102,7 @@ impl BatchPlan {
         order: EpochOrder,
         share: Share,
         batch: usize,
-        sz: u32,
+        sizes: impl Fn(usize) -> u32,
         augmentation: Augmentation,
     ) -> Result<Self, PlanError> {
         let EpochOrder { images, fetches } = order;
@@ -113,7 +114,12 @@ impl BatchPlan {
         let Share { rank, world } = share;
         let each = images.len().div_ceil(world);
         let mine = (0..each).map(|k| images[(k * world + rank) % images.len()]).collect();
-        let plan = Self::in_runs(mine, batch, |_| Size::new(sz, sz), Transform::Train(augmentation));
+        let plan = Self::in_runs(
+            mine,
+            batch,
+            |index, _| Size::new(sizes(index), sizes(index)),
+            Transform::Train(augmentation),
+        );
         Ok(Self { fetches: fetches.share(rank, world), ..plan })
     }
 
@@ -125,7 +131,7 @@ impl BatchPlan {
     /// [`PlanError::NoImages`], [`PlanError::EmptyBatch`].
     pub fn validation(images: u32, share: Share, batch: usize, sz: u32) -> Result<Self, PlanError> {
         check(images, batch)?;
-        let all = Self::in_runs((0..images).collect(), batch, |_| Size::new(sz, sz), Transform::Validate { sz });
+        let all = Self::in_runs((0..images).collect(), batch, |_, _| Size::new(sz, sz), Transform::Validate { sz });
         Ok(all.share_of_batches(share))
     }
 
@@ -155,7 +161,7 @@ impl BatchPlan {
         let all = Self::in_runs(
             order,
             batch,
-            |images| rect::batch_size(sz, images.iter().map(|&i| ratios[i as usize])),
+            |_, images| rect::batch_size(sz, images.iter().map(|&i| ratios[i as usize])),
             Transform::Validate { sz },
         );
         Ok(all.share_of_batches(share))
@@ -212,13 +218,13 @@ impl BatchPlan {
         self.transform
     }
 
-    fn in_runs(images: Vec<u32>, batch: usize, size: impl Fn(&[u32]) -> Size, transform: Transform) -> Self {
+    fn in_runs(images: Vec<u32>, batch: usize, size: impl Fn(usize, &[u32]) -> Size, transform: Transform) -> Self {
         let batches = (0..images.len())
             .step_by(batch)
             .enumerate()
             .map(|(index, start)| {
                 let range = start..(start + batch).min(images.len());
-                BatchSpec { index, size: size(&images[range.clone()]), images: range }
+                BatchSpec { index, size: size(index, &images[range.clone()]), images: range }
             })
             .collect();
         Self { images, batches, transform, fetches: Fetches::default() }

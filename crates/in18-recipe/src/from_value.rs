@@ -6,7 +6,7 @@
 
 use crate::literal::{self, LiteralError};
 use crate::nearest::did_you_mean;
-use crate::phases::{DataPhase, Epochs, Key, LrPhase, Phase, PhaseFault, Phases, Rate};
+use crate::phases::{DataPhase, Epochs, Key, LrPhase, Phase, PhaseFault, Phases, Rate, optional_data};
 use crate::value::{Node, Position, Value, quote};
 
 /// A text that holds no phases.
@@ -119,6 +119,11 @@ impl<'a> Values<'a> {
         Key::ALL.iter().position(|&known| known == key).and_then(|index| self.0[index])
     }
 
+    /// A key's value, if it is written.
+    fn read<T: FromNode>(&self, key: Key) -> Result<Option<T>, Misplaced> {
+        self.get(key).map(|node| T::from_node(key, node)).transpose()
+    }
+
     /// A key that could have no effect is a mistake, not a wish to ignore.
     fn check(&self) -> Result<(), Misplaced> {
         let has = |key| self.get(key).is_some();
@@ -143,26 +148,24 @@ fn read_phase(entries: &[(Node, Node)]) -> Result<Phase, Misplaced> {
         return Err(Misplaced { offset: None, fault });
     };
     values.check()?;
+    macro_rules! data {
+        ($($field:ident: $key:ident),+) => {
+            DataPhase {
+                $($field: values.read(Key::$key)?,)+
+                batch: values.read(Key::Bs)?.unwrap_or_default(),
+                keep_dl: values.read(Key::KeepDl)?.unwrap_or_default(),
+            }
+        };
+    }
     let phase = Phase {
         ep: epochs(ep)?,
         data: match value(Key::Bs) {
             None => None,
-            Some(batch) => Some(DataPhase {
-                size: value(Key::Sz).map(|node| count(Key::Sz, node)).transpose()?,
-                batch: count(Key::Bs, batch)?,
-                train_dir: value(Key::TrnDir).map(|node| text(Key::TrnDir, node)).transpose()?,
-                val_dir: value(Key::ValDir).map(|node| text(Key::ValDir, node)).transpose()?,
-                min_scale: value(Key::MinScale).map(|node| number(Key::MinScale, node)).transpose()?,
-                rect_val: value(Key::RectVal).map(|node| flag(Key::RectVal, node)).transpose()?,
-                keep_dl: value(Key::KeepDl).map_or(Ok(false), |node| flag(Key::KeepDl, node))?,
-            }),
+            Some(_) => Some(optional_data!(data)),
         },
         lr: match value(Key::Lr) {
             None => None,
-            Some(lr) => Some(LrPhase {
-                rate: rate(lr)?,
-                epoch_step: value(Key::EpochStep).map_or(Ok(false), |node| flag(Key::EpochStep, node))?,
-            }),
+            Some(lr) => Some(LrPhase { rate: rate(lr)?, epoch_step: values.read(Key::EpochStep)?.unwrap_or_default() }),
         },
     };
     phase.check().map_err(|fault| Misplaced { offset: fault.key.and_then(value).map(|node| node.offset), fault })?;
@@ -171,9 +174,9 @@ fn read_phase(entries: &[(Node, Node)]) -> Result<Phase, Misplaced> {
 
 fn epochs(node: &Node) -> Result<Epochs, Misplaced> {
     match &node.value {
-        Value::Int(_) => Ok(Epochs::From(count(Key::Ep, node)?)),
+        Value::Int(_) => Ok(Epochs::From(usize::from_node(Key::Ep, node)?)),
         Value::Sequence(items) if items.len() == 2 => {
-            Ok(Epochs::Span(count(Key::Ep, &items[0])?, count(Key::Ep, &items[1])?))
+            Ok(Epochs::Span(usize::from_node(Key::Ep, &items[0])?, usize::from_node(Key::Ep, &items[1])?))
         }
         other => Err(misplaced(node, PhaseFault::new(Key::Ep, "an epoch or a pair (start, end)", other))),
     }
@@ -181,43 +184,56 @@ fn epochs(node: &Node) -> Result<Epochs, Misplaced> {
 
 fn rate(node: &Node) -> Result<Rate, Misplaced> {
     match &node.value {
-        Value::Int(_) | Value::Float(_) => Ok(Rate::Constant(number(Key::Lr, node)?)),
+        Value::Int(_) | Value::Float(_) => Ok(Rate::Constant(f64::from_node(Key::Lr, node)?)),
         Value::Sequence(items) if items.len() == 2 => {
-            Ok(Rate::Linear(number(Key::Lr, &items[0])?, number(Key::Lr, &items[1])?))
+            Ok(Rate::Linear(f64::from_node(Key::Lr, &items[0])?, f64::from_node(Key::Lr, &items[1])?))
         }
         other => Err(misplaced(node, PhaseFault::new(Key::Lr, "a rate or a pair (from, to)", other))),
     }
 }
 
-fn count(key: Key, node: &Node) -> Result<usize, Misplaced> {
-    let counted = match node.value {
-        Value::Int(int) => usize::try_from(int).ok(),
-        _ => None,
-    };
-    counted.ok_or_else(|| misplaced(node, PhaseFault::new(key, "a whole number that is not negative", &node.value)))
+/// A type that a key's value may have.
+trait FromNode: Sized {
+    fn from_node(key: Key, node: &Node) -> Result<Self, Misplaced>;
 }
 
-fn number(key: Key, node: &Node) -> Result<f64, Misplaced> {
-    match node.value {
-        Value::Int(int) => Ok(int as f64),
-        Value::Float(float) => Ok(float),
-        ref other => Err(misplaced(node, PhaseFault::new(key, "a number", other))),
+impl FromNode for usize {
+    fn from_node(key: Key, node: &Node) -> Result<Self, Misplaced> {
+        let counted = match node.value {
+            Value::Int(int) => usize::try_from(int).ok(),
+            _ => None,
+        };
+        counted.ok_or_else(|| misplaced(node, PhaseFault::new(key, "a whole number that is not negative", &node.value)))
     }
 }
 
-fn text(key: Key, node: &Node) -> Result<String, Misplaced> {
-    match &node.value {
-        Value::Str(text) => Ok(text.clone()),
-        other => Err(misplaced(node, PhaseFault::new(key, "a string such as '-sz/160'", other))),
+impl FromNode for f64 {
+    fn from_node(key: Key, node: &Node) -> Result<Self, Misplaced> {
+        match node.value {
+            Value::Int(int) => Ok(int as f64),
+            Value::Float(float) => Ok(float),
+            ref other => Err(misplaced(node, PhaseFault::new(key, "a number", other))),
+        }
     }
 }
 
-fn flag(key: Key, node: &Node) -> Result<bool, Misplaced> {
-    match node.value {
-        Value::Bool(flag) => Ok(flag),
-        // Python's bools are the numbers 0 and 1, and recipes use either.
-        Value::Int(int @ (0 | 1)) => Ok(int == 1),
-        ref other => Err(misplaced(node, PhaseFault::new(key, "True or False", other))),
+impl FromNode for String {
+    fn from_node(key: Key, node: &Node) -> Result<Self, Misplaced> {
+        match &node.value {
+            Value::Str(text) => Ok(text.clone()),
+            other => Err(misplaced(node, PhaseFault::new(key, "a string such as '-sz/160'", other))),
+        }
+    }
+}
+
+impl FromNode for bool {
+    fn from_node(key: Key, node: &Node) -> Result<Self, Misplaced> {
+        match node.value {
+            Value::Bool(flag) => Ok(flag),
+            // Python's bools are the numbers 0 and 1, and recipes use either.
+            Value::Int(int @ (0 | 1)) => Ok(int == 1),
+            ref other => Err(misplaced(node, PhaseFault::new(key, "True or False", other))),
+        }
     }
 }
 

@@ -113,53 +113,51 @@ pub enum Rate {
     Linear(f64, f64),
 }
 
-/// The keys a phase may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "each is documented at the field that holds its value")]
-pub enum Key {
-    Ep,
-    Sz,
-    Bs,
-    TrnDir,
-    ValDir,
-    MinScale,
-    RectVal,
-    KeepDl,
-    Lr,
-    EpochStep,
-}
-
-impl Key {
-    /// All keys, in the order in which phases are rendered.
-    pub const ALL: [Key; 10] = [
-        Key::Ep,
-        Key::Sz,
-        Key::Bs,
-        Key::TrnDir,
-        Key::ValDir,
-        Key::MinScale,
-        Key::RectVal,
-        Key::KeepDl,
-        Key::Lr,
-        Key::EpochStep,
-    ];
-
-    /// The key as written.
-    pub fn name(self) -> &'static str {
-        match self {
-            Key::Ep => "ep",
-            Key::Sz => "sz",
-            Key::Bs => "bs",
-            Key::TrnDir => "trndir",
-            Key::ValDir => "valdir",
-            Key::MinScale => "min_scale",
-            Key::RectVal => "rect_val",
-            Key::KeepDl => "keep_dl",
-            Key::Lr => "lr",
-            Key::EpochStep => "epoch_step",
+/// Declares the keys, each with its name in the text.
+macro_rules! keys {
+    ($($key:ident $name:literal),+ $(,)?) => {
+        /// The keys a phase may have, in the order in which phases are rendered.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs, reason = "each is documented at the field that holds its value")]
+        pub enum Key {
+            $($key),+
         }
-    }
+
+        impl Key {
+            /// All keys, in order.
+            pub const ALL: [Key; [$($name),+].len()] = [$(Key::$key),+];
+
+            /// The key as written.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Key::$key => $name),+
+                }
+            }
+        }
+    };
 }
+
+keys! {
+    Ep "ep",
+    Sz "sz",
+    Bs "bs",
+    TrnDir "trndir",
+    ValDir "valdir",
+    MinScale "min_scale",
+    RectVal "rect_val",
+    KeepDl "keep_dl",
+    Lr "lr",
+    EpochStep "epoch_step",
+}
+
+/// Hands `then!` the fields of a [`DataPhase`] that need not be written, each with its key: what
+/// reads and what renders phases go through this list.
+macro_rules! optional_data {
+    ($then:ident) => {
+        $then! { size: Sz, train_dir: TrnDir, val_dir: ValDir, min_scale: MinScale, rect_val: RectVal }
+    };
+}
+pub(crate) use optional_data;
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

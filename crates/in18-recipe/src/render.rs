@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde::{Serialize, Serializer};
 
-use crate::phases::{Epochs, Key, Phase, Phases, Rate};
+use crate::phases::{Epochs, Key, Phase, Phases, Rate, optional_data};
 
 impl Phases {
     /// The phases as a Python literal on one line, fit for `--phases` inside double quotes (a
@@ -44,6 +44,30 @@ enum Written<'a> {
     Flag(bool),
 }
 
+impl From<&usize> for Written<'_> {
+    fn from(&count: &usize) -> Self {
+        Written::Count(count)
+    }
+}
+
+impl From<&f64> for Written<'_> {
+    fn from(&number: &f64) -> Self {
+        Written::Number(number)
+    }
+}
+
+impl<'a> From<&'a String> for Written<'a> {
+    fn from(text: &'a String) -> Self {
+        Written::Text(text)
+    }
+}
+
+impl From<&bool> for Written<'_> {
+    fn from(&flag: &bool) -> Self {
+        Written::Flag(flag)
+    }
+}
+
 impl Written<'_> {
     fn python(&self) -> String {
         match self {
@@ -67,12 +91,13 @@ fn entries(phase: &Phase) -> Vec<(Key, Written<'_>)> {
         },
     )];
     if let Some(data) = &phase.data {
-        entries.extend(data.size.map(|size| (Key::Sz, Written::Count(size))));
+        macro_rules! written {
+            ($($field:ident: $key:ident),+) => {
+                $(entries.extend(data.$field.as_ref().map(|value| (Key::$key, Written::from(value))));)+
+            };
+        }
+        optional_data!(written);
         entries.push((Key::Bs, Written::Count(data.batch)));
-        entries.extend(data.train_dir.as_deref().map(|suffix| (Key::TrnDir, Written::Text(suffix))));
-        entries.extend(data.val_dir.as_deref().map(|suffix| (Key::ValDir, Written::Text(suffix))));
-        entries.extend(data.min_scale.map(|share| (Key::MinScale, Written::Number(share))));
-        entries.extend(data.rect_val.map(|rect| (Key::RectVal, Written::Flag(rect))));
         entries.extend(data.keep_dl.then_some((Key::KeepDl, Written::Flag(true))));
     }
     if let Some(lr) = &phase.lr {
@@ -85,6 +110,7 @@ fn entries(phase: &Phase) -> Vec<(Key, Written<'_>)> {
         ));
         entries.extend(lr.epoch_step.then_some((Key::EpochStep, Written::Flag(true))));
     }
+    entries.sort_by_key(|(key, _)| *key);
     entries
 }
 

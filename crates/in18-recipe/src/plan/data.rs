@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::PlanError;
 use super::{EpochPlan, NumberedRate, PlanInput, numbered};
+use crate::curve::Curve;
 use crate::phases::{DataPhase, Phases};
 use crate::recipe::Recipe;
 use crate::value::quote;
@@ -25,14 +26,8 @@ pub(super) fn data_starts(phases: &Phases) -> Result<BTreeMap<usize, (usize, &Da
 pub(super) struct DataInForce {
     /// The phase that set it, for messages.
     phase: usize,
-    size: usize,
-    batch: usize,
-    images: usize,
-    train_dir: String,
-    val_dir: String,
-    val_batch: usize,
-    min_scale: f64,
-    rect_val: bool,
+    /// An epoch under it. Its number, its steps and its rate are each epoch's own.
+    plan: EpochPlan,
 }
 
 impl DataInForce {
@@ -45,17 +40,22 @@ impl DataInForce {
         };
         // The check of the phase has refused one that has neither a size nor `keep_dl`.
         let size = data.size.unwrap_or_default();
-        Ok(DataInForce {
-            phase,
+        let plan = EpochPlan {
+            epoch: 0,
             size,
             batch: data.batch,
+            steps: 0,
             images,
             val_dir: data.val_suffix().to_owned(),
             train_dir,
             val_batch: val_batch(size, data.batch),
             min_scale: data.min_scale.unwrap_or(recipe.augment.min_scale),
             rect_val: data.rect_val.unwrap_or(recipe.evaluate.rectangular),
-        })
+            keep_dl: false,
+            new_data: false,
+            lr: Curve::Constant(0.0),
+        };
+        Ok(DataInForce { phase, plan })
     }
 
     /// Changes only the batch. Values that the phase states again must be the kept ones: the
@@ -64,19 +64,20 @@ impl DataInForce {
         fn differs<T: PartialEq>(asked: Option<T>, kept: T, show: impl Fn(T) -> String) -> Option<(String, String)> {
             asked.filter(|asked| *asked != kept).map(|asked| (show(kept), show(asked)))
         }
+        let kept = &self.plan;
         let restated = [
-            ("sz", differs(data.size, self.size, |size| size.to_string())),
-            ("trndir", differs(data.train_dir.as_deref(), &self.train_dir, quote)),
-            ("valdir", differs(data.val_dir.as_deref(), &self.val_dir, quote)),
-            ("min_scale", differs(data.min_scale, self.min_scale, |share| share.to_string())),
-            ("rect_val", differs(data.rect_val, self.rect_val, |rect| rect.to_string())),
+            ("sz", differs(data.size, kept.size, |size| size.to_string())),
+            ("trndir", differs(data.train_dir.as_deref(), &kept.train_dir, quote)),
+            ("valdir", differs(data.val_dir.as_deref(), &kept.val_dir, quote)),
+            ("min_scale", differs(data.min_scale, kept.min_scale, |share| share.to_string())),
+            ("rect_val", differs(data.rect_val, kept.rect_val, |rect| rect.to_string())),
         ];
         for (key, difference) in restated {
             if let Some((kept, asked)) = difference {
                 return Err(PlanError::KeptOtherwise { phase, key, kept, asked });
             }
         }
-        Ok(DataInForce { phase, batch: data.batch, ..self })
+        Ok(DataInForce { phase, plan: EpochPlan { batch: data.batch, ..self.plan } })
     }
 
     /// What an epoch does under it; `started`: the phase that starts with the epoch.
@@ -89,18 +90,11 @@ impl DataInForce {
     ) -> Result<EpochPlan, PlanError> {
         let plan = EpochPlan {
             epoch,
-            size: self.size,
-            batch: self.batch,
             steps,
-            images: self.images,
-            train_dir: self.train_dir.clone(),
-            val_dir: self.val_dir.clone(),
-            val_batch: self.val_batch,
-            min_scale: self.min_scale,
-            rect_val: self.rect_val,
             keep_dl: started.is_some_and(|data| data.keep_dl),
             new_data: started.is_some_and(|data| !data.keep_dl),
             lr: rate.curve(),
+            ..self.plan.clone()
         };
         // A line is monotone, so its ends bound what lies between.
         if !(plan.lr_first().is_finite() && plan.lr_last().is_finite()) {
@@ -111,13 +105,13 @@ impl DataInForce {
 
     /// Every device takes an equal share, padded by wrapping round; its last batch may be partial.
     pub(super) fn steps(&self, epoch: usize, input: &PlanInput, drop_last: bool) -> Result<usize, PlanError> {
-        let world = input.world;
-        let share = self.images.div_ceil(world);
-        if self.batch > share {
-            let (phase, batch, images) = (self.phase, self.batch, self.images);
+        let (phase, world) = (self.phase, input.world);
+        let EpochPlan { batch, images, .. } = self.plan;
+        let share = images.div_ceil(world);
+        if batch > share {
             return Err(PlanError::BatchTooLarge { phase, epoch, batch, images, world, share });
         }
-        Ok(if drop_last { share / self.batch } else { share.div_ceil(self.batch) })
+        Ok(if drop_last { share / batch } else { share.div_ceil(batch) })
     }
 }
 

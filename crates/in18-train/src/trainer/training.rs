@@ -36,7 +36,8 @@ impl Trainer<'_> {
         let augmentation = Augmentation { seed: recipe.seed, epoch: epoch.epoch as u32, min_scale: epoch.min_scale };
         let order = EpochOrder::of(loader.set(), order_of(recipe.data.shuffle), augmentation.seed, augmentation.epoch);
         let share = self.share()?;
-        let batches = BatchPlan::train_in_order(order, share, epoch.batch, epoch.size as u32, augmentation)?;
+        let size = |batch| self.plan.step(epoch.epoch, batch + 1).size as u32;
+        let batches = BatchPlan::train_in_order(order, share, epoch.batch, size, augmentation)?;
         // The plan may drop the last batch, if that is not full.
         let batches = self.shortened(batches.select(0..epoch.steps));
         let steps = batches.len();
@@ -134,7 +135,7 @@ impl Trainer<'_> {
         running: RunningStep,
         laps: &mut Laps,
     ) -> Result<(), TrainError> {
-        let RunningStep { step, planned: StepPlan { rate, momentum, .. }, metrics, bad, data_seconds } = running;
+        let RunningStep { step, planned: StepPlan { size, rate, momentum, .. }, metrics, bad, data_seconds } = running;
         if self.model.is_apart() {
             self.first_step_does(Doing::Finishing);
         }
@@ -162,7 +163,7 @@ impl Trainer<'_> {
             images,
             images_total: tally.images,
             images_before,
-            size: epoch.size,
+            size,
             lr: rate,
             momentum: f64::from(momentum as f32),
             loss: tally.loss(),

@@ -24,8 +24,13 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
     for epoch in 0..=arguments.passes.get() {
         let augmentation = Augmentation { seed: 0, epoch: epoch as u32, min_scale: arguments.min_scale };
         let order = EpochOrder::of(&set, order_of(arguments.shuffle), augmentation.seed, augmentation.epoch);
-        let plan =
-            BatchPlan::train_in_order(order, Share::ALL, arguments.batch.get(), arguments.size.get(), augmentation)?;
+        let plan = BatchPlan::train_in_order(
+            order,
+            Share::ALL,
+            arguments.batch.get(),
+            |_| arguments.size.get(),
+            augmentation,
+        )?;
         let planned = plan.image_count();
         let start = Instant::now();
         let mut epoch_images = 0;
