@@ -2,8 +2,8 @@
 //! tells them if it fails.
 //!
 //! A launcher says which rank it is ([`RankEnvironment`]). Without a launcher, `--devices` with
-//! several devices starts the ranks of this machine ([`launch`]), which then find the same
-//! variables.
+//! several devices starts the ranks of this machine ([`launch`](crate::launch)). These ranks then
+//! find the same variables.
 
 use std::env;
 use std::mem;
