@@ -22,15 +22,7 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
     let mut times = StageTimes::default();
     let mut bad = 0;
     for epoch in 0..=arguments.passes.get() {
-        let augmentation = Augmentation { seed: 0, epoch: epoch as u32, min_scale: arguments.min_scale };
-        let order = EpochOrder::of(&set, order_of(arguments.shuffle), augmentation.seed, augmentation.epoch);
-        let plan = BatchPlan::train_in_order(
-            order,
-            Share::ALL,
-            arguments.batch.get(),
-            |_| arguments.size.get(),
-            augmentation,
-        )?;
+        let plan = plan(&set, epoch, arguments)?;
         let planned = plan.image_count();
         let start = Instant::now();
         let mut epoch_images = 0;
@@ -79,4 +71,12 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
         100.0 * share(times.decode),
         100.0 * share(times.resize)
     ))
+}
+
+/// An epoch's training batches.
+fn plan(set: &ImageSet, epoch: usize, arguments: &BenchLoaderArgs) -> Result<BatchPlan> {
+    let augmentation = Augmentation { seed: 0, epoch: epoch as u32, min_scale: arguments.min_scale };
+    let order = EpochOrder::of(set, order_of(arguments.shuffle), augmentation.seed, augmentation.epoch);
+    let (batch, size) = (arguments.batch.get(), arguments.size.get());
+    Ok(BatchPlan::train_in_order(order, Share::ALL, batch, |_| size, augmentation)?)
 }
