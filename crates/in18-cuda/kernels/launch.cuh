@@ -1,4 +1,4 @@
-// How a kernel is started. On the CPU, for tests, the emulator (`in18-cuda-emulator`) has its own way.
+// How a kernel is started. On the CPU, for tests, the emulator (`emulator/`) has its own way.
 
 #pragma once
 

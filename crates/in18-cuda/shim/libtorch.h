@@ -1,4 +1,4 @@
-// What is asked of libtorch's part for GPUs. The emulator (`in18-cuda-emulator`) has answers of its own.
+// What is asked of libtorch's part for GPUs. The emulator (`emulator/`) has answers of its own.
 
 #pragma once
 

@@ -44,7 +44,7 @@ const RULES: [Rule; 25] = [
     Rule { name: "in18-cuda", may_use: These(&["in18-native", "in18-libtorch"]) },
     Rule {
         name: "in18-torch",
-        may_use: These(&["in18-tensor", "in18-kernels", "in18-native", "in18-libtorch", "in18-cuda", "in18-system"]),
+        may_use: These(&["in18-tensor", "in18-kernels", "in18-libtorch", "in18-cuda", "in18-system"]),
     },
     Rule { name: "in18-comm", may_use: These(&["in18-tensor", "in18-native", "in18-libtorch", "in18-cuda"]) },
     Rule { name: "in18-record", may_use: These(&[]) },
