@@ -12,6 +12,7 @@
 pub mod conformance;
 mod error;
 mod kernels;
+#[macro_use]
 pub mod op;
 pub mod reference;
 

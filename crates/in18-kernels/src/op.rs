@@ -12,6 +12,7 @@
 //! within a program. Parameters, statistics and gradients of parameters are fp32 and plain. The
 //! operations of an update see ranges of these as one row of numbers.
 
+mod attribute;
 mod batch_norm;
 pub(crate) mod check;
 mod conv;
@@ -73,8 +74,20 @@ macro_rules! operation {
                 vec![$( self.$read, )* $($( self.$update, )*)?]
             }
 
+            pub(super) fn updates(&self) -> Vec<T> {
+                vec![$($( self.$update, )*)?]
+            }
+
             pub(super) fn writes(&self) -> Vec<T> {
                 vec![$($( self.$update, )*)? $( self.$write, )*]
+            }
+
+            pub(super) fn operands(&self) -> Vec<T> {
+                vec![$( self.$read, )* $($( self.$update, )*)? $( self.$write, )*]
+            }
+
+            pub(super) fn attributes(&self) -> Vec<f64> {
+                <[Vec<f64>]>::concat(&[$($( $crate::op::attribute::Attribute::numbers(self.$attr), )*)?])
             }
         }
     };
@@ -96,12 +109,13 @@ macro_rules! vocabulary {
         }
 
         /// Evaluates one expression with the operation that is inside an [`Op`], whatever its kind.
+        /// Providers use it to call the trait that each of their operations implements.
+        #[macro_export]
         macro_rules! each_operation {
             ($d op:expr, $d inner:ident => $d value:expr) => {
                 match $d op { $( $crate::op::Op::$name($d inner) => $d value, )* }
             };
         }
-        pub(crate) use each_operation;
 
         impl<T: Copy> Op<T> {
             /// The same operation on other operands.
@@ -117,6 +131,23 @@ macro_rules! vocabulary {
             /// The operands that it writes.
             pub fn writes(&self) -> Vec<T> {
                 each_operation!(self, op => op.writes())
+            }
+
+            /// The operands that it changes in place.
+            pub fn updates(&self) -> Vec<T> {
+                each_operation!(self, op => op.updates())
+            }
+
+            /// All operands, in the order of their declaration: those that it reads, updates and
+            /// writes.
+            pub fn operands(&self) -> Vec<T> {
+                each_operation!(self, op => op.operands())
+            }
+
+            /// Its attributes as numbers, in the order of their declaration. A window is kernel,
+            /// stride and padding; what is on or off is 1 or 0.
+            pub fn attributes(&self) -> Vec<f64> {
+                each_operation!(self, op => op.attributes())
             }
 
             /// The name of its kind.

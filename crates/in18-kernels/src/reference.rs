@@ -27,7 +27,6 @@ use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor};
 
 use self::memory::Memory;
 use crate::op::check::Checker;
-use crate::op::each_operation;
 use crate::{KernelError, Kernels, Op, ProgramId};
 
 /// Bytes of one place in a max pooling's workspace: the flat index into the source of an output's

@@ -13,7 +13,7 @@ mod sgd;
 
 use std::ffi::c_int;
 
-use in18_kernels::{KernelError, Op};
+use in18_kernels::{KernelError, Op, each_operation};
 use in18_tensor::{DType, Region, Tensor};
 
 use crate::context::Context;
@@ -22,35 +22,18 @@ use crate::safe::{Call, MemoryDesc, PROVIDER, PrimitiveDesc};
 use crate::step::{Described, Place, PrimitiveStep, Step};
 use crate::sys;
 
-/// Prepares an operation: returns its steps.
-pub fn compile(op: &Op, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    match op {
-        Op::Normalize(op) => normalize::compile(op, context),
-        Op::Conv(op) => conv::forward(op, context),
-        Op::ConvBackwardData(op) => conv::backward_data(op, context),
-        Op::ConvBackwardWeight(op) => conv::backward_weight(op, context),
-        Op::ConvNorm(op) => conv_norm::norm(op, context),
-        Op::ConvNormAddRelu(op) => conv_norm::norm_add_relu(op, context),
-        Op::BatchNorm(op) => batch_norm::forward(op, context),
-        Op::BatchNormAddRelu(op) => batch_norm::forward_add_relu(op, context),
-        Op::BatchNormBackward(op) => batch_norm::backward(op, context),
-        Op::BatchNormReluBackward(op) => batch_norm::relu_backward(op, context),
-        Op::BatchNormInference(op) => batch_norm::inference(op, context),
-        Op::Add(op) => elementwise::add(op, context),
-        Op::AddRelu(op) => elementwise::add_relu(op, context),
-        Op::ReluBackward(op) => elementwise::relu_backward(op, context),
-        Op::SumReluBackward(op) => elementwise::sum_relu_backward(op, context),
-        Op::MaxPool(op) => pool::max_forward(op, context),
-        Op::MaxPoolBackward(op) => pool::max_backward(op, context),
-        Op::GlobalAvgPool(op) => pool::global_avg_forward(op, context),
-        Op::GlobalAvgPoolBackward(op) => pool::global_avg_backward(op, context),
-        Op::Linear(op) => linear::forward(op, context),
-        Op::LinearBackwardData(op) => linear::backward_data(op, context),
-        Op::LinearBackwardWeight(op) => linear::backward_weight(op, context),
-        Op::CrossEntropy(op) => cross_entropy::forward(op, context),
-        Op::CrossEntropyBackward(op) => cross_entropy::backward(op, context),
-        Op::Sgd(op) => sgd::compile(op, context),
-    }
+/// An operation's steps, in the order in which they run.
+pub type Steps = Result<Vec<Box<dyn Step>>, KernelError>;
+
+/// What each operation's file implements.
+trait Compile {
+    /// Prepares the operation.
+    fn compile(&self, context: &mut Context) -> Steps;
+}
+
+/// Prepares an operation.
+pub fn compile(op: &Op, context: &mut Context) -> Steps {
+    each_operation!(op, op => op.compile(context))
 }
 
 /// The step of [`Kernels::compile_product`](in18_kernels::Kernels::compile_product).

@@ -16,7 +16,7 @@ use in18_tensor::{DType, Tensor, align_up};
 use self::loops::{
     Affine, Centring, Finish, GatherGradients, GatherMoments, Gradient, Moments, Normalise, SourceGradient,
 };
-use super::check;
+use super::{Compile, Steps, check};
 use crate::context::Context;
 use crate::safe::PROVIDER;
 use crate::simd::{Lanes, MOST_LANES, Stored, fence, is_large, run};
@@ -24,44 +24,54 @@ use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, max_threads, parallel, part};
 use crate::vector::Bf16;
 
-pub fn forward(op: &BatchNorm, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let &BatchNorm { epsilon, momentum, src, gamma, beta, dst, .. } = op;
-    let &BatchNorm { running_mean, running_variance, mean, inverse_deviation, .. } = op;
-    let statistics =
-        Statistics { epsilon, momentum, gamma, beta, running_mean, running_variance, mean, inverse_deviation };
-    let end = if op.relu { End::Relu } else { End::Nothing };
-    let blocks = Blocks::new(context, &src, &[dst])?;
-    by_type!(src.dtype, E => training::<E>(src, end, dst, statistics, blocks, context))
+impl Compile for BatchNorm {
+    fn compile(&self, context: &mut Context) -> Steps {
+        let &BatchNorm { epsilon, momentum, src, gamma, beta, dst, .. } = self;
+        let &BatchNorm { running_mean, running_variance, mean, inverse_deviation, .. } = self;
+        let statistics =
+            Statistics { epsilon, momentum, gamma, beta, running_mean, running_variance, mean, inverse_deviation };
+        let end = if self.relu { End::Relu } else { End::Nothing };
+        let blocks = Blocks::new(context, &src, &[dst])?;
+        by_type!(src.dtype, E => training::<E>(src, end, dst, statistics, blocks, context))
+    }
 }
 
-pub fn forward_add_relu(op: &BatchNormAddRelu, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let &BatchNormAddRelu { epsilon, momentum, src, addend, gamma, beta, dst, .. } = op;
-    let &BatchNormAddRelu { running_mean, running_variance, mean, inverse_deviation, .. } = op;
-    let statistics =
-        Statistics { epsilon, momentum, gamma, beta, running_mean, running_variance, mean, inverse_deviation };
-    let blocks = Blocks::new(context, &src, &[addend, dst])?;
-    by_type!(src.dtype, E => training::<E>(src, End::AddRelu(addend), dst, statistics, blocks, context))
+impl Compile for BatchNormAddRelu {
+    fn compile(&self, context: &mut Context) -> Steps {
+        let &BatchNormAddRelu { epsilon, momentum, src, addend, gamma, beta, dst, .. } = self;
+        let &BatchNormAddRelu { running_mean, running_variance, mean, inverse_deviation, .. } = self;
+        let statistics =
+            Statistics { epsilon, momentum, gamma, beta, running_mean, running_variance, mean, inverse_deviation };
+        let blocks = Blocks::new(context, &src, &[addend, dst])?;
+        by_type!(src.dtype, E => training::<E>(src, End::AddRelu(addend), dst, statistics, blocks, context))
+    }
 }
 
-pub fn backward(op: &BatchNormBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let &BatchNormBackward { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta } = op;
-    let operands = Backward { src, gamma, beta: None, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta };
-    let blocks = Blocks::new(context, &src, &[ddst, dsrc])?;
-    by_type!(src.dtype, E => gradients::<E>(operands, blocks, context))
+impl Compile for BatchNormBackward {
+    fn compile(&self, context: &mut Context) -> Steps {
+        let &BatchNormBackward { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta } = self;
+        let operands = Backward { src, gamma, beta: None, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta };
+        let blocks = Blocks::new(context, &src, &[ddst, dsrc])?;
+        by_type!(src.dtype, E => gradients::<E>(operands, blocks, context))
+    }
 }
 
 /// Computes again from the source, as the forward half did, which results ReLU let through. Reading
 /// the results would cost more.
-pub fn relu_backward(op: &BatchNormReluBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let &BatchNormReluBackward { src, gamma, beta, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta, .. } = op;
-    let operands = Backward { src, gamma, beta: Some(beta), ddst, mean, inverse_deviation, dsrc, dgamma, dbeta };
-    let blocks = Blocks::new(context, &src, &[ddst, dsrc])?;
-    by_type!(src.dtype, E => gradients::<E>(operands, blocks, context))
+impl Compile for BatchNormReluBackward {
+    fn compile(&self, context: &mut Context) -> Steps {
+        let &BatchNormReluBackward { src, gamma, beta, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta, .. } = self;
+        let operands = Backward { src, gamma, beta: Some(beta), ddst, mean, inverse_deviation, dsrc, dgamma, dbeta };
+        let blocks = Blocks::new(context, &src, &[ddst, dsrc])?;
+        by_type!(src.dtype, E => gradients::<E>(operands, blocks, context))
+    }
 }
 
-pub fn inference(op: &BatchNormInference, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let blocks = Blocks::new(context, &op.src, &[op.dst])?;
-    by_type!(op.src.dtype, E => inference_step::<E>(*op, blocks, context))
+impl Compile for BatchNormInference {
+    fn compile(&self, context: &mut Context) -> Steps {
+        let blocks = Blocks::new(context, &self.src, &[self.dst])?;
+        by_type!(self.src.dtype, E => inference_step::<E>(*self, blocks, context))
+    }
 }
 
 /// Evaluates an expression with the Rust type of an activation's elements.

@@ -6,104 +6,110 @@ use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 use in18_kernels::{KernelError, Op};
 use in18_tensor::{DType, Tensor, align_up};
 
-use super::Binding;
 use super::geometry::Geometry;
+use super::{Binding, Compile, Steps};
 use crate::context::Context;
 use crate::layout::{data_type, plain};
 use crate::packed::Direction;
 use crate::safe::{MemoryDesc, PrimitiveDesc};
-use crate::step::{Place, Step};
+use crate::step::Place;
 use crate::{packed, sys, weight_gradient, winograd};
 
-pub fn forward(op: &Conv, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    if context.only_packed {
-        return Ok(vec![packed::forward(op, context)?]);
+impl Compile for Conv {
+    fn compile(&self, context: &mut Context) -> Steps {
+        if context.only_packed {
+            return Ok(vec![packed::forward(self, context)?]);
+        }
+        if let Some(step) = winograd::forward(self, context)? {
+            return Ok(vec![step]);
+        }
+        if packed::is_faster(self.window, Direction::Forward, [&self.src, &self.dst], context) {
+            return Ok(vec![packed::forward(self, context)?]);
+        }
+        let name = name(&Op::Conv(*self), &self.src, &self.weight, &self.dst, self.window);
+        let Some(desc) = forward_desc(context, [&self.src, &self.weight, &self.dst], self.window, &name)? else {
+            return Ok(vec![packed::forward(self, context)?]);
+        };
+        let weights = desc.operand(sys::QUERY_WEIGHTS)?;
+        let copy = context.weight_copy(&self.weight, &weights)?;
+        let step = Binding::new(context, &desc, name)
+            .tensor(sys::ARG_SRC, &self.src)?
+            .place(sys::ARG_WEIGHTS, weights, Place::Weights(copy))
+            .tensor(sys::ARG_DST, &self.dst)?
+            .finish()?;
+        Ok(vec![step])
     }
-    if let Some(step) = winograd::forward(op, context)? {
-        return Ok(vec![step]);
-    }
-    if packed::is_faster(op.window, Direction::Forward, [&op.src, &op.dst], context) {
-        return Ok(vec![packed::forward(op, context)?]);
-    }
-    let name = name(&Op::Conv(*op), &op.src, &op.weight, &op.dst, op.window);
-    let Some(desc) = forward_desc(context, [&op.src, &op.weight, &op.dst], op.window, &name)? else {
-        return Ok(vec![packed::forward(op, context)?]);
-    };
-    let weights = desc.operand(sys::QUERY_WEIGHTS)?;
-    let copy = context.weight_copy(&op.weight, &weights)?;
-    let step = Binding::new(context, &desc, name)
-        .tensor(sys::ARG_SRC, &op.src)?
-        .place(sys::ARG_WEIGHTS, weights, Place::Weights(copy))
-        .tensor(sys::ARG_DST, &op.dst)?
-        .finish()?;
-    Ok(vec![step])
 }
 
-pub fn backward_data(op: &ConvBackwardData, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    if context.only_packed {
-        return Ok(vec![packed::backward_data(op, context)?]);
+impl Compile for ConvBackwardData {
+    fn compile(&self, context: &mut Context) -> Steps {
+        if context.only_packed {
+            return Ok(vec![packed::backward_data(self, context)?]);
+        }
+        if let Some(step) = winograd::backward_data(self, context)? {
+            return Ok(vec![step]);
+        }
+        if packed::is_faster(self.window, Direction::BackwardData, [&self.ddst, &self.dsrc], context) {
+            return Ok(vec![packed::backward_data(self, context)?]);
+        }
+        let name = name(&Op::ConvBackwardData(*self), &self.dsrc, &self.weight, &self.ddst, self.window);
+        let Some(desc) = backward_data_desc(self, context, &name)? else {
+            return Ok(vec![packed::backward_data(self, context)?]);
+        };
+        let weights = desc.operand(sys::QUERY_WEIGHTS)?;
+        let copy = context.weight_copy(&self.weight, &weights)?;
+        let step = Binding::new(context, &desc, name)
+            .place(sys::ARG_WEIGHTS, weights, Place::Weights(copy))
+            .tensor(sys::ARG_DIFF_DST, &self.ddst)?
+            .tensor(sys::ARG_DIFF_SRC, &self.dsrc)?
+            .finish()?;
+        Ok(vec![step])
     }
-    if let Some(step) = winograd::backward_data(op, context)? {
-        return Ok(vec![step]);
-    }
-    if packed::is_faster(op.window, Direction::BackwardData, [&op.ddst, &op.dsrc], context) {
-        return Ok(vec![packed::backward_data(op, context)?]);
-    }
-    let name = name(&Op::ConvBackwardData(*op), &op.dsrc, &op.weight, &op.ddst, op.window);
-    let Some(desc) = backward_data_desc(op, context, &name)? else {
-        return Ok(vec![packed::backward_data(op, context)?]);
-    };
-    let weights = desc.operand(sys::QUERY_WEIGHTS)?;
-    let copy = context.weight_copy(&op.weight, &weights)?;
-    let step = Binding::new(context, &desc, name)
-        .place(sys::ARG_WEIGHTS, weights, Place::Weights(copy))
-        .tensor(sys::ARG_DIFF_DST, &op.ddst)?
-        .tensor(sys::ARG_DIFF_SRC, &op.dsrc)?
-        .finish()?;
-    Ok(vec![step])
 }
 
 /// The gradient is fp32, whatever the activations are. Our own code writes it in row-major order.
 /// oneDNN writes it in the primitive's own layout, and then a second step puts it in row-major
 /// order.
-pub fn backward_weight(op: &ConvBackwardWeight, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    if context.only_packed {
-        return Ok(vec![packed::backward_weight(op, context)?]);
+impl Compile for ConvBackwardWeight {
+    fn compile(&self, context: &mut Context) -> Steps {
+        if context.only_packed {
+            return Ok(vec![packed::backward_weight(self, context)?]);
+        }
+        if let Some(step) = winograd::backward_weight(self, context)? {
+            return Ok(vec![step]);
+        }
+        if let Some(step) = weight_gradient::compile(self, context)? {
+            return Ok(vec![step]);
+        }
+        let name = name(&Op::ConvBackwardWeight(*self), &self.src, &self.dweight, &self.ddst, self.window);
+        let desc = if packed::is_faster_backward_weight(self, context) || is_miscomputed(self) {
+            None
+        } else {
+            backward_weight_desc(self, context, &name)?
+        };
+        let Some(desc) = desc else { return Ok(vec![packed::backward_weight(self, context)?]) };
+        let own = desc.operand(sys::QUERY_DIFF_WEIGHTS)?;
+        let rows = plain(self.dweight.shape.extents(), DType::F32)?;
+        let binding = Binding::new(context, &desc, name.clone())
+            .tensor(sys::ARG_SRC, &self.src)?
+            .tensor(sys::ARG_DIFF_DST, &self.ddst)?;
+        if own == rows {
+            return Ok(vec![binding.region(sys::ARG_DIFF_WEIGHTS, own, self.dweight.region)?.finish()?]);
+        }
+        // Scratch memory: the primitive's own, then its gradient, then the scratch memory of the
+        // reorder.
+        let gradient_at = align_up(desc.operand(sys::QUERY_SCRATCHPAD)?.bytes());
+        let product = binding.place(sys::ARG_DIFF_WEIGHTS, own.clone(), Place::Scratch(gradient_at)).finish()?;
+        let reorder = PrimitiveDesc::reorder(&own, &rows, &context.engine, &context.attributes)?;
+        let reorder_scratch = reorder.operand(sys::QUERY_SCRATCHPAD)?.bytes();
+        let reorder_at = align_up(gradient_at + own.bytes());
+        context.reserve_scratch(reorder_at + reorder_scratch)?;
+        let reordered = Binding::new(context, &reorder, name)
+            .place(sys::ARG_SRC, own, Place::Scratch(gradient_at))
+            .region(sys::ARG_DST, rows, self.dweight.region)?
+            .finish_with_scratch_at(reorder_at)?;
+        Ok(vec![product, reordered])
     }
-    if let Some(step) = winograd::backward_weight(op, context)? {
-        return Ok(vec![step]);
-    }
-    if let Some(step) = weight_gradient::compile(op, context)? {
-        return Ok(vec![step]);
-    }
-    let name = name(&Op::ConvBackwardWeight(*op), &op.src, &op.dweight, &op.ddst, op.window);
-    let desc = if packed::is_faster_backward_weight(op, context) || is_miscomputed(op) {
-        None
-    } else {
-        backward_weight_desc(op, context, &name)?
-    };
-    let Some(desc) = desc else { return Ok(vec![packed::backward_weight(op, context)?]) };
-    let own = desc.operand(sys::QUERY_DIFF_WEIGHTS)?;
-    let rows = plain(op.dweight.shape.extents(), DType::F32)?;
-    let binding = Binding::new(context, &desc, name.clone())
-        .tensor(sys::ARG_SRC, &op.src)?
-        .tensor(sys::ARG_DIFF_DST, &op.ddst)?;
-    if own == rows {
-        return Ok(vec![binding.region(sys::ARG_DIFF_WEIGHTS, own, op.dweight.region)?.finish()?]);
-    }
-    // Scratch memory: the primitive's own, then its gradient, then the scratch memory of the
-    // reorder.
-    let gradient_at = align_up(desc.operand(sys::QUERY_SCRATCHPAD)?.bytes());
-    let product = binding.place(sys::ARG_DIFF_WEIGHTS, own.clone(), Place::Scratch(gradient_at)).finish()?;
-    let reorder = PrimitiveDesc::reorder(&own, &rows, &context.engine, &context.attributes)?;
-    let reorder_scratch = reorder.operand(sys::QUERY_SCRATCHPAD)?.bytes();
-    let reorder_at = align_up(gradient_at + own.bytes());
-    context.reserve_scratch(reorder_at + reorder_scratch)?;
-    let reordered = Binding::new(context, &reorder, name)
-        .place(sys::ARG_SRC, own, Place::Scratch(gradient_at))
-        .region(sys::ARG_DST, rows, op.dweight.region)?
-        .finish_with_scratch_at(reorder_at)?;
-    Ok(vec![product, reordered])
 }
 
 /// oneDNN 3.2's generated bf16 code for the weight gradient adds a wrong term to one tap of a

@@ -7,7 +7,7 @@ use in18_tensor::{DType, Tensor};
 
 use super::conv::{any_weights, name};
 use super::geometry::Geometry;
-use super::{Binding, check};
+use super::{Binding, Compile, Steps, check};
 use crate::context::Context;
 use crate::finish::End;
 use crate::fold::Fold;
@@ -17,18 +17,22 @@ use crate::safe::{Attributes, PostOp, PrimitiveDesc};
 use crate::step::{Place, Step};
 use crate::{packed, sys, winograd};
 
-pub fn norm(op: &ConvNorm, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let &ConvNorm { window, epsilon, relu, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
-    let fold = fold(context, epsilon, [&gamma, &beta, &running_mean, &running_variance])?;
-    let name = name(&Op::ConvNorm(*op), &src, &weight, &dst, window);
-    compile(context, name, window, [&src, &weight, &dst], fold, End { adds: false, relu })
+impl Compile for ConvNorm {
+    fn compile(&self, context: &mut Context) -> Steps {
+        let &ConvNorm { window, epsilon, relu, src, weight, gamma, beta, running_mean, running_variance, dst } = self;
+        let fold = fold(context, epsilon, [&gamma, &beta, &running_mean, &running_variance])?;
+        let name = name(&Op::ConvNorm(*self), &src, &weight, &dst, window);
+        compile(context, name, window, [&src, &weight, &dst], fold, End { adds: false, relu })
+    }
 }
 
-pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let &ConvNormAddRelu { window, epsilon, src, weight, gamma, beta, running_mean, running_variance, dst } = op;
-    let fold = fold(context, epsilon, [&gamma, &beta, &running_mean, &running_variance])?;
-    let name = name(&Op::ConvNormAddRelu(*op), &src, &weight, &dst, window);
-    compile(context, name, window, [&src, &weight, &dst], fold, End { adds: true, relu: true })
+impl Compile for ConvNormAddRelu {
+    fn compile(&self, context: &mut Context) -> Steps {
+        let &ConvNormAddRelu { window, epsilon, src, weight, gamma, beta, running_mean, running_variance, dst } = self;
+        let fold = fold(context, epsilon, [&gamma, &beta, &running_mean, &running_variance])?;
+        let name = name(&Op::ConvNormAddRelu(*self), &src, &weight, &dst, window);
+        compile(context, name, window, [&src, &weight, &dst], fold, End { adds: true, relu: true })
+    }
 }
 
 /// The regions of a normalisation, checked.

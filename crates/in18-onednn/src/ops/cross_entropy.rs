@@ -4,51 +4,55 @@ use in18_kernels::KernelError;
 use in18_kernels::op::{CrossEntropy, CrossEntropyBackward, TOP_K};
 use in18_tensor::{DType, Tensor};
 
-use super::check;
+use super::{Compile, Steps, check};
 use crate::context::Context;
 use crate::safe::PROVIDER;
-use crate::step::{LoopStep, Step};
+use crate::step::LoopStep;
 
-pub fn forward(op: &CrossEntropy, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    check(context, &[(&op.logits, DType::F32), (&op.labels, DType::I32), (&op.metrics, DType::F32)])?;
-    let op = *op;
-    Ok(vec![Box::new(LoopStep("own:cross entropy", move |context: &mut Context| {
-        let (mut loss, mut top1, mut top_k) = (0f64, 0f32, 0f32);
-        for (logits, label) in rows(context, &op.logits, &op.labels)? {
-            let (max, sum) = softmax_terms(logits);
-            loss += f64::from(max) + sum.ln() - f64::from(logits[label]);
-            let rank = rank(logits, label);
-            top1 += f32::from(u8::from(rank < 1));
-            top_k += f32::from(u8::from(rank < TOP_K));
-        }
-        let metrics = context.address(&op.metrics.region)?.cast::<[f32; 3]>();
-        // SAFETY: the region was checked to hold three fp32 numbers.
-        unsafe { metrics.write_unaligned([loss as f32, top1, top_k]) };
-        Ok(())
-    }))])
+impl Compile for CrossEntropy {
+    fn compile(&self, context: &mut Context) -> Steps {
+        check(context, &[(&self.logits, DType::F32), (&self.labels, DType::I32), (&self.metrics, DType::F32)])?;
+        let op = *self;
+        Ok(vec![Box::new(LoopStep("own:cross entropy", move |context: &mut Context| {
+            let (mut loss, mut top1, mut top_k) = (0f64, 0f32, 0f32);
+            for (logits, label) in rows(context, &op.logits, &op.labels)? {
+                let (max, sum) = softmax_terms(logits);
+                loss += f64::from(max) + sum.ln() - f64::from(logits[label]);
+                let rank = rank(logits, label);
+                top1 += f32::from(u8::from(rank < 1));
+                top_k += f32::from(u8::from(rank < TOP_K));
+            }
+            let metrics = context.address(&op.metrics.region)?.cast::<[f32; 3]>();
+            // SAFETY: the region was checked to hold three fp32 numbers.
+            unsafe { metrics.write_unaligned([loss as f32, top1, top_k]) };
+            Ok(())
+        }))])
+    }
 }
 
-pub fn backward(op: &CrossEntropyBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    check(context, &[(&op.logits, DType::F32), (&op.labels, DType::I32)])?;
-    check(context, &[(&op.scale, DType::F32), (&op.dlogits, DType::F32)])?;
-    let op = *op;
-    let (images, classes) = (op.logits.shape[0], op.logits.shape[1]);
-    Ok(vec![Box::new(LoopStep("own:cross entropy", move |context: &mut Context| {
-        let dlogits = context.address(&op.dlogits.region)?.cast::<f32>();
-        // SAFETY: the region was checked to hold an fp32 number, and regions are aligned.
-        let scale = f64::from(unsafe { context.address(&op.scale.region)?.cast::<f32>().read() });
-        for (image, (logits, label)) in rows(context, &op.logits, &op.labels)?.enumerate() {
-            let (max, sum) = softmax_terms(logits);
-            for (class, &logit) in logits.iter().enumerate() {
-                let probability = f64::from(logit - max).exp() / sum;
-                let target = f64::from(u8::from(class == label));
-                let gradient = (scale * (probability - target) / images as f64) as f32;
-                // SAFETY: the region was checked to hold (N, K) fp32 numbers.
-                unsafe { dlogits.add(image * classes + class).write(gradient) };
+impl Compile for CrossEntropyBackward {
+    fn compile(&self, context: &mut Context) -> Steps {
+        check(context, &[(&self.logits, DType::F32), (&self.labels, DType::I32)])?;
+        check(context, &[(&self.scale, DType::F32), (&self.dlogits, DType::F32)])?;
+        let op = *self;
+        let (images, classes) = (op.logits.shape[0], op.logits.shape[1]);
+        Ok(vec![Box::new(LoopStep("own:cross entropy", move |context: &mut Context| {
+            let dlogits = context.address(&op.dlogits.region)?.cast::<f32>();
+            // SAFETY: the region was checked to hold an fp32 number, and regions are aligned.
+            let scale = f64::from(unsafe { context.address(&op.scale.region)?.cast::<f32>().read() });
+            for (image, (logits, label)) in rows(context, &op.logits, &op.labels)?.enumerate() {
+                let (max, sum) = softmax_terms(logits);
+                for (class, &logit) in logits.iter().enumerate() {
+                    let probability = f64::from(logit - max).exp() / sum;
+                    let target = f64::from(u8::from(class == label));
+                    let gradient = (scale * (probability - target) / images as f64) as f32;
+                    // SAFETY: the region was checked to hold (N, K) fp32 numbers.
+                    unsafe { dlogits.add(image * classes + class).write(gradient) };
+                }
             }
-        }
-        Ok(())
-    }))])
+            Ok(())
+        }))])
+    }
 }
 
 /// The logits of each image, with its label.

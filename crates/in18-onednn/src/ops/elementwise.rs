@@ -7,7 +7,7 @@ use in18_kernels::KernelError;
 use in18_kernels::op::{Add, AddRelu, ReluBackward, SumReluBackward};
 use in18_tensor::{DType, Tensor};
 
-use super::check;
+use super::{Compile, Steps, check};
 use crate::context::Context;
 use crate::safe::PROVIDER;
 use crate::simd::{Kernel, Stored, Vector, fence, is_large, run};
@@ -15,20 +15,28 @@ use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, parallel, part};
 use crate::vector::Bf16;
 
-pub fn add(op: &Add, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    step::<Sum, 2>([op.a, op.b], op.dst, context)
+impl Compile for Add {
+    fn compile(&self, context: &mut Context) -> Steps {
+        step::<Sum, 2>([self.a, self.b], self.dst, context)
+    }
 }
 
-pub fn add_relu(op: &AddRelu, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    step::<ReluOfSum, 2>([op.a, op.b], op.dst, context)
+impl Compile for AddRelu {
+    fn compile(&self, context: &mut Context) -> Steps {
+        step::<ReluOfSum, 2>([self.a, self.b], self.dst, context)
+    }
 }
 
-pub fn relu_backward(op: &ReluBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    step::<WherePositive, 2>([op.dst, op.ddst], op.dsrc, context)
+impl Compile for ReluBackward {
+    fn compile(&self, context: &mut Context) -> Steps {
+        step::<WherePositive, 2>([self.dst, self.ddst], self.dsrc, context)
+    }
 }
 
-pub fn sum_relu_backward(op: &SumReluBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    step::<SumWherePositive, 3>([op.dst, op.ddst_a, op.ddst_b], op.dsrc, context)
+impl Compile for SumReluBackward {
+    fn compile(&self, context: &mut Context) -> Steps {
+        step::<SumWherePositive, 3>([self.dst, self.ddst_a, self.ddst_b], self.dsrc, context)
+    }
 }
 
 /// A function of `K` inputs, element by element.

@@ -4,66 +4,72 @@ use in18_kernels::KernelError;
 use in18_kernels::op::{Linear, LinearBackwardData, LinearBackwardWeight};
 use in18_tensor::{DType, Region, Tensor};
 
-use super::{Binding, check};
+use super::{Binding, Compile, Steps, check};
 use crate::context::Context;
 use crate::safe::{MemoryDesc, PrimitiveDesc};
 use crate::step::{LoopStep, Step};
 use crate::sys;
 
-pub fn forward(op: &Linear, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let bias = MemoryDesc::new(&[1, op.bias.shape[0]], sys::F32, sys::AB)?;
-    let step = product(
-        context,
-        "Linear",
-        rows(&op.src)?,
-        transposed(&op.weight)?,
-        Some(bias),
-        [(&op.src, sys::ARG_SRC), (&op.weight, sys::ARG_WEIGHTS), (&op.dst, sys::ARG_DST)],
-        Some(&op.bias),
-    )?;
-    Ok(vec![step])
+impl Compile for Linear {
+    fn compile(&self, context: &mut Context) -> Steps {
+        let bias = MemoryDesc::new(&[1, self.bias.shape[0]], sys::F32, sys::AB)?;
+        let step = product(
+            context,
+            "Linear",
+            rows(&self.src)?,
+            transposed(&self.weight)?,
+            Some(bias),
+            [(&self.src, sys::ARG_SRC), (&self.weight, sys::ARG_WEIGHTS), (&self.dst, sys::ARG_DST)],
+            Some(&self.bias),
+        )?;
+        Ok(vec![step])
+    }
 }
 
-pub fn backward_data(op: &LinearBackwardData, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let step = product(
-        context,
-        "LinearBackwardData",
-        rows(&op.ddst)?,
-        rows(&op.weight)?,
-        None,
-        [(&op.ddst, sys::ARG_SRC), (&op.weight, sys::ARG_WEIGHTS), (&op.dsrc, sys::ARG_DST)],
-        None,
-    )?;
-    Ok(vec![step])
+impl Compile for LinearBackwardData {
+    fn compile(&self, context: &mut Context) -> Steps {
+        let step = product(
+            context,
+            "LinearBackwardData",
+            rows(&self.ddst)?,
+            rows(&self.weight)?,
+            None,
+            [(&self.ddst, sys::ARG_SRC), (&self.weight, sys::ARG_WEIGHTS), (&self.dsrc, sys::ARG_DST)],
+            None,
+        )?;
+        Ok(vec![step])
+    }
 }
 
-pub fn backward_weight(op: &LinearBackwardWeight, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let step = product(
-        context,
-        "LinearBackwardWeight",
-        transposed(&op.ddst)?,
-        rows(&op.src)?,
-        None,
-        [(&op.ddst, sys::ARG_SRC), (&op.src, sys::ARG_WEIGHTS), (&op.dweight, sys::ARG_DST)],
-        None,
-    )?;
-    check(context, &[(&op.ddst, DType::F32), (&op.dbias, DType::F32)])?;
-    let (ddst, dbias) = (op.ddst, op.dbias);
-    let sum = LoopStep("own:sum", move |context: &mut Context| {
-        let from = context.address(&ddst.region)?.cast::<f32>();
-        let to = context.address(&dbias.region)?.cast::<f32>();
-        let (images, classes) = (ddst.shape[0], ddst.shape[1]);
-        // SAFETY: both regions were checked to hold their shapes' elements, and do not overlap.
-        let (rows, sums) = unsafe {
-            (std::slice::from_raw_parts(from, images * classes), std::slice::from_raw_parts_mut(to, classes))
-        };
-        sums.fill(0.0);
-        for row in rows.chunks_exact(classes) {
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-        }
-        Ok(())
-    });
-    Ok(vec![step, Box::new(sum)])
+impl Compile for LinearBackwardWeight {
+    fn compile(&self, context: &mut Context) -> Steps {
+        let step = product(
+            context,
+            "LinearBackwardWeight",
+            transposed(&self.ddst)?,
+            rows(&self.src)?,
+            None,
+            [(&self.ddst, sys::ARG_SRC), (&self.src, sys::ARG_WEIGHTS), (&self.dweight, sys::ARG_DST)],
+            None,
+        )?;
+        check(context, &[(&self.ddst, DType::F32), (&self.dbias, DType::F32)])?;
+        let (ddst, dbias) = (self.ddst, self.dbias);
+        let sum = LoopStep("own:sum", move |context: &mut Context| {
+            let from = context.address(&ddst.region)?.cast::<f32>();
+            let to = context.address(&dbias.region)?.cast::<f32>();
+            let (images, classes) = (ddst.shape[0], ddst.shape[1]);
+            // SAFETY: both regions were checked to hold their shapes' elements, and do not overlap.
+            let (rows, sums) = unsafe {
+                (std::slice::from_raw_parts(from, images * classes), std::slice::from_raw_parts_mut(to, classes))
+            };
+            sums.fill(0.0);
+            for row in rows.chunks_exact(classes) {
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+            }
+            Ok(())
+        });
+        Ok(vec![step, Box::new(sum)])
+    }
 }
 
 /// One matrix product. `operands` are (first, second, result), all row-major. `first` and `second`

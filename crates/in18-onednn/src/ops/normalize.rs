@@ -5,26 +5,28 @@ use in18_kernels::KernelError;
 use in18_kernels::op::{Normalize, PIXEL_DEVIATION, PIXEL_MEAN};
 use in18_tensor::DType;
 
-use super::check;
+use super::{Compile, Steps, check};
 use crate::context::Context;
 use crate::safe::PROVIDER;
 use crate::step::{LoopStep, Step};
 use crate::threads::{Shared, parallel, part};
 use crate::vector::{self, Bf16, Element};
 
-pub fn compile(op: &Normalize, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    check(context, &[(&op.pixels, DType::U8), (&op.dst, op.dst.dtype)])?;
-    if op.dst.shape[1] != PIXEL_MEAN.len() || op.pixels.shape != op.dst.shape {
-        return Err(KernelError::Unsupported {
-            provider: PROVIDER,
-            what: format!("pixels of shape {} to an input of shape {}", op.pixels.shape, op.dst.shape),
-            remedy: "images have three channels",
-        });
+impl Compile for Normalize {
+    fn compile(&self, context: &mut Context) -> Steps {
+        check(context, &[(&self.pixels, DType::U8), (&self.dst, self.dst.dtype)])?;
+        if self.dst.shape[1] != PIXEL_MEAN.len() || self.pixels.shape != self.dst.shape {
+            return Err(KernelError::Unsupported {
+                provider: PROVIDER,
+                what: format!("pixels of shape {} to an input of shape {}", self.pixels.shape, self.dst.shape),
+                remedy: "images have three channels",
+            });
+        }
+        Ok(vec![match self.dst.dtype {
+            DType::Bf16 => step::<Bf16>(*self),
+            _ => step::<f32>(*self),
+        }])
     }
-    Ok(vec![match op.dst.dtype {
-        DType::Bf16 => step::<Bf16>(*op),
-        _ => step::<f32>(*op),
-    }])
 }
 
 fn step<E: Element>(op: Normalize) -> Box<dyn Step> {

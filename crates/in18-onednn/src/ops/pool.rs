@@ -6,7 +6,7 @@ use in18_kernels::op::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBac
 use in18_tensor::{DType, Tensor};
 
 use super::geometry::Geometry;
-use super::{Binding, check};
+use super::{Binding, Compile, Steps, check};
 use crate::context::Context;
 use crate::layout::Layout;
 use crate::safe::{PROVIDER, PrimitiveDesc};
@@ -16,71 +16,76 @@ use crate::sys;
 use crate::threads::{Shared, parallel, part};
 use crate::vector::{self, Bf16, Element};
 
-pub fn max_forward(op: &MaxPool, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let desc = forward_desc(context, &op.src, &op.dst, op.window)?;
-    let workspace = desc.operand(sys::QUERY_WORKSPACE)?;
-    let step = Binding::new(context, &desc, name("MaxPool", &op.src))
-        .tensor(sys::ARG_SRC, &op.src)?
-        .tensor(sys::ARG_DST, &op.dst)?
-        .region(sys::ARG_WORKSPACE, workspace, op.workspace.region)?
-        .finish()?;
-    Ok(vec![step])
+impl Compile for MaxPool {
+    fn compile(&self, context: &mut Context) -> Steps {
+        let desc = forward_desc(context, &self.src, &self.dst, self.window)?;
+        let workspace = desc.operand(sys::QUERY_WORKSPACE)?;
+        let step = Binding::new(context, &desc, name("MaxPool", &self.src))
+            .tensor(sys::ARG_SRC, &self.src)?
+            .tensor(sys::ARG_DST, &self.dst)?
+            .region(sys::ARG_WORKSPACE, workspace, self.workspace.region)?
+            .finish()?;
+        Ok(vec![step])
+    }
 }
 
-pub fn max_backward(op: &MaxPoolBackward, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    let hint = forward_desc(context, &op.dsrc, &op.ddst, op.window)?;
-    let (dsrc, ddst) = (context.layout.describe(&op.dsrc)?, context.layout.describe(&op.ddst)?);
-    let geometry = Geometry::new(op.window, &op.dsrc, &op.ddst);
-    // SAFETY: all handles are alive; the arrays hold two extents each, as two spatial axes need.
-    let desc = unsafe {
-        PrimitiveDesc::preferred(
-            || name("MaxPoolBackward", &op.dsrc),
-            |pd| {
-                sys::dnnl_pooling_backward_primitive_desc_create(
-                    pd,
-                    context.engine.raw(),
-                    sys::POOLING_MAX,
-                    dsrc.raw(),
-                    ddst.raw(),
-                    geometry.strides.as_ptr(),
-                    geometry.kernel.as_ptr(),
-                    geometry.dilation.as_ptr(),
-                    geometry.padding.as_ptr(),
-                    geometry.padding_end.as_ptr(),
-                    hint.raw(),
-                    context.attributes.raw(),
-                )
-            },
-        )?
-    };
-    let workspace = desc.operand(sys::QUERY_WORKSPACE)?;
-    let step = Binding::new(context, &desc, name("MaxPoolBackward", &op.dsrc))
-        .tensor(sys::ARG_DIFF_DST, &op.ddst)?
-        .region(sys::ARG_WORKSPACE, workspace, op.workspace.region)?
-        .tensor(sys::ARG_DIFF_SRC, &op.dsrc)?
-        .finish()?;
-    Ok(vec![step])
+impl Compile for MaxPoolBackward {
+    fn compile(&self, context: &mut Context) -> Steps {
+        let hint = forward_desc(context, &self.dsrc, &self.ddst, self.window)?;
+        let (dsrc, ddst) = (context.layout.describe(&self.dsrc)?, context.layout.describe(&self.ddst)?);
+        let geometry = Geometry::new(self.window, &self.dsrc, &self.ddst);
+        // SAFETY: all handles are alive; the arrays hold two extents each, as two spatial axes need.
+        let desc = unsafe {
+            PrimitiveDesc::preferred(
+                || name("MaxPoolBackward", &self.dsrc),
+                |pd| {
+                    sys::dnnl_pooling_backward_primitive_desc_create(
+                        pd,
+                        context.engine.raw(),
+                        sys::POOLING_MAX,
+                        dsrc.raw(),
+                        ddst.raw(),
+                        geometry.strides.as_ptr(),
+                        geometry.kernel.as_ptr(),
+                        geometry.dilation.as_ptr(),
+                        geometry.padding.as_ptr(),
+                        geometry.padding_end.as_ptr(),
+                        hint.raw(),
+                        context.attributes.raw(),
+                    )
+                },
+            )?
+        };
+        let workspace = desc.operand(sys::QUERY_WORKSPACE)?;
+        let step = Binding::new(context, &desc, name("MaxPoolBackward", &self.dsrc))
+            .tensor(sys::ARG_DIFF_DST, &self.ddst)?
+            .region(sys::ARG_WORKSPACE, workspace, self.workspace.region)?
+            .tensor(sys::ARG_DIFF_SRC, &self.dsrc)?
+            .finish()?;
+        Ok(vec![step])
+    }
 }
 
-pub fn global_avg_forward(op: &GlobalAvgPool, context: &mut Context) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    check_global(context, &op.src, &op.dst)?;
-    let blocks = Blocks::new(&op.src, &context.layout);
-    Ok(vec![match op.src.dtype {
-        DType::Bf16 => average::<Bf16>(*op, blocks),
-        _ => average::<f32>(*op, blocks),
-    }])
+impl Compile for GlobalAvgPool {
+    fn compile(&self, context: &mut Context) -> Steps {
+        check_global(context, &self.src, &self.dst)?;
+        let blocks = Blocks::new(&self.src, &context.layout);
+        Ok(vec![match self.src.dtype {
+            DType::Bf16 => average::<Bf16>(*self, blocks),
+            _ => average::<f32>(*self, blocks),
+        }])
+    }
 }
 
-pub fn global_avg_backward(
-    op: &GlobalAvgPoolBackward,
-    context: &mut Context,
-) -> Result<Vec<Box<dyn Step>>, KernelError> {
-    check_global(context, &op.dsrc, &op.ddst)?;
-    let blocks = Blocks::new(&op.dsrc, &context.layout);
-    Ok(vec![match op.dsrc.dtype {
-        DType::Bf16 => spread::<Bf16>(*op, blocks),
-        _ => spread::<f32>(*op, blocks),
-    }])
+impl Compile for GlobalAvgPoolBackward {
+    fn compile(&self, context: &mut Context) -> Steps {
+        check_global(context, &self.dsrc, &self.ddst)?;
+        let blocks = Blocks::new(&self.dsrc, &context.layout);
+        Ok(vec![match self.dsrc.dtype {
+            DType::Bf16 => spread::<Bf16>(*self, blocks),
+            _ => spread::<f32>(*self, blocks),
+        }])
+    }
 }
 
 fn forward_desc(context: &Context, src: &Tensor, dst: &Tensor, window: Window) -> Result<PrimitiveDesc, KernelError> {
