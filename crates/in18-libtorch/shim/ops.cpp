@@ -1,33 +1,22 @@
-// The operations of the vocabulary, one function each, with operands in the order of `in18-kernels`' `op`, results first.
-// Activations are (N, C, H, W) by strides of (N, H, W, C). Every function overwrites its results. `ordinal`: see `placement.h`.
+// The operations that need more than `plain.cpp` gives: planned places for libtorch's own results, scratch memory, or lists of
+// tensors. One function each, results first. Activations are (N, C, H, W) by strides of (N, H, W, C). Every function overwrites its results. `ordinal`: see `placement.h`.
 
 #include <ATen/ops/_fused_sgd.h>
-#include <ATen/ops/_softmax.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/addcmul.h>
-#include <ATen/ops/addmm.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/cudnn_convolution_add_relu.h>
 #include <ATen/ops/cudnn_convolution_relu.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/gather.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/log_softmax.h>
 #include <ATen/ops/max_pool2d_with_indices.h>
 #include <ATen/ops/max_pool2d_with_indices_backward.h>
-#include <ATen/ops/mean.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/mul.h>
-#include <ATen/ops/nan_to_num.h>
-#include <ATen/ops/native_batch_norm.h>
 #include <ATen/ops/native_batch_norm_backward.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/rsqrt.h>
-#include <ATen/ops/sum.h>
 #include <ATen/ops/threshold_backward.h>
 
 #include <array>
@@ -218,30 +207,6 @@ int in18_torch_fold(const in18_tensor* folded, const in18_tensor* bias, const in
   });
 }
 
-// addend may be null.
-int in18_torch_batch_norm(const in18_tensor* dst, const in18_tensor* mean, const in18_tensor* inverse_deviation,
-                          const in18_tensor* src, const in18_tensor* addend, const in18_tensor* gamma,
-                          const in18_tensor* beta, const in18_tensor* running_mean, const in18_tensor* running_variance,
-                          double epsilon, double momentum, bool relu) {
-  return in18::guarded([&] {
-    const bool has_spread = src->numel() > src->size(1);
-    // Of one value a channel libtorch's estimate of the variance would not be a number: there it is 0.
-    const auto running = [&](const in18_tensor* t) { return has_spread ? std::optional<Tensor>(*t) : std::nullopt; };
-    at::native_batch_norm_out(result(dst), result(mean), result(inverse_deviation), *src, *gamma, *beta,
-                              running(running_mean), running(running_variance), true, momentum, epsilon);
-    if (!has_spread) {
-      running_mean->lerp_(*mean, momentum);
-      running_variance->mul_(1 - momentum);
-    }
-    if (addend != nullptr) {
-      at::add_out(result(dst), *dst, *addend);
-    }
-    if (relu) {
-      at::relu_(result(dst));
-    }
-  });
-}
-
 // dst: what the forward half gave after its ReLU; null if it had none. passed: as ddst, for what ReLU lets through of it.
 int in18_torch_batch_norm_backward(const in18_tensor* dsrc, const in18_tensor* dgamma, const in18_tensor* dbeta,
                                    const in18_tensor* src, const in18_tensor* dst, const in18_tensor* gamma,
@@ -262,33 +227,6 @@ int in18_torch_batch_norm_backward(const in18_tensor* dsrc, const in18_tensor* d
     dgamma->copy_(std::get<1>(all));
     dbeta->copy_(std::get<2>(all));
   });
-}
-
-int in18_torch_batch_norm_inference(const in18_tensor* dst, const in18_tensor* src, const in18_tensor* gamma,
-                                    const in18_tensor* beta, const in18_tensor* running_mean,
-                                    const in18_tensor* running_variance, double epsilon, bool relu) {
-  return in18::guarded([&] {
-    // Statistics of the batch, which nobody wants here.
-    Tensor mean = at::empty({0}, gamma->options()), deviation = at::empty({0}, gamma->options());
-    at::native_batch_norm_out(result(dst), mean, deviation, *src, *gamma, *beta, *running_mean, *running_variance,
-                              false, 0, epsilon);
-    if (relu) {
-      at::relu_(result(dst));
-    }
-  });
-}
-
-int in18_torch_add(const in18_tensor* dst, const in18_tensor* a, const in18_tensor* b, bool relu) {
-  return in18::guarded([&] {
-    at::add_out(result(dst), *a, *b);
-    if (relu) {
-      at::relu_(result(dst));
-    }
-  });
-}
-
-int in18_torch_relu_backward(const in18_tensor* dsrc, const in18_tensor* dst, const in18_tensor* ddst) {
-  return in18::guarded([&] { at::threshold_backward_out(result(dsrc), *ddst, *dst, 0); });
 }
 
 // sum: as dsrc, which may lie over dst; for the sum of the gradients.
@@ -320,62 +258,6 @@ int in18_torch_max_pool_backward(const in18_tensor* dsrc, const in18_tensor* dds
   });
 }
 
-int in18_torch_global_avg_pool(const in18_tensor* dst, const in18_tensor* src) {
-  return in18::guarded([&] { at::mean_out(result(dst), *src, at::IntArrayRef({2, 3}), false, at::kFloat); });
-}
-
-int in18_torch_global_avg_pool_backward(const in18_tensor* dsrc, const in18_tensor* ddst) {
-  return in18::guarded([&] {
-    const double pixels = static_cast<double>(dsrc->size(2) * dsrc->size(3));
-    dsrc->copy_(at::mul(*ddst, 1 / pixels).view({ddst->size(0), ddst->size(1), 1, 1}).expand(dsrc->sizes()));
-  });
-}
-
-int in18_torch_linear(const in18_tensor* dst, const in18_tensor* src, const in18_tensor* weight,
-                      const in18_tensor* bias) {
-  return in18::guarded([&] { at::addmm_out(result(dst), *bias, *src, weight->t()); });
-}
-
-int in18_torch_linear_backward_data(const in18_tensor* dsrc, const in18_tensor* weight, const in18_tensor* ddst) {
-  return in18::guarded([&] { at::mm_out(result(dsrc), *ddst, *weight); });
-}
-
-int in18_torch_linear_backward_weight(const in18_tensor* dweight, const in18_tensor* dbias, const in18_tensor* src,
-                                      const in18_tensor* ddst) {
-  return in18::guarded([&] {
-    at::mm_out(result(dweight), ddst->t(), *src);
-    at::sum_out(result(dbias), *ddst, at::IntArrayRef({0}));
-  });
-}
-
-// Sum of the losses, hits of the best guess, hits of the best five. A tie goes to the class with the lower number; what is
-// not a number is below everything else.
-int in18_torch_cross_entropy(const in18_tensor* metrics, const in18_tensor* logits, const in18_tensor* labels) {
-  return in18::guarded([&] {
-    constexpr double kLowest = -std::numeric_limits<double>::infinity();
-    const Tensor label = labels->to(at::kLong).unsqueeze(1);
-    metrics->select(0, 0).copy_(at::log_softmax(*logits, 1).gather(1, label).sum().neg());
-    const Tensor order = at::nan_to_num(*logits, kLowest, -kLowest, kLowest);
-    const Tensor own = order.gather(1, label);
-    const Tensor classes = at::arange(logits->size(1), label.options());
-    const Tensor better = order.gt(own).logical_or_(order.eq(own).logical_and_(classes.lt(label)));
-    const Tensor rank = better.sum(1);
-    metrics->select(0, 1).copy_(rank.eq(0).sum());
-    metrics->select(0, 2).copy_(rank.lt(5).sum());
-  });
-}
-
-int in18_torch_cross_entropy_backward(const in18_tensor* dlogits, const in18_tensor* logits,
-                                      const in18_tensor* labels, const in18_tensor* scale) {
-  return in18::guarded([&] {
-    at::_softmax_out(result(dlogits), *logits, 1, false);
-    const Tensor label = labels->to(at::kLong).unsqueeze(1);
-    const Tensor one = at::empty(label.sizes(), logits->options()).fill_(-1);
-    dlogits->scatter_add_(1, label, one);
-    dlogits->mul_(at::mul(*scale, 1.0 / static_cast<double>(logits->size(0))));
-  });
-}
-
 // Whether all values are finite numbers. Waits for the device.
 int in18_torch_is_finite(const in18_tensor* values, bool* finite) {
   return in18::guarded([&] {
@@ -385,11 +267,11 @@ int in18_torch_is_finite(const in18_tensor* values, bool* finite) {
   });
 }
 
-// count ranges that are updated alike. Gradients may be overwritten.
+// count ranges that are updated alike. Gradients may be overwritten. numbers: the operation's scalars, then its attributes.
 int in18_torch_sgd(size_t count, in18_tensor* const* parameters, in18_tensor* const* velocities,
-                   in18_tensor* const* gradients, double gradient_scale, double rate, double momentum,
-                   double weight_decay) {
+                   in18_tensor* const* gradients, const double* numbers) {
   return in18::guarded([&] {
+    const double rate = numbers[0], momentum = numbers[1], gradient_scale = numbers[2], weight_decay = numbers[3];
     const auto list = [count](in18_tensor* const* tensors) {
       std::vector<Tensor> all;
       all.reserve(count);

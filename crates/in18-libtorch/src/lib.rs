@@ -1,7 +1,7 @@
 //! The project's C++ code over libtorch. It is a library with a C interface, loaded at run time, so
 //! that programs start without libtorch.
 //!
-//! `shim/` is the library's source: a function for each [operation](Operations), and for what
+//! `shim/` is the library's source: the [operations](Operations) on tensors, and what
 //! [ranks](Ranks) need of c10d, PyTorch's distributed engine. `in18-torch-build` compiles it. The
 //! two tables here are its C interface. `in18-torch` and `in18-comm` wrap them: they own tensors
 //! and turn codes into errors.
@@ -31,6 +31,7 @@ pub const SOURCES: &[Source] = sources![
     "shim/ops.cpp",
     "shim/placement.cpp",
     "shim/placement.h",
+    "shim/plain.cpp",
     "shim/tensors.cpp",
 ];
 

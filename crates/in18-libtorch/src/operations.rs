@@ -1,4 +1,5 @@
-//! The operations on tensors: `shim/tensors.cpp` and `shim/ops.cpp`.
+//! The operations on tensors: `shim/tensors.cpp`, `shim/plain.cpp` (found by name) and
+//! `shim/ops.cpp`.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -7,6 +8,12 @@ use in18_native::functions;
 /// `at::Tensor`.
 #[repr(C)]
 pub struct RawTensor {
+    _private: [u8; 0],
+}
+
+/// `in18::PlainOperation` of `shim/plain.cpp`. It lives as long as the library.
+#[repr(C)]
+pub struct RawOperation {
     _private: [u8; 0],
 }
 
@@ -32,7 +39,7 @@ type In = *const RawTensor;
 type Out = *const RawTensor;
 
 functions! {
-    /// A function for each operation, and functions for tensors and their memory.
+    /// Functions for operations, and functions for tensors and their memory.
     pub struct Operations, "in18_torch_";
 
     fn error() -> *const c_char;
@@ -63,6 +70,14 @@ functions! {
     fn is_planned(pointer: *const c_void) -> bool;
     fn copied() -> i64;
     fn copy(dst: Out, src: In) -> c_int;
+
+    fn operation(
+        out: *mut *const RawOperation,
+        name: *const c_char,
+        operands: usize,
+        attributes: usize,
+    ) -> c_int;
+    fn run(operation: *const RawOperation, operands: *const In, attributes: *const f64) -> c_int;
 
     fn normalize(dst: Out, pixels: In, scale: In, shift: In) -> c_int;
     fn conv(
@@ -116,20 +131,6 @@ functions! {
         running_variance: In,
         epsilon: f64,
     ) -> c_int;
-    fn batch_norm(
-        dst: Out,
-        mean: Out,
-        inverse_deviation: Out,
-        src: In,
-        addend: In,
-        gamma: In,
-        beta: In,
-        running_mean: Out,
-        running_variance: Out,
-        epsilon: f64,
-        momentum: f64,
-        relu: bool,
-    ) -> c_int;
     fn batch_norm_backward(
         dsrc: Out,
         dgamma: Out,
@@ -143,18 +144,6 @@ functions! {
         inverse_deviation: In,
         ordinal: *mut c_int,
     ) -> c_int;
-    fn batch_norm_inference(
-        dst: Out,
-        src: In,
-        gamma: In,
-        beta: In,
-        running_mean: In,
-        running_variance: In,
-        epsilon: f64,
-        relu: bool,
-    ) -> c_int;
-    fn add(dst: Out, a: In, b: In, relu: bool) -> c_int;
-    fn relu_backward(dsrc: Out, dst: In, ddst: In) -> c_int;
     fn sum_relu_backward(dsrc: Out, sum: Out, dst: In, ddst_a: In, ddst_b: In) -> c_int;
     fn max_pool(dst: Out, places: Out, src: In, kernel: i64, stride: i64, padding: i64) -> c_int;
     fn max_pool_backward(
@@ -165,22 +154,12 @@ functions! {
         stride: i64,
         padding: i64,
     ) -> c_int;
-    fn global_avg_pool(dst: Out, src: In) -> c_int;
-    fn global_avg_pool_backward(dsrc: Out, ddst: In) -> c_int;
-    fn linear(dst: Out, src: In, weight: In, bias: In) -> c_int;
-    fn linear_backward_data(dsrc: Out, weight: In, ddst: In) -> c_int;
-    fn linear_backward_weight(dweight: Out, dbias: Out, src: In, ddst: In) -> c_int;
-    fn cross_entropy(metrics: Out, logits: In, labels: In) -> c_int;
-    fn cross_entropy_backward(dlogits: Out, logits: In, labels: In, scale: In) -> c_int;
-    fn is_finite(values: In, finite: *mut bool) -> c_int;
     fn sgd(
         count: usize,
         parameters: *const Out,
         velocities: *const Out,
         gradients: *const In,
-        gradient_scale: f64,
-        rate: f64,
-        momentum: f64,
-        weight_decay: f64,
+        numbers: *const f64,
     ) -> c_int;
+    fn is_finite(values: In, finite: *mut bool) -> c_int;
 }

@@ -1,10 +1,11 @@
-//! Compiles each operation into a call of the shim, one file a kind.
+//! Compiles each operation into calls. Most need only the shim's function of their name (`plain`);
+//! those that need more have functions here, one file a kind.
 
 mod batch_norm;
-mod classifier;
 mod conv;
 mod elementwise;
 mod own;
+mod plain;
 mod pool;
 mod sgd;
 
@@ -19,8 +20,11 @@ use crate::safe::{View, check};
 /// A compiled operation: a call with all its arguments.
 pub type Step = Box<dyn Fn(&mut Context) -> Result<(), KernelError>>;
 
-/// Compiles an operation.
+/// Compiles an operation: our own kernel, or libtorch's where ours does not apply.
 pub fn compile(op: &Op, context: &mut Context) -> Result<Step, KernelError> {
+    if let Some(step) = own::compile(op, context)? {
+        return Ok(step);
+    }
     match op {
         Op::Normalize(op) => elementwise::normalize(op, context),
         Op::Conv(op) => conv::forward(op, context),
@@ -28,25 +32,13 @@ pub fn compile(op: &Op, context: &mut Context) -> Result<Step, KernelError> {
         Op::ConvBackwardWeight(op) => conv::backward_weight(op, context),
         Op::ConvNorm(op) => conv::norm(op, context),
         Op::ConvNormAddRelu(op) => conv::norm_add_relu(op, context),
-        Op::BatchNorm(op) => batch_norm::forward(op, context),
-        Op::BatchNormAddRelu(op) => batch_norm::forward_add_relu(op, context),
         Op::BatchNormBackward(op) => batch_norm::backward(op, context),
         Op::BatchNormReluBackward(op) => batch_norm::relu_backward(op, context),
-        Op::BatchNormInference(op) => batch_norm::inference(op, context),
-        Op::Add(op) => elementwise::add(op, context),
-        Op::AddRelu(op) => elementwise::add_relu(op, context),
-        Op::ReluBackward(op) => elementwise::relu_backward(op, context),
         Op::SumReluBackward(op) => elementwise::sum_relu_backward(op, context),
         Op::MaxPool(op) => pool::max(op, context),
         Op::MaxPoolBackward(op) => pool::max_backward(op, context),
-        Op::GlobalAvgPool(op) => pool::global_average(op, context),
-        Op::GlobalAvgPoolBackward(op) => pool::global_average_backward(op, context),
-        Op::Linear(op) => classifier::linear(op, context),
-        Op::LinearBackwardData(op) => classifier::linear_backward_data(op, context),
-        Op::LinearBackwardWeight(op) => classifier::linear_backward_weight(op, context),
-        Op::CrossEntropy(op) => classifier::cross_entropy(op, context),
-        Op::CrossEntropyBackward(op) => classifier::cross_entropy_backward(op, context),
         Op::Sgd(_) => sgd::compile(std::slice::from_ref(op), context),
+        _ => plain::compile(op, context),
     }
 }
 

@@ -1,13 +1,13 @@
 //! libtorch's tensors as owned values, and its codes as errors.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
 use std::ptr;
 
 use in18_kernels::KernelError;
 use in18_tensor::DType;
 
-use crate::sys::{self, PROVIDER, RawTensor, torch};
+use crate::sys::{self, PROVIDER, RawOperation, RawTensor, torch};
 
 /// Where a provider's memory is, and where its operations run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +170,41 @@ impl Drop for View {
     fn drop(&mut self) {
         // SAFETY: made by `in18_torch_view`, and dropped once.
         unsafe { torch().drop(self.raw) };
+    }
+}
+
+/// A plain operation of the shim's (`shim/plain.cpp`).
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    raw: *const RawOperation,
+}
+
+/// The most operands that an operation has.
+const MOST_OPERANDS: usize = 16;
+
+impl Operation {
+    /// The operation of this name, which takes these numbers of operands and attributes.
+    pub fn named(name: &str, operands: usize, attributes: usize) -> Result<Self, KernelError> {
+        let (mut raw, text) = (ptr::null(), CString::new(name).expect("names have no zeros"));
+        // SAFETY: the text is a C string that lives through the call.
+        let code = unsafe { torch().operation(&mut raw, text.as_ptr(), operands, attributes) };
+        check(code, || name.to_owned())?;
+        assert!(operands <= MOST_OPERANDS, "{name} has {operands} operands");
+        Ok(Operation { raw })
+    }
+
+    /// Runs it; returns the shim's code.
+    ///
+    /// # Safety
+    /// There must be as many operands and attributes as the operation takes. Their shapes and types
+    /// must fit it, and the memory of the operands must live.
+    pub unsafe fn run(self, operands: &[View], attributes: &[f64]) -> c_int {
+        let mut raw = [ptr::null::<RawTensor>(); MOST_OPERANDS];
+        for (raw, view) in raw.iter_mut().zip(operands) {
+            *raw = view.raw();
+        }
+        // SAFETY: by the caller's promise.
+        unsafe { torch().run(self.raw, raw.as_ptr(), attributes.as_ptr()) }
     }
 }
 

@@ -3,10 +3,12 @@
 use std::cell::Cell;
 
 use in18_kernels::KernelError;
-use in18_kernels::op::{Conv, ConvBackwardData, ConvBackwardWeight, ConvNorm, ConvNormAddRelu, Window};
+use in18_kernels::op::{
+    BatchNormInference, Conv, ConvBackwardData, ConvBackwardWeight, ConvNorm, ConvNormAddRelu, Window,
+};
 use in18_tensor::{DType, Format, Tensor};
 
-use super::{Step, own, views};
+use super::{Step, own, plain, views};
 use crate::memory::{Context, CopyId, Ingredients, Norm};
 use crate::safe::{View, check};
 use crate::sys::torch;
@@ -93,7 +95,8 @@ pub fn norm(op: &ConvNorm, context: &mut Context) -> Result<Step, KernelError> {
     if relu && context.gpu.is_some() {
         return fused([dst, src], (weight, norm), window, false, label, context);
     }
-    if let Some(normalize) = own::batch_norm_inference(&dst, &dst, &norm, relu, context)? {
+    let after = BatchNormInference { epsilon, relu, src: dst, gamma, beta, running_mean, running_variance, dst };
+    if let Some(normalize) = own::compile(&after.into(), context)? {
         let convolve = forward(&Conv { window, src, weight, dst }, context)?;
         return Ok(Box::new(move |context| {
             convolve(context)?;
@@ -118,11 +121,10 @@ pub fn norm_add_relu(op: &ConvNormAddRelu, context: &mut Context) -> Result<Step
     let ([convolved], [addend]) = (context.scratch([apart])?, context.scratch([apart])?);
     let [to, from] = views(context, [&dst, &src])?;
     let convolve = convolution(convolved, from, weights, window, false, label);
+    let sum = plain::call("AddRelu", vec![to, addend, context.view(&dst)?], Vec::new(), "a residual sum".to_owned())?;
     Ok(Box::new(move |context| {
         convolve(context)?;
-        // SAFETY: see `step`.
-        let code = unsafe { torch().add(to.raw(), to.raw(), addend.raw(), true) };
-        check(code, || "a residual sum".to_owned())
+        sum(context)
     }))
 }
 

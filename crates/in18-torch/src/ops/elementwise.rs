@@ -1,7 +1,7 @@
-//! Pixels to the network's input, sums, and ReLU.
+//! Pixels to the network's input, and the gradient of a residual sum.
 
 use in18_kernels::KernelError;
-use in18_kernels::op::{Add, AddRelu, Normalize, PIXEL_DEVIATION, PIXEL_MEAN, ReluBackward, SumReluBackward};
+use in18_kernels::op::{Normalize, PIXEL_DEVIATION, PIXEL_MEAN, SumReluBackward};
 use in18_tensor::{DType, Format, Shape};
 
 use super::{Step, own, step, views};
@@ -54,31 +54,7 @@ impl Channels {
     }
 }
 
-pub fn add(op: &Add, context: &mut Context) -> Result<Step, KernelError> {
-    let [dst, a, b] = views(context, [&op.dst, &op.a, &op.b])?;
-    let label = format!("Add {}", op.dst.shape);
-    // SAFETY: see `step`.
-    Ok(step(label, move || unsafe { torch().add(dst.raw(), a.raw(), b.raw(), false) }))
-}
-
-pub fn add_relu(op: &AddRelu, context: &mut Context) -> Result<Step, KernelError> {
-    let [dst, a, b] = views(context, [&op.dst, &op.a, &op.b])?;
-    let label = format!("AddRelu {}", op.dst.shape);
-    // SAFETY: see `step`.
-    Ok(step(label, move || unsafe { torch().add(dst.raw(), a.raw(), b.raw(), true) }))
-}
-
-pub fn relu_backward(op: &ReluBackward, context: &mut Context) -> Result<Step, KernelError> {
-    let [dsrc, dst, ddst] = views(context, [&op.dsrc, &op.dst, &op.ddst])?;
-    let label = format!("ReluBackward {}", op.dst.shape);
-    // SAFETY: see `step`.
-    Ok(step(label, move || unsafe { torch().relu_backward(dsrc.raw(), dst.raw(), ddst.raw()) }))
-}
-
 pub fn sum_relu_backward(op: &SumReluBackward, context: &mut Context) -> Result<Step, KernelError> {
-    if let Some(step) = own::sum_relu_backward(op, context)? {
-        return Ok(step);
-    }
     let [dsrc, dst, ddst_a, ddst_b] = views(context, [&op.dsrc, &op.dst, &op.ddst_a, &op.ddst_b])?;
     // The sum goes to the result's place, unless `dst` is there: its sign is still to be read.
     let covered = op.dsrc.region.overlaps(&op.dst.region);

@@ -5,22 +5,17 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-use in18_cuda::sys::{self, BatchNorm, BatchNormBackward, BatchNormInference, Pool};
+use in18_cuda::sys::{self, Pool};
 use in18_cuda::{CudaError, Gpu};
-use in18_kernels::KernelError;
+use in18_kernels::op::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference};
 use in18_kernels::op::{MaxPool, MaxPoolBackward, Normalize, SumReluBackward, Window};
+use in18_kernels::{KernelError, Op};
 use in18_tensor::{DType, Shape, Tensor};
 
 use super::Step;
+use super::batch_norm::without_relu;
 use crate::gpu::failed;
-use crate::memory::{Context, Norm};
-
-/// The settings of a normalisation by a batch's statistics.
-pub(super) struct Settings {
-    pub epsilon: f32,
-    pub momentum: f32,
-    pub relu: bool,
-}
+use crate::memory::Context;
 
 /// Bytes that a kernel loads at once. Addresses and the channels' bytes must be multiples of it.
 const PACK: usize = 16;
@@ -28,21 +23,46 @@ const PACK: usize = 16;
 /// The widest window whose places fit into a byte.
 const WIDEST_POOL: usize = 16;
 
-/// Operands as in `batch_norm::training`.
-pub fn batch_norm(
-    operands: &[Tensor; 8],
-    addend: Option<Tensor>,
-    settings: &Settings,
-    context: &Context,
-) -> Result<Option<Step>, KernelError> {
-    let [dst, mean, deviation, src, gamma, beta, running_mean, running_variance] = operands;
-    let addend = addend.as_ref();
+/// Compiles an operation that has a kernel here, if the kernel applies.
+pub fn compile(op: &Op, context: &Context) -> Result<Option<Step>, KernelError> {
+    match op {
+        Op::BatchNorm(op) => batch_norm(op, None, context),
+        Op::BatchNormAddRelu(op) => {
+            let &BatchNormAddRelu { epsilon, momentum, src, addend, gamma, beta, .. } = op;
+            let &BatchNormAddRelu { running_mean, running_variance, dst, mean, inverse_deviation, .. } = op;
+            let norm = BatchNorm {
+                epsilon,
+                momentum,
+                relu: true,
+                src,
+                gamma,
+                beta,
+                running_mean,
+                running_variance,
+                dst,
+                mean,
+                inverse_deviation,
+            };
+            batch_norm(&norm, Some(&addend), context)
+        }
+        Op::BatchNormBackward(op) => batch_norm_backward(op, None, context),
+        Op::BatchNormReluBackward(op) => batch_norm_backward(&without_relu(op), Some(&op.dst), context),
+        Op::BatchNormInference(op) => batch_norm_inference(op, context),
+        Op::SumReluBackward(op) => sum_relu_backward(op, context),
+        Op::MaxPool(op) => max_pool(op, context),
+        Op::MaxPoolBackward(op) => max_pool_backward(op, context),
+        _ => Ok(None),
+    }
+}
+
+fn batch_norm(op: &BatchNorm, addend: Option<&Tensor>, context: &Context) -> Result<Option<Step>, KernelError> {
+    let BatchNorm { src, gamma, beta, running_mean, running_variance, dst, mean, inverse_deviation, .. } = op;
     let Some((dtype, rows, channels)) = applies(src, [Some(dst), Some(src), addend], context)? else { return Ok(None) };
     let address = |tensor: &Tensor| context.address(&tensor.region);
     let statistics = running_mean.region.arena;
-    let op = BatchNorm {
+    let op = sys::BatchNorm {
         dtype,
-        relu: c_int::from(settings.relu),
+        relu: c_int::from(op.relu),
         rows,
         channels,
         dst: address(dst)?.cast(),
@@ -51,11 +71,11 @@ pub fn batch_norm(
         gamma: address(gamma)?.cast(),
         beta: address(beta)?.cast(),
         mean: address(mean)?.cast(),
-        inverse_deviation: address(deviation)?.cast(),
+        inverse_deviation: address(inverse_deviation)?.cast(),
         running_mean: address(running_mean)?.cast(),
         running_variance: address(running_variance)?.cast(),
-        epsilon: settings.epsilon,
-        momentum: settings.momentum,
+        epsilon: op.epsilon,
+        momentum: op.momentum,
     };
     Ok(Some(Box::new(move |context| {
         // SAFETY: see `applies`.
@@ -65,45 +85,38 @@ pub fn batch_norm(
     })))
 }
 
-/// Normalisation by evaluation's statistics, between activations of the same shape and type.
-pub fn batch_norm_inference(
-    dst: &Tensor,
-    src: &Tensor,
-    norm: &Norm,
-    relu: bool,
-    context: &Context,
-) -> Result<Option<Step>, KernelError> {
+fn batch_norm_inference(op: &BatchNormInference, context: &Context) -> Result<Option<Step>, KernelError> {
+    let BatchNormInference { epsilon, relu, src, gamma, beta, running_mean, running_variance, dst } = op;
     let Some((dtype, rows, channels)) = applies(src, [Some(dst), Some(src)], context)? else { return Ok(None) };
     let address = |tensor: &Tensor| context.address(&tensor.region);
-    let op = BatchNormInference {
+    let op = sys::BatchNormInference {
         dtype,
-        relu: c_int::from(relu),
+        relu: c_int::from(*relu),
         rows,
         channels,
         dst: address(dst)?.cast(),
         src: address(src)?.cast(),
-        gamma: address(&norm.gamma)?.cast(),
-        beta: address(&norm.beta)?.cast(),
-        mean: address(&norm.running_mean)?.cast(),
-        variance: address(&norm.running_variance)?.cast(),
-        epsilon: norm.epsilon,
+        gamma: address(gamma)?.cast(),
+        beta: address(beta)?.cast(),
+        mean: address(running_mean)?.cast(),
+        variance: address(running_variance)?.cast(),
+        epsilon: *epsilon,
     };
     // SAFETY: see `applies`.
     Ok(Some(Box::new(move |context| on(context, |gpu| unsafe { gpu.batch_norm_inference(&op) }))))
 }
 
-/// Operands as in `batch_norm::gradients`.
-pub fn batch_norm_backward(
-    operands: &[Tensor; 8],
-    dst: Option<Tensor>,
+/// `dst`: the forward half's result, if a ReLU ended it.
+fn batch_norm_backward(
+    op: &BatchNormBackward,
+    dst: Option<&Tensor>,
     context: &Context,
 ) -> Result<Option<Step>, KernelError> {
-    let [dsrc, dgamma, dbeta, src, gamma, ddst, mean, deviation] = operands;
-    let dst = dst.as_ref();
+    let BatchNormBackward { src, gamma, ddst, mean, inverse_deviation, dsrc, dgamma, dbeta } = op;
     let activations = [Some(dsrc), Some(src), Some(ddst), dst];
     let Some((dtype, rows, channels)) = applies(src, activations, context)? else { return Ok(None) };
     let address = |tensor: &Tensor| context.address(&tensor.region);
-    let op = BatchNormBackward {
+    let op = sys::BatchNormBackward {
         dtype,
         rows,
         channels,
@@ -113,7 +126,7 @@ pub fn batch_norm_backward(
         ddst: address(ddst)?.cast(),
         gamma: address(gamma)?.cast(),
         mean: address(mean)?.cast(),
-        inverse_deviation: address(deviation)?.cast(),
+        inverse_deviation: address(inverse_deviation)?.cast(),
         dgamma: address(dgamma)?.cast(),
         dbeta: address(dbeta)?.cast(),
     };
@@ -121,8 +134,7 @@ pub fn batch_norm_backward(
     Ok(Some(Box::new(move |context| on(context, |gpu| unsafe { gpu.batch_norm_backward(&op) }))))
 }
 
-/// The gradient of a residual sum.
-pub fn sum_relu_backward(op: &SumReluBackward, context: &Context) -> Result<Option<Step>, KernelError> {
+fn sum_relu_backward(op: &SumReluBackward, context: &Context) -> Result<Option<Step>, KernelError> {
     let SumReluBackward { dsrc, dst, ddst_a, ddst_b } = op;
     let activations = [dsrc, dst, ddst_a, ddst_b];
     let Some((dtype, ..)) = applies(dsrc, activations.map(Some), context)? else { return Ok(None) };
@@ -164,8 +176,7 @@ pub fn max_pool_workspace_bytes(dst: Shape, dtype: DType, context: &Context) -> 
     takes.then(|| dst.elements()).filter(|_| c_int::try_from(dst.elements()).is_ok())
 }
 
-/// Max pooling.
-pub fn max_pool(op: &MaxPool, context: &Context) -> Result<Option<Step>, KernelError> {
+fn max_pool(op: &MaxPool, context: &Context) -> Result<Option<Step>, KernelError> {
     let MaxPool { src, dst, workspace, window } = op;
     if applies(src, [Some(dst), Some(src)], context)?.is_none() {
         return Ok(None);
@@ -179,8 +190,7 @@ pub fn max_pool(op: &MaxPool, context: &Context) -> Result<Option<Step>, KernelE
     })))
 }
 
-/// The gradient of [`max_pool`].
-pub fn max_pool_backward(op: &MaxPoolBackward, context: &Context) -> Result<Option<Step>, KernelError> {
+fn max_pool_backward(op: &MaxPoolBackward, context: &Context) -> Result<Option<Step>, KernelError> {
     let MaxPoolBackward { ddst, workspace, dsrc, window } = op;
     if applies(dsrc, [Some(dsrc), Some(ddst)], context)?.is_none() {
         return Ok(None);

@@ -1,7 +1,7 @@
-//! Pooling.
+//! Max pooling.
 
 use in18_kernels::KernelError;
-use in18_kernels::op::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBackward};
+use in18_kernels::op::{MaxPool, MaxPoolBackward};
 use in18_tensor::{DType, Format, Shape, Tensor};
 
 use super::{Step, own, step, views};
@@ -23,9 +23,6 @@ fn places(context: &Context, workspace: &Tensor, dst: Shape) -> Result<View, Ker
 }
 
 pub fn max(op: &MaxPool, context: &mut Context) -> Result<Step, KernelError> {
-    if let Some(step) = own::max_pool(op, context)? {
-        return Ok(step);
-    }
     let [dst, src] = views(context, [&op.dst, &op.src])?;
     let places = places(context, &op.workspace, op.dst.shape)?;
     let [kernel, stride, padding] = [op.window.kernel, op.window.stride, op.window.padding].map(|n| n as i64);
@@ -35,9 +32,6 @@ pub fn max(op: &MaxPool, context: &mut Context) -> Result<Step, KernelError> {
 }
 
 pub fn max_backward(op: &MaxPoolBackward, context: &mut Context) -> Result<Step, KernelError> {
-    if let Some(step) = own::max_pool_backward(op, context)? {
-        return Ok(step);
-    }
     let [dsrc, ddst] = views(context, [&op.dsrc, &op.ddst])?;
     let places = places(context, &op.workspace, op.ddst.shape)?;
     let [kernel, stride, padding] = [op.window.kernel, op.window.stride, op.window.padding].map(|n| n as i64);
@@ -46,18 +40,4 @@ pub fn max_backward(op: &MaxPoolBackward, context: &mut Context) -> Result<Step,
     Ok(step(label, move || unsafe {
         torch().max_pool_backward(dsrc.raw(), ddst.raw(), places.raw(), kernel, stride, padding)
     }))
-}
-
-pub fn global_average(op: &GlobalAvgPool, context: &mut Context) -> Result<Step, KernelError> {
-    let [dst, src] = views(context, [&op.dst, &op.src])?;
-    let label = format!("GlobalAvgPool {}", op.src.shape);
-    // SAFETY: see `step`.
-    Ok(step(label, move || unsafe { torch().global_avg_pool(dst.raw(), src.raw()) }))
-}
-
-pub fn global_average_backward(op: &GlobalAvgPoolBackward, context: &mut Context) -> Result<Step, KernelError> {
-    let [dsrc, ddst] = views(context, [&op.dsrc, &op.ddst])?;
-    let label = format!("GlobalAvgPoolBackward {}", op.dsrc.shape);
-    // SAFETY: see `step`.
-    Ok(step(label, move || unsafe { torch().global_avg_pool_backward(dsrc.raw(), ddst.raw()) }))
 }

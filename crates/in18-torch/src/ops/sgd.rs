@@ -21,6 +21,7 @@ pub fn alike(ops: &[Op]) -> usize {
 
 /// A step that updates all ranges of operations that are [`alike`].
 pub fn compile(ops: &[Op], context: &Context) -> Result<Step, KernelError> {
+    let attributes = ops[0].attributes();
     let ops: Vec<Sgd> = ops.iter().filter_map(|op| if let Op::Sgd(op) = op { Some(*op) } else { None }).collect();
     let views = |operand: fn(&Sgd) -> &Tensor| -> Result<Vec<View>, KernelError> {
         ops.iter().map(|op| context.view(operand(op))).collect()
@@ -30,15 +31,14 @@ pub fn compile(ops: &[Op], context: &Context) -> Result<Step, KernelError> {
     Ok(Box::new(move |context| {
         let mut bytes = [0; SGD_SCALARS * DType::F32.bytes()];
         context.read_host(&ops[0].scalars.region, &mut bytes)?;
-        let scalars: Vec<f64> = from_bytes(DType::F32, &bytes).into_iter().map(f64::from).collect();
-        let [rate, momentum, gradient_scale] = [scalars[0], scalars[1], scalars[2]];
-        let decay = f64::from(ops[0].weight_decay);
+        let scalars = from_bytes(DType::F32, &bytes).into_iter().map(f64::from);
+        let numbers: Vec<f64> = scalars.chain(attributes.iter().copied()).collect();
         let lists = [&parameters, &velocities, &gradients].map(|views| views.iter().map(View::raw).collect::<Vec<_>>());
         // SAFETY: three lists of one length, of views that `Context::view` checked and that do not
         // overlap, as `Op::check` saw.
         let code = unsafe {
             let [w, v, g] = lists.each_ref().map(Vec::as_ptr);
-            torch().sgd(ops.len(), w, v, g, gradient_scale, rate, momentum, decay)
+            torch().sgd(ops.len(), w, v, g, numbers.as_ptr())
         };
         check(code, || "an update of parameters".to_owned())?;
         ops.iter().try_for_each(|op| context.changed(op.parameter.region.arena))

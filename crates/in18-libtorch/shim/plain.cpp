@@ -1,0 +1,197 @@
+// The plain operations of the vocabulary: those that need nothing but their operands and attributes. Each is one function, which
+// the list at the end enters under its name in `in18-kernels`' `op`. A function takes the operands in the order of their
+// declaration (what the operation reads, updates, writes), then the attributes' numbers. Every function overwrites its results.
+
+#include <ATen/ops/_softmax.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/gather.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/mean.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/nan_to_num.h>
+#include <ATen/ops/native_batch_norm.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/threshold_backward.h>
+
+#include <limits>
+#include <map>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "common.h"
+
+namespace in18 {
+
+// An operation as `in18_torch_operation` hands it out.
+struct PlainOperation {
+  size_t operands, attributes;
+  void (*call)(const in18_tensor* const* operands, const double* attributes);
+};
+
+namespace {
+
+using at::Tensor;
+
+void add(const Tensor& a, const Tensor& b, Tensor& dst) { at::add_out(dst, a, b); }
+
+void add_relu(const Tensor& a, const Tensor& b, Tensor& dst) {
+  at::add_out(dst, a, b);
+  at::relu_(dst);
+}
+
+void relu_backward(const Tensor& dst, const Tensor& ddst, Tensor& dsrc) { at::threshold_backward_out(dsrc, ddst, dst, 0); }
+
+void batch_norm(const Tensor& src, const Tensor& gamma, const Tensor& beta, Tensor& running_mean, Tensor& running_variance,
+                Tensor& dst, Tensor& mean, Tensor& inverse_deviation, double epsilon, double momentum, bool relu) {
+  const bool has_spread = src.numel() > src.size(1);
+  // Of one value a channel libtorch's estimate of the variance would not be a number: there it is 0.
+  const auto running = [&](const Tensor& tensor) { return has_spread ? std::optional<Tensor>(tensor) : std::nullopt; };
+  at::native_batch_norm_out(dst, mean, inverse_deviation, src, gamma, beta, running(running_mean),
+                            running(running_variance), true, momentum, epsilon);
+  if (!has_spread) {
+    running_mean.lerp_(mean, momentum);
+    running_variance.mul_(1 - momentum);
+  }
+  if (relu) {
+    at::relu_(dst);
+  }
+}
+
+void batch_norm_add_relu(const Tensor& src, const Tensor& addend, const Tensor& gamma, const Tensor& beta,
+                         Tensor& running_mean, Tensor& running_variance, Tensor& dst, Tensor& mean,
+                         Tensor& inverse_deviation, double epsilon, double momentum) {
+  batch_norm(src, gamma, beta, running_mean, running_variance, dst, mean, inverse_deviation, epsilon, momentum, false);
+  add_relu(dst, addend, dst);
+}
+
+void batch_norm_inference(const Tensor& src, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
+                          const Tensor& running_variance, Tensor& dst, double epsilon, bool relu) {
+  // Statistics of the batch, which nobody wants here.
+  Tensor mean = at::empty({0}, gamma.options()), deviation = at::empty({0}, gamma.options());
+  at::native_batch_norm_out(dst, mean, deviation, src, gamma, beta, running_mean, running_variance, false, 0, epsilon);
+  if (relu) {
+    at::relu_(dst);
+  }
+}
+
+void global_avg_pool(const Tensor& src, Tensor& dst) { at::mean_out(dst, src, at::IntArrayRef({2, 3}), false, at::kFloat); }
+
+void global_avg_pool_backward(const Tensor& ddst, Tensor& dsrc) {
+  const double pixels = static_cast<double>(dsrc.size(2) * dsrc.size(3));
+  dsrc.copy_(at::mul(ddst, 1 / pixels).view({ddst.size(0), ddst.size(1), 1, 1}).expand(dsrc.sizes()));
+}
+
+void linear(const Tensor& src, const Tensor& weight, const Tensor& bias, Tensor& dst) {
+  at::addmm_out(dst, bias, src, weight.t());
+}
+
+void linear_backward_data(const Tensor& weight, const Tensor& ddst, Tensor& dsrc) { at::mm_out(dsrc, ddst, weight); }
+
+void linear_backward_weight(const Tensor& src, const Tensor& ddst, Tensor& dweight, Tensor& dbias) {
+  at::mm_out(dweight, ddst.t(), src);
+  at::sum_out(dbias, ddst, at::IntArrayRef({0}));
+}
+
+// Sum of the losses, hits of the best guess, hits of the best five. A tie goes to the class with the lower number; what is
+// not a number is below everything else.
+void cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& metrics) {
+  constexpr double kLowest = -std::numeric_limits<double>::infinity();
+  const Tensor label = labels.to(at::kLong).unsqueeze(1);
+  metrics.select(0, 0).copy_(at::log_softmax(logits, 1).gather(1, label).sum().neg());
+  const Tensor order = at::nan_to_num(logits, kLowest, -kLowest, kLowest);
+  const Tensor own = order.gather(1, label);
+  const Tensor classes = at::arange(logits.size(1), label.options());
+  const Tensor better = order.gt(own).logical_or_(order.eq(own).logical_and_(classes.lt(label)));
+  const Tensor rank = better.sum(1);
+  metrics.select(0, 1).copy_(rank.eq(0).sum());
+  metrics.select(0, 2).copy_(rank.lt(5).sum());
+}
+
+void cross_entropy_backward(const Tensor& logits, const Tensor& labels, const Tensor& scale, Tensor& dlogits) {
+  at::_softmax_out(dlogits, logits, 1, false);
+  const Tensor label = labels.to(at::kLong).unsqueeze(1);
+  const Tensor one = at::empty(label.sizes(), logits.options()).fill_(-1);
+  dlogits.scatter_add_(1, label, one);
+  dlogits.mul_(at::mul(scale, 1.0 / static_cast<double>(logits.size(0))));
+}
+
+// Turns a function on tensors and numbers into a `PlainOperation`.
+template <auto function>
+struct Plain;
+
+template <typename... Parameters, void (*function)(Parameters...)>
+struct Plain<function> {
+  template <typename Parameter>
+  static constexpr bool is_tensor = std::is_same_v<std::remove_cv_t<std::remove_reference_t<Parameter>>, Tensor>;
+  static constexpr size_t kOperands = (size_t{is_tensor<Parameters>} + ... + 0);
+
+  template <typename Parameter>
+  static Parameter argument(const in18_tensor* const* operands, const double* attributes, size_t index) {
+    if constexpr (is_tensor<Parameter>) {
+      // libtorch's out-variants take a reference that is not const, though a tensor is itself a reference.
+      return const_cast<Tensor&>(*operands[index]);
+    } else {
+      return static_cast<Parameter>(attributes[index - kOperands]);
+    }
+  }
+
+  template <size_t... index>
+  static void apply(const in18_tensor* const* operands, const double* attributes, std::index_sequence<index...>) {
+    function(argument<Parameters>(operands, attributes, index)...);
+  }
+
+  static void call(const in18_tensor* const* operands, const double* attributes) {
+    apply(operands, attributes, std::index_sequence_for<Parameters...>{});
+  }
+
+  static constexpr PlainOperation entry{kOperands, sizeof...(Parameters) - kOperands, call};
+};
+
+// By name.
+const std::map<std::string, const PlainOperation*> kOperations = {
+    {"Add", &Plain<add>::entry},
+    {"AddRelu", &Plain<add_relu>::entry},
+    {"ReluBackward", &Plain<relu_backward>::entry},
+    {"BatchNorm", &Plain<batch_norm>::entry},
+    {"BatchNormAddRelu", &Plain<batch_norm_add_relu>::entry},
+    {"BatchNormInference", &Plain<batch_norm_inference>::entry},
+    {"GlobalAvgPool", &Plain<global_avg_pool>::entry},
+    {"GlobalAvgPoolBackward", &Plain<global_avg_pool_backward>::entry},
+    {"Linear", &Plain<linear>::entry},
+    {"LinearBackwardData", &Plain<linear_backward_data>::entry},
+    {"LinearBackwardWeight", &Plain<linear_backward_weight>::entry},
+    {"CrossEntropy", &Plain<cross_entropy>::entry},
+    {"CrossEntropyBackward", &Plain<cross_entropy_backward>::entry},
+};
+
+}  // namespace
+}  // namespace in18
+
+#pragma GCC visibility push(default)
+extern "C" {
+
+// Finds an operation, which takes these numbers of operands and attributes' numbers.
+int in18_torch_operation(const in18::PlainOperation** out, const char* name, size_t operands, size_t attributes) {
+  return in18::guarded([&] {
+    const auto found = in18::kOperations.find(name);
+    TORCH_CHECK(found != in18::kOperations.end(), "shim/plain.cpp has no operation of this name");
+    const in18::PlainOperation& operation = *found->second;
+    TORCH_CHECK(operation.operands == operands && operation.attributes == attributes, "shim/plain.cpp takes ",
+                operation.operands, " operands and ", operation.attributes, " numbers, not ", operands, " and ", attributes);
+    *out = &operation;
+  });
+}
+
+// Runs an operation on as many operands and numbers as it takes.
+int in18_torch_run(const in18::PlainOperation* operation, const in18_tensor* const* operands, const double* attributes) {
+  return in18::guarded([&] { operation->call(operands, attributes); });
+}
+
+}  // extern "C"
+#pragma GCC visibility pop
