@@ -77,7 +77,7 @@ impl Chosen {
 }
 
 /// The flags that set fields of the recipe.
-fn flags(arguments: &TrainArgs) -> Result<[Flag; 14]> {
+fn flags(arguments: &TrainArgs) -> Result<Vec<Flag>> {
     fn given<T: ToString>(value: &Option<T>) -> Option<String> {
         value.as_ref().map(T::to_string)
     }
@@ -94,7 +94,7 @@ fn flags(arguments: &TrainArgs) -> Result<[Flag; 14]> {
     };
     let TrainArgs { arch, init_bn0, no_bn_wd, momentum, weight_decay, seed, loss_scale, .. } = arguments;
     let flag = |name, field, value| Flag { name, field, value };
-    Ok([
+    Ok(vec![
         flag("--arch", "network.arch", given(arch)),
         flag("--init-bn0", "initial.bn0", given(init_bn0)),
         flag("--no-bn-wd", "optimizer.no_bn_wd", given(no_bn_wd)),

@@ -1,8 +1,9 @@
 //! The training augmentation's geometry: torchvision's `RandomResizedCrop.get_params` and a flip.
 
 use in18_image::{Crop, Size};
-
 use in18_random::{Draws, Purpose};
+
+use crate::plan::Augmentation;
 
 /// Bounds of a crop's width / height.
 const RATIO: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
@@ -19,9 +20,9 @@ pub struct FlipAndCrop {
 }
 
 impl FlipAndCrop {
-    /// Draws crop and flip (probability 1/2) of the image with number `image` and size `size`, in
-    /// an epoch.
-    pub fn draw(seed: u64, epoch: u32, image: u32, size: Size, min_scale: f64) -> Self {
+    /// Draws crop and flip (probability 1/2) of the image with number `image` and size `size`.
+    pub fn draw(augmentation: &Augmentation, image: u32, size: Size) -> Self {
+        let &Augmentation { seed, epoch, min_scale } = augmentation;
         let mut draws = Draws::new(seed, Purpose::Augmentation, (epoch, image));
         // The flip comes first. It is then the same, however many tries the crop takes.
         let flip = draws.bits() >> 63 == 1;
@@ -88,7 +89,7 @@ mod tests {
     const N: u32 = 20_000;
 
     fn crops(size: Size, min_scale: f64) -> Vec<FlipAndCrop> {
-        (0..N).map(|image| FlipAndCrop::draw(3, 1, image, size, min_scale)).collect()
+        (0..N).map(|image| FlipAndCrop::draw(&Augmentation { seed: 3, epoch: 1, min_scale }, image, size)).collect()
     }
 
     #[test]

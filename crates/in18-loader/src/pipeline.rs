@@ -66,8 +66,8 @@ impl Pipeline {
         let file = self.reader.bytes();
         let orientation = if exif { Orientation::of(file) } else { Orientation::UPRIGHT };
         match transform {
-            Transform::Train(a) => {
-                let draw = |from| FlipAndCrop::draw(a.seed, a.epoch, image, orientation.turned(from), a.min_scale);
+            Transform::Train(augmentation) => {
+                let draw = |from| FlipAndCrop::draw(&augmentation, image, orientation.turned(from));
                 let region = |from| orientation.stored_region(draw(from).crop, from);
                 let crop = self.decoder.decode_region(file, &mut self.decoded, region)?;
                 self.times.decode += watch.lap();

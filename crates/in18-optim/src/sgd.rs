@@ -55,7 +55,7 @@ impl Sgd {
             }
             .into()
         };
-        Update { ops: groups.into_iter().map(operation).collect(), slots: vec![VELOCITY] }
+        Update { ops: groups.into_iter().map(operation).collect() }
     }
 
     fn groups(&self, parameters: &ParameterTable) -> Vec<Group> {
@@ -84,7 +84,7 @@ mod tests {
     fn updates(no_bn_wd: bool) -> (ParameterTable, Vec<op::Sgd<UpdateOperand>>) {
         let table = ParameterTable::parameters(&Arch::RESNET18.network(10));
         let update = Sgd { weight_decay: 1e-4, no_bn_wd }.update(&table);
-        assert_eq!(update.slots, [VELOCITY]);
+        assert!(update.slots().all(|slot| [PARAMETERS, VELOCITY].contains(&slot)));
         let ops = update.ops.iter().map(|op| if let Op::Sgd(op) = op { *op } else { panic!("{}", op.name()) });
         (table, ops.collect())
     }

@@ -69,7 +69,9 @@ pub trait Layer: Any + Debug + Send + Sync {
     }
 
     /// Emits the operations of the forward half, those of [absorbed](Lowering::absorbed) layers
-    /// included, and returns the output.
+    /// included, and returns the output. The output is a value of its own, not an input's: whether a
+    /// value may be written over is decided by looking at one layer's readers. A layer with an
+    /// absorbed one may write over an input that nobody reads later.
     ///
     /// # Errors
     /// [`ProgramError::ImageTooSmall`], and errors of the provider.

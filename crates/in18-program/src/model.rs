@@ -164,10 +164,10 @@ impl Model {
         self.slots.names()
     }
 
-    /// From now on, each step updates the state by this update. Slots that the update needs and
+    /// From now on, each step updates the state by this update. Slots that the update names and
     /// that do not exist begin as zeros.
     pub fn set_update(&mut self, update: &Update) -> Result<(), ProgramError> {
-        for &slot in &update.slots {
+        for slot in update.slots() {
             self.slots.add(&mut *self.kernels, &self.tables, slot)?;
         }
         let memory = (&self.slots, self.arenas.gradients, &self.scalars);

@@ -59,8 +59,14 @@ pub enum UpdateOperand {
 pub struct Update {
     /// In the order in which they run.
     pub ops: Vec<Op<UpdateOperand>>,
-    /// The slots that the operations need beside the network's own.
-    pub slots: Vec<Slot>,
+}
+
+impl Update {
+    /// The slots that the operations name, each as often as they name it.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+        let operands = self.ops.iter().flat_map(|op| op.operands());
+        operands.filter_map(|operand| if let UpdateOperand::Slot { slot, .. } = operand { Some(slot) } else { None })
+    }
 }
 
 /// An update in a model's memory.

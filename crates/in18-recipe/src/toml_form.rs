@@ -171,7 +171,7 @@ impl Recipe {
 fn document(text: &str) -> Result<Node, RecipeError> {
     let mut root =
         tree::parse(text).map_err(|(offset, message)| RecipeError::Toml { at: Position::of(text, offset), message })?;
-    for (short, whole) in SHORT_NAMES {
+    for &(short, whole) in SHORT_NAMES {
         let Some((key, value)) = root.take(short) else { continue };
         if root.find(whole).is_some() {
             let expected = format!("{whole} once");
@@ -200,5 +200,5 @@ fn whole(expected: &str, got: &dyn Display) -> Fault {
 
 /// All but the phases.
 fn fields(root: &Node) -> Result<Recipe, Misread> {
-    read(root).map_err(|error: Misread| error.or(&PHASES[..1], &SHORT_NAMES))
+    read(root).map_err(|error: Misread| error.or(&PHASES[..1], SHORT_NAMES))
 }

@@ -7,7 +7,7 @@ use crate::value::{Node, Value};
 
 /// Fields that may stand outside of their section, or be named without it: by the names of the
 /// flags and of the phases' keys.
-pub(crate) const SHORT_NAMES: [(&str, &str); 16] = [
+pub(crate) const SHORT_NAMES: &[(&str, &str)] = &[
     ("arch", "network.arch"),
     ("precision", "network.precision"),
     ("init_bn0", "initial.bn0"),

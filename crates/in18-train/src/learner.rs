@@ -16,8 +16,16 @@ pub fn learner(kernels: Box<dyn Kernels>, network: Network, dtype: DType, plan: 
     let optimizer = &plan.recipe.optimizer;
     let mut model = Model::new(kernels, network, dtype)?;
     model.set_update(&Sgd::from(optimizer).update(model.parameters()))?;
-    if plan.world > 1 && optimizer.gradients == GradientType::Compute {
-        model.exchange_as(dtype)?;
+    if plan.world > 1 {
+        model.exchange_as(exchanged(optimizer.gradients, dtype))?;
     }
     Ok(model)
+}
+
+/// The type in which ranks exchange gradients, if activations are of type `dtype`.
+pub fn exchanged(gradients: GradientType, dtype: DType) -> DType {
+    match gradients {
+        GradientType::Fp32 => DType::F32,
+        GradientType::Compute => dtype,
+    }
 }

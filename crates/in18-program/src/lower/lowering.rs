@@ -87,6 +87,8 @@ impl<'a> Lowering<'a> {
         for node in self.network.nodes() {
             if !self.fusion.is_part(node.id) {
                 let output = node.layer.forward(node, self)?;
+                let is_own = !self.outputs.contains(&Some(output)) || self.absorbed(node).is_some();
+                assert!(is_own, "{} returns another layer's output", node.name);
                 self.outputs[node.id.0] = Some(output);
             }
         }

@@ -9,11 +9,11 @@ use in18_optim::Sgd;
 use in18_program::initial::Initialization;
 use in18_program::{Arch, Input, Metrics, Mode, Model, PendingMetrics, Size, UpdateScalars};
 use in18_random::{Draws, Purpose};
-use in18_recipe::{GradientType, LossScale};
+use in18_recipe::LossScale;
 use in18_system::proc::peak_rss_bytes;
 use in18_tensor::DType;
 use in18_train::{
-    Doing, DynamicScale, FirstStep, PATIENCE, Signals, Stage, StepName, StepScalars, TrainingStep, finish,
+    Doing, DynamicScale, FirstStep, PATIENCE, Signals, Stage, StepName, StepScalars, TrainingStep, exchanged, finish,
 };
 use serde_json::json;
 
@@ -180,9 +180,7 @@ fn prepare(arguments: &BenchStepArgs, engine: Engine, rank: &Rank) -> Result<(Be
     if arguments.no_overlap {
         bench.step = TrainingStep::in_parts_of(usize::MAX, &bench.model, SCALE);
     }
-    if arguments.gradients == GradientType::Compute {
-        bench.model.exchange_as(dtype)?;
-    }
+    bench.model.exchange_as(exchanged(arguments.gradients, dtype))?;
     Ok((bench, compile_seconds))
 }
 
