@@ -134,7 +134,8 @@ impl Run {
     /// The network with its optimizer, before its values are set.
     fn model(&self, engine: Engine, resolved: &Resolved, rank: &Rank) -> Result<Model> {
         let network = self.arch.network(resolved.data.classes().len());
-        let mut model = learner(engine.kernels, network, engine.dtype, &resolved.plan)?;
+        let images = resolved.data.class_images();
+        let mut model = learner(engine.kernels, network, engine.dtype, &resolved.plan, &images)?;
         model.share_memory(rank.on_this_machine());
         Ok(model)
     }

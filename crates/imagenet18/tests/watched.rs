@@ -13,9 +13,9 @@ const SIZE: Size = Size { batch: 4, height: 64, width: 64 };
 /// Gradients are handed out in parts, as with several ranks.
 fn steps(dtype: DType, watched: bool) -> Vec<u32> {
     let mut model = Model::new(Box::new(OneDnn::new(Some(2)).unwrap()), Arch::RESNET18.network(5), dtype).unwrap();
-    Initialization { seed: 3, bn0: false }.apply(&mut model).unwrap();
+    Initialization::torchvision(3).apply(&mut model).unwrap();
     model.set_update(&Sgd { no_bn_wd: true, ..Sgd::new(1e-4) }.update(model.parameters())).unwrap();
-    let scalars = UpdateScalars { rate: 0.1, momentum: 0.9, gradient_scale: 1.0 };
+    let scalars = UpdateScalars { rate: 0.1, momentum: 0.9, gradient_scale: 1.0, decay: 1.0 };
     let pixels: Vec<u8> = (0..SIZE.batch * SIZE.height * SIZE.width * 3).map(|index| (index * 7 % 251) as u8).collect();
     let cuts = model.gradient_cuts(1 << 20);
     let mut bits = Vec::new();

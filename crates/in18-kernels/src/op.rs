@@ -24,6 +24,7 @@ mod linear;
 mod normalize;
 mod pool;
 mod sgd;
+mod soft_loss;
 
 use in18_tensor::Tensor;
 
@@ -39,6 +40,7 @@ pub use linear::{Linear, LinearBackwardData, LinearBackwardWeight};
 pub use normalize::{Normalize, PIXEL_DEVIATION, PIXEL_MEAN};
 pub use pool::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBackward};
 pub use sgd::{SGD_SCALARS, Sgd};
+pub use soft_loss::{MIXED, SoftLoss, SoftLossBackward};
 
 /// Declares an operation: its attributes, then the operands that it reads, updates and writes.
 macro_rules! operation {
@@ -191,6 +193,8 @@ vocabulary!($
     LinearBackwardWeight,
     CrossEntropy,
     CrossEntropyBackward,
+    SoftLoss,
+    SoftLossBackward,
     Sgd,
 );
 

@@ -20,6 +20,7 @@ mod memory;
 mod normalize;
 mod pool;
 mod sgd;
+mod soft_loss;
 
 use std::ops::Range;
 

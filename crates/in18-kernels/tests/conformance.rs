@@ -51,6 +51,8 @@ fn every_fault_is_found() {
             ("GlobalAvgPool ", "dst", differs),
             ("LinearBackwardWeight", "dbias", differs),
             ("CrossEntropy ", "metrics", differs),
+            ("SoftLoss ", "metrics", differs),
+            ("SoftLossBackward binary", "dlogits", differs),
             ("sgd all", "velocity", differs),
             ("a region beyond its arena is refused", "memory", "does not hold"),
         ];
@@ -190,6 +192,12 @@ impl Faulty {
             }
             // Counts one image too many.
             Op::CrossEntropy(op) => self.spoil(&op.metrics, |metrics| metrics[2] += 1.0),
+            // Counts one image too many.
+            Op::SoftLoss(op) => self.spoil(&op.metrics, |metrics| metrics[1] += 1.0),
+            // Smooths a little less: each class but the labels' gets less.
+            Op::SoftLossBackward(op) => self.spoil(&op.dlogits, |dlogits| {
+                dlogits.iter_mut().for_each(|v| *v += 1e-3 * op.smoothing);
+            }),
             // Forgets the penalty.
             Op::Sgd(op) => self.spoil(&op.velocity, |velocity| {
                 velocity.iter_mut().zip(&before[0]).for_each(|(v, w)| *v -= op.weight_decay * w);

@@ -12,7 +12,8 @@ use in18_kernels::conformance::{Bench, Case, Kind, Outcome, Stepping, Tolerance,
 use in18_kernels::op::{
     Add, AddRelu, BatchNorm, BatchNormBackward, BatchNormReluBackward, Conv, ConvBackwardData, ConvBackwardWeight,
     CrossEntropy, CrossEntropyBackward, GlobalAvgPool, GlobalAvgPoolBackward, Linear, LinearBackwardData,
-    LinearBackwardWeight, METRICS, MaxPool, MaxPoolBackward, ReluBackward, SumReluBackward, Window,
+    LinearBackwardWeight, METRICS, MIXED, MaxPool, MaxPoolBackward, ReluBackward, SoftLoss, SoftLossBackward,
+    SumReluBackward, Window,
 };
 use in18_kernels::reference::Reference;
 use in18_tensor::{DType, Shape};
@@ -296,6 +297,48 @@ fn cross_entropy() {
         backward.push(CrossEntropyBackward { logits: b_logits, labels: b_labels, scale, dlogits });
 
         // The mean of the loss; the counts have no derivative.
+        let direction = [1.0 / n as f32, 0.0, 0.0];
+        check(&mut forward, logits, metrics, &direction, run(&backward).get(dlogits), 1.0 / 32.0, 5e-4);
+    }
+}
+
+#[test]
+fn soft_loss() {
+    for (binary, smoothing) in [(false, 0.0), (false, 0.25), (true, 0.0), (true, 0.25)] {
+        let [n, k] = [4, 5];
+        let (shape, pairs, classes) = (Shape::new(&[n, k]), Shape::new(&[n, MIXED]), Shape::new(&[k]));
+        let mut inputs = Inputs::new("soft loss", DType::F32);
+        let logits_values = grid(&mut inputs, shape);
+        let labels_values = inputs.labels(n * MIXED, k);
+        let shares_values = vec![1.0, 0.0, 0.75, 0.25, 0.5, 0.5, 2.0, 0.0];
+        let weights_values = vec![0.5, 1.0, 2.0, 0.25, 1.5];
+
+        let mut forward = Case::new(format!("soft loss, binary {binary}, smoothing {smoothing}"));
+        let logits = forward.input("logits", Kind::Parameter, shape, logits_values.clone());
+        let labels = forward.input("labels", Kind::Labels, pairs, labels_values.clone());
+        let shares = forward.input("shares", Kind::Parameter, pairs, shares_values.clone());
+        let weights = forward.input("weights", Kind::Parameter, classes, weights_values.clone());
+        let metrics = forward.output("metrics", Kind::Parameter, Shape::new(&[METRICS]), ANY);
+        forward.push(SoftLoss { binary, smoothing, logits, labels, shares, weights, metrics });
+
+        let mut backward = Case::new("");
+        let b_logits = backward.input("logits", Kind::Parameter, shape, logits_values);
+        let labels = backward.input("labels", Kind::Labels, pairs, labels_values);
+        let shares = backward.input("shares", Kind::Parameter, pairs, shares_values);
+        let weights = backward.input("weights", Kind::Parameter, classes, weights_values);
+        let scale = backward.input("scale", Kind::Parameter, Shape::new(&[1]), vec![1.0]);
+        let dlogits = backward.output("dlogits", Kind::Parameter, shape, ANY);
+        backward.push(SoftLossBackward {
+            binary,
+            smoothing,
+            logits: b_logits,
+            labels,
+            shares,
+            weights,
+            scale,
+            dlogits,
+        });
+
         let direction = [1.0 / n as f32, 0.0, 0.0];
         check(&mut forward, logits, metrics, &direction, run(&backward).get(dlogits), 1.0 / 32.0, 5e-4);
     }

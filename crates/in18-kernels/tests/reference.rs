@@ -4,8 +4,8 @@
 use in18_kernels::conformance::{Bench, Case, Kind, Outcome, Stepping, Tolerance};
 use in18_kernels::op::{
     Add, AddRelu, BatchNorm, BatchNormBackward, BatchNormInference, BatchNormReluBackward, Conv, CrossEntropy,
-    CrossEntropyBackward, GlobalAvgPool, Linear, MaxPool, MaxPoolBackward, Normalize, PIXEL_DEVIATION, PIXEL_MEAN, Sgd,
-    Window,
+    CrossEntropyBackward, GlobalAvgPool, Linear, MIXED, MaxPool, MaxPoolBackward, Normalize, PIXEL_DEVIATION,
+    PIXEL_MEAN, SGD_SCALARS, Sgd, SoftLoss, SoftLossBackward, Window,
 };
 use in18_kernels::reference::Reference;
 use in18_kernels::{KernelError, Kernels, Op};
@@ -434,8 +434,9 @@ fn descent() {
     let parameter = case.updated("parameter", Kind::Parameter, shape, vec![1.0, -2.0], ANY);
     let velocity = case.updated("velocity", Kind::Parameter, shape, vec![4.0, 0.0], ANY);
     let gradient = case.input("gradient", Kind::Parameter, shape, vec![1.0, 0.5]);
-    let scalars = case.input("scalars", Kind::Scalars, Shape::new(&[3]), vec![0.5, 0.5, 1.0]);
-    case.push(Sgd { weight_decay: 0.25, scalars, gradient, parameter, velocity });
+    let scalars = case.input("scalars", Kind::Scalars, Shape::new(&[SGD_SCALARS]), vec![0.5, 0.5, 1.0, 1.0]);
+    let (weight_decay, decoupled, nesterov) = (0.25, false, false);
+    case.push(Sgd { weight_decay, decoupled, nesterov, scalars, gradient, parameter, velocity });
     let outcome = run(&case, DType::F32);
     // 0.5 · 4 + (1 + 0.25 · 1); 0.5 · 0 + (0.5 - 0.25 · 2)
     assert_eq!(outcome.get(velocity), [3.25, 0.0]);
@@ -508,7 +509,9 @@ fn operands_that_do_not_fit_are_refused() {
     };
     let sgd = Sgd {
         weight_decay: 0.0,
-        scalars: row(0, 3),
+        decoupled: false,
+        nesterov: false,
+        scalars: row(0, SGD_SCALARS),
         gradient: row(64, 8),
         parameter: row(128, 8),
         velocity: row(192, 8),
@@ -550,4 +553,30 @@ fn assert_close(name: &str, got: &[f32], expected: &[f32]) {
         (got.is_nan() && expected.is_nan()) || (got - expected).abs() <= 1e-6 * expected.abs().max(0.1)
     };
     assert!(got.iter().zip(expected).all(close), "{name}: expected {expected:?}, got {got:?}");
+}
+
+/// PyTorch's `cross_entropy` (of class probabilities) and `binary_cross_entropy_with_logits`, both
+/// with a weight, summed, in float64; the gradients are those of half the sum.
+#[test]
+fn losses_of_soft_targets_are_pytorchs() {
+    let (two_by_three, pairs) = (Shape::new(&[2, 3]), Shape::new(&[2, MIXED]));
+    for (binary, loss, gradient) in [
+        (false, 3.602_947_5, [0.072_297_9, 0.009_825_2, -0.082_123_2, 0.456_090, -0.428_510_6, -0.027_579_4]),
+        (true, 5.287_439_1, [0.090_510_7, 0.113_637_4, 0.182_880_4, 0.227_726_9, -0.177_245_1, 0.335_874]),
+    ] {
+        let mut case = Case::new("soft loss");
+        let logits = case.input("logits", Kind::Parameter, two_by_three, vec![0.5, -1.0, 2.0, 3.0, 0.25, -0.5]);
+        let labels = case.input("labels", Kind::Labels, pairs, vec![2.0, 0.0, 1.0, 1.0]);
+        let shares = case.input("shares", Kind::Parameter, pairs, vec![0.75, 0.25, 0.5, 0.5]);
+        let weights = case.input("weights", Kind::Parameter, Shape::new(&[3]), vec![0.5, 1.0, 2.0]);
+        let scale = case.input("scale", Kind::Parameter, Shape::new(&[1]), vec![1.0]);
+        let metrics = case.output("metrics", Kind::Parameter, Shape::new(&[3]), ANY);
+        let dlogits = case.output("dlogits", Kind::Parameter, two_by_three, ANY);
+        let smoothing = 0.125;
+        case.push(SoftLoss { binary, smoothing, logits, labels, shares, weights, metrics });
+        case.push(SoftLossBackward { binary, smoothing, logits, labels, shares, weights, scale, dlogits });
+        let results = run(&case, DType::F32);
+        assert_close("loss", results.get(metrics), &[loss, 1.0, 2.0]);
+        assert_close("gradient", results.get(dlogits), &gradient);
+    }
 }

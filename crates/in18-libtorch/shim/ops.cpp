@@ -271,7 +271,9 @@ int in18_torch_is_finite(const in18_tensor* values, bool* finite) {
 int in18_torch_sgd(size_t count, in18_tensor* const* parameters, in18_tensor* const* velocities,
                    in18_tensor* const* gradients, const double* numbers) {
   return in18::guarded([&] {
-    const double rate = numbers[0], momentum = numbers[1], gradient_scale = numbers[2], weight_decay = numbers[3];
+    const double rate = numbers[0], momentum = numbers[1], gradient_scale = numbers[2], decay = numbers[3];
+    const bool decoupled = numbers[5] != 0, nesterov = numbers[6] != 0;
+    const double penalty = decoupled ? 0 : numbers[4], kept = decoupled ? 1 - decay * numbers[4] : 1;
     const auto list = [count](in18_tensor* const* tensors) {
       std::vector<Tensor> all;
       all.reserve(count);
@@ -280,18 +282,21 @@ int in18_torch_sgd(size_t count, in18_tensor* const* parameters, in18_tensor* co
       }
       return all;
     };
+    for (size_t i = 0; decoupled && i < count; ++i) {
+      parameters[i]->mul_(kept);
+    }
     if (momentum != 0) {
       // It divides by its scale.
       const auto scale = gradient_scale == 1
                              ? std::optional<Tensor>()
                              : std::optional<Tensor>(at::full({1}, 1 / gradient_scale, parameters[0]->options()));
-      at::_fused_sgd_(list(parameters), list(gradients), list(velocities), weight_decay, momentum, rate, 0, false,
+      at::_fused_sgd_(list(parameters), list(gradients), list(velocities), penalty, momentum, rate, 0, nesterov,
                       false, false, scale);
       return;
     }
     // Without momentum the fused update takes no velocities; ours are kept all the same.
     for (size_t i = 0; i < count; ++i) {
-      at::add_out(result(velocities[i]), gradients[i]->mul_(gradient_scale), *parameters[i], weight_decay);
+      at::add_out(result(velocities[i]), gradients[i]->mul_(gradient_scale), *parameters[i], penalty);
       parameters[i]->add_(*velocities[i], -rate);
     }
   });

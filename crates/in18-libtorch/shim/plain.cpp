@@ -15,6 +15,9 @@
 #include <ATen/ops/nan_to_num.h>
 #include <ATen/ops/native_batch_norm.h>
 #include <ATen/ops/relu.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/softplus.h>
+#include <ATen/ops/sub.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/threshold_backward.h>
 
@@ -98,12 +101,10 @@ void linear_backward_weight(const Tensor& src, const Tensor& ddst, Tensor& dweig
   at::sum_out(dbias, ddst, at::IntArrayRef({0}));
 }
 
-// Sum of the losses, hits of the best guess, hits of the best five. A tie goes to the class with the lower number; what is
-// not a number is below everything else.
-void cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& metrics) {
+// Hits of the best guess and of the best five, behind the loss in `metrics`. A tie goes to the class with the lower number; what
+// is not a number is below everything else. label: (N, 1).
+void count_guesses(const Tensor& logits, const Tensor& label, Tensor& metrics) {
   constexpr double kLowest = -std::numeric_limits<double>::infinity();
-  const Tensor label = labels.to(at::kLong).unsqueeze(1);
-  metrics.select(0, 0).copy_(at::log_softmax(logits, 1).gather(1, label).sum().neg());
   const Tensor order = at::nan_to_num(logits, kLowest, -kLowest, kLowest);
   const Tensor own = order.gather(1, label);
   const Tensor classes = at::arange(logits.size(1), label.options());
@@ -113,11 +114,51 @@ void cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& metrics) 
   metrics.select(0, 2).copy_(rank.lt(5).sum());
 }
 
+void cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& metrics) {
+  const Tensor label = labels.to(at::kLong).unsqueeze(1);
+  metrics.select(0, 0).copy_(at::log_softmax(logits, 1).gather(1, label).sum().neg());
+  count_guesses(logits, label, metrics);
+}
+
 void cross_entropy_backward(const Tensor& logits, const Tensor& labels, const Tensor& scale, Tensor& dlogits) {
   at::_softmax_out(dlogits, logits, 1, false);
   const Tensor label = labels.to(at::kLong).unsqueeze(1);
   const Tensor one = at::empty(label.sizes(), logits.options()).fill_(-1);
   dlogits.scatter_add_(1, label, one);
+  dlogits.mul_(at::mul(scale, 1.0 / static_cast<double>(logits.size(0))));
+}
+
+// (N, K): how much each class is the target of each image.
+Tensor soft_targets(const Tensor& logits, const Tensor& labels, const Tensor& shares, double smoothing) {
+  const double classes = static_cast<double>(logits.size(1));
+  Tensor targets = at::mul(shares.sum(1, true), smoothing / classes).expand(logits.sizes()).contiguous();
+  const Tensor label = labels.to(at::kLong), share = at::mul(shares, 1 - smoothing);
+  // One after the other: of equal labels, a GPU would add in any order.
+  for (int64_t i = 0; i < label.size(1); ++i) {
+    targets.scatter_add_(1, label.narrow(1, i, 1), share.narrow(1, i, 1));
+  }
+  return targets;
+}
+
+void soft_loss(const Tensor& logits, const Tensor& labels, const Tensor& shares, const Tensor& weights, Tensor& metrics,
+               bool binary, double smoothing) {
+  const Tensor targets = soft_targets(logits, labels, shares, smoothing);
+  const Tensor terms = binary ? at::sub(at::mul(shares.sum(1, true), at::softplus(logits)), at::mul(targets, logits))
+                              : at::mul(targets, at::log_softmax(logits, 1)).neg();
+  metrics.select(0, 0).copy_(at::mul(terms, weights).sum());
+  count_guesses(logits, labels.narrow(1, 0, 1).to(at::kLong), metrics);
+}
+
+void soft_loss_backward(const Tensor& logits, const Tensor& labels, const Tensor& shares, const Tensor& weights,
+                        const Tensor& scale, Tensor& dlogits, bool binary, double smoothing) {
+  const Tensor targets = soft_targets(logits, labels, shares, smoothing);
+  if (binary) {
+    at::mul_out(dlogits, at::sub(at::mul(shares.sum(1, true), at::sigmoid(logits)), targets), weights);
+  } else {
+    const Tensor weighted = at::mul(targets, weights);
+    at::_softmax_out(dlogits, logits, 1, false);
+    dlogits.mul_(weighted.sum(1, true)).sub_(weighted);
+  }
   dlogits.mul_(at::mul(scale, 1.0 / static_cast<double>(logits.size(0))));
 }
 
@@ -168,6 +209,8 @@ const std::map<std::string, const PlainOperation*> kOperations = {
     {"LinearBackwardWeight", &Plain<linear_backward_weight>::entry},
     {"CrossEntropy", &Plain<cross_entropy>::entry},
     {"CrossEntropyBackward", &Plain<cross_entropy_backward>::entry},
+    {"SoftLoss", &Plain<soft_loss>::entry},
+    {"SoftLossBackward", &Plain<soft_loss_backward>::entry},
 };
 
 }  // namespace

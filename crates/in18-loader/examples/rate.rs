@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut loader = Loader::new(set, workers.parse()?, in18_loader::OnBadImage::Fail)?;
     // The first epoch fills the page cache.
     for epoch in 0..3 {
-        let augmentation = Augmentation { seed: 0, epoch, min_scale: 0.08 };
+        let augmentation = Augmentation::torchvision(0, epoch, 0.08);
         let plan = BatchPlan::train(images, Share::ALL, 64, size.parse()?, augmentation)?;
         let start = Instant::now();
         let mut batches = loader.start(plan)?;

@@ -3,10 +3,7 @@
 use in18_image::{Crop, Size};
 use in18_random::{Draws, Purpose};
 
-use crate::plan::Augmentation;
-
-/// Bounds of a crop's width / height.
-const RATIO: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
+use crate::plan::{Augmentation, Flip};
 
 const TRIES: usize = 10;
 
@@ -20,26 +17,36 @@ pub struct FlipAndCrop {
 }
 
 impl FlipAndCrop {
-    /// Draws crop and flip (probability 1/2) of the image with number `image` and size `size`.
+    /// Draws crop and flip of the image with number `image` and size `size`.
     pub fn draw(augmentation: &Augmentation, image: u32, size: Size) -> Self {
-        let &Augmentation { seed, epoch, min_scale } = augmentation;
+        let &Augmentation { seed, epoch, .. } = augmentation;
         let mut draws = Draws::new(seed, Purpose::Augmentation, (epoch, image));
-        // The flip comes first. It is then the same, however many tries the crop takes.
-        let flip = draws.bits() >> 63 == 1;
-        let crop = random_resized_crop(&mut draws, size, min_scale);
+        // The flip comes first. It is then the same, however many tries the crop takes. It is drawn
+        // in any case, so that crops do not depend on flips.
+        let coin = draws.bits() >> 63 == 1;
+        let flip = match augmentation.flip {
+            Flip::None => false,
+            Flip::Random => coin,
+            Flip::Alternating => {
+                let first = Draws::new(seed, Purpose::Flip, (image, 0)).bits() >> 63 == 1;
+                first ^ (epoch % 2 == 1)
+            }
+        };
+        let crop = random_resized_crop(&mut draws, size, augmentation);
         Self { crop, flip }
     }
 }
 
 /// torchvision's random resized crop. It tries up to ten times: an area share that is uniform in
-/// `[min_scale, 1]`, a width / height that is log-uniform in [3/4, 4/3], and, if such a crop fits,
-/// a uniform corner. If none fits, it takes the largest central crop with the image's own ratio,
+/// `[min_scale, max_scale]`, a width / height that is log-uniform in `ratio`, and, if such a crop
+/// fits, a uniform corner. If none fits, it takes the largest central crop with the image's own ratio,
 /// clamped to those bounds. Sizes are rounded half to even, as Python rounds.
-pub fn random_resized_crop(draws: &mut Draws, size: Size, min_scale: f64) -> Crop {
+pub fn random_resized_crop(draws: &mut Draws, size: Size, augmentation: &Augmentation) -> Crop {
+    let &Augmentation { min_scale, max_scale, ratio: [low, high], .. } = augmentation;
     let area = size.pixels() as f64;
     for _ in 0..TRIES {
-        let target = area * draws.uniform(min_scale, 1.0);
-        let ratio = draws.uniform(RATIO.0.ln(), RATIO.1.ln()).exp();
+        let target = area * draws.uniform(min_scale, max_scale);
+        let ratio = draws.uniform(low.ln(), high.ln()).exp();
         let width = (target * ratio).sqrt().round_ties_even() as u32;
         let height = (target / ratio).sqrt().round_ties_even() as u32;
         if (1..=size.width).contains(&width) && (1..=size.height).contains(&height) {
@@ -48,21 +55,23 @@ pub fn random_resized_crop(draws: &mut Draws, size: Size, min_scale: f64) -> Cro
             return Crop { left, top, width, height };
         }
     }
-    central_crop(size)
+    central_crop(size, [low, high])
 }
 
-fn central_crop(size: Size) -> Crop {
+fn central_crop(size: Size, [low, high]: [f64; 2]) -> Crop {
     let Size { width, height } = size;
     let ratio = f64::from(width) / f64::from(height);
-    let (width, height) = if ratio < RATIO.0 {
-        let height = (f64::from(width) / RATIO.0).round_ties_even() as u32;
+    let (width, height) = if ratio < low {
+        let height = (f64::from(width) / low).round_ties_even() as u32;
         (width, height)
-    } else if ratio > RATIO.1 {
-        let width = (f64::from(height) * RATIO.1).round_ties_even() as u32;
+    } else if ratio > high {
+        let width = (f64::from(height) * high).round_ties_even() as u32;
         (width, height)
     } else {
         (width, height)
     };
+    // A ratio far from 1 can round a side of a thin image to nothing.
+    let (width, height) = (width.max(1), height.max(1));
     Crop { left: (size.width - width) / 2, top: (size.height - height) / 2, width, height }
 }
 
@@ -88,8 +97,10 @@ mod tests {
 
     const N: u32 = 20_000;
 
+    const RATIO: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
+
     fn crops(size: Size, min_scale: f64) -> Vec<FlipAndCrop> {
-        (0..N).map(|image| FlipAndCrop::draw(&Augmentation { seed: 3, epoch: 1, min_scale }, image, size)).collect()
+        (0..N).map(|image| FlipAndCrop::draw(&Augmentation::torchvision(3, 1, min_scale), image, size)).collect()
     }
 
     #[test]
@@ -106,7 +117,7 @@ mod tests {
 
         let d = distance(small.iter().map(shares).collect(), |s| (s - 0.08) / 0.42);
         assert!(d < bound, "area share: {d}");
-        let (low, high) = (RATIO.0.ln(), RATIO.1.ln());
+        let [low, high] = RATIO.map(f64::ln);
         let ratios = small.iter().map(|c| (f64::from(c.width) / f64::from(c.height)).ln()).collect();
         let d = distance(ratios, |r| ((r - low) / (high - low)).clamp(0.0, 1.0));
         assert!(d < bound, "log ratio: {d}");
@@ -119,6 +130,44 @@ mod tests {
         }
         let flips = all.iter().filter(|c| c.flip).count();
         assert!(flips.abs_diff(N as usize / 2) < 300, "{flips} flips");
+    }
+
+    #[test]
+    fn bounds_are_kept() {
+        let bounds = Augmentation { max_scale: 0.5, ratio: [1.0, 2.0], ..Augmentation::torchvision(3, 1, 0.25) };
+        let size = Size::new(4000, 4000);
+        let shares: Vec<f64> = (0..1000)
+            .map(|image| {
+                let Crop { width, height, .. } = FlipAndCrop::draw(&bounds, image, size).crop;
+                let ratio = f64::from(width) / f64::from(height);
+                assert!((0.999..2.001).contains(&ratio), "{ratio}");
+                f64::from(width) * f64::from(height) / size.pixels() as f64
+            })
+            .collect();
+        assert!(shares.iter().all(|share| (0.249..0.501).contains(share)));
+        assert!(shares.iter().any(|&share| share < 0.26) && shares.iter().any(|&share| share > 0.49));
+        // A wide image of one row has a crop of one row.
+        let thin = Augmentation { ratio: [4.0, 4.0], ..bounds };
+        assert!(FlipAndCrop::draw(&thin, 0, Size::new(1, 9)).crop.fits(Size::new(1, 9)));
+    }
+
+    #[test]
+    fn alternating_flips_show_both_sides_in_two_epochs_and_leave_crops_alone() {
+        let size = Size::new(100, 100);
+        let epoch = |epoch, flip| {
+            let augmentation = Augmentation { flip, ..Augmentation::torchvision(3, epoch, 0.08) };
+            (0..1000).map(|image| FlipAndCrop::draw(&augmentation, image, size)).collect::<Vec<_>>()
+        };
+        let [first, second, third] = [0, 1, 2].map(|number| epoch(number, Flip::Alternating));
+        let flips = |all: &[FlipAndCrop]| all.iter().map(|one| one.flip).collect::<Vec<bool>>();
+        assert!(flips(&first).iter().zip(flips(&second)).all(|(&one, other)| one != other));
+        assert_eq!(flips(&first), flips(&third));
+        let count = flips(&first).iter().filter(|&&flip| flip).count();
+        assert!(count.abs_diff(500) < 60, "{count}");
+        for (one, other) in first.iter().zip(epoch(0, Flip::Random)).chain(first.iter().zip(epoch(0, Flip::None))) {
+            assert_eq!(one.crop, other.crop);
+        }
+        assert!(flips(&epoch(0, Flip::None)).iter().all(|flip| !flip));
     }
 
     #[test]
@@ -156,10 +205,14 @@ mod tests {
         ];
         for ((width, height), (left, top, crop_width, crop_height)) in cases {
             let expected = Crop { left, top, width: crop_width, height: crop_height };
-            assert_eq!(central_crop(Size::new(width, height)), expected);
+            assert_eq!(central_crop(Size::new(width, height), RATIO), expected);
         }
         // The whole area of a very wide image never fits.
         let mut draws = Draws::new(0, Purpose::Augmentation, (0, 0));
-        assert_eq!(random_resized_crop(&mut draws, Size::new(1000, 10), 1.0), central_crop(Size::new(1000, 10)));
+        let whole = Augmentation::torchvision(0, 0, 1.0);
+        assert_eq!(
+            random_resized_crop(&mut draws, Size::new(1000, 10), &whole),
+            central_crop(Size::new(1000, 10), RATIO)
+        );
     }
 }

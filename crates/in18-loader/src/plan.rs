@@ -32,6 +32,17 @@ impl Share {
     }
 }
 
+/// Which images are mirrored left to right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flip {
+    /// None.
+    None,
+    /// Each with probability ½ in each epoch.
+    Random,
+    /// Each in every other epoch. A coin decides which epochs.
+    Alternating,
+}
+
 /// Settings of a training epoch's random crops and flips.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Augmentation {
@@ -41,12 +52,26 @@ pub struct Augmentation {
     pub epoch: u32,
     /// Lower bound of a crop's share of the image's area.
     pub min_scale: f64,
+    /// Its upper bound, up to 1.
+    pub max_scale: f64,
+    /// Bounds of a crop's width / height.
+    pub ratio: [f64; 2],
+    /// Which images are mirrored.
+    pub flip: Flip,
+}
+
+impl Augmentation {
+    /// torchvision's: a crop of at most the whole area, of a width / height from 3/4 to 4/3, and a
+    /// flip in half of the cases.
+    pub fn torchvision(seed: u64, epoch: u32, min_scale: f64) -> Self {
+        Augmentation { seed, epoch, min_scale, max_scale: 1.0, ratio: [3.0 / 4.0, 4.0 / 3.0], flip: Flip::Random }
+    }
 }
 
 /// What happens to an image between decoding and its place in the batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Transform {
-    /// Random resized crop to the batch's size, and a flip in half of the cases.
+    /// Random resized crop to the batch's size, and a flip.
     Train(Augmentation),
     /// Short side to `int(sz * 1.14)`, then a centre crop of the batch's size.
     Validate { sz: u32 },
@@ -251,7 +276,7 @@ mod tests {
     use super::*;
 
     fn augmentation(seed: u64, epoch: u32) -> Augmentation {
-        Augmentation { seed, epoch, min_scale: 0.08 }
+        Augmentation::torchvision(seed, epoch, 0.08)
     }
 
     fn train(images: u32, rank: usize, world: usize, batch: usize) -> BatchPlan {
@@ -380,7 +405,7 @@ mod tests {
         assert_eq!(BatchPlan::validation(0, Share::ALL, 1, 96), Err(PlanError::NoImages));
         assert_eq!(BatchPlan::validation(5, Share::ALL, 0, 96), Err(PlanError::EmptyBatch));
         for min_scale in [0.0, -1.0, 1.5, f64::NAN] {
-            let augmentation = Augmentation { seed: 0, epoch: 0, min_scale };
+            let augmentation = Augmentation::torchvision(0, 0, min_scale);
             assert!(matches!(BatchPlan::train(5, Share::ALL, 1, 96, augmentation), Err(PlanError::MinScale(_))));
         }
         assert_eq!(

@@ -31,7 +31,7 @@ fn photos() -> (TempDir, Arc<ImageSet>) {
 }
 
 fn train_plan(epoch: u32, batch: usize) -> BatchPlan {
-    let augmentation = Augmentation { seed: 9, epoch, min_scale: 0.08 };
+    let augmentation = Augmentation::torchvision(9, epoch, 0.08);
     BatchPlan::train(IMAGES, Share::ALL, batch, 32, augmentation).unwrap()
 }
 

@@ -10,6 +10,7 @@ mod linear;
 mod normalize;
 mod pool;
 mod sgd;
+mod soft_loss;
 
 use std::ffi::c_int;
 

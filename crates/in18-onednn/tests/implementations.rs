@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use in18_kernels::{Kernels, Op};
 use in18_onednn::{OneDnn, is_vectorised};
 use in18_program::lower::{Arenas, lower};
-use in18_program::{Arch, Mode, ParameterTable, Size};
+use in18_program::{Arch, Loss, Mode, ParameterTable, Size};
 use in18_tensor::{ArenaId, DType, Shape};
 
 /// The tested limits of oneDNN's instructions, by oneDNN's names, each with the name that the
@@ -80,7 +80,8 @@ fn survey(provider: &mut OneDnn, dtype: DType) -> (BTreeMap<String, usize>, BTre
         for (&[height, width], batch) in sizes.iter().flat_map(|size| BATCHES.map(|batch| (size, batch))) {
             for mode in [Mode::Training, Mode::Evaluation] {
                 let at = (mode, Size { batch, height, width });
-                let lowered = lower(&network, (&tables.0, &tables.1), at, dtype, provider, arenas).unwrap();
+                let lowered =
+                    lower((&network, &Loss::default()), (&tables.0, &tables.1), at, dtype, provider, arenas).unwrap();
                 let new: Vec<Op> = lowered.ops.into_iter().filter(|op| seen.insert(key(op))).collect();
                 let names = provider.implementations(&new).unwrap();
                 for (op, names) in new.iter().zip(names) {

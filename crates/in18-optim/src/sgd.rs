@@ -1,7 +1,7 @@
 //! Stochastic gradient descent with momentum.
 
 use in18_kernels::op;
-use in18_program::{Entry, Layout, PARAMETERS, ParameterTable, Slot, Update, UpdateOperand};
+use in18_program::{Entry, Layout, PARAMETERS, ParameterTable, Role, Slot, Update, UpdateOperand};
 use in18_recipe::Optimizer;
 
 /// The velocities of momentum, laid out by the table of parameters. PyTorch's SGD calls them
@@ -15,6 +15,12 @@ pub struct Sgd {
     pub weight_decay: f32,
     /// Whether batch normalisation's gamma and beta go without the penalty.
     pub no_bn_wd: bool,
+    /// Whether the classifier's bias goes without the penalty.
+    pub no_bias_wd: bool,
+    /// Whether the penalty leaves gradients and velocities alone ([`op::Sgd::decoupled`]).
+    pub decoupled: bool,
+    /// Whether steps are taken from where velocities lead ([`op::Sgd::nesterov`]).
+    pub nesterov: bool,
 }
 
 /// Neighbouring parameters that are treated alike, with the padding between them. The padding is
@@ -28,15 +34,16 @@ struct Group {
 
 /// As a recipe describes it. Momentum is a number of each step.
 impl From<&Optimizer> for Sgd {
-    fn from(&Optimizer { weight_decay, no_bn_wd, .. }: &Optimizer) -> Self {
-        Sgd { no_bn_wd, ..Sgd::new(weight_decay as f32) }
+    fn from(optimizer: &Optimizer) -> Self {
+        let &Optimizer { weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, .. } = optimizer;
+        Sgd { weight_decay: weight_decay as f32, no_bn_wd, no_bias_wd, decoupled, nesterov }
     }
 }
 
 impl Sgd {
     /// With this L2 penalty on all parameters.
     pub const fn new(weight_decay: f32) -> Self {
-        Sgd { weight_decay, no_bn_wd: false }
+        Sgd { weight_decay, no_bn_wd: false, no_bias_wd: false, decoupled: false, nesterov: false }
     }
 
     /// The update of a network's parameters. Groups of one penalty come one after another, so that
@@ -48,6 +55,8 @@ impl Sgd {
             let slot = |slot| UpdateOperand::Slot { slot, offset, bytes };
             op::Sgd {
                 weight_decay,
+                decoupled: self.decoupled,
+                nesterov: self.nesterov,
                 scalars: UpdateOperand::Scalars,
                 gradient: UpdateOperand::Gradients { offset, bytes },
                 parameter: slot(PARAMETERS),
@@ -71,7 +80,8 @@ impl Sgd {
     }
 
     fn penalty(&self, entry: &Entry) -> f32 {
-        if self.no_bn_wd && entry.role.is_batch_norm() { 0.0 } else { self.weight_decay }
+        let is_free = self.no_bn_wd && entry.role.is_batch_norm() || self.no_bias_wd && entry.role == Role::Bias;
+        if is_free { 0.0 } else { self.weight_decay }
     }
 }
 
@@ -83,7 +93,7 @@ mod tests {
 
     fn updates(no_bn_wd: bool) -> (ParameterTable, Vec<op::Sgd<UpdateOperand>>) {
         let table = ParameterTable::parameters(&Arch::RESNET18.network(10));
-        let update = Sgd { weight_decay: 1e-4, no_bn_wd }.update(&table);
+        let update = Sgd { no_bn_wd, ..Sgd::new(1e-4) }.update(&table);
         assert!(update.slots().all(|slot| [PARAMETERS, VELOCITY].contains(&slot)));
         let ops = update.ops.iter().map(|op| if let Op::Sgd(op) = op { *op } else { panic!("{}", op.name()) });
         (table, ops.collect())
@@ -96,6 +106,19 @@ mod tests {
             }
             UpdateOperand::Scalars => panic!("scalars have no range"),
         }
+    }
+
+    #[test]
+    fn a_bias_may_go_without_the_penalty() {
+        let table = ParameterTable::parameters(&Arch::RESNET18.network(10));
+        let update = Sgd { no_bias_wd: true, ..Sgd::new(1e-4) }.update(&table);
+        let bias = table.get("fc.bias").unwrap();
+        for op in &update.ops {
+            let Op::Sgd(op) = op else { panic!("{}", op.name()) };
+            let is_bias = range(op.parameter) == (bias.offset..bias.offset + bias.bytes());
+            assert_eq!(op.weight_decay == 0.0, is_bias, "{:?}", op.parameter);
+        }
+        assert!(update.ops.len() > 1);
     }
 
     #[test]

@@ -31,11 +31,27 @@ pub enum Distribution {
 pub struct Initialization {
     /// Each seed gives other values.
     pub seed: u64,
-    /// Whether residual blocks start as the identity, and the classifier near 0.
-    pub bn0: bool,
+    /// Whether residual blocks start as the identity: the gamma that ends a block's own path is 0.
+    pub zero_gamma: bool,
+    /// Whether the classifier's weights are drawn from N(0, 0.01).
+    pub normal_head: bool,
+    /// Whether the classifier's bias is −ln K for K classes, so that the sigmoid of each class
+    /// starts near 1/K (Lin et al., *Focal Loss for Dense Object Detection*, 2017, section 4.1).
+    pub prior_bias: bool,
 }
 
 impl Initialization {
+    /// torchvision's.
+    pub const fn torchvision(seed: u64) -> Self {
+        Initialization { seed, zero_gamma: false, normal_head: false, prior_bias: false }
+    }
+
+    /// The original trainer's `--init-bn0` (Goyal et al., *Accurate, Large Minibatch SGD*, 2017,
+    /// section 5.1).
+    pub const fn bn0(seed: u64) -> Self {
+        Initialization { zero_gamma: true, normal_head: true, ..Self::torchvision(seed) }
+    }
+
     /// Sets all of a model's parameters and statistics; velocities stay as they are (zeros in a new
     /// model).
     pub fn apply(&self, model: &mut Model) -> Result<(), ProgramError> {
@@ -103,8 +119,8 @@ mod tests {
     #[test]
     fn values_follow_the_recipe() {
         let network = Arch::RESNET50.network(1000);
-        let plain = Initialization { seed: 1, bn0: false };
-        let bn0 = Initialization { seed: 1, bn0: true };
+        let plain = Initialization::torchvision(1);
+        let bn0 = Initialization::bn0(1);
         let values = |how, name| values(how, &network, name);
 
         let conv = values(bn0, "layer2.0.conv2.weight");
@@ -117,6 +133,9 @@ mod tests {
             assert!(values.iter().all(|&x| f64::from(x).abs() <= bound));
             assert!((deviation(&values) / (bound / 3f64.sqrt()) - 1.0).abs() < 0.1, "{name}");
         }
+        let prior = Initialization { prior_bias: true, ..plain };
+        assert!(values(prior, "fc.bias").iter().all(|&x| x == -(1000f32.ln())));
+        assert_eq!(values(prior, "fc.weight"), values(plain, "fc.weight"));
         assert!(values(bn0, "layer1.0.bn3.weight").iter().all(|&x| x == 0.0));
         assert!(values(plain, "layer1.0.bn3.weight").iter().all(|&x| x == 1.0));
         for name in ["layer1.0.bn2.weight", "layer1.0.downsample.1.weight", "bn1.weight"] {
@@ -127,7 +146,7 @@ mod tests {
     #[test]
     fn seeds_differ_and_repeat() {
         let network = Arch::RESNET18.network(10);
-        let values = |seed| values(Initialization { seed, bn0: false }, &network, "conv1.weight");
+        let values = |seed| values(Initialization::torchvision(seed), &network, "conv1.weight");
         assert_eq!(values(0), values(0));
         assert_ne!(values(0), values(1));
     }

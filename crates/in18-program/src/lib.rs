@@ -17,6 +17,7 @@
 mod error;
 pub mod initial;
 pub mod layers;
+mod loss;
 pub mod lower;
 mod model;
 mod network;
@@ -29,6 +30,7 @@ mod update;
 
 pub use error::ProgramError;
 pub use in18_kernels::{DeviceMemory, Op};
+pub use loss::Loss;
 pub use model::{Input, Metrics, Mode, Model, PendingMetrics, Size};
 pub use network::{Network, Node, NodeId};
 pub use networks::Arch;

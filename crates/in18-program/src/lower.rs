@@ -12,10 +12,11 @@ mod lowering;
 use std::ops::Range;
 
 use in18_kernels::Kernels;
-use in18_kernels::op::{self, METRICS, Op};
-use in18_tensor::{ArenaId, DType, Format, Shape, Tensor};
+use in18_kernels::op::Op;
+use in18_tensor::{ArenaId, DType, Tensor};
 
 use crate::error::ProgramError;
+use crate::loss::{Loss, LossTensors};
 use crate::model::{Mode, Size};
 use crate::network::Network;
 use crate::table::ParameterTable;
@@ -47,14 +48,10 @@ pub struct Lowered {
     pub backward: Range<usize>,
     /// (N, 3, H, W) u8, channels last.
     pub pixels: Tensor,
-    /// (N) i32.
-    pub labels: Tensor,
-    /// (1) fp32: what the loss's gradient is multiplied with.
-    pub scale: Tensor,
+    /// What the loss reads and writes.
+    pub loss: LossTensors,
     /// (N, K) fp32.
     pub logits: Tensor,
-    /// ([`METRICS`]) fp32.
-    pub metrics: Tensor,
     /// Bytes of the work arena.
     pub work_bytes: usize,
     /// How early gradients are final: pairs of an operation's number and a length in bytes. After
@@ -65,7 +62,7 @@ pub struct Lowered {
 
 /// Compiles a network for one size.
 pub fn lower(
-    network: &Network,
+    (network, loss): (&Network, &Loss),
     tables: (&ParameterTable, &ParameterTable),
     (mode, size): (Mode, Size),
     dtype: DType,
@@ -73,15 +70,12 @@ pub fn lower(
     arenas: Arenas,
 ) -> Result<Lowered, ProgramError> {
     let mut lowering = Lowering::new(network, tables, (mode, size), dtype, kernels, arenas);
-    let labels = lowering.pinned(Shape::new(&[size.batch]), DType::I32, Format::Plain);
-    let scale = lowering.pinned(Shape::new(&[1]), DType::F32, Format::Plain);
     let logits = lowering.forward()?;
-    let metrics = lowering.pinned(Shape::new(&[METRICS]), DType::F32, Format::Plain);
-    lowering.emit(op::CrossEntropy { logits, labels, metrics });
+    let values = loss.values(&mut lowering, logits)?;
+    loss.forward(&mut lowering, logits, &values);
     let forward = 0..lowering.ops.len();
     if mode == Mode::Training {
-        let dlogits = lowering.plain(lowering.shape(logits));
-        lowering.emit(op::CrossEntropyBackward { logits, labels, scale, dlogits });
+        let dlogits = loss.backward(&mut lowering, logits, &values);
         lowering.backward(dlogits);
     }
     let backward = forward.end..lowering.ops.len();
@@ -94,10 +88,8 @@ pub fn lower(
         forward,
         backward,
         pixels: tensor(lowering.pixels()),
-        labels: tensor(labels),
-        scale: tensor(scale),
+        loss: values.map(tensor),
         logits: tensor(logits),
-        metrics: tensor(metrics),
         work_bytes,
     })
 }

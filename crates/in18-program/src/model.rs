@@ -9,6 +9,7 @@ use in18_kernels::{DeviceMemory, Kernels, Op, ProgramId};
 use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Tensor};
 
 use crate::error::ProgramError;
+use crate::loss::Loss;
 use crate::lower::{Arenas, Lowered, lower};
 use crate::network::Network;
 use crate::state::{ModelState, PARAMETERS, STATISTICS, Slot, Slots, StateTables};
@@ -76,6 +77,7 @@ pub struct Model {
     slots: Slots,
     arenas: Arenas,
     scalars: Scalars,
+    loss: Loss,
     /// What a step does to the state; `None` until an optimizer has said so.
     update: Option<PlacedUpdate>,
     programs: HashMap<(Mode, Size), Program>,
@@ -113,6 +115,7 @@ impl Model {
             slots,
             arenas,
             scalars,
+            loss: Loss::default(),
             update: None,
             programs,
             loss_scale,
@@ -162,6 +165,17 @@ impl Model {
     /// The slots of its state.
     pub fn slots(&self) -> Vec<Slot> {
         self.slots.names()
+    }
+
+    /// From now on, training makes this loss small. At first it is the cross entropy.
+    pub fn set_loss(&mut self, loss: Loss) {
+        self.forget_programs();
+        self.loss = loss;
+    }
+
+    /// What training makes small.
+    pub fn loss(&self) -> &Loss {
+        &self.loss
     }
 
     /// From now on, each step updates the state by this update. Slots that the update names and
@@ -246,7 +260,7 @@ impl Model {
 
     fn lower(&self, mode: Mode, size: Size) -> Result<Lowered, ProgramError> {
         let tables = (&self.tables.parameters, &self.tables.statistics);
-        lower(&self.network, tables, (mode, size), self.dtype, &*self.kernels, self.arenas)
+        lower((&self.network, &self.loss), tables, (mode, size), self.dtype, &*self.kernels, self.arenas)
     }
 
     /// The operations of a prepared step, in the order in which they run: forward half, backward

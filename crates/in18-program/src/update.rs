@@ -21,12 +21,14 @@ pub struct UpdateScalars {
     /// What gradients are multiplied with: 1 over the loss's scale, and also over the number of
     /// ranks if gradients are sums over the ranks.
     pub gradient_scale: f32,
+    /// The share of a decoupled weight decay that is due: the rate over its highest value.
+    pub decay: f32,
 }
 
 impl UpdateScalars {
     /// In the order of [`SGD_SCALARS`].
     fn bytes(self) -> Vec<u8> {
-        let values: [f32; SGD_SCALARS] = [self.rate, self.momentum, self.gradient_scale];
+        let values: [f32; SGD_SCALARS] = [self.rate, self.momentum, self.gradient_scale, self.decay];
         values.iter().flat_map(|value| value.to_ne_bytes()).collect()
     }
 }

@@ -13,7 +13,7 @@ const SIZE: Size = Size { batch: 2, height: 32, width: 32 };
 /// A training step: the bits of its results, and what the watcher saw, if there was one.
 fn step(watched: bool) -> (Vec<u32>, Vec<(usize, String)>) {
     let mut model = Model::new(Box::new(Reference::new()), Arch::RESNET18.network(4), DType::F32).unwrap();
-    Initialization { seed: 3, bn0: false }.apply(&mut model).unwrap();
+    Initialization::torchvision(3).apply(&mut model).unwrap();
     let seen = Rc::new(RefCell::new(Vec::new()));
     if watched {
         let seen = Rc::clone(&seen);

@@ -17,6 +17,8 @@ pub enum Purpose {
     Initialization = 2,
     /// Which images take the place of one that cannot be read; index (epoch, image).
     Replacement = 3,
+    /// Whether an image is flipped in the epochs with even or with odd numbers; index (image, 0).
+    Flip = 4,
 }
 
 /// The draws that belong to one (seed, purpose, index), first to last.

@@ -15,6 +15,7 @@ use serde::Serialize;
 use self::data::{DataInForce, data_starts};
 pub use self::error::PlanError;
 use crate::curve::Curve;
+use crate::fault::ensure;
 use crate::phases::{Epochs, LrPhase, Phase, Phases, Rate};
 use crate::recipe::Recipe;
 
@@ -63,6 +64,8 @@ pub struct Plan {
     pub world: usize,
     /// The epochs, in order, from epoch 0; never empty.
     pub epochs: Vec<EpochPlan>,
+    /// The highest learning rate of all steps.
+    pub peak_rate: f64,
 }
 
 /// What one epoch does.
@@ -109,6 +112,8 @@ pub struct StepPlan {
     pub rate: f64,
     /// Share of the last velocity that is kept.
     pub momentum: f64,
+    /// The share of a decoupled weight decay that is due: the rate over the run's highest rate.
+    pub decay: f64,
 }
 
 impl Plan {
@@ -160,7 +165,14 @@ impl Plan {
             let steps = data.steps(epoch, input, recipe.data.drop_last)?;
             epochs.push(data.epoch(epoch, steps, started.map(|(_, data)| data), rate)?);
         }
-        Ok(Plan { recipe: recipe.clone(), world: input.world, epochs })
+        let smallest = epochs.iter().map(|epoch| epoch.min_scale).fold(0.0, f64::max);
+        let max_scale = recipe.augment.max_scale;
+        let expected = format!("at least the largest min_scale of all epochs, {smallest}");
+        ensure(smallest <= max_scale, "augment.max_scale", &expected, max_scale)?;
+        // Within an epoch a rate only rises or only falls.
+        let rates = epochs.iter().flat_map(|epoch: &EpochPlan| [epoch.lr_first(), epoch.lr_last()]);
+        let peak_rate = rates.fold(0.0, f64::max);
+        Ok(Plan { recipe: recipe.clone(), world: input.world, epochs, peak_rate })
     }
 
     /// What step `n` (counted from 1) of an epoch (counted from 0) does.
@@ -171,7 +183,9 @@ impl Plan {
         let in_force = &self.epochs[epoch];
         let &EpochPlan { size, batch, steps, .. } = in_force;
         let momentum = self.recipe.optimizer.momentum.at(epoch, n, steps);
-        StepPlan { size, batch, rate: in_force.lr(n), momentum }
+        let rate = in_force.lr(n);
+        let decay = if self.peak_rate > 0.0 { rate / self.peak_rate } else { 0.0 };
+        StepPlan { size, batch, rate, momentum, decay }
     }
 
     /// Training steps of the whole run.

@@ -18,11 +18,11 @@ mod network;
 mod optimizer;
 mod reached;
 
-pub use augment::{Augment, DEFAULT_MIN_SCALE};
+pub use augment::{Augment, DEFAULT_MIN_SCALE, Flip};
 pub use data::{Data, Shuffle};
 pub use evaluate::Evaluate;
-pub use initial::Initial;
-pub use loss::{Loss, LossScale};
+pub use initial::{Bias, Head, Initial};
+pub use loss::{ClassWeights, Loss, LossKind, LossScale, WeightRule};
 pub use made_for::MadeFor;
 pub use network::{Network, Precision};
 pub use optimizer::{GradientType, Optimizer};
@@ -97,6 +97,7 @@ impl Recipe {
         if precision == Precision::Fp32 {
             recipe.optimizer.gradients = GradientType::Fp32;
         }
+        recipe.loss = recipe.loss.in_single();
         recipe.optimizer.momentum = self.optimizer.momentum.in_single();
         recipe.optimizer.weight_decay = single(self.optimizer.weight_decay);
         recipe

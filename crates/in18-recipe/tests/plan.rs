@@ -64,7 +64,8 @@ fn every_schedule_equals_the_original_schedulers_values() {
         assert_eq!((&*found.train_dir, &*found.val_dir), (train_dir, val_dir), "{line}");
         assert_eq!((found.min_scale, found.rect_val), (number(min_scale), rect_val == "true"), "{line}");
         assert_eq!(found.lr(count(batch)).to_bits(), number(lr).to_bits(), "{line}: {}", found.lr(count(batch)));
-        let step = StepPlan { size: found.size, batch: found.batch, rate: number(lr), momentum: 0.9 };
+        let (rate, decay) = (number(lr), number(lr) / plan.peak_rate);
+        let step = StepPlan { size: found.size, batch: found.batch, rate, momentum: 0.9, decay };
         assert_eq!(plan.step(count(epoch), count(batch)), step, "{line}");
         epochs_seen.insert(name, count(epoch) + 1);
     }

@@ -2,9 +2,9 @@
 //! one rate and size.
 
 use in18_recipe::{
-    Augment, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, GradientType, Initial, Loss, LossScale,
-    LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe,
-    Shuffle,
+    Augment, Bias, ClassWeights, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, Flip, GradientType, Head,
+    Initial, Loss, LossKind, LossScale, LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase, Phases, Plan, PlanInput,
+    Precision, Rate, Reached, Recipe, Shuffle, WeightRule,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -117,19 +117,48 @@ fn loss_scale() -> impl Strategy<Value = LossScale> {
     })
 }
 
+fn augment() -> impl Strategy<Value = Augment> {
+    let flip = proptest::sample::select(&[Flip::None, Flip::Random, Flip::Alternating][..]);
+    // Phases' own 'min_scale' goes up to 1, and no phase may exceed the upper bound.
+    (0.01..=1.0, 0.1..=1.0, 1.0..=3.0, flip).prop_map(|(min_scale, low, high, flip)| Augment {
+        min_scale,
+        max_scale: 1.0,
+        ratio: [low, high],
+        flip,
+    })
+}
+
+fn loss() -> impl Strategy<Value = Loss> {
+    let weights = prop_oneof![
+        Just(ClassWeights::Rule(WeightRule::Alike)),
+        Just(ClassWeights::Rule(WeightRule::Balanced)),
+        proptest::collection::vec(0.001..10.0, 1..5).prop_map(ClassWeights::List),
+    ];
+    (any::<bool>(), 0.0..0.999, weights, loss_scale()).prop_map(|(binary, smoothing, class_weights, scale)| {
+        let kind = if binary { LossKind::Binary } else { LossKind::CrossEntropy };
+        Loss { kind, smoothing, class_weights, scale }
+    })
+}
+
 /// What decides how a network is made and updated.
 fn sections() -> impl Strategy<Value = Recipe> {
     let precision = proptest::sample::select(&[Precision::Auto, Precision::Bf16, Precision::Fp16, Precision::Fp32][..]);
     let network = (any::<String>(), precision).prop_map(|(arch, precision)| Network { arch, precision });
-    let initial = (any::<bool>(), option::of((any::<String>(), any::<bool>()))).prop_map(|(bn0, file)| {
+    let initial = (any::<[bool; 4]>(), option::of((any::<String>(), any::<bool>()))).prop_map(|(choices, file)| {
         let (from, new_head) = file.map_or((None, false), |(from, new_head)| (Some(from), new_head));
-        Initial { bn0, from, new_head }
+        let [bn0, zero_gamma, normal, prior] = choices;
+        let head = if normal { Head::Normal } else { Head::Uniform };
+        let bias = if prior { Bias::Prior } else { Bias::Uniform };
+        Initial { bn0, zero_gamma, head, bias, from, new_head }
     });
     let gradients = proptest::sample::select(&[GradientType::Fp32, GradientType::Compute][..]);
-    let optimizer =
-        (0.0..0.9999, 0.0..10.0, any::<bool>(), gradients).prop_map(|(momentum, weight_decay, no_bn_wd, gradients)| {
-            Optimizer { momentum: Curve::Constant(momentum), weight_decay, no_bn_wd, gradients }
-        });
+    let optimizer = (0.0..0.9999, 0.0..10.0, any::<[bool; 4]>(), gradients).prop_map(
+        |(momentum, penalty, [no_bn_wd, no_bias_wd, decoupled, nesterov], gradients)| {
+            let momentum = Curve::Constant(momentum);
+            let weight_decay = if decoupled { penalty / 11.0 } else { penalty };
+            Optimizer { momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients }
+        },
+    );
     let data = any::<[bool; 3]>().prop_map(|[window, drop_last, exif]| Data {
         shuffle: if window { Shuffle::Window } else { Shuffle::Full },
         drop_last,
@@ -139,20 +168,11 @@ fn sections() -> impl Strategy<Value = Recipe> {
     let made_for = option::of(made_for.prop_map(|(devices, device)| MadeFor { devices, device }));
     let reached = any::<[String; 3]>().prop_map(|[accuracy, time, source]| Reached { accuracy, time, source });
     let texts = (option::of(any::<String>()), option::of(any::<String>()), any::<u64>(), option::of(reached));
-    let augment = (0.01..=1.0, any::<bool>());
-    (network, initial, loss_scale(), optimizer, data, augment, made_for, texts).prop_map(
-        |(
-            network,
-            initial,
-            scale,
-            optimizer,
-            data,
-            (min_scale, rectangular),
-            made_for,
-            (name, about, seed, reached),
-        )| {
-            let (augment, evaluate) = (Augment { min_scale }, Evaluate { rectangular });
-            let (loss, phases) = (Loss { scale }, Phases::default());
+    let augment = (augment(), any::<bool>());
+    (network, initial, loss(), optimizer, data, augment, made_for, texts).prop_map(
+        |(network, initial, loss, optimizer, data, (augment, rectangular), made_for, (name, about, seed, reached))| {
+            let evaluate = Evaluate { rectangular };
+            let phases = Phases::default();
             Recipe {
                 name,
                 about,

@@ -120,7 +120,8 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         (
             "optimizer.momentun",
             "0.95",
-            "optimizer: expected one of momentum, weight_decay, no_bn_wd, gradients, got 'momentun': did you mean 'momentum'?",
+            "optimizer: expected one of momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients, \
+             got 'momentun': did you mean 'momentum'?",
         ),
         (
             "optimiser.momentum",
@@ -213,12 +214,12 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
         },
         Case {
             text: "# a\n[optimizer]\nmomentum = 0.9\nweigth_decay = 0.1\n",
-            message: "line 4, column 1: optimizer: expected one of momentum, weight_decay, no_bn_wd, gradients, got \
+            message: "line 4, column 1: optimizer: expected one of momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients, got \
                       'weigth_decay': did you mean 'weight_decay'?",
         },
         Case {
             text: "[augment]\nmixup = 0.2\n",
-            message: "line 2, column 1: augment: expected min_scale, got 'mixup'",
+            message: "line 2, column 1: augment: expected one of min_scale, max_scale, ratio, flip, got 'mixup'",
         },
         Case {
             text: "[network]\nprecision = 'bf61'\n",

@@ -142,7 +142,7 @@ fn check_training(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings
     let optimizer = Sgd { no_bn_wd: true, ..Sgd::new(case.weight_decay as f32) };
     model.set_update(&optimizer.update(model.parameters())).unwrap();
     let step_of = TrainingStep::new(&model, LossScale::Fixed(loss_scale(dtype).into()));
-    let at = StepScalars { rate: case.learning_rate as f32, momentum: case.momentum as f32 };
+    let at = StepScalars { rate: case.learning_rate as f32, momentum: case.momentum as f32, decay: 1.0 };
     for (step, expected) in case.training.losses.iter().enumerate() {
         let (pixels, targets) = (case.images(step), labels(case, step));
         let input = Input { size: size(case), pixels: &pixels, targets: &targets };

@@ -13,7 +13,7 @@ const SIZE: Size = Size { batch: 4, height: 32, width: 32 };
 /// while one step's results are read.
 fn steps(kernels: Torch, ahead: usize) -> (Vec<f64>, Vec<f32>) {
     let mut model = Model::new(Box::new(kernels), Arch::RESNET18.network(10), DType::F32).unwrap();
-    Initialization { seed: 0, bn0: false }.apply(&mut model).unwrap();
+    Initialization::torchvision(0).apply(&mut model).unwrap();
     let (mut running, mut losses) = (Vec::new(), Vec::new());
     let mut finish = |model: &mut Model, pending| {
         let Metrics { loss_sum, .. } = model.metrics(pending).unwrap();

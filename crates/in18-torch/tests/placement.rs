@@ -25,7 +25,7 @@ fn check_on(device: Device) {
     for dtype in [DType::F32, DType::Bf16] {
         let kernels = Torch::new(device, None, false).expect("libtorch starts");
         let mut model = Model::new(Box::new(kernels), Arch::RESNET50.network(10), dtype).unwrap();
-        Initialization { seed: 0, bn0: false }.apply(&mut model).unwrap();
+        Initialization::torchvision(0).apply(&mut model).unwrap();
         let size = Size { batch: 8, height: 64, width: 64 };
         let pixels: Vec<u8> = (0..8 * 64 * 64 * 3).map(|i| (i * 31 % 251) as u8).collect();
         let labels: Vec<i32> = (0..8).collect();

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use in18_dataset::{DataRoot, ImageSet, OpenOptions, check_same_classes};
-use in18_loader::{self as loader, Size};
-use in18_recipe::{EpochPlan, Recipe, Shuffle};
+use in18_loader::{self as loader, Augmentation, Size};
+use in18_recipe::{Augment, EpochPlan, Flip, Recipe, Shuffle};
 use in18_record::DataChange;
 
 use crate::error::TrainError;
@@ -65,6 +65,13 @@ impl Data {
         self.train.values().next().map_or(&[], |set| set.classes())
     }
 
+    /// How many training images each class has, by label: those of the first set, if a size has
+    /// images of its own.
+    pub fn class_images(&self) -> Vec<usize> {
+        let first = self.train.values().next();
+        first.map_or_else(Vec::new, |set| (0..set.classes().len()).map(|label| set.class_len(label)).collect())
+    }
+
     /// How many training images there are, by suffix.
     pub fn train_images(&self) -> BTreeMap<String, usize> {
         self.train.iter().map(|(suffix, set)| (suffix.clone(), set.len())).collect()
@@ -119,6 +126,18 @@ impl Data {
         }
         (&self.sizes[suffix], bad)
     }
+}
+
+/// How an epoch's training images are changed at random.
+pub fn augmentation(recipe: &Recipe, epoch: &EpochPlan) -> Augmentation {
+    let &Augment { max_scale, ratio, flip, .. } = &recipe.augment;
+    let flip = match flip {
+        Flip::None => loader::Flip::None,
+        Flip::Random => loader::Flip::Random,
+        Flip::Alternating => loader::Flip::Alternating,
+    };
+    let (seed, epoch, min_scale) = (recipe.seed, epoch.epoch as u32, epoch.min_scale);
+    Augmentation { seed, epoch, min_scale, max_scale, ratio, flip }
 }
 
 /// A recipe's order of images, as the loader names it.

@@ -1,25 +1,56 @@
-//! From a plan to the model that it trains.
+//! From a plan to the model that it trains: the one place that turns sections of a recipe into what
+//! the program's crates call them.
 
 use in18_kernels::Kernels;
 use in18_optim::Sgd;
-use in18_program::{Model, Network};
-use in18_recipe::{GradientType, Plan};
+use in18_program::initial::Initialization;
+use in18_program::{Loss, Model, Network};
+use in18_recipe::{Bias, GradientType, Head, LossKind, Plan, PlanError, Recipe};
 use in18_tensor::DType;
 
 use crate::error::TrainError;
 
-/// A network without values, with the update of the plan's recipe. Activations are of type `dtype`.
+/// A network without values, with loss and update of the plan's recipe. Activations are of type
+/// `dtype`. `images` says how many training images each class has.
 ///
 /// # Errors
-/// [`TrainError::Program`].
-pub fn learner(kernels: Box<dyn Kernels>, network: Network, dtype: DType, plan: &Plan) -> Result<Model, TrainError> {
+/// [`TrainError::Program`]; [`TrainError::Plan`] if the loss does not fit the classes.
+pub fn learner(
+    kernels: Box<dyn Kernels>,
+    network: Network,
+    dtype: DType,
+    plan: &Plan,
+    images: &[usize],
+) -> Result<Model, TrainError> {
     let optimizer = &plan.recipe.optimizer;
     let mut model = Model::new(kernels, network, dtype)?;
+    model.set_loss(loss(&plan.recipe, images)?);
     model.set_update(&Sgd::from(optimizer).update(model.parameters()))?;
     if plan.world > 1 {
         model.exchange_as(exchanged(optimizer.gradients, dtype))?;
     }
     Ok(model)
+}
+
+fn loss(recipe: &Recipe, images: &[usize]) -> Result<Loss, TrainError> {
+    let loss = &recipe.loss;
+    let class_weights = loss.weights(images).map_err(PlanError::Field)?;
+    Ok(Loss {
+        binary: loss.kind == LossKind::Binary,
+        smoothing: loss.smoothing as f32,
+        class_weights: class_weights.into_iter().map(|weight| weight as f32).collect(),
+    })
+}
+
+/// The values that a recipe starts from.
+pub fn initialization(recipe: &Recipe) -> Initialization {
+    let initial = &recipe.initial;
+    Initialization {
+        seed: recipe.seed,
+        zero_gamma: initial.bn0 || initial.zero_gamma,
+        normal_head: initial.bn0 || initial.head == Head::Normal,
+        prior_bias: initial.bias == Bias::Prior,
+    }
 }
 
 /// The type in which ranks exchange gradients, if activations are of type `dtype`.

@@ -34,7 +34,7 @@ pub use data::{Data, order_of};
 pub use error::{CheckpointError, Half, TrainError};
 pub use evaluation::{Evaluation, StartedEvaluation, Views};
 pub use first_step::{Doing, FirstStep, PATIENCE, StepName};
-pub use learner::{exchanged, learner};
+pub use learner::{exchanged, initialization, learner};
 pub use loss_scale::DynamicScale;
 pub use progress::{Best, Progress};
 pub use signals::Signals;

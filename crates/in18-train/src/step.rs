@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use in18_comm::Comm;
 use in18_program::{Input, Metrics, Model, PendingMetrics, UpdateScalars};
-use in18_recipe::LossScale;
+use in18_recipe::{LossScale, StepPlan};
 
 use crate::error::TrainError;
 use crate::loss_scale::DynamicScale;
@@ -35,6 +35,14 @@ pub struct StepScalars {
     pub rate: f32,
     /// The share of the last velocity that is kept.
     pub momentum: f32,
+    /// The share of a decoupled weight decay that is due.
+    pub decay: f32,
+}
+
+impl From<StepPlan> for StepScalars {
+    fn from(StepPlan { rate, momentum, decay, .. }: StepPlan) -> Self {
+        StepScalars { rate: rate as f32, momentum: momentum as f32, decay: decay as f32 }
+    }
 }
 
 /// What a step is about to do, for its watcher.
@@ -123,7 +131,8 @@ impl TrainingStep {
         if finite != Some(false) {
             // The gradients are sums over the ranks.
             let gradient_scale = (loss_scale * comm.world() as f32).recip();
-            model.update(UpdateScalars { rate: at.rate, momentum: at.momentum, gradient_scale })?;
+            let StepScalars { rate, momentum, decay } = at;
+            model.update(UpdateScalars { rate, momentum, gradient_scale, decay })?;
         }
         let scaled = match finite {
             Some(false) if scale.is_exhausted() => Scaled::Exhausted,

@@ -45,7 +45,7 @@ fn run(folder: &Path, patience: Duration) -> Vec<Event> {
     let mut data = Data::open(&data, &recipe, &OpenOptions::default()).unwrap();
     let plan = Plan::resolve(&recipe, &PlanInput::by_train_dir(1, data.train_images())).unwrap();
     let mut model = Model::new(Box::new(Reference::new()), Arch::RESNET18.network(2), DType::F32).unwrap();
-    Initialization { seed: 0, bn0: true }.apply(&mut model).unwrap();
+    Initialization::bn0(0).apply(&mut model).unwrap();
     let events = Arc::new(Mutex::new(Vec::new()));
     let mut recorder = Recorder::new(vec![Box::new(Memory(Arc::clone(&events)))]);
     let settings =

@@ -25,16 +25,17 @@ pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
         (None, Some(found)) => found.world,
         (None, None) => engine::count(&arguments.engine)?,
     };
-    let (input, classes) = match arguments.images.map(NonZeroUsize::get) {
-        Some(images) => (PlanInput::uniform(world, images), IMAGENET_CLASSES),
+    let (input, images) = match arguments.images.map(NonZeroUsize::get) {
+        Some(images) => (PlanInput::uniform(world, images), vec![1; IMAGENET_CLASSES]),
         None => {
             let data = arguments.data.as_deref().context("expected DATA")?;
             let data = Data::open(data, &recipe, &arguments.reading.options())?;
-            (PlanInput::by_train_dir(world, data.train_images()), data.classes().len())
+            (PlanInput::by_train_dir(world, data.train_images()), data.class_images())
         }
     };
     let plan = Plan::resolve(&recipe, &input)?;
-    let needs = Needs::of(&plan, &engine_of(&recipe, &arguments.engine), &arch.network(classes))?;
+    let network = arch.network(images.len());
+    let needs = Needs::of(&plan, &engine_of(&recipe, &arguments.engine), (&network, &images))?;
     if let Some(brought) = brought {
         brought.lines(world).iter().for_each(|line| output::complain(line));
     }
@@ -61,9 +62,9 @@ struct Needs {
 }
 
 impl Needs {
-    fn of(plan: &Plan, engine: &EngineArgs, network: &Network) -> Result<Self> {
+    fn of(plan: &Plan, engine: &EngineArgs, (network, images): (&Network, &[usize])) -> Result<Self> {
         let engine = engine::choose_any(engine)?;
-        let model = learner(engine.kernels, network.clone(), engine.dtype, plan)?;
+        let model = learner(engine.kernels, network.clone(), engine.dtype, plan, images)?;
         let mut known: BTreeMap<[usize; 3], usize> = BTreeMap::new();
         let mut epochs = Vec::with_capacity(plan.epochs.len());
         for epoch in &plan.epochs {

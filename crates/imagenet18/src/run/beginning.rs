@@ -4,10 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use in18_program::Model;
-use in18_program::initial::Initialization;
 use in18_recipe::Plan;
 use in18_train::checkpoint::{Checkpoint, Tables};
-use in18_train::{DynamicScale, Progress};
+use in18_train::{DynamicScale, Progress, initialization};
 use in18_weights::{Head, WeightFile};
 
 use super::Run;
@@ -41,7 +40,7 @@ impl Run {
     /// Sets initial values. With `--start-epoch`, the progress begins at that epoch.
     fn begin(&self, model: &mut Model, plan: &Plan) -> Result<Progress> {
         let recipe = &plan.recipe;
-        Initialization { seed: recipe.seed, bn0: recipe.initial.bn0 }.apply(model)?;
+        initialization(recipe).apply(model)?;
         if let Some(path) = &recipe.initial.from {
             let file = WeightFile::read(Path::new(path))?;
             let head = if recipe.initial.new_head { Head::Replace } else { Head::Keep };

@@ -10,6 +10,7 @@ mod elementwise;
 mod normalize;
 mod pool;
 mod sgd;
+mod soft_loss;
 
 use super::{Case, Precision};
 
@@ -22,6 +23,7 @@ pub(super) fn all(precision: Precision) -> Vec<Case> {
     cases.extend(elementwise::cases(precision));
     cases.extend(pool::cases(precision));
     cases.extend(classifier::cases());
+    cases.extend(soft_loss::cases());
     cases.extend(sgd::cases());
     cases
 }

@@ -5,25 +5,35 @@ use super::operation;
 use crate::KernelError;
 
 /// Elements of [`Sgd::scalars`], in order: the learning rate; the momentum, which is the share of
-/// the last velocity that is kept; and the gradient scale, which gradients are multiplied with. The
+/// the last velocity that is kept; the gradient scale, which gradients are multiplied with; and the
+/// share of a decoupled weight decay that is due, which is the rate over its highest value. The
 /// gradient scale is 1 over the loss's scale, and also over the number of ranks where gradients are
 /// sums over the ranks.
-pub const SGD_SCALARS: usize = 3;
+pub const SGD_SCALARS: usize = 4;
 
 operation! {
-    /// `v ← momentum·v + (gradient_scale·g + weight_decay·w)`, then `w ← w − rate·v`, element by
-    /// element.
+    /// `d = gradient_scale·g + weight_decay·w`, `v ← momentum·v + d`, then `w ← w − rate·v`,
+    /// element by element. With `nesterov`, the last is `w ← w − rate·(d + momentum·v)`.
     ///
-    /// This is PyTorch's `torch.optim.SGD` without dampening and Nesterov's term (Sutskever et al.,
-    /// *On the importance of initialization and momentum in deep learning*, 2013, in PyTorch's
-    /// arrangement).
+    /// This is PyTorch's `torch.optim.SGD` without dampening (Sutskever et al., *On the importance
+    /// of initialization and momentum in deep learning*, 2013, in PyTorch's arrangement).
+    ///
+    /// With `decoupled`, `d` is without the penalty, and `w` is multiplied by `1 − decay ·
+    /// weight_decay` before the step is subtracted (Loshchilov and Hutter, *Decoupled Weight Decay
+    /// Regularization*, 2019, as MosaicML's composer has it: `decay` is the rate over its highest
+    /// value).
     Sgd {
         attributes {
-            /// The L2 penalty.
+            /// The L2 penalty, or with `decoupled` the share of w that a step takes at the highest
+            /// rate.
             weight_decay: f32,
+            /// Whether the penalty leaves gradients and velocities alone.
+            decoupled: bool,
+            /// Whether the step is taken from where the velocity leads.
+            nesterov: bool,
         }
         reads {
-            /// ([`SGD_SCALARS`]) fp32: rate, momentum, gradient_scale. They lie in host memory (see
+            /// ([`SGD_SCALARS`]) fp32: rate, momentum, gradient_scale, decay. They lie in host memory (see
             /// [`Kernels::allocate_host`](crate::Kernels::allocate_host)) and are read when the
             /// operation is started.
             scalars,

@@ -15,9 +15,9 @@ impl Operation for CrossEntropy {
         let (mut loss, mut first, mut among_top) = (0.0, 0, 0);
         for (logits, &label) in logits.chunks_exact(classes).zip(&labels) {
             loss -= log_softmax(logits)[label];
-            let ahead = (0..classes).filter(|&class| is_ahead(logits, class, label)).count();
-            first += usize::from(ahead == 0);
-            among_top += usize::from(ahead < TOP_K);
+            let [is_first, is_among_top] = guesses(logits, label);
+            first += usize::from(is_first);
+            among_top += usize::from(is_among_top);
         }
         memory.store(&self.metrics, &[loss as f32, first as f32, among_top as f32])
     }
@@ -40,9 +40,15 @@ impl Operation for CrossEntropyBackward {
     }
 }
 
+/// Whether the label is the best guess, and whether it is among the best [`TOP_K`].
+pub(super) fn guesses(logits: &[f32], label: usize) -> [bool; 2] {
+    let ahead = (0..logits.len()).filter(|&class| is_ahead(logits, class, label)).count();
+    [ahead == 0, ahead < TOP_K]
+}
+
 /// The log softmax of one image. Logits are shifted by the highest one, so that no exponential
 /// overflows.
-fn log_softmax(logits: &[f32]) -> Vec<f64> {
+pub(super) fn log_softmax(logits: &[f32]) -> Vec<f64> {
     let highest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let shifted = logits.iter().map(|&logit| f64::from(logit) - highest);
     let log_sum = shifted.clone().map(f64::exp).sum::<f64>().ln();
@@ -60,7 +66,7 @@ fn is_ahead(logits: &[f32], class: usize, other: usize) -> bool {
     }
 }
 
-fn load_labels(
+pub(super) fn load_labels(
     memory: &Memory,
     operation: &'static str,
     labels: &Tensor,

@@ -69,18 +69,24 @@ fn rows<'a>(
     // overlap them.
     let (values, labels) =
         unsafe { (std::slice::from_raw_parts(values, images * classes), std::slice::from_raw_parts(labels, images)) };
-    if let Some(label) = labels.iter().find(|&&label| label < 0 || label as usize >= classes) {
-        return Err(KernelError::Unsupported {
-            provider: PROVIDER,
-            what: format!("label {label} with {classes} classes"),
-            remedy: "labels are numbers of classes, from 0",
-        });
-    }
+    check_labels(labels, classes)?;
     Ok(values.chunks_exact(classes).zip(labels.iter().map(|&label| label as usize)))
 }
 
+/// Whether all labels are numbers of classes.
+pub(super) fn check_labels(labels: &[i32], classes: usize) -> Result<(), KernelError> {
+    match labels.iter().find(|&&label| label < 0 || label as usize >= classes) {
+        None => Ok(()),
+        Some(label) => Err(KernelError::Unsupported {
+            provider: PROVIDER,
+            what: format!("label {label} with {classes} classes"),
+            remedy: "labels are numbers of classes, from 0",
+        }),
+    }
+}
+
 /// The greatest logit, and the sum of `exp(logit − greatest)`.
-fn softmax_terms(logits: &[f32]) -> (f32, f64) {
+pub(super) fn softmax_terms(logits: &[f32]) -> (f32, f64) {
     // NaN must not be lost, so that a diverged run shows. `f32::max` would drop it.
     let max = logits.iter().fold(f32::NEG_INFINITY, |max, &x| if x > max || x.is_nan() { x } else { max });
     (max, logits.iter().map(|&x| f64::from(x - max).exp()).sum())
@@ -88,7 +94,7 @@ fn softmax_terms(logits: &[f32]) -> (f32, f64) {
 
 /// The number of classes that rank before the label: classes with a higher logit, or with the same
 /// logit and a lower number. A label whose logit is NaN ranks last.
-fn rank(logits: &[f32], label: usize) -> usize {
+pub(super) fn rank(logits: &[f32], label: usize) -> usize {
     let own = logits[label];
     if own.is_nan() {
         return logits.len();

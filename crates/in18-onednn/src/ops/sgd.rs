@@ -24,8 +24,13 @@ impl Compile for Sgd {
         Ok(vec![Box::new(LoopStep("own:sgd", move |context: &mut Context| {
             let scalars = context.address(&op.scalars.region)?.cast::<[f32; SGD_SCALARS]>();
             // SAFETY: the region was checked to hold these scalars, and regions are aligned.
-            let [rate, momentum, gradient_scale] = unsafe { scalars.read() };
-            let coefficients = Coefficients { rate, momentum, gradient_scale, weight_decay: op.weight_decay };
+            let [rate, momentum, gradient_scale, decay] = unsafe { scalars.read() };
+            let (weight_decay, kept) = match op.decoupled {
+                false => (op.weight_decay, 1.0),
+                true => (0.0, (1.0 - f64::from(decay) * f64::from(op.weight_decay)) as f32),
+            };
+            let nesterov = op.nesterov;
+            let coefficients = Coefficients { rate, momentum, gradient_scale, weight_decay, kept, nesterov };
             let w = Shared::<f32>::new(context.address(&op.parameter.region)?);
             let v = Shared::<f32>::new(context.address(&op.velocity.region)?);
             let g = Shared::<f32>::new(context.address(&op.gradient.region)?);
@@ -57,6 +62,10 @@ pub struct Coefficients {
     gradient_scale: f32,
     /// The weight of the L2 penalty.
     weight_decay: f32,
+    /// The share of a parameter that a decoupled penalty leaves.
+    kept: f32,
+    /// Whether the step is taken from where the velocity leads.
+    nesterov: bool,
 }
 
 multiversion! {
@@ -67,8 +76,10 @@ multiversion! {
     pub unsafe fn update[](w: *mut f32, v: *mut f32, g: *const f32, length: usize, with: &Coefficients)
     where [] {
         let one = |w: f32, v: f32, g: f32| {
-            let v = with.momentum * v + (with.gradient_scale * g + with.weight_decay * w);
-            (w - with.rate * v, v)
+            let d = with.gradient_scale * g + with.weight_decay * w;
+            let v = with.momentum * v + d;
+            let step = if with.nesterov { d + with.momentum * v } else { v };
+            (with.kept * w - with.rate * step, v)
         };
         let mut i = 0;
         while i + LANES <= length {

@@ -11,7 +11,7 @@ use crate::network::Node;
 use crate::onnx::{OnnxAttribute, OnnxNode};
 use crate::table::Role;
 
-/// Deviation of the initial weights with `--init-bn0`.
+/// Deviation of the initial weights with [`Initialization::normal_head`].
 const DEVIATION: f64 = 0.01;
 
 /// The classifier: a linear map with bias, fp32.
@@ -32,12 +32,12 @@ impl Layer for Linear {
         ]
     }
 
-    /// As PyTorch's `nn.Linear`, uniform in `±1/√inputs`, weights and bias. With
-    /// [`Initialization::bn0`], weights are N(0, 0.01) instead (Goyal et al., *Accurate, Large
-    /// Minibatch SGD*, 2017, section 5.1).
+    /// As PyTorch's `nn.Linear`, uniform in `±1/√inputs`, weights and bias, if `how` says nothing
+    /// else.
     fn initial(&self, parameter: &str, how: &Initialization) -> Distribution {
         match parameter {
-            "weight" if how.bn0 => Distribution::Normal { deviation: DEVIATION },
+            "weight" if how.normal_head => Distribution::Normal { deviation: DEVIATION },
+            "bias" if how.prior_bias => Distribution::Constant(-(self.outputs as f32).ln()),
             _ => Distribution::Uniform { bound: 1.0 / (self.inputs as f64).sqrt() },
         }
     }

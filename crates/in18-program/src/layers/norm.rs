@@ -165,12 +165,12 @@ impl Layer for BatchNorm {
         ]
     }
 
-    /// Gamma 1, beta 0, running mean 0, running variance 1. With [`Initialization::bn0`], gamma 0
+    /// Gamma 1, beta 0, running mean 0, running variance 1. With [`Initialization::zero_gamma`], gamma 0
     /// at the end of every residual block (Goyal et al., *Accurate, Large Minibatch SGD*, 2017,
     /// section 5.1).
     fn initial(&self, parameter: &str, how: &Initialization) -> Distribution {
         Distribution::Constant(match parameter {
-            "weight" if how.bn0 && self.ends_residual => 0.0,
+            "weight" if how.zero_gamma && self.ends_residual => 0.0,
             "weight" | "running_var" => 1.0,
             _ => 0.0,
         })

@@ -106,7 +106,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// A new value that the caller writes or reads.
-    pub(super) fn pinned(&mut self, shape: Shape, dtype: DType, format: Format) -> ValueId {
+    pub(crate) fn pinned(&mut self, shape: Shape, dtype: DType, format: Format) -> ValueId {
         let bytes = shape.elements() * dtype.bytes();
         self.push(Value { shape, dtype, format, bytes, fixed: None, pinned: true })
     }

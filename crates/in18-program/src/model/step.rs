@@ -140,9 +140,7 @@ impl Model {
             }
         }
         self.kernels.write(lowered.pixels.region, pixels)?;
-        let labels: Vec<u8> = targets.iter().flat_map(|label| label.to_ne_bytes()).collect();
-        self.kernels.write(lowered.labels.region, &labels)?;
-        self.kernels.write(lowered.scale.region, &self.loss_scale.to_ne_bytes())?;
+        self.loss.write(&mut *self.kernels, &lowered.loss, targets, self.loss_scale)?;
         self.taken = self.taken.max(lowered.work_bytes);
         let all = lowered.forward.start..lowered.backward.end;
         self.before_update = lowered.ops.len();
@@ -184,7 +182,7 @@ impl Model {
                 run(kernels, watcher, &program, next..all.end)?;
             }
         }
-        let values = Region { bytes: METRICS * size_of::<f32>(), ..lowered.metrics.region };
+        let values = Region { bytes: METRICS * size_of::<f32>(), ..lowered.loss.metrics.region };
         Ok(PendingMetrics { images: size.batch, values: self.kernels.start_read(values)? })
     }
 }

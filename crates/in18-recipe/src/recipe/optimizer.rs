@@ -6,7 +6,7 @@ use crate::curve::Curve;
 use crate::fault::{Fault, ensure};
 
 /// SGD with momentum, without dampening: `v ← m·v + (g + wd·w)`, `w ← w − rate·v`. Rates are the
-/// phases'.
+/// phases'. The operation `Sgd` of `in18-kernels` has the other rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Optimizer {
@@ -17,6 +17,13 @@ pub struct Optimizer {
     pub weight_decay: f64,
     /// The original's `--no-bn-wd`: no penalty on batch normalisation's gamma and beta.
     pub no_bn_wd: bool,
+    /// No penalty on the classifier's bias.
+    pub no_bias_wd: bool,
+    /// The penalty leaves gradients and velocities alone: each step multiplies w by
+    /// `1 − wd·rate/peak`, with the run's highest rate as `peak` (MosaicML's `DecoupledSGDW`).
+    pub decoupled: bool,
+    /// Nesterov's momentum: steps are taken from where the velocity leads.
+    pub nesterov: bool,
     /// With several devices: the type in which gradients are exchanged.
     pub gradients: GradientType,
 }
@@ -37,7 +44,9 @@ pub enum GradientType {
 impl Default for Optimizer {
     fn default() -> Self {
         let momentum = Curve::Constant(0.9);
-        Optimizer { momentum, weight_decay: 1e-4, no_bn_wd: false, gradients: GradientType::Fp32 }
+        let gradients = GradientType::Fp32;
+        let (no_bn_wd, no_bias_wd, decoupled, nesterov) = (false, false, false, false);
+        Optimizer { momentum, weight_decay: 1e-4, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients }
     }
 }
 
@@ -48,6 +57,9 @@ impl Optimizer {
         ensure(is_share, "optimizer.momentum", "a number from 0 to 1 (1 excluded)", momentum)?;
         let decay = self.weight_decay as f32;
         let is_penalty = decay >= 0.0 && decay.is_finite();
-        ensure(is_penalty, "optimizer.weight_decay", "a number from 0 on", self.weight_decay)
+        ensure(is_penalty, "optimizer.weight_decay", "a number from 0 on", self.weight_decay)?;
+        let takes_less = !self.decoupled || decay < 1.0;
+        let expected = "less than 1, because it is decoupled";
+        ensure(takes_less, "optimizer.weight_decay", expected, self.weight_decay)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use in18_loader::{Augmentation, Batch, BatchPlan, EpochOrder, Loader, StageTimes};
+use in18_loader::{Batch, BatchPlan, EpochOrder, Loader, StageTimes};
 use in18_program::{DeviceMemory, PendingMetrics};
 use in18_recipe::{EpochPlan, StepPlan};
 use in18_record::{Event, MemoryUse, StepRecord};
 
 use crate::clock::Laps;
-use crate::data::order_of;
+use crate::data::{augmentation, order_of};
 use crate::error::TrainError;
 use crate::first_step::Doing;
 use crate::step::{Scaled, Stage, StartedStep, StepScalars, finish};
@@ -33,7 +33,7 @@ impl Trainer<'_> {
     /// Runs what is left of an epoch's training. Returns where the loader's time went.
     pub(super) fn train(&mut self, epoch: &EpochPlan, loader: &mut Loader) -> Result<StageTimes, TrainError> {
         let recipe = &self.plan.recipe;
-        let augmentation = Augmentation { seed: recipe.seed, epoch: epoch.epoch as u32, min_scale: epoch.min_scale };
+        let augmentation = augmentation(recipe, epoch);
         let order = EpochOrder::of(loader.set(), order_of(recipe.data.shuffle), augmentation.seed, augmentation.epoch);
         let share = self.share()?;
         let size = |batch| self.plan.step(epoch.epoch, batch + 1).size as u32;
@@ -84,7 +84,7 @@ impl Trainer<'_> {
     ) -> Result<RunningStep, TrainError> {
         let step = self.progress.step + ahead + 1;
         let planned = self.plan.step(epoch.epoch, step);
-        let at = StepScalars { rate: planned.rate as f32, momentum: planned.momentum as f32 };
+        let at = StepScalars::from(planned);
         let position = Position::Step { step, epoch: epoch.epoch };
         let Trainer { model, comm, first, progress, .. } = self;
         let started =
@@ -203,8 +203,7 @@ impl Trainer<'_> {
     }
 
     fn is_sane(&self, loss: f64) -> bool {
-        // A network that guesses among K classes has a loss of ln K.
-        let guessing = (self.data.classes().len().max(2) as f64).ln();
+        let guessing = self.model.loss().of_guessing(self.data.classes().len());
         loss.is_finite() && loss < EXPLODED * guessing
     }
 }

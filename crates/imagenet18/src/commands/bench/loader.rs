@@ -75,7 +75,7 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
 
 /// An epoch's training batches.
 fn plan(set: &ImageSet, epoch: usize, arguments: &BenchLoaderArgs) -> Result<BatchPlan> {
-    let augmentation = Augmentation { seed: 0, epoch: epoch as u32, min_scale: arguments.min_scale };
+    let augmentation = Augmentation::torchvision(0, epoch as u32, arguments.min_scale);
     let order = EpochOrder::of(set, order_of(arguments.shuffle), augmentation.seed, augmentation.epoch);
     let (batch, size) = (arguments.batch.get(), arguments.size.get());
     Ok(BatchPlan::train_in_order(order, Share::ALL, batch, |_| size, augmentation)?)

@@ -34,7 +34,7 @@ const CLASSES: usize = 1000;
 const WARM_UP: usize = 2;
 
 /// The measured updates' learning rate is small, so that the loss stays finite after many steps.
-const AT: StepScalars = StepScalars { rate: 1e-3, momentum: 0.9 };
+const AT: StepScalars = StepScalars { rate: 1e-3, momentum: 0.9, decay: 1.0 };
 
 /// The measured steps do not scale the loss.
 const SCALE: LossScale = LossScale::Fixed(1.0);
@@ -151,7 +151,7 @@ impl Bench {
     /// Runs one step without an exchange. Calls `after` with the number of each ended operation.
     pub fn observed_step(&mut self, mut after: impl FnMut(usize)) -> Result<()> {
         let Bench { model, mode, size, pixels, labels, .. } = self;
-        let scalars = UpdateScalars { rate: AT.rate, momentum: AT.momentum, gradient_scale: 1.0 };
+        let scalars = UpdateScalars { rate: AT.rate, momentum: AT.momentum, gradient_scale: 1.0, decay: AT.decay };
         let input = Input { size: *size, pixels, targets: labels };
         let metrics = model.observed_step(*mode, input, scalars, &mut after)?;
         check(&metrics)
@@ -194,7 +194,7 @@ pub(super) fn alone_on(
 ) -> Result<(Bench, f64)> {
     let mut model = Model::new(engine.kernels, arch.network(CLASSES), engine.dtype)?;
     model.share_memory(processes);
-    Initialization { seed: 0, bn0: false }.apply(&mut model)?;
+    Initialization::torchvision(0).apply(&mut model)?;
     if mode == Mode::Training {
         model.set_update(&OPTIMIZER.update(model.parameters()))?;
     }
