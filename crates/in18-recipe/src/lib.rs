@@ -36,20 +36,24 @@ mod presets;
 mod read;
 mod recipe;
 mod render;
+mod schedule;
 mod toml_form;
 mod tree;
 mod value;
 
-pub use curve::Curve;
+pub use curve::{Curve, Place};
 pub use fault::Fault;
 pub use from_value::PhasesError;
 pub use literal::LiteralError;
-pub use phases::{DataPhase, Epochs, Key, LrPhase, MAX_EPOCHS, MAX_SIZE, Phase, PhaseFault, Phases, Rate};
-pub use plan::{EpochPlan, Plan, PlanError, PlanInput, StepPlan};
+pub use phases::{
+    Batch, Course, DataPhase, Epochs, Key, LrPhase, MAX_EPOCHS, MAX_SIZE, Phase, PhaseFault, Phases, Rate,
+};
+pub use plan::{EpochPlan, Plan, PlanError, PlanInput, StepPlan, Stretch};
 pub use presets::{PRESETS, Preset, Summary, preset};
 pub use recipe::{
     Augment, DEFAULT_MIN_SCALE, Data, Evaluate, GradientType, Initial, Loss, LossScale, MadeFor, Network, Optimizer,
     Precision, Reached, Recipe, Shuffle,
 };
+pub use schedule::{Anneal, Kind, Schedule};
 pub use toml_form::{RecipeError, SetError};
 pub use value::Position;

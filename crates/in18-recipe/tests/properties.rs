@@ -2,9 +2,9 @@
 //! one rate and size.
 
 use in18_recipe::{
-    Augment, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, GradientType, Initial, Loss, LossScale,
-    LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe,
-    Shuffle,
+    Augment, Batch, Course, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, GradientType, Initial, Loss,
+    LossScale, LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate, Reached,
+    Recipe, Shuffle,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -59,24 +59,28 @@ fn rate() -> impl Strategy<Value = f64> {
 fn data_phase() -> impl Strategy<Value = DataPhase> {
     (1usize..400, 1usize..64, option::of(suffix()), option::of(suffix()), option::of(0.01..=1.0), any::<Option<bool>>())
         .prop_map(|(size, batch, train_dir, val_dir, min_scale, rect_val)| DataPhase {
-            size: Some(size),
-            batch,
+            size: Some(size.into()),
+            batch: batch.into(),
             train_dir,
             val_dir,
-            min_scale,
+            min_scale: min_scale.map(Course::Constant),
             rect_val,
-            keep_dl: false,
+            ..DataPhase::default()
         })
+}
+
+fn whole(start: usize, end: usize) -> Epochs {
+    Epochs::Span(start as f64, end as f64)
 }
 
 fn lr_phase(start: usize) -> impl Strategy<Value = (Epochs, LrPhase)> {
     let constant =
         (rate(), 0usize..9, any::<bool>(), any::<bool>()).prop_map(move |(rate, length, span, epoch_step)| {
-            let ep = if span { Epochs::Span(start, start + length) } else { Epochs::From(start) };
+            let ep = if span { whole(start, start + length) } else { Epochs::From(start as f64) };
             (ep, LrPhase { rate: Rate::Constant(rate), epoch_step })
         });
     let linear = (rate(), rate(), 1usize..9, any::<bool>()).prop_map(move |(from, to, length, epoch_step)| {
-        (Epochs::Span(start, start + length), LrPhase { rate: Rate::Linear(from, to), epoch_step })
+        (whole(start, start + length), LrPhase { rate: Rate::Linear(from, to), epoch_step })
     });
     prop_oneof![constant, linear]
 }
@@ -93,9 +97,13 @@ fn phases() -> impl Strategy<Value = Phases> {
             .into_iter()
             .map(|(epoch, (mut data, keep))| {
                 if keep && epoch != first_epoch {
-                    data = DataPhase { batch: data.batch, keep_dl: true, ..DataPhase::default() };
+                    data = DataPhase { batch: data.batch.clone(), keep_dl: true, ..DataPhase::default() };
                 }
-                Phase { ep: Epochs::From(if epoch == first_epoch { 0 } else { epoch }), data: Some(data), lr: None }
+                Phase {
+                    ep: Epochs::From(if epoch == first_epoch { 0.0 } else { epoch as f64 }),
+                    data: Some(data),
+                    lr: None,
+                }
             })
             .collect();
         phases.extend(std::iter::once(first).chain(rates).map(|(ep, lr)| Phase { ep, data: None, lr: Some(lr) }));
@@ -104,7 +112,7 @@ fn phases() -> impl Strategy<Value = Phases> {
         }
         if end {
             let lr = Some(LrPhase { rate: Rate::Constant(0.5), epoch_step: false });
-            phases.push(Phase { ep: Epochs::Span(2, 40), data: None, lr });
+            phases.push(Phase { ep: whole(2, 40), data: None, lr });
         }
         Just(phases).prop_shuffle().prop_map(|phases| Phases { phases })
     })
@@ -128,7 +136,7 @@ fn sections() -> impl Strategy<Value = Recipe> {
     let gradients = proptest::sample::select(&[GradientType::Fp32, GradientType::Compute][..]);
     let optimizer =
         (0.0..0.9999, 0.0..10.0, any::<bool>(), gradients).prop_map(|(momentum, weight_decay, no_bn_wd, gradients)| {
-            Optimizer { momentum: Curve::Constant(momentum), weight_decay, no_bn_wd, gradients }
+            Optimizer { rate: None, momentum: Curve::Constant(momentum), weight_decay, no_bn_wd, gradients }
         });
     let data = any::<[bool; 3]>().prop_map(|[window, drop_last, exif]| Data {
         shuffle: if window { Shuffle::Window } else { Shuffle::Full },
@@ -157,6 +165,7 @@ fn sections() -> impl Strategy<Value = Recipe> {
                 name,
                 about,
                 seed,
+                epochs: None,
                 network,
                 initial,
                 loss,
@@ -178,7 +187,7 @@ fn originals_rate(phase: &Phase, (epoch, batch_curr, batch_tot): (usize, usize, 
     let LrPhase { rate, epoch_step } = phase.lr.unwrap();
     let (lr_start, lr_end, (ep_start, ep_end)) = match (rate, phase.ep) {
         (Rate::Constant(rate), _) => return rate,
-        (Rate::Linear(from, to), Epochs::Span(start, end)) => (from, to, (start, end)),
+        (Rate::Linear(from, to), Epochs::Span(start, end)) => (from, to, (start as usize, end as usize)),
         _ => unreachable!("a pair of rates without a pair of epochs is refused"),
     };
     let batch_curr = if epoch_step { 0 } else { batch_curr };
@@ -250,7 +259,7 @@ proptest! {
         let mut set = recipe.clone();
         set.set("optimizer.momentum", &momentum.to_string()).unwrap();
         prop_assert_eq!(set.optimizer.momentum, Curve::Constant(momentum));
-        set.optimizer.momentum = recipe.optimizer.momentum;
+        set.optimizer.momentum = recipe.optimizer.momentum.clone();
         prop_assert_eq!(set, recipe);
     }
 
@@ -264,7 +273,7 @@ proptest! {
     /// The rules once more, in the slowest and most obvious way, step by step.
     #[test]
     fn every_step_has_exactly_one_rate_and_size(phases in phases(), world in 1usize..9, images in 600usize..900) {
-        let end = phases.phases.iter().filter(|phase| phase.lr.is_some()).map(|phase| phase.ep.last_named()).max().unwrap();
+        let end = phases.phases.iter().filter(|phase| phase.lr.is_some()).map(|phase| phase.ep.last_named() as usize).max().unwrap();
         let plan = Plan::resolve(&Recipe::from(phases.clone()), &PlanInput::uniform(world, images));
         if end == 0 {
             prop_assert!(plan.is_err());
@@ -275,23 +284,25 @@ proptest! {
 
         for (epoch, found) in plan.epochs.iter().enumerate() {
             prop_assert_eq!(found.epoch, epoch);
-            let started = || phases.phases.iter().filter(|phase| phase.ep.start() <= epoch);
+            let started = || phases.phases.iter().filter(|phase| phase.ep.start() <= epoch as f64);
             let latest = |keeps: &dyn Fn(&DataPhase) -> bool| {
-                started().filter(|phase| phase.data.as_ref().is_some_and(keeps)).max_by_key(|phase| phase.ep.start()).unwrap()
+                started().filter(|phase| phase.data.as_ref().is_some_and(keeps)).max_by(|a, b| a.ep.start().total_cmp(&b.ep.start())).unwrap()
             };
             let loaded = latest(&|data| !data.keep_dl);
             let batched = latest(&|_| true);
             let data = loaded.data.as_ref().unwrap();
-            prop_assert_eq!(Some(found.size), data.size);
-            prop_assert_eq!(found.batch, batched.data.as_ref().unwrap().batch);
+            prop_assert_eq!(Some(Course::Constant(found.size)), data.size);
+            prop_assert_eq!(&Batch::One(found.batch), &batched.data.as_ref().unwrap().batch);
             prop_assert_eq!(&found.train_dir, data.train_dir.as_deref().unwrap_or(""));
             prop_assert_eq!(&found.val_dir, data.val_dir.as_ref().unwrap_or(&found.train_dir));
-            prop_assert_eq!(found.min_scale, data.min_scale.unwrap_or(DEFAULT_MIN_SCALE));
+            prop_assert_eq!(Course::Constant(found.min_scale), data.min_scale.unwrap_or(Course::Constant(DEFAULT_MIN_SCALE)));
             prop_assert_eq!(found.rect_val, data.rect_val == Some(true));
-            prop_assert_eq!(found.new_data, loaded.ep.start() == epoch);
-            prop_assert_eq!(found.keep_dl, batched.ep.start() == epoch && loaded.ep.start() != epoch);
+            prop_assert_eq!(found.new_data, loaded.ep.start() == epoch as f64);
+            prop_assert_eq!(found.keep_dl, batched.ep.start() == epoch as f64 && loaded.ep.start() != epoch as f64);
             let least = match found.size { 128 => 512, 224 => 256, _ => 128 };
-            prop_assert_eq!(found.val_batch, data.batch.max(least));
+            let Batch::One(loaded_batch) = data.batch else { unreachable!("these phases have one batch") };
+            prop_assert_eq!(found.val_batch, loaded_batch.max(least));
+            prop_assert_eq!(found.stretches.len(), 1);
 
             // Each device's share, batch by batch.
             let mut left = images.div_ceil(world);
@@ -308,6 +319,7 @@ proptest! {
                     (LrPhase { rate: Rate::Constant(rate), .. }, _) => rate,
                     (LrPhase { rate: Rate::Linear(from, to), epoch_step }, Epochs::Span(start, end)) => {
                         let step = if epoch_step { 0 } else { step };
+                        let (start, end) = (start as usize, end as usize);
                         from + (to - from) * ((epoch - start) * steps + step) as f64 / ((end - start) * steps) as f64
                     }
                     _ => unreachable!("a pair of rates without a pair of epochs is refused"),

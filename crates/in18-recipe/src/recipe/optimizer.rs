@@ -4,12 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::curve::Curve;
 use crate::fault::{Fault, ensure};
+use crate::schedule::Range;
 
-/// SGD with momentum, without dampening: `v ← m·v + (g + wd·w)`, `w ← w − rate·v`. Rates are the
-/// phases'.
+/// SGD with momentum, without dampening: `v ← m·v + (g + wd·w)`, `w ← w − rate·v`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Optimizer {
+    /// The learning rate over the run, where phases have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Curve>,
     /// `m`, the share of the last velocity that is kept: from 0 to 1 (1 excluded), in single
     /// precision.
     pub momentum: Curve,
@@ -37,15 +40,30 @@ pub enum GradientType {
 impl Default for Optimizer {
     fn default() -> Self {
         let momentum = Curve::Constant(0.9);
-        Optimizer { momentum, weight_decay: 1e-4, no_bn_wd: false, gradients: GradientType::Fp32 }
+        Optimizer { rate: None, momentum, weight_decay: 1e-4, no_bn_wd: false, gradients: GradientType::Fp32 }
     }
 }
 
+/// The rates that there may be.
+pub(crate) const RATES: Range = Range {
+    field: "optimizer.rate",
+    expected: "a finite rate that is not negative",
+    holds: |rate| rate.is_finite() && rate >= 0.0,
+};
+
+/// The momenta that there may be, in single precision.
+pub(crate) const MOMENTA: Range = Range {
+    field: "optimizer.momentum",
+    expected: "a number from 0 to 1 (1 excluded)",
+    holds: |momentum| (0.0..1.0).contains(&(momentum as f32)),
+};
+
 impl Optimizer {
     pub(crate) fn check(&self) -> Result<(), Fault> {
-        let momentum = self.momentum.at(0, 1, 1);
-        let is_share = (0.0..1.0).contains(&(momentum as f32));
-        ensure(is_share, "optimizer.momentum", "a number from 0 to 1 (1 excluded)", momentum)?;
+        if let Some(rate) = &self.rate {
+            rate.check(&RATES)?;
+        }
+        self.momentum.check(&MOMENTA)?;
         let decay = self.weight_decay as f32;
         let is_penalty = decay >= 0.0 && decay.is_finite();
         ensure(is_penalty, "optimizer.weight_decay", "a number from 0 on", self.weight_decay)
