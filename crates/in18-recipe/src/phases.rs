@@ -255,6 +255,24 @@ impl Phase {
     }
 }
 
+impl Phase {
+    /// How the phase's size moves, in a line; `None` if it does not.
+    pub fn ramp(&self) -> Option<String> {
+        let data = self.data.as_ref()?;
+        let (Some(Course::Linear(from, to)), Some(every)) = (data.size, data.every) else { return None };
+        let (start, end) = (self.ep.start(), self.ep.last_named());
+        let mut line = format!("from {from} to {to} px in multiples of {every}, epochs {start} to {end}");
+        let [first, last] = [from, to].map(|size| data.batch_at_size(size));
+        if first != last {
+            line += &format!(", batch from {first} to {last}");
+        }
+        if let Some(Course::Linear(from, to)) = data.min_scale {
+            line += &format!(", min_scale from {from} to {to}");
+        }
+        Some(line)
+    }
+}
+
 impl LrPhase {
     fn check(&self, ep: Epochs) -> Result<(), PhaseFault> {
         let usable = |rate: f64| rate.is_finite() && rate >= 0.0;

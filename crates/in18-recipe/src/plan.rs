@@ -270,6 +270,17 @@ impl EpochPlan {
         images
     }
 
+    /// Pixels of all training images at the sizes that they get: what the epoch costs, up to a
+    /// factor.
+    pub fn pixels(&self) -> f64 {
+        if is_plain(&self.stretches) && self.steps == self.whole {
+            return (self.images * self.size * self.size) as f64;
+        }
+        let pixels = |it: &Stretch| it.steps as f64 * it.batch as f64 * (it.size * it.size) as f64;
+        let share: f64 = self.stretches.iter().map(pixels).sum();
+        share / self.capacity as f64 * self.images as f64
+    }
+
     /// The stretch and the place of a step; beyond the last, the last one's stretch.
     fn find(&self, step: usize) -> (&Stretch, Place) {
         let (mut before, mut stretch, mut left) = (0, &self.stretches[0], step - 1);

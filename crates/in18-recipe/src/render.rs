@@ -41,8 +41,7 @@ enum Written<'a> {
     Epochs(Epoch, Epoch),
     Count(usize),
     Counts(usize, usize),
-    /// Keys are strings in TOML.
-    BySize(BTreeMap<String, usize>),
+    BySize(#[serde(serialize_with = "by_name")] &'a BTreeMap<usize, usize>),
     Number(f64),
     Numbers(f64, f64),
     Text(&'a str),
@@ -70,13 +69,16 @@ impl From<&Course<f64>> for Written<'_> {
     }
 }
 
-impl From<&Batch> for Written<'_> {
-    fn from(batch: &Batch) -> Self {
+/// Keys are strings in TOML. They keep the order of the numbers.
+fn by_name<S: Serializer>(by_size: &&BTreeMap<usize, usize>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(by_size.iter().map(|(size, images)| (size.to_string(), images)))
+}
+
+impl<'a> From<&'a Batch> for Written<'a> {
+    fn from(batch: &'a Batch) -> Self {
         match batch {
             Batch::One(images) => Written::Count(*images),
-            Batch::BySize(by_size) => {
-                Written::BySize(by_size.iter().map(|(size, images)| (size.to_string(), *images)).collect())
-            }
+            Batch::BySize(by_size) => Written::BySize(by_size),
         }
     }
 }

@@ -2,9 +2,9 @@
 //! one rate and size.
 
 use in18_recipe::{
-    Augment, Batch, Course, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, GradientType, Initial, Loss,
-    LossScale, LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate, Reached,
-    Recipe, Shuffle,
+    Augment, Batch, Course, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, GradientType, Initial, Kind,
+    Loss, LossScale, LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate,
+    Reached, Recipe, Schedule, Shuffle,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -198,6 +198,69 @@ fn originals_rate(phase: &Phase, (epoch, batch_curr, batch_tot): (usize, usize, 
     lr_start + step_curr as f64 * step_size
 }
 
+fn curve(top: f64) -> impl Strategy<Value = Schedule> {
+    const KINDS: [Kind; 7] =
+        [Kind::Constant, Kind::Linear, Kind::Cosine, Kind::Rex, Kind::Polynomial, Kind::Steps, Kind::Cycle];
+    let kind = proptest::sample::select(&KINDS[..]);
+    let warmup = option::of((0.01..1.9_f64, option::of(0.0..top)));
+    (kind, 0.0..top, 0.0..top, 0.0..top, 0.2..4.0_f64, warmup, 0.05..0.95_f64, any::<bool>()).prop_map(
+        |(kind, from, to, peak, power, warmup, rise, epoch_step)| {
+            let mut curve = Schedule { epoch_step, ..Schedule::new(kind, from, None) };
+            match kind {
+                Kind::Constant => {}
+                Kind::Steps => (curve.at, curve.factor) = (Some(vec![1.95, 2.5]), Some(0.5)),
+                Kind::Cycle => (curve.to, curve.peak, curve.rise) = (Some(to), Some(peak), Some(rise)),
+                Kind::Polynomial => (curve.to, curve.power) = (Some(to), Some(power)),
+                Kind::Linear | Kind::Cosine | Kind::Rex => curve.to = Some(to),
+            }
+            if let Some((epochs, first)) = warmup.filter(|_| kind != Kind::Cycle) {
+                (curve.warmup, curve.warmup_from) = (Some(epochs), first);
+            }
+            curve
+        },
+    )
+}
+
+/// Phases without rates for a run of 2 to 8 epochs: one size, then one that moves, then one.
+fn moving() -> impl Strategy<Value = Phases> {
+    let batch = prop_oneof![
+        (1usize..20).prop_map(|images| (Some(images), None)),
+        (1usize..20, 8usize..200).prop_map(|(images, at)| (Some(images), Some(at))),
+        Just((None, None))
+    ];
+    let sizes = (1usize..6, 1usize..6, 1usize..40);
+    (sizes, batch, 0.0..0.9_f64, 0.1..1.0_f64, option::of((0.01..=1.0, 0.01..=1.0)), 1usize..20).prop_map(
+        |((from, to, every), (images, at), start, length, scales, first)| {
+            let (from, to) = (from * every, to * every);
+            let (low, high) = (from.min(to), from.max(to));
+            let batch = match images {
+                Some(images) => Batch::One(images),
+                None => Batch::BySize([(low, 9), (high, 5)].into_iter().collect()),
+            };
+            let moving = DataPhase {
+                size: Some(Course::Linear(from, to)),
+                every: Some(every),
+                batch,
+                batch_at: at,
+                min_scale: scales.map(|(from, to)| Course::Linear(from, to)),
+                ..DataPhase::default()
+            };
+            let still =
+                |size: usize| DataPhase { size: Some(size.into()), batch: first.into(), ..DataPhase::default() };
+            let phase = |ep, data| Phase { ep, data: Some(data), lr: None };
+            let (start, end) = (start + 0.001, start + length);
+            let (start, end) = (start.min(end - 0.01), end);
+            Phases {
+                phases: vec![
+                    phase(Epochs::From(0.0), still(from)),
+                    phase(Epochs::Span(start.max(0.0005), end.max(start + 0.005)), moving),
+                    phase(Epochs::From(end.max(start + 0.005)), still(to)),
+                ],
+            }
+        },
+    )
+}
+
 proptest! {
     // A failure prints its smallest input: make it a case of a table test.
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
@@ -337,5 +400,78 @@ proptest! {
                 prop_assert!((lr - wanted).abs() <= 1e-12 * scale, "epoch {epoch} step {step}: {lr} {wanted}");
             }
         }
+    }
+
+    /// A curve over the run has one finite value a step, within its ends, and no jump but steps.
+    #[test]
+    fn every_step_has_one_value_of_a_curve_and_joins_are_continuous(rate in curve(4.0), momentum in curve(0.99), epochs in 3.0..6.0_f64) {
+        let phases = Phases::from_python("[{'ep': 0, 'sz': 64, 'bs': 2}]").unwrap();
+        let mut recipe = Recipe { epochs: Some(epochs), ..Recipe::from(phases) };
+        recipe.optimizer.rate = Some(Curve::Over(Box::new(rate.clone())));
+        recipe.optimizer.momentum = Curve::Over(Box::new(momentum.clone()));
+        prop_assert_eq!(Recipe::from_toml(&recipe.to_toml()), Ok(recipe.clone()));
+        let plan = Plan::resolve(&recipe, &PlanInput::uniform(1, 2000)).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(plan.total_steps(), (epochs * 1000.0 - 1e-5).ceil() as usize);
+        let mut last: Option<(f64, f64)> = None;
+        for epoch in &plan.epochs {
+            for step in 1..=epoch.steps {
+                let now = plan.step(epoch.epoch, step);
+                for (curve, value) in [(&rate, now.rate), (&momentum, now.momentum)] {
+                    let ends = [Some(curve.from), curve.to, curve.peak, Some(curve.warmup_from.unwrap_or(0.0)).filter(|_| curve.warmup.is_some())];
+                    let ends = || ends.iter().flatten().copied();
+                    let least = if curve.kind == Kind::Steps { 0.0 } else { ends().fold(f64::INFINITY, f64::min) };
+                    let most = ends().fold(0.0, f64::max);
+                    prop_assert!((least - 1e-12..=most + 1e-12).contains(&value), "{value} in {curve:?}");
+                }
+                if let Some((rate_before, momentum_before)) = last {
+                    for (curve, before, now) in [(&rate, rate_before, now.rate), (&momentum, momentum_before, now.momentum)] {
+                        // In a thousandth of an epoch: the shortest way takes a hundredth. A
+                        // polynomial with a small power and REX are steep at their ends.
+                        let is_smooth = curve.kind != Kind::Steps && !curve.epoch_step;
+                        let steep = if curve.kind == Kind::Polynomial { 1.7 } else { 0.2 };
+                        prop_assert!(!is_smooth || (now - before).abs() <= steep * 4.0, "{before} {now} {curve:?}");
+                    }
+                }
+                last = Some((now.rate, now.momentum));
+            }
+        }
+    }
+
+    /// The rules of moving sizes once more, step by step: each image of the share is seen once, and
+    /// each step has the multiple of `every` that is nearest to the line.
+    #[test]
+    fn every_step_has_one_size_and_each_image_is_seen_once(phases in moving(), epochs in 2.0..4.0_f64, images in 100usize..3000) {
+        let mut recipe = Recipe { epochs: Some(epochs), ..Recipe::from(phases.clone()) };
+        recipe.optimizer.rate = Some(Curve::Constant(0.1));
+        prop_assert_eq!(Phases::from_python(&phases.to_python()), Ok(phases.clone()));
+        prop_assert_eq!(Recipe::from_toml(&recipe.to_toml()), Ok(recipe.clone()));
+        let Ok(plan) = Plan::resolve(&recipe, &PlanInput::uniform(1, images)) else { return Ok(()) };
+        let moving = phases.phases[1].data.clone().unwrap();
+        let (Some(Course::Linear(from, to)), Some(every)) = (moving.size, moving.every) else { unreachable!() };
+        let Epochs::Span(start, end) = phases.phases[1].ep else { unreachable!() };
+        for epoch in &plan.epochs {
+            let mut seen = 0;
+            for n in 1..=epoch.steps {
+                let place = epoch.epoch as f64 + seen as f64 / images as f64;
+                prop_assert!(seen < images && place < epochs, "step {n} of epoch {} starts at {place}", epoch.epoch);
+                let step = plan.step(epoch.epoch, n);
+                let t = ((place - start) / (end - start)).clamp(0.0, 1.0);
+                let line = from as f64 + (to as f64 - from as f64) * t;
+                prop_assert!((step.size as f64 - line).abs() <= every as f64 / 2.0 + 1e-4, "{} at {line}", step.size);
+                prop_assert_eq!(step.size % every, 0);
+                prop_assert_eq!(epoch.images_through(n - 1), seen);
+                if let (Batch::One(images), Some(at), true) = (&moving.batch, moving.batch_at, place > start + 1e-6 && place < end - 1e-6) {
+                    let pixels = images * at * at;
+                    prop_assert!(step.batch == 1 || step.batch * step.size * step.size <= pixels);
+                    prop_assert!((step.batch + 1) * step.size * step.size > pixels);
+                }
+                seen += step.batch;
+            }
+            let whole = epoch.epoch + 1 < plan.epochs.len();
+            prop_assert!(!whole || seen >= images, "epoch {} ends after {seen} images", epoch.epoch);
+        }
+        let last = plan.epochs.last().unwrap();
+        let ended = last.epoch as f64 + last.images_through(last.steps) as f64 / images as f64;
+        prop_assert!(ended >= epochs - 1e-6, "{ended}");
     }
 }

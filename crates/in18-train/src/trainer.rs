@@ -11,7 +11,7 @@ use in18_comm::Comm;
 use in18_dataset::ImageSet;
 use in18_loader::{BadImage, Batch, BatchPlan, Loader, OnBadImage, Share, StageTimes};
 use in18_program::{Input, Metrics, Mode, Model, Size};
-use in18_recipe::{EpochPlan, Plan};
+use in18_recipe::{EpochPlan, Plan, StepPlan, Stretch};
 use in18_record::{EpochRecord, Event, LoaderRecord, Recorder, RunEnd, RunStart};
 use in18_system::proc::peak_rss_bytes;
 use in18_weights::save_parameters;
@@ -118,8 +118,10 @@ pub struct Continued {
 struct Loaders {
     train: Loader,
     validation: Loader,
-    /// The batches of validation, the same in every epoch.
+    /// The batches of validation, the same in every epoch of one size.
     validation_batches: BatchPlan,
+    /// The size of validation images, and the images of a batch, that they were made for.
+    validated_at: (usize, usize),
 }
 
 impl<'a> Trainer<'a> {
@@ -215,6 +217,7 @@ impl<'a> Trainer<'a> {
                 }
             }
             if let Some(loaders) = &mut loaders {
+                self.follow_size(epoch, loaders)?;
                 self.epoch(epoch, loaders)?;
             }
         }
@@ -263,19 +266,38 @@ impl<'a> Trainer<'a> {
             train: Loader::new(train, workers, self.settings.on_bad_image)?,
             validation: Loader::new(validation, workers, self.settings.on_bad_image)?,
             validation_batches,
+            validated_at: (epoch.size, epoch.val_batch),
         })
     }
 
-    /// Starts to watch the epoch's first step.
+    /// Changes the batches of validation, if the size has moved since they were made.
+    fn follow_size(&mut self, epoch: &EpochPlan, loaders: &mut Loaders) -> Result<(), TrainError> {
+        let now = (epoch.size, epoch.val_batch);
+        if loaders.validated_at != now {
+            let images = self.data.validation(&epoch.val_dir).len();
+            loaders.validation_batches = self.validation_batches(epoch, images)?;
+            self.check_validation(epoch, &loaders.validation_batches)?;
+            loaders.validated_at = now;
+        }
+        Ok(())
+    }
+
+    /// Starts to watch the next step, the first after a change of data.
     fn watch_first_step(&mut self, epoch: &EpochPlan) {
+        let step = self.progress.step + 1;
+        self.watch_step(&self.plan.step(epoch.epoch, step), epoch.epoch, step);
+    }
+
+    /// Starts to watch a step, the first of its size.
+    fn watch_step(&mut self, planned: &StepPlan, epoch: usize, step: usize) {
         self.end_first_step();
-        let &EpochPlan { epoch, batch, size, .. } = epoch;
+        let &StepPlan { batch, size, .. } = planned;
         let remedy = format!(
             "lower 'bs' or 'sz' of its phase, take a smaller --arch, or see what takes how long by `imagenet18 bench step --arch {} \
              --size {size} --batch {batch} --profile`",
             self.saving.network.arch
         );
-        let place = format!("step {} of epoch {epoch}", self.progress.step + 1);
+        let place = format!("step {step} of epoch {epoch}");
         let name = StepName { place, size: Size { batch, height: size, width: size }, remedy };
         let (mut recorder, clock) = (self.recorder.clone(), self.clock);
         let say = move |text| recorder.record(clock.stamp(), &Event::Warning { text });
@@ -296,11 +318,35 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Prepares an epoch's training, if there is enough memory for it.
+    /// Prepares the training of an epoch and of those after it with the same data, if there is
+    /// enough memory for all of it. Only the size that needs the most memory is compiled here: it
+    /// takes the memory in which all of them work. Each other size is compiled in its first step.
     fn prepare_training(&mut self, epoch: &EpochPlan) -> Result<(), TrainError> {
-        let size = Size { batch: epoch.batch, height: epoch.size, width: epoch.size };
+        let of = |stretch: &Stretch| Size { batch: stretch.batch, height: stretch.size, width: stretch.size };
+        let later = &self.plan.epochs[epoch.epoch + 1..];
+        let same = later.iter().take_while(|later| !later.new_data && !later.keep_dl);
+        let all =
+            std::iter::once(epoch).chain(same).flat_map(|same| same.stretches.iter().map(move |it| (same.epoch, it)));
+        let mut sizes: Vec<(usize, Size)> = Vec::new();
+        for (number, stretch) in all {
+            if !sizes.iter().any(|(_, size)| *size == of(stretch)) {
+                sizes.push((number, of(stretch)));
+            }
+        }
+        // Most often there is only one.
+        let mut largest = sizes[0];
+        if sizes.len() > 1 {
+            let mut most = 0;
+            for &(number, size) in &sizes {
+                let needs = self.model.work_bytes(Mode::Training, size)?;
+                if needs > most {
+                    (most, largest) = (needs, (number, size));
+                }
+            }
+        }
+        let (number, size) = largest;
         let prepared = self.model.prepare(Mode::Training, size).map_err(TrainError::from);
-        prepared.map_err(|error| error.in_half(epoch.epoch, Half::Training, size.batch))?;
+        prepared.map_err(|error| error.in_half(number, Half::Training, size.batch))?;
         Ok(())
     }
 

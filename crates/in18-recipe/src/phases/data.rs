@@ -107,7 +107,8 @@ impl DataPhase {
             (Course::Constant(share), _) => share,
             (Course::Linear(from, to), Some(Course::Linear(first, last))) if first != last => {
                 let t = (size as f64 - first as f64) / (last as f64 - first as f64);
-                from + (to - from) * t
+                // Exact at both ends, and never beyond them.
+                (from * (1.0 - t) + to * t).clamp(from.min(to), from.max(to))
             }
             (Course::Linear(from, _), _) => from,
         })
