@@ -153,7 +153,7 @@ fn table(plan: &Plan, needs: &Needs) -> String {
             epoch.steps,
             epoch.val_batch,
             if epoch.rect_val { "yes" } else { "no" },
-            epoch.min_scale,
+            (epoch.min_scale * 1e4).round() / 1e4,
             epoch.lr_first(),
             epoch.lr_last(),
             bytes >> 20,
