@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::fault::Fault;
 use crate::phases::whole_or_not;
+use crate::place::Place;
 use crate::recipe::single;
 use crate::schedule::{Range, Schedule};
 
@@ -35,37 +36,6 @@ pub enum Curve {
     },
     /// A curve over the run. Fields of the optimizer write it.
     Over(Box<Schedule>),
-}
-
-/// Where a step lies in its epoch. An epoch is as long as all of its batches: if these differ in
-/// size, a step counts by the images of its batch.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Place {
-    /// The epoch, counted from 0.
-    pub epoch: usize,
-    /// The number of steps of the whole epoch, also where the run ends within the epoch.
-    pub steps: f64,
-    /// The part of `steps` that is done when the step starts: 0 for the first.
-    pub before: f64,
-    /// The part of `steps` that is done when the step ends.
-    pub after: f64,
-}
-
-impl Place {
-    /// Step `step` (1 to `steps`) of an epoch whose `steps` batches are all of one size.
-    pub fn of(epoch: usize, step: usize, steps: usize) -> Self {
-        Place { epoch, steps: steps as f64, before: (step - 1) as f64, after: step as f64 }
-    }
-
-    /// The place where the step starts, in epochs since the run's start.
-    pub fn start(self) -> f64 {
-        self.epoch as f64 + self.before / self.steps
-    }
-
-    /// The length of the step in epochs.
-    pub fn length(self) -> f64 {
-        (self.after - self.before) / self.steps
-    }
 }
 
 impl Curve {

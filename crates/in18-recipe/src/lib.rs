@@ -31,6 +31,7 @@ mod from_value;
 mod literal;
 mod nearest;
 mod phases;
+mod place;
 mod plan;
 mod presets;
 mod read;
@@ -41,13 +42,14 @@ mod toml_form;
 mod tree;
 mod value;
 
-pub use curve::{Curve, Place};
+pub use curve::Curve;
 pub use fault::Fault;
 pub use from_value::PhasesError;
 pub use literal::LiteralError;
 pub use phases::{
     Batch, Course, DataPhase, Epochs, Key, LrPhase, MAX_EPOCHS, MAX_SIZE, Phase, PhaseFault, Phases, Rate,
 };
+pub use place::Place;
 pub use plan::{EpochPlan, Plan, PlanError, PlanInput, StepPlan, Stretch};
 pub use presets::{PRESETS, Preset, Summary, preset};
 pub use recipe::{

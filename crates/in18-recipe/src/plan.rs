@@ -16,8 +16,9 @@ use self::data::{DataInForce, Starts};
 pub use self::error::PlanError;
 use self::rates::Rates;
 use self::stretches::Steps;
-use crate::curve::{Curve, Place};
+use crate::curve::Curve;
 use crate::phases::{Phase, Phases};
+use crate::place::Place;
 use crate::recipe::Recipe;
 
 mod data;

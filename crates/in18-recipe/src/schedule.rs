@@ -9,13 +9,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::curve::Place;
 use crate::fault::{Fault, ensure};
+use crate::place::{Place, SLACK, shown};
 use crate::recipe::single;
-
-/// Places in a run, in epochs, that are nearer than this are the same place. Fractions of an epoch
-/// such as 28.8 - 28 are not exact, and no epoch has a billion steps.
-pub(crate) const SLACK: f64 = 1e-9;
 
 /// The shape of a curve. `t` runs from 0, at the end of the warm-up, to 1, at the curve's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -300,12 +296,6 @@ impl Schedule {
 
 fn half_cosine(from: f64, to: f64, t: f64) -> f64 {
     to + (from - to) * ((1.0 + (PI * t).cos()) / 2.0)
-}
-
-/// A difference of epochs without the rounding of the last digits: 26.24, and not
-/// 26.240000000000002.
-pub(crate) fn shown(epochs: f64) -> f64 {
-    (epochs * 1e9).round() / 1e9
 }
 
 impl fmt::Display for Kind {

@@ -4,8 +4,8 @@
 use super::error::PlanError;
 use super::{PlanInput, numbered};
 use crate::phases::{Course, DataPhase, Epochs, Phases};
+use crate::place::{SLACK, shown};
 use crate::recipe::Recipe;
-use crate::schedule::{SLACK, shown};
 use crate::value::quote;
 
 /// What holds from one place in the run up to the next: of a phase whose size moves there are as

@@ -5,8 +5,8 @@ use super::numbered;
 use crate::curve::Curve;
 use crate::fault::{Fault, ensure};
 use crate::phases::{Epochs, LrPhase, Rate};
+use crate::place::{SLACK, shown};
 use crate::recipe::Recipe;
-use crate::schedule::{SLACK, shown};
 
 /// The rates of a run.
 pub(super) struct Rates {

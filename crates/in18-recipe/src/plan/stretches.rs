@@ -8,7 +8,7 @@ use super::data::DataInForce;
 use super::error::PlanError;
 use super::rates::Rates;
 use super::{PlanInput, Stretch};
-use crate::schedule::SLACK;
+use crate::place::SLACK;
 
 /// An epoch's steps.
 pub(super) struct Steps {
