@@ -390,6 +390,23 @@ mod tests {
     }
 
     #[test]
+    fn each_batch_has_its_own_images_size_and_crop() {
+        let order = || EpochOrder::full(4, 2, 100);
+        let of = |batch: usize| TrainingBatch {
+            images: 10 + 10 * (batch / 3),
+            sz: 64 + 32 * (batch / 3) as u32,
+            augmentation: Augmentation { min_scale: 0.5 - 0.1 * (batch / 3) as f64, ..augmentation(4, 2) },
+        };
+        let plan = BatchPlan::train_in_order(order(), Share::ALL, of).unwrap();
+        let found: Vec<(usize, u32)> = (0..plan.len()).map(|b| (plan.images(b).len(), plan.size(b).width)).collect();
+        assert_eq!(found, [(10, 64), (10, 64), (10, 64), (20, 96), (20, 96), (20, 96), (10, 128)]);
+        assert_eq!(plan.transform(6), Transform::Train(of(6).augmentation));
+        assert_eq!((plan.images.clone(), plan.image_count()), (train(100, 0, 1, 16).images, 100));
+        let empty = |batch| TrainingBatch { images: usize::from(batch == 0), ..of(batch) };
+        assert_eq!(BatchPlan::train_in_order(order(), Share::ALL, empty), Err(PlanError::EmptyBatch));
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         assert_eq!(Share::new(3, 3), Err(PlanError::Share { rank: 3, world: 3 }));
         assert_eq!(BatchPlan::validation(0, Share::ALL, 1, 96), Err(PlanError::NoImages));
