@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use in18_recipe::Plan;
+use in18_recipe::{EpochPlan, Plan};
 use in18_train::checkpoint::{Checkpoint, Found, Tables, newest};
 use in18_train::identity::{as_of_today, differences};
 use in18_train::{CheckpointError, Progress, Settings};
@@ -58,7 +58,13 @@ pub fn progress(
         if let Some((ranks, their_plan)) = other_ranks(theirs, plan, by_ranks)? {
             let (epoch, step) = (progress.epoch, progress.step);
             let steps = |plan: &Plan| plan.epochs.get(epoch).map_or(0, |epoch| settings.steps_of(epoch.steps));
-            progress.step = same_place(step, (ranks, steps(&their_plan)), (plan.world, steps(plan)));
+            let (their_steps, now_steps) = (steps(&their_plan), steps(plan));
+            progress.step = match (their_plan.epochs.get(epoch), plan.epochs.get(epoch)) {
+                (Some(theirs), Some(ours)) if step != their_steps && varies(theirs) => {
+                    same_images(theirs.images_through(step) * ranks, plan.world, ours).min(now_steps)
+                }
+                _ => same_place(step, (ranks, their_steps), (plan.world, now_steps)),
+            };
             let (path, now) = (path.display(), plan.world);
             output::complain(&format!(
                 "note: {path} is of {ranks} ranks, and goes on with {now}: step {step} of epoch {epoch} becomes step {}",
@@ -94,6 +100,16 @@ pub fn progress(
 /// so together they have always seen a beginning of the epoch's order.
 fn same_place(step: usize, (their_ranks, their_steps): (usize, usize), (ranks, steps): (usize, usize)) -> usize {
     if step == their_steps { steps } else { (step * their_ranks / ranks).min(steps) }
+}
+
+/// Whether the batch changes within an epoch.
+fn varies(epoch: &EpochPlan) -> bool {
+    epoch.stretches.iter().any(|stretch| stretch.batch != epoch.batch)
+}
+
+/// The most steps of `epoch` after which `ranks` ranks have seen no more than so many images.
+fn same_images(images: usize, ranks: usize, epoch: &EpochPlan) -> usize {
+    (0..=epoch.steps).rfind(|&step| epoch.images_through(step) * ranks <= images).unwrap_or(0)
 }
 
 /// How many ranks the run of a checkpoint had, by the checkpoint's identity.

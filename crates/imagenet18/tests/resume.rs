@@ -302,6 +302,48 @@ fn a_changed_run_is_refused_by_what_differs() {
     assert!(line.contains("images.DATA/train.count is 45 in the checkpoint and 46 here"), "{line}");
 }
 
+/// From the middle of an epoch on the size moves, and takes the batch and the crops along. Rate and
+/// momentum are curves over the run, and the run ends within its last epoch.
+const MOVING: [&str; 8] = [
+    "-o",
+    "phases=[{'ep':0,'sz':32,'bs':8},{'ep':(0.5,2.5),'sz':(32,64),'every':16,'bs':{32:8,48:6,64:4},'min_scale':(0.3,0.1)}]",
+    "-o",
+    "epochs=3.4",
+    "-o",
+    "optimizer.rate={ kind = 'cosine', from = 0.05, to = 0, warmup = 1.2 }",
+    "-o",
+    "optimizer.momentum={ kind = 'cycle', from = 0.9, peak = 0.8, to = 0.9 }",
+];
+
+#[test]
+fn a_run_goes_on_within_a_moving_size_and_within_its_last_part_of_an_epoch() {
+    let runs = Runs::new();
+    runs.done("whole", &MOVING);
+    let steps = metrics(&fs::read_to_string(runs.logdir("whole").join("metrics.jsonl")).unwrap());
+    let steps: Vec<(u64, u64, u64)> = steps
+        .iter()
+        .filter(|event| event["event"] == "step")
+        .map(|step| {
+            let number = |field: &str| step[field].as_u64().unwrap();
+            (number("epoch"), number("size"), number("images"))
+        })
+        .collect();
+    // Of 45 images: 32 px up to epoch 1, 48 px up to epoch 2, 64 px from there on, and of the last
+    // epoch only the steps that start before 40 % of it.
+    let count = |epoch, size| steps.iter().filter(|step| (step.0, step.1) == (epoch, size)).count();
+    assert_eq!([count(0, 32), count(1, 48), count(2, 64), count(3, 64)], [6, 8, 12, 5], "{steps:?}");
+    assert_eq!(steps.len(), 6 + 8 + 12 + 5);
+    runs.done("cut", &[&MOVING[..], &["--checkpoint-minutes", "1e-9", "--keep", "99"]].concat());
+    runs.same("whole", "cut");
+    let checkpoints = runs.checkpoints("cut");
+    assert!(checkpoints.len() >= 31, "{}", checkpoints.len());
+    // The last first: a run that is set back drops what comes after.
+    for at in [28, 18, 10, 3] {
+        runs.done("cut", &[&MOVING[..], &["--resume", checkpoints[at].to_str().unwrap(), "--keep", "99"]].concat());
+        runs.same("whole", "cut");
+    }
+}
+
 #[test]
 fn a_folder_serves_one_run_at_a_time() {
     let runs = Runs::new();

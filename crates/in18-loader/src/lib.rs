@@ -30,6 +30,6 @@ pub use error::{LoadError, PlanError};
 pub use in18_image::{Crop, Size};
 pub use loader::{Batch, Epoch, Loader};
 pub use order::{EpochOrder, Shuffle};
-pub use plan::{Augmentation, BatchPlan, Flip, Share};
+pub use plan::{Augmentation, BatchPlan, Flip, Share, TrainingBatch};
 pub use rect::resized_for_validation;
 pub use stages::StageTimes;

@@ -196,7 +196,7 @@ fn work(set: &ImageSet, ring: &Ring, on_bad_image: OnBadImage) {
             set.fetch(block);
         }
         let image = item.plan.images(item.batch)[item.position];
-        let transform = item.plan.transform();
+        let transform = item.plan.transform(item.batch);
         let mut load = |image| load(&mut pipeline, set, image, &mut item);
         let result = match on_bad_image {
             OnBadImage::Fail => load(image).map(|label| Loaded { label: Some(label), bad: Vec::new() }),
@@ -208,7 +208,7 @@ fn work(set: &ImageSet, ring: &Ring, on_bad_image: OnBadImage) {
 
 fn load(pipeline: &mut Pipeline, set: &ImageSet, image: u32, item: &mut Item) -> Result<i32, LoadError> {
     let Item { plan, batch, pixels, .. } = item;
-    let (transform, size) = (plan.transform(), plan.size(*batch));
+    let (transform, size) = (plan.transform(*batch), plan.size(*batch));
     // A decoder's fault must not leave a batch unfinished and a consumer waiting for it.
     let caught = catch_unwind(AssertUnwindSafe(|| pipeline.load(set, image, transform, size, pixels)));
     match caught {

@@ -77,13 +77,25 @@ pub(crate) enum Transform {
     Validate { sz: u32 },
 }
 
-/// One batch: a range of the plan's images, and the size that all of them get.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a training batch is like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainingBatch {
+    /// Images of one rank; the epoch's last batch may have fewer.
+    pub images: usize,
+    /// Side of the images, which are squares, in pixels.
+    pub sz: u32,
+    /// How they are cropped and flipped.
+    pub augmentation: Augmentation,
+}
+
+/// One batch: a range of the plan's images, the size that all of them get, and how.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct BatchSpec {
     /// Its place in the epoch, from 0. Selecting a part of the plan does not change it.
     pub index: usize,
     pub images: Range<usize>,
     pub size: Size,
+    pub transform: Transform,
 }
 
 /// An epoch of one rank, batch by batch.
@@ -92,7 +104,6 @@ pub struct BatchPlan {
     /// Images of all batches, one after the other.
     images: Vec<u32>,
     batches: Vec<BatchSpec>,
-    transform: Transform,
     fetches: Fetches,
 }
 
@@ -115,37 +126,40 @@ impl BatchPlan {
         augmentation: Augmentation,
     ) -> Result<Self, PlanError> {
         let order = EpochOrder::full(augmentation.seed, augmentation.epoch, images);
-        Self::train_in_order(order, share, batch, |_| sz, augmentation)
+        Self::train_in_order(order, share, |_| TrainingBatch { images: batch, sz, augmentation })
     }
 
-    /// Like [`train`](Self::train), in another order. `sizes` says how large the squares of a batch
-    /// are, by the batch's place in the epoch, from 0.
+    /// Like [`train`](Self::train), in another order. `batches` says what a batch is like, by its
+    /// place in the epoch, from 0.
     ///
     /// # Errors
     /// Those of [`train`](Self::train).
     pub fn train_in_order(
         order: EpochOrder,
         share: Share,
-        batch: usize,
-        sizes: impl Fn(usize) -> u32,
-        augmentation: Augmentation,
+        batches: impl Fn(usize) -> TrainingBatch,
     ) -> Result<Self, PlanError> {
         let EpochOrder { images, fetches } = order;
-        check(images.len() as u32, batch)?;
-        let min_scale = augmentation.min_scale;
-        if !(min_scale > 0.0 && min_scale <= 1.0) {
-            return Err(PlanError::MinScale(min_scale));
-        }
         let Share { rank, world } = share;
         let each = images.len().div_ceil(world);
-        let mine = (0..each).map(|k| images[(k * world + rank) % images.len()]).collect();
-        let plan = Self::in_runs(
-            mine,
-            batch,
-            |index, _| Size::new(sizes(index), sizes(index)),
-            Transform::Train(augmentation),
-        );
-        Ok(Self { fetches: fetches.share(rank, world), ..plan })
+        let mine: Vec<u32> = (0..each).map(|k| images[(k * world + rank) % images.len()]).collect();
+        check(images.len() as u32, batches(0).images)?;
+        let mut specs: Vec<BatchSpec> = Vec::new();
+        let mut start = 0;
+        while start < mine.len() {
+            let index = specs.len();
+            let TrainingBatch { images, sz, augmentation } = batches(index);
+            check(mine.len() as u32, images)?;
+            let min_scale = augmentation.min_scale;
+            if !(min_scale > 0.0 && min_scale <= 1.0) {
+                return Err(PlanError::MinScale(min_scale));
+            }
+            let end = (start + images).min(mine.len());
+            let (size, transform) = (Size::new(sz, sz), Transform::Train(augmentation));
+            specs.push(BatchSpec { index, images: start..end, size, transform });
+            start = end;
+        }
+        Ok(Self { images: mine, batches: specs, fetches: fetches.share(rank, world) })
     }
 
     /// Validation on squares: all images in the set's order, cut into batches of `batch`. Every
@@ -239,8 +253,9 @@ impl BatchPlan {
         &self.batches
     }
 
-    pub(crate) fn transform(&self) -> Transform {
-        self.transform
+    /// How the images of a batch are transformed. `batch` is below `len()`.
+    pub(crate) fn transform(&self, batch: usize) -> Transform {
+        self.batches[batch].transform
     }
 
     fn in_runs(images: Vec<u32>, batch: usize, size: impl Fn(usize, &[u32]) -> Size, transform: Transform) -> Self {
@@ -249,10 +264,10 @@ impl BatchPlan {
             .enumerate()
             .map(|(index, start)| {
                 let range = start..(start + batch).min(images.len());
-                BatchSpec { index, size: size(index, &images[range.clone()]), images: range }
+                BatchSpec { index, size: size(index, &images[range.clone()]), images: range, transform }
             })
             .collect();
-        Self { images, batches, transform, fetches: Fetches::default() }
+        Self { images, batches, fetches: Fetches::default() }
     }
 
     fn share_of_batches(self, share: Share) -> Self {
@@ -397,6 +412,23 @@ mod tests {
         assert_eq!(part.batch(1).index, 3);
         assert_eq!(plan.clone().select(5..100).len(), 2);
         assert!(plan.clone().select(50..60).is_empty());
+    }
+
+    #[test]
+    fn each_batch_has_its_own_images_size_and_crop() {
+        let order = || EpochOrder::full(4, 2, 100);
+        let of = |batch: usize| TrainingBatch {
+            images: 10 + 10 * (batch / 3),
+            sz: 64 + 32 * (batch / 3) as u32,
+            augmentation: Augmentation { min_scale: 0.5 - 0.1 * (batch / 3) as f64, ..augmentation(4, 2) },
+        };
+        let plan = BatchPlan::train_in_order(order(), Share::ALL, of).unwrap();
+        let found: Vec<(usize, u32)> = (0..plan.len()).map(|b| (plan.images(b).len(), plan.size(b).width)).collect();
+        assert_eq!(found, [(10, 64), (10, 64), (10, 64), (20, 96), (20, 96), (20, 96), (10, 128)]);
+        assert_eq!(plan.transform(6), Transform::Train(of(6).augmentation));
+        assert_eq!((plan.images.clone(), plan.image_count()), (train(100, 0, 1, 16).images, 100));
+        let empty = |batch| TrainingBatch { images: usize::from(batch == 0), ..of(batch) };
+        assert_eq!(BatchPlan::train_in_order(order(), Share::ALL, empty), Err(PlanError::EmptyBatch));
     }
 
     #[test]

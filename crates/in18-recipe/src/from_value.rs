@@ -4,9 +4,11 @@
 //! Shared by both notations; it knows neither. What a single phase must meet beyond its types is
 //! [`Phase::check`]'s, to which this module adds the place.
 
+use std::collections::BTreeMap;
+
 use crate::literal::{self, LiteralError};
 use crate::nearest::did_you_mean;
-use crate::phases::{DataPhase, Epochs, Key, LrPhase, Phase, PhaseFault, Phases, Rate, optional_data};
+use crate::phases::{Batch, Course, DataPhase, Epochs, Key, LrPhase, Phase, PhaseFault, Phases, optional_data};
 use crate::value::{Node, Position, Value, quote};
 
 /// A text that holds no phases.
@@ -165,7 +167,10 @@ fn read_phase(entries: &[(Node, Node)]) -> Result<Phase, Misplaced> {
         },
         lr: match value(Key::Lr) {
             None => None,
-            Some(lr) => Some(LrPhase { rate: rate(lr)?, epoch_step: values.read(Key::EpochStep)?.unwrap_or_default() }),
+            Some(lr) => Some(LrPhase {
+                rate: Course::from_node(Key::Lr, lr)?,
+                epoch_step: values.read(Key::EpochStep)?.unwrap_or_default(),
+            }),
         },
     };
     phase.check().map_err(|fault| Misplaced { offset: fault.key.and_then(value).map(|node| node.offset), fault })?;
@@ -174,21 +179,19 @@ fn read_phase(entries: &[(Node, Node)]) -> Result<Phase, Misplaced> {
 
 fn epochs(node: &Node) -> Result<Epochs, Misplaced> {
     match &node.value {
-        Value::Int(_) => Ok(Epochs::From(usize::from_node(Key::Ep, node)?)),
-        Value::Sequence(items) if items.len() == 2 => {
-            Ok(Epochs::Span(usize::from_node(Key::Ep, &items[0])?, usize::from_node(Key::Ep, &items[1])?))
-        }
+        Value::Int(_) => Ok(Epochs::From(epoch(node)?)),
+        Value::Float(number) if number.is_finite() => Ok(Epochs::From(epoch(node)?)),
+        Value::Sequence(items) if items.len() == 2 => Ok(Epochs::Span(epoch(&items[0])?, epoch(&items[1])?)),
         other => Err(misplaced(node, PhaseFault::new(Key::Ep, "an epoch or a pair (start, end)", other))),
     }
 }
 
-fn rate(node: &Node) -> Result<Rate, Misplaced> {
-    match &node.value {
-        Value::Int(_) | Value::Float(_) => Ok(Rate::Constant(f64::from_node(Key::Lr, node)?)),
-        Value::Sequence(items) if items.len() == 2 => {
-            Ok(Rate::Linear(f64::from_node(Key::Lr, &items[0])?, f64::from_node(Key::Lr, &items[1])?))
-        }
-        other => Err(misplaced(node, PhaseFault::new(Key::Lr, "a rate or a pair (from, to)", other))),
+/// An epoch, or a place within one.
+fn epoch(node: &Node) -> Result<f64, Misplaced> {
+    match node.value {
+        Value::Float(number) if number.is_finite() && number >= 0.0 => Ok(number),
+        Value::Float(_) => Err(misplaced(node, PhaseFault::new(Key::Ep, "an epoch that is not negative", &node.value))),
+        _ => Ok(usize::from_node(Key::Ep, node)? as f64),
     }
 }
 
@@ -214,6 +217,49 @@ impl FromNode for f64 {
             Value::Float(float) => Ok(float),
             ref other => Err(misplaced(node, PhaseFault::new(key, "a number", other))),
         }
+    }
+}
+
+/// One value, or a pair (from, to).
+impl<T: FromNode> FromNode for Course<T> {
+    fn from_node(key: Key, node: &Node) -> Result<Self, Misplaced> {
+        match &node.value {
+            Value::Sequence(items) if items.len() == 2 => {
+                Ok(Course::Linear(T::from_node(key, &items[0])?, T::from_node(key, &items[1])?))
+            }
+            Value::Int(_) | Value::Float(_) => Ok(Course::Constant(T::from_node(key, node)?)),
+            other => {
+                let one = match key {
+                    Key::Lr => "a rate",
+                    Key::Sz => "a size",
+                    _ => "a number",
+                };
+                Err(misplaced(node, PhaseFault::new(key, format!("{one} or a pair (from, to)"), other)))
+            }
+        }
+    }
+}
+
+/// One number, or a dict by size.
+impl FromNode for Batch {
+    fn from_node(key: Key, node: &Node) -> Result<Self, Misplaced> {
+        let Value::Dict(entries) = &node.value else { return Ok(Batch::One(usize::from_node(key, node)?)) };
+        let mut by_size = BTreeMap::new();
+        for (size, images) in entries {
+            let pixels = match &size.value {
+                // TOML's keys are strings.
+                Value::Str(text) => text.parse().ok(),
+                Value::Int(int) => usize::try_from(*int).ok(),
+                _ => None,
+            };
+            let Some(pixels) = pixels else {
+                return Err(misplaced(size, PhaseFault::new(key, "a size in pixels", &size.value)));
+            };
+            if by_size.insert(pixels, usize::from_node(key, images)?).is_some() {
+                return Err(misplaced(size, PhaseFault::new(key, format!("{pixels} pixels once"), "it twice")));
+            }
+        }
+        Ok(Batch::BySize(by_size))
     }
 }
 

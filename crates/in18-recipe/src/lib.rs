@@ -31,11 +31,13 @@ mod from_value;
 mod literal;
 mod nearest;
 mod phases;
+mod place;
 mod plan;
 mod presets;
 mod read;
 mod recipe;
 mod render;
+mod schedule;
 mod toml_form;
 mod tree;
 mod value;
@@ -44,12 +46,16 @@ pub use curve::Curve;
 pub use fault::Fault;
 pub use from_value::PhasesError;
 pub use literal::LiteralError;
-pub use phases::{DataPhase, Epochs, Key, LrPhase, MAX_EPOCHS, MAX_SIZE, Phase, PhaseFault, Phases, Rate};
-pub use plan::{EpochPlan, Plan, PlanError, PlanInput, StepPlan};
+pub use phases::{
+    Batch, Course, DataPhase, Epochs, Key, LrPhase, MAX_EPOCHS, MAX_SIZE, Phase, PhaseFault, Phases, Rate,
+};
+pub use place::Place;
+pub use plan::{EpochPlan, Plan, PlanError, PlanInput, StepPlan, Stretch};
 pub use presets::{PRESETS, Preset, Summary, preset};
 pub use recipe::{
     Augment, Bias, ClassWeights, DEFAULT_MIN_SCALE, Data, Evaluate, Flip, GradientType, Head, Initial, Loss, LossKind,
     LossScale, MadeFor, Network, Optimizer, Precision, Reached, Recipe, Shuffle, WeightRule,
 };
+pub use schedule::{Anneal, Kind, Schedule};
 pub use toml_form::{RecipeError, SetError};
 pub use value::Position;

@@ -6,9 +6,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+pub use self::data::{Batch, DataPhase};
 use crate::value::quote;
+
+mod data;
 
 /// The last epoch a phase may name. It bounds the size of a plan; ImageNet recipes stay under a
 /// thousand.
@@ -37,27 +40,28 @@ pub struct Phase {
     pub lr: Option<LrPhase>,
 }
 
-/// The epochs of a phase, counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The epochs of a phase, counted from 0. A fraction lies within an epoch: 2.56 is where 56 % of the
+/// images of the third epoch have been seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Epochs {
     /// From this epoch on.
-    From(usize),
-    /// From the first epoch up to, but without, the second. Only a rate phase has an end, and it
-    /// only shapes the line and the length of the run: the phase stays in force until a later one
-    /// starts.
-    Span(usize, usize),
+    From(f64),
+    /// From the first epoch up to, but without, the second. Only a phase with a rate, or with a pair
+    /// of sizes, has an end. The end only shapes the line and the length of the run: the phase stays
+    /// in force until a later one starts.
+    Span(f64, f64),
 }
 
 impl Epochs {
     /// The epoch at which the phase starts.
-    pub fn start(self) -> usize {
+    pub fn start(self) -> f64 {
         match self {
             Epochs::From(start) | Epochs::Span(start, _) => start,
         }
     }
 
     /// The largest epoch named. The run ends, exclusively, at the largest of all rate phases.
-    pub fn last_named(self) -> usize {
+    pub fn last_named(self) -> f64 {
         match self {
             Epochs::From(epoch) => epoch,
             Epochs::Span(start, end) => start.max(end),
@@ -74,25 +78,51 @@ impl fmt::Display for Epochs {
     }
 }
 
-/// The data keys of a phase. What is `None` was not written: the plan fills in the default or,
-/// under `keep_dl`, what is in force.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct DataPhase {
-    /// `sz`: square training size, and validation size, in pixels. Needed unless `keep_dl`.
-    pub size: Option<usize>,
-    /// `bs`: images per device and step.
-    pub batch: usize,
-    /// `trndir`: suffix appended to the data path, such as `-sz/160`; default ''.
-    pub train_dir: Option<String>,
-    /// `valdir`: the same for validation; default: what `trndir` is.
-    pub val_dir: Option<String>,
-    /// `min_scale`: lower bound of the random crop's share of the image's area, in (0, 1].
-    pub min_scale: Option<f64>,
-    /// `rect_val`: validate on rectangular batches.
-    pub rect_val: Option<bool>,
-    /// `keep_dl`: keep size and folders, change only the training batch.
-    pub keep_dl: bool,
+/// Writes an epoch, or another number, as a whole number if it is one.
+pub(crate) fn whole_or_not<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    match *number {
+        whole if whole.fract() == 0.0 && (0.0..1e15).contains(&whole) => serializer.serialize_u64(whole as u64),
+        fraction => serializer.serialize_f64(fraction),
+    }
 }
+
+/// A value as written: one, or a pair for a line over the phase's epochs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course<T> {
+    /// One number.
+    Constant(T),
+    /// A pair (from, to).
+    Linear(T, T),
+}
+
+impl<T: Copy> Course<T> {
+    /// Its first value and its last.
+    pub(crate) fn ends(self) -> [T; 2] {
+        match self {
+            Course::Constant(value) => [value, value],
+            Course::Linear(from, to) => [from, to],
+        }
+    }
+}
+
+impl<T> From<T> for Course<T> {
+    fn from(value: T) -> Self {
+        Course::Constant(value)
+    }
+}
+
+impl<T: fmt::Debug> fmt::Display for Course<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Course::Constant(value) => write!(f, "{value:?}"),
+            Course::Linear(from, to) => write!(f, "({from:?}, {to:?})"),
+        }
+    }
+}
+
+/// A learning rate as written. It holds for the global batch and is not rescaled with the number of
+/// devices.
+pub type Rate = Course<f64>;
 
 /// The rate keys of a phase.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -101,16 +131,6 @@ pub struct LrPhase {
     pub rate: Rate,
     /// `epoch_step`: a linear rate moves once an epoch instead of every batch.
     pub epoch_step: bool,
-}
-
-/// A learning rate as written. It holds for the global batch and is not rescaled with the number of
-/// devices.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Rate {
-    /// One number.
-    Constant(f64),
-    /// A pair (from, to): linear over the phase's epochs.
-    Linear(f64, f64),
 }
 
 /// Declares the keys, each with its name in the text.
@@ -140,7 +160,9 @@ macro_rules! keys {
 keys! {
     Ep "ep",
     Sz "sz",
+    Every "every",
     Bs "bs",
+    BsAt "bs_at",
     TrnDir "trndir",
     ValDir "valdir",
     MinScale "min_scale",
@@ -154,7 +176,10 @@ keys! {
 /// reads and what renders phases go through this list.
 macro_rules! optional_data {
     ($then:ident) => {
-        $then! { size: Sz, train_dir: TrnDir, val_dir: ValDir, min_scale: MinScale, rect_val: RectVal }
+        $then! {
+            size: Sz, every: Every, batch_at: BsAt, train_dir: TrnDir, val_dir: ValDir, min_scale: MinScale,
+            rect_val: RectVal
+        }
     };
 }
 pub(crate) use optional_data;
@@ -208,7 +233,7 @@ impl Phase {
     /// The first rule that it breaks. Phases that were read from text have passed already; those
     /// built by hand are checked when a plan is resolved.
     pub fn check(&self) -> Result<(), PhaseFault> {
-        if self.ep.last_named() > MAX_EPOCHS {
+        if !(self.ep.start() >= 0.0 && self.ep.last_named() <= MAX_EPOCHS as f64) {
             return Err(PhaseFault::new(Key::Ep, format!("epochs up to {MAX_EPOCHS}"), self.ep));
         }
         if let Epochs::Span(start, end) = self.ep
@@ -219,7 +244,9 @@ impl Phase {
         if self.data.is_none() && self.lr.is_none() {
             return Err(PhaseFault::new(None, "'bs' (a data phase) or 'lr' (a rate phase) or both", "neither"));
         }
-        if let (Some(data), None, Epochs::Span(..)) = (&self.data, &self.lr, self.ep) {
+        if let (Some(data), None, Epochs::Span(..)) = (&self.data, &self.lr, self.ep)
+            && !matches!(data.size, Some(Course::Linear(..)))
+        {
             let expected = format!("the one epoch at which the batch of {} starts", data.batch);
             return Err(PhaseFault::new(Key::Ep, expected, format!("the pair {}", self.ep)));
         }
@@ -228,37 +255,21 @@ impl Phase {
     }
 }
 
-impl DataPhase {
-    /// The suffix of the training folder.
-    pub(crate) fn train_suffix(&self) -> &str {
-        self.train_dir.as_deref().unwrap_or("")
-    }
-
-    /// The suffix of the validation folder.
-    pub(crate) fn val_suffix(&self) -> &str {
-        self.val_dir.as_deref().unwrap_or(self.train_suffix())
-    }
-
-    fn check(&self, ep: Epochs) -> Result<(), PhaseFault> {
-        if self.batch == 0 {
-            return Err(PhaseFault::new(Key::Bs, "a batch of at least 1 image per device", 0));
+impl Phase {
+    /// How the phase's size moves, in a line; `None` if it does not.
+    pub fn ramp(&self) -> Option<String> {
+        let data = self.data.as_ref()?;
+        let (Some(Course::Linear(from, to)), Some(every)) = (data.size, data.every) else { return None };
+        let (start, end) = (self.ep.start(), self.ep.last_named());
+        let mut line = format!("from {from} to {to} px in multiples of {every}, epochs {start} to {end}");
+        let [first, last] = [from, to].map(|size| data.batch_at_size(size));
+        if first != last {
+            line += &format!(", batch from {first} to {last}");
         }
-        match self.size {
-            Some(size) if size == 0 || size > MAX_SIZE => {
-                return Err(PhaseFault::new(Key::Sz, format!("a size from 1 to {MAX_SIZE} pixels"), size));
-            }
-            None if !self.keep_dl => {
-                let expected = "'sz' beside 'bs' (or 'keep_dl': True to change only the batch)";
-                return Err(PhaseFault::new(None, expected, format!("no size from epoch {} on", ep.start())));
-            }
-            _ => {}
+        if let Some(Course::Linear(from, to)) = data.min_scale {
+            line += &format!(", min_scale from {from} to {to}");
         }
-        match self.min_scale {
-            Some(share) if !(share > 0.0 && share <= 1.0) => {
-                Err(PhaseFault::new(Key::MinScale, "a share of the area above 0 and up to 1", format!("{share:?}")))
-            }
-            _ => Ok(()),
-        }
+        Some(line)
     }
 }
 
@@ -276,15 +287,6 @@ impl LrPhase {
                 Err(PhaseFault::new(Key::Ep, "at least one epoch between start and end, because 'lr' is a pair", ep))
             }
             Epochs::Span(..) => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Rate::Constant(rate) => write!(f, "{rate:?}"),
-            Rate::Linear(from, to) => write!(f, "({from:?}, {to:?})"),
         }
     }
 }

@@ -12,15 +12,20 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use self::data::{DataInForce, data_starts};
+use self::data::{DataInForce, Starts};
 pub use self::error::PlanError;
+use self::rates::Rates;
+use self::stretches::Steps;
 use crate::curve::Curve;
 use crate::fault::ensure;
-use crate::phases::{Epochs, LrPhase, Phase, Phases, Rate};
+use crate::phases::{Phase, Phases};
+use crate::place::Place;
 use crate::recipe::Recipe;
 
 mod data;
 mod error;
+mod rates;
+mod stretches;
 
 /// What a recipe is resolved against.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,10 +67,16 @@ pub struct Plan {
     pub recipe: Recipe,
     /// The number of devices it was made for.
     pub world: usize,
+    /// The length of the run. The last epoch is only a part of one if this is a fraction.
+    pub length: f64,
     /// The epochs, in order, from epoch 0; never empty.
     pub epochs: Vec<EpochPlan>,
-    /// The highest learning rate of all steps.
-    pub peak_rate: f64,
+    /// The momentum over the run.
+    #[serde(skip)]
+    momentum: Curve,
+    /// The highest learning rate.
+    #[serde(skip)]
+    peak_rate: f64,
 }
 
 /// What one epoch does.
@@ -73,12 +84,13 @@ pub struct Plan {
 pub struct EpochPlan {
     /// The epoch, counted from 0.
     pub epoch: usize,
-    /// Square size in pixels, for training and validation.
+    /// Square size in pixels, for validation and for the last training step.
     pub size: usize,
-    /// Training images per device and step. The last step may have fewer.
+    /// Training images per device in the last step, which may have fewer.
     pub batch: usize,
-    /// Training steps: `ceil(ceil(images / world) / batch)`, since the devices' shares are padded
-    /// to equal length; one fewer where a last partial one is dropped.
+    /// Training steps. If all have one batch: `ceil(ceil(images / world) / batch)`, since the
+    /// devices' shares are padded to equal length; one fewer where a last partial one is dropped.
+    /// The last epoch of a run that ends within it has fewer.
     pub steps: usize,
     /// Training images in the whole set.
     pub images: usize,
@@ -89,7 +101,7 @@ pub struct EpochPlan {
     /// Validation images per device and batch. It is fixed when a set is loaded: `keep_dl` does not
     /// change it.
     pub val_batch: usize,
-    /// Lower bound of the random crop's share of the area.
+    /// Lower bound of the random crop's share of the area, in the last step.
     pub min_scale: f64,
     /// Whether validation batches are rectangular.
     pub rect_val: bool,
@@ -97,8 +109,37 @@ pub struct EpochPlan {
     pub keep_dl: bool,
     /// A phase that loads a set (anew) starts here.
     pub new_data: bool,
-    /// The rate in force. It goes on while no later phase starts.
+    /// The rate in force in the last step. It goes on while no later phase starts.
     pub lr: Curve,
+    /// The training steps, by what they have in common. There is at least one stretch.
+    #[serde(skip_serializing_if = "is_plain")]
+    pub stretches: Vec<Stretch>,
+    /// The number of steps of the whole epoch, also where the run ends within it.
+    #[serde(skip)]
+    whole: usize,
+    /// Images per device of all of these steps, each with its full batch.
+    #[serde(skip)]
+    capacity: usize,
+}
+
+/// Consecutive training steps of an epoch between two changes of what is in force.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stretch {
+    /// How many steps.
+    pub steps: usize,
+    /// Square size in pixels.
+    pub size: usize,
+    /// Images per device and step. The epoch's last step may have fewer.
+    pub batch: usize,
+    /// Lower bound of the random crop's share of the area.
+    pub min_scale: f64,
+    /// The rate in force.
+    pub lr: Curve,
+}
+
+/// The epoch's own fields say it all.
+fn is_plain(stretches: &[Stretch]) -> bool {
+    stretches.len() == 1
 }
 
 /// What one training step does.
@@ -108,6 +149,8 @@ pub struct StepPlan {
     pub size: usize,
     /// Images per device; fewer in a last, partial step.
     pub batch: usize,
+    /// Lower bound of the random crop's share of the area.
+    pub min_scale: f64,
     /// Learning rate.
     pub rate: f64,
     /// Share of the last velocity that is kept.
@@ -117,12 +160,12 @@ pub struct StepPlan {
 }
 
 impl Plan {
-    /// Resolves `recipe`: the data phase of an epoch is the last to have started; the rate phase is
+    /// Resolves `recipe`: the data phase of a step is the last to have started; the rate phase is
     /// the last *listed* that has started; the run ends, exclusively, at the largest `ep` of any
-    /// rate phase.
+    /// rate phase, unless the recipe says where.
     ///
     /// # Errors
-    /// [`PlanError`], the first thing that keeps some epoch from having exactly one size and one
+    /// [`PlanError`], the first thing that keeps some step from having exactly one size and one
     /// rate.
     pub fn resolve(recipe: &Recipe, input: &PlanInput) -> Result<Plan, PlanError> {
         recipe.check()?;
@@ -132,60 +175,49 @@ impl Plan {
         if input.world == 0 {
             return Err(PlanError::NoDevices);
         }
-        let starts = data_starts(&recipe.phases)?;
-        let first_data = *starts.first_key_value().ok_or(PlanError::NoDataPhase)?.0;
-        let rates: Vec<NumberedRate> = numbered(&recipe.phases)
-            .filter_map(|(phase, written)| written.lr.map(|lr| NumberedRate { phase, ep: written.ep, lr }))
-            .collect();
-        let first_rate = rates.iter().map(|rate| rate.ep.start()).min().ok_or(PlanError::NoLrPhase)?;
-        let end = rates.iter().map(|rate| rate.ep.last_named()).max().unwrap_or(0);
-        if end == 0 {
-            return Err(PlanError::NoEpochs);
+        let phases = data::in_order(&recipe.phases)?;
+        let first = phases.first().ok_or(PlanError::NoDataPhase)?.1.start();
+        let rates = Rates::of(recipe)?;
+        if first > 0.0 {
+            return Err(PlanError::NoSize { first });
         }
-        if first_data > 0 {
-            return Err(PlanError::NoSize { first: first_data });
-        }
-        if first_rate > 0 {
-            return Err(PlanError::NoRate { first: first_rate });
-        }
-        let mut in_force: Option<DataInForce> = None;
-        let mut epochs = Vec::with_capacity(end);
-        for epoch in 0..end {
-            let started = starts.get(&epoch).copied();
-            if let Some((phase, data)) = started {
-                in_force = Some(if data.keep_dl {
-                    in_force.ok_or(PlanError::NothingToKeep { phase })?.keep(phase, data)?
-                } else {
-                    DataInForce::load(phase, data, recipe, input)?
-                });
-            }
-            let data = in_force.as_ref().ok_or(PlanError::NoSize { first: first_data })?;
-            let rate = rates.iter().rev().find(|rate| rate.ep.start() <= epoch);
-            let rate = rate.ok_or(PlanError::NoRate { first: first_rate })?;
-            let steps = data.steps(epoch, input, recipe.data.drop_last)?;
-            epochs.push(data.epoch(epoch, steps, started.map(|(_, data)| data), rate)?);
-        }
-        let smallest = epochs.iter().map(|epoch| epoch.min_scale).fold(0.0, f64::max);
+        let momentum = rates.momentum(recipe)?;
+        let data = data::in_force(&phases, recipe, input, rates.end)?;
+        let epoch = |epoch| {
+            let steps = stretches::of_epoch(epoch, &data, &rates, input, recipe.data.drop_last)?;
+            EpochPlan::of(epoch, &data, steps, &rates)
+        };
+        let epochs = (0..rates.epochs()).map(epoch).collect::<Result<Vec<EpochPlan>, _>>()?;
+        let largest = epochs.iter().flat_map(|epoch| &epoch.stretches).map(|it| it.min_scale).fold(0.0, f64::max);
         let max_scale = recipe.augment.max_scale;
-        let expected = format!("at least the largest min_scale of all epochs, {smallest}");
-        ensure(smallest <= max_scale, "augment.max_scale", &expected, max_scale)?;
-        // Within an epoch a rate only rises or only falls.
-        let rates = epochs.iter().flat_map(|epoch: &EpochPlan| [epoch.lr_first(), epoch.lr_last()]);
-        let peak_rate = rates.fold(0.0, f64::max);
-        Ok(Plan { recipe: recipe.clone(), world: input.world, epochs, peak_rate })
+        let expected = format!("at least the largest min_scale of all epochs, {largest}");
+        ensure(largest <= max_scale, "augment.max_scale", &expected, max_scale)?;
+        let peak_rate = epochs.iter().map(EpochPlan::peak_rate).fold(0.0, f64::max);
+        Ok(Plan { recipe: recipe.clone(), world: input.world, length: rates.end, epochs, momentum, peak_rate })
     }
 
-    /// What step `n` (counted from 1) of an epoch (counted from 0) does.
+    /// What step `n` (counted from 1) of an epoch (counted from 0) does. Steps after the epoch's
+    /// last are as the last.
     ///
     /// # Panics
     /// Beyond the last epoch.
     pub fn step(&self, epoch: usize, n: usize) -> StepPlan {
         let in_force = &self.epochs[epoch];
-        let &EpochPlan { size, batch, steps, .. } = in_force;
-        let momentum = self.recipe.optimizer.momentum.at(epoch, n, steps);
-        let rate = in_force.lr(n);
+        let (&Stretch { size, batch, min_scale, ref lr, .. }, place) = in_force.find(n);
+        let rate = lr.at(place);
         let decay = if self.peak_rate > 0.0 { rate / self.peak_rate } else { 0.0 };
-        StepPlan { size, batch, rate, momentum, decay }
+        StepPlan { size, batch, min_scale, rate, momentum: self.momentum.at(place), decay }
+    }
+
+    /// The highest learning rate: that of a step for the rates of phases, and the highest value of
+    /// a curve over the run, also if no step meets it.
+    pub fn peak_rate(&self) -> f64 {
+        self.peak_rate
+    }
+
+    /// The momentum over the run.
+    pub fn momentum(&self) -> &Curve {
+        &self.momentum
     }
 
     /// Training steps of the whole run.
@@ -195,9 +227,47 @@ impl Plan {
 }
 
 impl EpochPlan {
+    fn of(epoch: usize, data: &[DataInForce], steps: Steps, rates: &Rates) -> Result<EpochPlan, PlanError> {
+        let Steps { stretches, last, whole, capacity } = steps;
+        let begins = data.iter().find(|data| data.start == epoch as f64).and_then(|data| data.starts);
+        let data = &data[last];
+        let &DataInForce { size, batch, images, val_batch, min_scale, rect_val, .. } = data;
+        let plan = EpochPlan {
+            epoch,
+            size,
+            batch,
+            steps: stretches.iter().fold(0, |steps, stretch| steps.saturating_add(stretch.steps)),
+            images,
+            train_dir: data.train_dir.clone(),
+            val_dir: data.val_dir.clone(),
+            val_batch,
+            min_scale,
+            rect_val,
+            keep_dl: begins == Some(Starts::Keeping),
+            new_data: begins == Some(Starts::Loading),
+            lr: stretches.last().map_or(Curve::Constant(0.0), |stretch| stretch.lr.clone()),
+            stretches,
+            whole,
+            capacity,
+        };
+        // A line is monotone, so its ends bound what lies between. Other curves are bounded by
+        // their values.
+        let mut before: usize = 0;
+        for stretch in &plan.stretches {
+            let (first, last) = (before.saturating_add(1), before.saturating_add(stretch.steps));
+            if !(plan.lr(first).is_finite() && plan.lr(last).is_finite()) {
+                let phase = rates.at(plan.find(first).1.start()).and_then(|rate| rate.phase).unwrap_or(0);
+                return Err(PlanError::InfiniteRate { phase, epoch });
+            }
+            before = last;
+        }
+        Ok(plan)
+    }
+
     /// The learning rate of a step, `step` counting from 1 to [`EpochPlan::steps`].
     pub fn lr(&self, step: usize) -> f64 {
-        self.lr.at(self.epoch, step, self.steps)
+        let (stretch, place) = self.find(step);
+        stretch.lr.at(place)
     }
 
     /// The rate of the first step.
@@ -209,24 +279,68 @@ impl EpochPlan {
     pub fn lr_last(&self) -> f64 {
         self.lr(self.steps)
     }
-}
 
-/// A rate phase, with its number for messages.
-struct NumberedRate {
-    phase: usize,
-    ep: Epochs,
-    lr: LrPhase,
-}
-
-impl NumberedRate {
-    fn curve(&self) -> Curve {
-        match (self.lr.rate, self.ep) {
-            (Rate::Linear(from, to), Epochs::Span(start, end)) => {
-                Curve::Linear { from, to, start, end, epoch_step: self.lr.epoch_step }
+    /// The highest rate: of the steps, or of a curve over the run.
+    fn peak_rate(&self) -> f64 {
+        let mut before: usize = 0;
+        let highest = |stretch: &Stretch| {
+            let (first, last) = (before.saturating_add(1), before.saturating_add(stretch.steps));
+            before = last;
+            match &stretch.lr {
+                Curve::Over(schedule) => schedule.highest(),
+                // A line is monotone.
+                _ => self.lr(first).max(self.lr(last)),
             }
-            // A pair without a pair of epochs was refused by the check of the phase.
-            (Rate::Constant(rate) | Rate::Linear(rate, _), _) => Curve::Constant(rate),
+        };
+        self.stretches.iter().map(highest).fold(0.0, f64::max)
+    }
+
+    /// The images of each device's share that steps 1 to `step` see.
+    pub fn images_through(&self, step: usize) -> usize {
+        let (mut left, mut images) = (step, 0);
+        for stretch in &self.stretches {
+            let steps = left.min(stretch.steps);
+            (left, images) = (left - steps, images + steps.saturating_mul(stretch.batch));
         }
+        images
+    }
+
+    /// Pixels of all training images at the sizes that they get: what the epoch costs, up to a
+    /// factor.
+    pub fn pixels(&self) -> f64 {
+        if is_plain(&self.stretches) && self.steps == self.whole {
+            return (self.images * self.size * self.size) as f64;
+        }
+        let pixels = |it: &Stretch| it.steps as f64 * it.batch as f64 * (it.size * it.size) as f64;
+        let share: f64 = self.stretches.iter().map(pixels).sum();
+        share / self.capacity as f64 * self.images as f64
+    }
+
+    /// The stretch and the place of a step; beyond the last, the last one's stretch.
+    fn find(&self, step: usize) -> (&Stretch, Place) {
+        let (mut before, mut stretch, mut left) = (0, &self.stretches[0], step - 1);
+        for next in &self.stretches {
+            stretch = next;
+            if left < next.steps {
+                break;
+            }
+            (before, left) = (before + next.steps.saturating_mul(next.batch), left - next.steps);
+        }
+        // The last stretch counts as if it went on.
+        before = before.saturating_add(left.saturating_mul(stretch.batch));
+        let (steps, capacity) = (self.whole as u128, self.capacity as u128);
+        let part = |images: usize| {
+            // Exact wherever it is a whole number: everywhere, if all batches are of one size.
+            let product = images as u128 * steps;
+            (product / capacity) as f64 + (product % capacity) as f64 / self.capacity as f64
+        };
+        let place = Place {
+            epoch: self.epoch,
+            steps: self.whole as f64,
+            before: part(before),
+            after: part(before.saturating_add(stretch.batch)),
+        };
+        (stretch, place)
     }
 }
 

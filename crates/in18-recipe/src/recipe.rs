@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
-use crate::phases::Phases;
+use crate::fault::{Fault, ensure};
+use crate::phases::{MAX_EPOCHS, Phases};
 
 mod augment;
 mod data;
@@ -39,6 +39,9 @@ pub struct Recipe {
     /// Seed of initial weights, order and augmentation: the same seed gives the same network, bit
     /// for bit.
     pub seed: u64,
+    /// How long the run is, in epochs; a fraction ends it within an epoch. Default: up to the largest
+    /// epoch that a phase with a rate names, or to the end of the optimizer's curve of rates.
+    pub epochs: Option<f64>,
     /// What is trained.
     pub network: Network,
     /// What it starts from.
@@ -77,6 +80,10 @@ impl Recipe {
     /// The first rule that is broken. Recipes out of a text have passed already; those built by
     /// hand are checked when a plan is resolved.
     pub fn check(&self) -> Result<(), Fault> {
+        if let Some(epochs) = self.epochs {
+            let is_length = epochs > 0.0 && epochs <= MAX_EPOCHS as f64;
+            ensure(is_length, "epochs", &format!("a number of epochs above 0 and up to {MAX_EPOCHS}"), epochs)?;
+        }
         self.initial.check()?;
         self.loss.check()?;
         self.optimizer.check()?;

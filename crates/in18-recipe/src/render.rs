@@ -3,11 +3,12 @@
 //!
 //! Numbers are written in the fewest digits that read back exactly, as Python's `repr` does.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::{Serialize, Serializer};
 
-use crate::phases::{Epochs, Key, Phase, Phases, Rate, optional_data};
+use crate::phases::{Batch, Course, Epochs, Key, Phase, Phases, optional_data, whole_or_not};
 
 impl Phases {
     /// The phases as a Python literal on one line, fit for `--phases` inside double quotes (a
@@ -36,23 +37,55 @@ impl Serialize for Phase {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Written<'a> {
+    Epoch(#[serde(serialize_with = "whole_or_not")] f64),
+    Epochs(Epoch, Epoch),
     Count(usize),
     Counts(usize, usize),
+    BySize(#[serde(serialize_with = "by_name")] &'a BTreeMap<usize, usize>),
     Number(f64),
     Numbers(f64, f64),
     Text(&'a str),
     Flag(bool),
 }
 
-impl From<&usize> for Written<'_> {
-    fn from(&count: &usize) -> Self {
-        Written::Count(count)
+#[derive(Serialize)]
+struct Epoch(#[serde(serialize_with = "whole_or_not")] f64);
+
+impl From<&Course<usize>> for Written<'_> {
+    fn from(&course: &Course<usize>) -> Self {
+        match course {
+            Course::Constant(count) => Written::Count(count),
+            Course::Linear(from, to) => Written::Counts(from, to),
+        }
     }
 }
 
-impl From<&f64> for Written<'_> {
-    fn from(&number: &f64) -> Self {
-        Written::Number(number)
+impl From<&Course<f64>> for Written<'_> {
+    fn from(&course: &Course<f64>) -> Self {
+        match course {
+            Course::Constant(number) => Written::Number(number),
+            Course::Linear(from, to) => Written::Numbers(from, to),
+        }
+    }
+}
+
+/// Keys are strings in TOML. They keep the order of the numbers.
+fn by_name<S: Serializer>(by_size: &&BTreeMap<usize, usize>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(by_size.iter().map(|(size, images)| (size.to_string(), images)))
+}
+
+impl<'a> From<&'a Batch> for Written<'a> {
+    fn from(batch: &'a Batch) -> Self {
+        match batch {
+            Batch::One(images) => Written::Count(*images),
+            Batch::BySize(by_size) => Written::BySize(by_size),
+        }
+    }
+}
+
+impl From<&usize> for Written<'_> {
+    fn from(&count: &usize) -> Self {
+        Written::Count(count)
     }
 }
 
@@ -71,7 +104,13 @@ impl From<&bool> for Written<'_> {
 impl Written<'_> {
     fn python(&self) -> String {
         match self {
+            Written::Epoch(epoch) => format!("{epoch}"),
+            Written::Epochs(Epoch(start), Epoch(end)) => format!("({start}, {end})"),
             Written::Counts(a, b) => format!("({a}, {b})"),
+            Written::BySize(by_size) => {
+                let entries: Vec<String> = by_size.iter().map(|(size, images)| format!("{size}: {images}")).collect();
+                format!("{{{}}}", entries.join(", "))
+            }
             Written::Numbers(a, b) => format!("({a:?}, {b:?})"),
             Written::Text(text) => quoted(text, '\''),
             Written::Flag(flag) => if *flag { "True" } else { "False" }.to_owned(),
@@ -86,8 +125,8 @@ fn entries(phase: &Phase) -> Vec<(Key, Written<'_>)> {
     let mut entries = vec![(
         Key::Ep,
         match phase.ep {
-            Epochs::From(epoch) => Written::Count(epoch),
-            Epochs::Span(start, end) => Written::Counts(start, end),
+            Epochs::From(epoch) => Written::Epoch(epoch),
+            Epochs::Span(start, end) => Written::Epochs(Epoch(start), Epoch(end)),
         },
     )];
     if let Some(data) = &phase.data {
@@ -97,17 +136,11 @@ fn entries(phase: &Phase) -> Vec<(Key, Written<'_>)> {
             };
         }
         optional_data!(written);
-        entries.push((Key::Bs, Written::Count(data.batch)));
+        entries.push((Key::Bs, Written::from(&data.batch)));
         entries.extend(data.keep_dl.then_some((Key::KeepDl, Written::Flag(true))));
     }
     if let Some(lr) = &phase.lr {
-        entries.push((
-            Key::Lr,
-            match lr.rate {
-                Rate::Constant(rate) => Written::Number(rate),
-                Rate::Linear(from, to) => Written::Numbers(from, to),
-            },
-        ));
+        entries.push((Key::Lr, Written::from(&lr.rate)));
         entries.extend(lr.epoch_step.then_some((Key::EpochStep, Written::Flag(true))));
     }
     entries.sort_by_key(|(key, _)| *key);

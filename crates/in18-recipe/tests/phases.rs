@@ -21,14 +21,16 @@ fn one_dict_can_be_both_kinds_of_phase() {
     let text = r#"[{"ep": (0, 3), "lr": [1, 2e0], "epoch_step": 1, "bs": 64, "sz": 96, "trndir": "-t", "valdir": "",
         "min_scale": 1, "rect_val": False, "keep_dl": False}]"#;
     let phase = Phase {
-        ep: Epochs::Span(0, 3),
+        ep: Epochs::Span(0.0, 3.0),
         data: Some(DataPhase {
-            size: Some(96),
-            batch: 64,
+            size: Some(96.into()),
+            batch: 64.into(),
             train_dir: Some("-t".into()),
             val_dir: Some("".into()),
-            min_scale: Some(1.0),
+            min_scale: Some(1.0.into()),
             rect_val: Some(false),
+            every: None,
+            batch_at: None,
             keep_dl: false,
         }),
         lr: Some(LrPhase { rate: Rate::Linear(1.0, 2.0), epoch_step: true }),
@@ -64,13 +66,13 @@ fn mistakes_in_python_phases_are_named_at_their_column() {
         Case {
             name: "unknown key",
             text: "[{'ep': 0, 'lr': 1, 'mom': 0.9}]",
-            message: "column 21: phase 1: expected one of the keys ep, sz, bs, trndir, valdir, min_scale, rect_val, \
+            message: "column 21: phase 1: expected one of the keys ep, sz, every, bs, bs_at, trndir, valdir, min_scale, rect_val, \
                       keep_dl, lr, epoch_step, got 'mom'",
         },
         Case {
             name: "mistyped key",
             text: "[{'ep': 0, 'lr': 1, 'epoch_steps': True}]",
-            message: "column 21: phase 1: expected one of the keys ep, sz, bs, trndir, valdir, min_scale, rect_val, \
+            message: "column 21: phase 1: expected one of the keys ep, sz, every, bs, bs_at, trndir, valdir, min_scale, rect_val, \
                       keep_dl, lr, epoch_step, got 'epoch_steps': did you mean 'epoch_step'?",
         },
         Case {

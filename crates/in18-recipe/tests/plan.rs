@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use in18_recipe::{Curve, Epochs, LrPhase, PRESETS, Phase, Phases, Plan, PlanInput, Rate, Recipe, StepPlan, preset};
+use in18_recipe::{
+    Curve, EpochPlan, Epochs, LrPhase, PRESETS, Phase, Phases, Plan, PlanInput, Rate, Recipe, StepPlan, preset,
+};
 
 const IMAGES: usize = 1_281_167;
 
@@ -64,8 +66,9 @@ fn every_schedule_equals_the_original_schedulers_values() {
         assert_eq!((&*found.train_dir, &*found.val_dir), (train_dir, val_dir), "{line}");
         assert_eq!((found.min_scale, found.rect_val), (number(min_scale), rect_val == "true"), "{line}");
         assert_eq!(found.lr(count(batch)).to_bits(), number(lr).to_bits(), "{line}: {}", found.lr(count(batch)));
-        let (rate, decay) = (number(lr), number(lr) / plan.peak_rate);
-        let step = StepPlan { size: found.size, batch: found.batch, rate, momentum: 0.9, decay };
+        let &EpochPlan { size, batch: images, min_scale, .. } = found;
+        let (rate, decay) = (number(lr), number(lr) / plan.peak_rate());
+        let step = StepPlan { size, batch: images, min_scale, rate, momentum: 0.9, decay };
         assert_eq!(plan.step(count(epoch), count(batch)), step, "{line}");
         epochs_seen.insert(name, count(epoch) + 1);
     }
@@ -204,7 +207,7 @@ fn phases_that_make_no_plan_say_what_to_change() {
 #[test]
 fn phases_built_by_hand_are_checked_too() {
     let lr = Some(LrPhase { rate: Rate::Linear(0.1, 0.2), epoch_step: false });
-    let phases = Phases { phases: vec![Phase { ep: Epochs::From(0), data: None, lr }] };
+    let phases = Phases { phases: vec![Phase { ep: Epochs::From(0.0), data: None, lr }] };
     assert_eq!(
         Plan::resolve(&Recipe::from(phases), &PlanInput::uniform(1, 10)).unwrap_err().to_string(),
         "phase 1: 'ep': expected a pair (start, end), because 'lr' is a pair, got 0"

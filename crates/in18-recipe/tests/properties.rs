@@ -2,9 +2,9 @@
 //! one rate and size.
 
 use in18_recipe::{
-    Augment, Bias, ClassWeights, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, Flip, GradientType, Head,
-    Initial, Loss, LossKind, LossScale, LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase, Phases, Plan, PlanInput,
-    Precision, Rate, Reached, Recipe, Shuffle, WeightRule,
+    Augment, Batch, Bias, ClassWeights, Course, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, Flip,
+    GradientType, Head, Initial, Kind, Loss, LossKind, LossScale, LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase,
+    Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe, Schedule, Shuffle, WeightRule,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -59,24 +59,28 @@ fn rate() -> impl Strategy<Value = f64> {
 fn data_phase() -> impl Strategy<Value = DataPhase> {
     (1usize..400, 1usize..64, option::of(suffix()), option::of(suffix()), option::of(0.01..=1.0), any::<Option<bool>>())
         .prop_map(|(size, batch, train_dir, val_dir, min_scale, rect_val)| DataPhase {
-            size: Some(size),
-            batch,
+            size: Some(size.into()),
+            batch: batch.into(),
             train_dir,
             val_dir,
-            min_scale,
+            min_scale: min_scale.map(Course::Constant),
             rect_val,
-            keep_dl: false,
+            ..DataPhase::default()
         })
+}
+
+fn whole(start: usize, end: usize) -> Epochs {
+    Epochs::Span(start as f64, end as f64)
 }
 
 fn lr_phase(start: usize) -> impl Strategy<Value = (Epochs, LrPhase)> {
     let constant =
         (rate(), 0usize..9, any::<bool>(), any::<bool>()).prop_map(move |(rate, length, span, epoch_step)| {
-            let ep = if span { Epochs::Span(start, start + length) } else { Epochs::From(start) };
+            let ep = if span { whole(start, start + length) } else { Epochs::From(start as f64) };
             (ep, LrPhase { rate: Rate::Constant(rate), epoch_step })
         });
     let linear = (rate(), rate(), 1usize..9, any::<bool>()).prop_map(move |(from, to, length, epoch_step)| {
-        (Epochs::Span(start, start + length), LrPhase { rate: Rate::Linear(from, to), epoch_step })
+        (whole(start, start + length), LrPhase { rate: Rate::Linear(from, to), epoch_step })
     });
     prop_oneof![constant, linear]
 }
@@ -93,9 +97,13 @@ fn phases() -> impl Strategy<Value = Phases> {
             .into_iter()
             .map(|(epoch, (mut data, keep))| {
                 if keep && epoch != first_epoch {
-                    data = DataPhase { batch: data.batch, keep_dl: true, ..DataPhase::default() };
+                    data = DataPhase { batch: data.batch.clone(), keep_dl: true, ..DataPhase::default() };
                 }
-                Phase { ep: Epochs::From(if epoch == first_epoch { 0 } else { epoch }), data: Some(data), lr: None }
+                Phase {
+                    ep: Epochs::From(if epoch == first_epoch { 0.0 } else { epoch as f64 }),
+                    data: Some(data),
+                    lr: None,
+                }
             })
             .collect();
         phases.extend(std::iter::once(first).chain(rates).map(|(ep, lr)| Phase { ep, data: None, lr: Some(lr) }));
@@ -104,7 +112,7 @@ fn phases() -> impl Strategy<Value = Phases> {
         }
         if end {
             let lr = Some(LrPhase { rate: Rate::Constant(0.5), epoch_step: false });
-            phases.push(Phase { ep: Epochs::Span(2, 40), data: None, lr });
+            phases.push(Phase { ep: whole(2, 40), data: None, lr });
         }
         Just(phases).prop_shuffle().prop_map(|phases| Phases { phases })
     })
@@ -156,7 +164,8 @@ fn sections() -> impl Strategy<Value = Recipe> {
         |(momentum, penalty, [no_bn_wd, no_bias_wd, decoupled, nesterov], gradients)| {
             let momentum = Curve::Constant(momentum);
             let weight_decay = if decoupled { penalty / 11.0 } else { penalty };
-            Optimizer { momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients }
+            let rate = None;
+            Optimizer { rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients }
         },
     );
     let data = any::<[bool; 3]>().prop_map(|[window, drop_last, exif]| Data {
@@ -177,6 +186,7 @@ fn sections() -> impl Strategy<Value = Recipe> {
                 name,
                 about,
                 seed,
+                epochs: None,
                 network,
                 initial,
                 loss,
@@ -198,7 +208,7 @@ fn originals_rate(phase: &Phase, (epoch, batch_curr, batch_tot): (usize, usize, 
     let LrPhase { rate, epoch_step } = phase.lr.unwrap();
     let (lr_start, lr_end, (ep_start, ep_end)) = match (rate, phase.ep) {
         (Rate::Constant(rate), _) => return rate,
-        (Rate::Linear(from, to), Epochs::Span(start, end)) => (from, to, (start, end)),
+        (Rate::Linear(from, to), Epochs::Span(start, end)) => (from, to, (start as usize, end as usize)),
         _ => unreachable!("a pair of rates without a pair of epochs is refused"),
     };
     let batch_curr = if epoch_step { 0 } else { batch_curr };
@@ -207,6 +217,69 @@ fn originals_rate(phase: &Phase, (epoch, batch_curr, batch_tot): (usize, usize, 
     let step_curr = epoch_curr * batch_tot + batch_curr;
     let step_size = (lr_end - lr_start) / step_tot as f64;
     lr_start + step_curr as f64 * step_size
+}
+
+fn curve(top: f64) -> impl Strategy<Value = Schedule> {
+    const KINDS: [Kind; 7] =
+        [Kind::Constant, Kind::Linear, Kind::Cosine, Kind::Rex, Kind::Polynomial, Kind::Steps, Kind::Cycle];
+    let kind = proptest::sample::select(&KINDS[..]);
+    let warmup = option::of((0.01..1.9_f64, option::of(0.0..top)));
+    (kind, 0.0..top, 0.0..top, 0.0..top, 0.2..4.0_f64, warmup, 0.05..0.95_f64, any::<bool>()).prop_map(
+        |(kind, from, to, peak, power, warmup, rise, epoch_step)| {
+            let mut curve = Schedule { epoch_step, ..Schedule::new(kind, from, None) };
+            match kind {
+                Kind::Constant => {}
+                Kind::Steps => (curve.at, curve.factor) = (Some(vec![1.95, 2.5]), Some(0.5)),
+                Kind::Cycle => (curve.to, curve.peak, curve.rise) = (Some(to), Some(peak), Some(rise)),
+                Kind::Polynomial => (curve.to, curve.power) = (Some(to), Some(power)),
+                Kind::Linear | Kind::Cosine | Kind::Rex => curve.to = Some(to),
+            }
+            if let Some((epochs, first)) = warmup.filter(|_| kind != Kind::Cycle) {
+                (curve.warmup, curve.warmup_from) = (Some(epochs), first);
+            }
+            curve
+        },
+    )
+}
+
+/// Phases without rates for a run of 2 to 8 epochs: one size, then one that moves, then one.
+fn moving() -> impl Strategy<Value = Phases> {
+    let batch = prop_oneof![
+        (1usize..20).prop_map(|images| (Some(images), None)),
+        (1usize..20, 8usize..200).prop_map(|(images, at)| (Some(images), Some(at))),
+        Just((None, None))
+    ];
+    let sizes = (1usize..6, 1usize..6, 1usize..40);
+    (sizes, batch, 0.0..0.9_f64, 0.1..1.0_f64, option::of((0.01..=1.0, 0.01..=1.0)), 1usize..20).prop_map(
+        |((from, to, every), (images, at), start, length, scales, first)| {
+            let (from, to) = (from * every, to * every);
+            let (low, high) = (from.min(to), from.max(to));
+            let batch = match images {
+                Some(images) => Batch::One(images),
+                None => Batch::BySize([(low, 9), (high, 5)].into_iter().collect()),
+            };
+            let moving = DataPhase {
+                size: Some(Course::Linear(from, to)),
+                every: Some(every),
+                batch,
+                batch_at: at,
+                min_scale: scales.map(|(from, to)| Course::Linear(from, to)),
+                ..DataPhase::default()
+            };
+            let still =
+                |size: usize| DataPhase { size: Some(size.into()), batch: first.into(), ..DataPhase::default() };
+            let phase = |ep, data| Phase { ep, data: Some(data), lr: None };
+            let (start, end) = (start + 0.001, start + length);
+            let (start, end) = (start.min(end - 0.01), end);
+            Phases {
+                phases: vec![
+                    phase(Epochs::From(0.0), still(from)),
+                    phase(Epochs::Span(start.max(0.0005), end.max(start + 0.005)), moving),
+                    phase(Epochs::From(end.max(start + 0.005)), still(to)),
+                ],
+            }
+        },
+    )
 }
 
 proptest! {
@@ -270,7 +343,7 @@ proptest! {
         let mut set = recipe.clone();
         set.set("optimizer.momentum", &momentum.to_string()).unwrap();
         prop_assert_eq!(set.optimizer.momentum, Curve::Constant(momentum));
-        set.optimizer.momentum = recipe.optimizer.momentum;
+        set.optimizer.momentum = recipe.optimizer.momentum.clone();
         prop_assert_eq!(set, recipe);
     }
 
@@ -284,7 +357,7 @@ proptest! {
     /// The rules once more, in the slowest and most obvious way, step by step.
     #[test]
     fn every_step_has_exactly_one_rate_and_size(phases in phases(), world in 1usize..9, images in 600usize..900) {
-        let end = phases.phases.iter().filter(|phase| phase.lr.is_some()).map(|phase| phase.ep.last_named()).max().unwrap();
+        let end = phases.phases.iter().filter(|phase| phase.lr.is_some()).map(|phase| phase.ep.last_named() as usize).max().unwrap();
         let plan = Plan::resolve(&Recipe::from(phases.clone()), &PlanInput::uniform(world, images));
         if end == 0 {
             prop_assert!(plan.is_err());
@@ -295,23 +368,25 @@ proptest! {
 
         for (epoch, found) in plan.epochs.iter().enumerate() {
             prop_assert_eq!(found.epoch, epoch);
-            let started = || phases.phases.iter().filter(|phase| phase.ep.start() <= epoch);
+            let started = || phases.phases.iter().filter(|phase| phase.ep.start() <= epoch as f64);
             let latest = |keeps: &dyn Fn(&DataPhase) -> bool| {
-                started().filter(|phase| phase.data.as_ref().is_some_and(keeps)).max_by_key(|phase| phase.ep.start()).unwrap()
+                started().filter(|phase| phase.data.as_ref().is_some_and(keeps)).max_by(|a, b| a.ep.start().total_cmp(&b.ep.start())).unwrap()
             };
             let loaded = latest(&|data| !data.keep_dl);
             let batched = latest(&|_| true);
             let data = loaded.data.as_ref().unwrap();
-            prop_assert_eq!(Some(found.size), data.size);
-            prop_assert_eq!(found.batch, batched.data.as_ref().unwrap().batch);
+            prop_assert_eq!(Some(Course::Constant(found.size)), data.size);
+            prop_assert_eq!(&Batch::One(found.batch), &batched.data.as_ref().unwrap().batch);
             prop_assert_eq!(&found.train_dir, data.train_dir.as_deref().unwrap_or(""));
             prop_assert_eq!(&found.val_dir, data.val_dir.as_ref().unwrap_or(&found.train_dir));
-            prop_assert_eq!(found.min_scale, data.min_scale.unwrap_or(DEFAULT_MIN_SCALE));
+            prop_assert_eq!(Course::Constant(found.min_scale), data.min_scale.unwrap_or(Course::Constant(DEFAULT_MIN_SCALE)));
             prop_assert_eq!(found.rect_val, data.rect_val == Some(true));
-            prop_assert_eq!(found.new_data, loaded.ep.start() == epoch);
-            prop_assert_eq!(found.keep_dl, batched.ep.start() == epoch && loaded.ep.start() != epoch);
+            prop_assert_eq!(found.new_data, loaded.ep.start() == epoch as f64);
+            prop_assert_eq!(found.keep_dl, batched.ep.start() == epoch as f64 && loaded.ep.start() != epoch as f64);
             let least = match found.size { 128 => 512, 224 => 256, _ => 128 };
-            prop_assert_eq!(found.val_batch, data.batch.max(least));
+            let Batch::One(loaded_batch) = data.batch else { unreachable!("these phases have one batch") };
+            prop_assert_eq!(found.val_batch, loaded_batch.max(least));
+            prop_assert_eq!(found.stretches.len(), 1);
 
             // Each device's share, batch by batch.
             let mut left = images.div_ceil(world);
@@ -328,6 +403,7 @@ proptest! {
                     (LrPhase { rate: Rate::Constant(rate), .. }, _) => rate,
                     (LrPhase { rate: Rate::Linear(from, to), epoch_step }, Epochs::Span(start, end)) => {
                         let step = if epoch_step { 0 } else { step };
+                        let (start, end) = (start as usize, end as usize);
                         from + (to - from) * ((epoch - start) * steps + step) as f64 / ((end - start) * steps) as f64
                     }
                     _ => unreachable!("a pair of rates without a pair of epochs is refused"),
@@ -345,5 +421,78 @@ proptest! {
                 prop_assert!((lr - wanted).abs() <= 1e-12 * scale, "epoch {epoch} step {step}: {lr} {wanted}");
             }
         }
+    }
+
+    /// A curve over the run has one finite value a step, within its ends, and no jump but steps.
+    #[test]
+    fn every_step_has_one_value_of_a_curve_and_joins_are_continuous(rate in curve(4.0), momentum in curve(0.99), epochs in 3.0..6.0_f64) {
+        let phases = Phases::from_python("[{'ep': 0, 'sz': 64, 'bs': 2}]").unwrap();
+        let mut recipe = Recipe { epochs: Some(epochs), ..Recipe::from(phases) };
+        recipe.optimizer.rate = Some(Curve::Over(Box::new(rate.clone())));
+        recipe.optimizer.momentum = Curve::Over(Box::new(momentum.clone()));
+        prop_assert_eq!(Recipe::from_toml(&recipe.to_toml()), Ok(recipe.clone()));
+        let plan = Plan::resolve(&recipe, &PlanInput::uniform(1, 2000)).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(plan.total_steps(), (epochs * 1000.0 - 1e-5).ceil() as usize);
+        let mut last: Option<(f64, f64)> = None;
+        for epoch in &plan.epochs {
+            for step in 1..=epoch.steps {
+                let now = plan.step(epoch.epoch, step);
+                for (curve, value) in [(&rate, now.rate), (&momentum, now.momentum)] {
+                    let ends = [Some(curve.from), curve.to, curve.peak, Some(curve.warmup_from.unwrap_or(0.0)).filter(|_| curve.warmup.is_some())];
+                    let ends = || ends.iter().flatten().copied();
+                    let least = if curve.kind == Kind::Steps { 0.0 } else { ends().fold(f64::INFINITY, f64::min) };
+                    let most = ends().fold(0.0, f64::max);
+                    prop_assert!((least - 1e-12..=most + 1e-12).contains(&value), "{value} in {curve:?}");
+                }
+                if let Some((rate_before, momentum_before)) = last {
+                    for (curve, before, now) in [(&rate, rate_before, now.rate), (&momentum, momentum_before, now.momentum)] {
+                        // In a thousandth of an epoch: the shortest way takes a hundredth. A
+                        // polynomial with a small power and REX are steep at their ends.
+                        let is_smooth = curve.kind != Kind::Steps && !curve.epoch_step;
+                        let steep = if curve.kind == Kind::Polynomial { 1.7 } else { 0.2 };
+                        prop_assert!(!is_smooth || (now - before).abs() <= steep * 4.0, "{before} {now} {curve:?}");
+                    }
+                }
+                last = Some((now.rate, now.momentum));
+            }
+        }
+    }
+
+    /// The rules of moving sizes once more, step by step: each image of the share is seen once, and
+    /// each step has the multiple of `every` that is nearest to the line.
+    #[test]
+    fn every_step_has_one_size_and_each_image_is_seen_once(phases in moving(), epochs in 2.0..4.0_f64, images in 100usize..3000) {
+        let mut recipe = Recipe { epochs: Some(epochs), ..Recipe::from(phases.clone()) };
+        recipe.optimizer.rate = Some(Curve::Constant(0.1));
+        prop_assert_eq!(Phases::from_python(&phases.to_python()), Ok(phases.clone()));
+        prop_assert_eq!(Recipe::from_toml(&recipe.to_toml()), Ok(recipe.clone()));
+        let Ok(plan) = Plan::resolve(&recipe, &PlanInput::uniform(1, images)) else { return Ok(()) };
+        let moving = phases.phases[1].data.clone().unwrap();
+        let (Some(Course::Linear(from, to)), Some(every)) = (moving.size, moving.every) else { unreachable!() };
+        let Epochs::Span(start, end) = phases.phases[1].ep else { unreachable!() };
+        for epoch in &plan.epochs {
+            let mut seen = 0;
+            for n in 1..=epoch.steps {
+                let place = epoch.epoch as f64 + seen as f64 / images as f64;
+                prop_assert!(seen < images && place < epochs, "step {n} of epoch {} starts at {place}", epoch.epoch);
+                let step = plan.step(epoch.epoch, n);
+                let t = ((place - start) / (end - start)).clamp(0.0, 1.0);
+                let line = from as f64 + (to as f64 - from as f64) * t;
+                prop_assert!((step.size as f64 - line).abs() <= every as f64 / 2.0 + 1e-4, "{} at {line}", step.size);
+                prop_assert_eq!(step.size % every, 0);
+                prop_assert_eq!(epoch.images_through(n - 1), seen);
+                if let (Batch::One(images), Some(at), true) = (&moving.batch, moving.batch_at, place > start + 1e-6 && place < end - 1e-6) {
+                    let pixels = images * at * at;
+                    prop_assert!(step.batch == 1 || step.batch * step.size * step.size <= pixels);
+                    prop_assert!((step.batch + 1) * step.size * step.size > pixels);
+                }
+                seen += step.batch;
+            }
+            let whole = epoch.epoch + 1 < plan.epochs.len();
+            prop_assert!(!whole || seen >= images, "epoch {} ends after {seen} images", epoch.epoch);
+        }
+        let last = plan.epochs.last().unwrap();
+        let ended = last.epoch as f64 + last.images_through(last.steps) as f64 / images as f64;
+        prop_assert!(ended >= epochs - 1e-6, "{ended}");
     }
 }

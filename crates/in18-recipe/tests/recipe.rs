@@ -100,7 +100,7 @@ fn fields_are_set_one_by_one_in_the_order_given() {
         recipe.set(field, value).unwrap_or_else(|error| panic!("{field}={value}: {error}"));
         assert_eq!(recipe.get(field).as_deref(), Some(value.trim_matches('"')), "{field}");
     }
-    assert_eq!((recipe.optimizer.momentum, recipe.optimizer.weight_decay), (Curve::Constant(0.95), 5e-5));
+    assert_eq!((recipe.optimizer.momentum.clone(), recipe.optimizer.weight_decay), (Curve::Constant(0.95), 5e-5));
     assert_eq!((recipe.seed, recipe.loss.scale), (u64::MAX, LossScale::Dynamic { first: 4096.0 }));
     assert_eq!((recipe.optimizer.gradients, recipe.data.shuffle), (GradientType::Compute, Shuffle::Window));
     assert_eq!((recipe.initial.from.as_deref(), recipe.initial.new_head), (Some("net.safetensors"), true));
@@ -120,18 +120,27 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         (
             "optimizer.momentun",
             "0.95",
-            "optimizer: expected one of momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients, \
+            "optimizer: expected one of rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients, \
              got 'momentun': did you mean 'momentum'?",
         ),
         (
             "optimiser.momentum",
             "0.95",
-            "expected one of name, about, seed, network, initial, loss, optimizer, data, augment, evaluate, made_for, \
+            "expected one of name, about, seed, epochs, network, initial, loss, optimizer, data, augment, evaluate, made_for, \
              reached, phase, got 'optimiser': did you mean 'optimizer'?",
         ),
         ("optimizer.momentum", "2", "expected a number from 0 to 1 (1 excluded), got 2"),
-        ("momentum", "much", "expected a number, got 'much'"),
-        ("optimizer.momentum.x", "1", "optimizer.momentum: expected a number, got a dict"),
+        (
+            "momentum",
+            "much",
+            "expected a number, or a curve such as { kind = \"cosine\", from = 1, to = 0 }, got 'much'",
+        ),
+        (
+            "optimizer.momentum.x",
+            "1",
+            "optimizer.momentum: expected one of kind, from, to, power, at, factor, peak, rise, anneal, warmup, \
+             warmup_from, warmup_share, start, end, epoch_step, got 'x'",
+        ),
         ("optimizer", "sgd", "expected a table, got 'sgd'"),
         ("name.x", "1", "name: expected a string, got a dict"),
         ("initial.new_head", "true", "expected 'from', a network's file, beside it, got none"),
@@ -145,7 +154,7 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         (
             "",
             "3",
-            "expected one of name, about, seed, network, initial, loss, optimizer, data, augment, evaluate, made_for, reached, phase, got ''",
+            "expected one of name, about, seed, epochs, network, initial, loss, optimizer, data, augment, evaluate, made_for, reached, phase, got ''",
         ),
     ] {
         let mut recipe = small();
@@ -204,17 +213,17 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
         Case { text: "name = 'x'\n", message: "column 11: expected at least one [[phase]], got none" },
         Case {
             text: "# a\nphasse = 1\n",
-            message: "line 2, column 1: expected one of name, about, seed, network, initial, loss, optimizer, data, \
+            message: "line 2, column 1: expected one of name, about, seed, epochs, network, initial, loss, optimizer, data, \
                       augment, evaluate, made_for, reached, phase, got 'phasse': did you mean 'phase'?",
         },
         Case {
             text: "momntum = 0.9",
-            message: "column 1: expected one of name, about, seed, network, initial, loss, optimizer, data, augment, \
+            message: "column 1: expected one of name, about, seed, epochs, network, initial, loss, optimizer, data, augment, \
                       evaluate, made_for, reached, phase, got 'momntum': did you mean 'optimizer.momentum'?",
         },
         Case {
             text: "# a\n[optimizer]\nmomentum = 0.9\nweigth_decay = 0.1\n",
-            message: "line 4, column 1: optimizer: expected one of momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients, got \
+            message: "line 4, column 1: optimizer: expected one of rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients, got \
                       'weigth_decay': did you mean 'weight_decay'?",
         },
         Case {

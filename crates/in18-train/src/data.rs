@@ -128,16 +128,15 @@ impl Data {
     }
 }
 
-/// How an epoch's training images are changed at random.
-pub fn augmentation(recipe: &Recipe, epoch: &EpochPlan) -> Augmentation {
+/// How training images of an epoch are changed at random.
+pub fn augmentation(recipe: &Recipe, epoch: u32, min_scale: f64) -> Augmentation {
     let &Augment { max_scale, ratio, flip, .. } = &recipe.augment;
     let flip = match flip {
         Flip::None => loader::Flip::None,
         Flip::Random => loader::Flip::Random,
         Flip::Alternating => loader::Flip::Alternating,
     };
-    let (seed, epoch, min_scale) = (recipe.seed, epoch.epoch as u32, epoch.min_scale);
-    Augmentation { seed, epoch, min_scale, max_scale, ratio, flip }
+    Augmentation { seed: recipe.seed, epoch, min_scale, max_scale, ratio, flip }
 }
 
 /// A recipe's order of images, as the loader names it.

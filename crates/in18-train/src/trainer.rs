@@ -1,6 +1,5 @@
 //! The loop over a plan's epochs.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use in18_comm::Comm;
 use in18_dataset::ImageSet;
 use in18_loader::{BadImage, Batch, BatchPlan, Loader, OnBadImage, Share, StageTimes};
-use in18_program::{Input, Metrics, Mode, Model, Size};
+use in18_program::{Input, Metrics, Model, Size};
 use in18_recipe::{EpochPlan, Plan};
 use in18_record::{EpochRecord, Event, LoaderRecord, Recorder, RunEnd, RunStart};
 use in18_system::proc::peak_rss_bytes;
@@ -22,11 +21,12 @@ use crate::clock::{Clock, Laps};
 use crate::data::Data;
 use crate::error::{Half, TrainError};
 use crate::evaluation::{Evaluation, Views};
-use crate::first_step::{Doing, FirstStep, StepName};
+use crate::first_step::{Doing, FirstStep};
 use crate::progress::Progress;
 use crate::step::TrainingStep;
 use crate::traffic::TrafficMeter;
 
+mod preparing;
 mod ranks;
 mod saving;
 mod training;
@@ -118,8 +118,10 @@ pub struct Continued {
 struct Loaders {
     train: Loader,
     validation: Loader,
-    /// The batches of validation, the same in every epoch.
+    /// The batches of validation, the same in every epoch of one size.
     validation_batches: BatchPlan,
+    /// The size of validation images, and the images of a batch, that they were made for.
+    validated_at: (usize, usize),
 }
 
 impl<'a> Trainer<'a> {
@@ -215,6 +217,7 @@ impl<'a> Trainer<'a> {
                 }
             }
             if let Some(loaders) = &mut loaders {
+                self.follow_size(epoch, loaders)?;
                 self.epoch(epoch, loaders)?;
             }
         }
@@ -242,48 +245,6 @@ impl<'a> Trainer<'a> {
         Ok(Outcome { epochs: std::mem::take(&mut self.progress.epochs), end })
     }
 
-    fn change_data(&mut self, epoch: &EpochPlan, is_news: bool) -> Result<Loaders, TrainError> {
-        self.model.forget_programs();
-        let workers = self.settings.workers.get();
-        let train = Arc::clone(self.data.train(&epoch.train_dir));
-        let validation = Arc::clone(self.data.validation(&epoch.val_dir));
-        if is_news {
-            self.record(Event::DataChange(self.data.change(epoch)));
-        }
-        self.watch_first_step(epoch);
-        // Whatever can fail should fail now, not after an epoch of training: memory, image headers,
-        // sizes.
-        self.prepare_training(epoch)?;
-        if epoch.rect_val {
-            self.first_step_does(Doing::ReadingSizes);
-        }
-        let validation_batches = self.validation_batches(epoch, validation.len())?;
-        self.check_validation(epoch, &validation_batches)?;
-        Ok(Loaders {
-            train: Loader::new(train, workers, self.settings.on_bad_image)?,
-            validation: Loader::new(validation, workers, self.settings.on_bad_image)?,
-            validation_batches,
-        })
-    }
-
-    /// Starts to watch the epoch's first step.
-    fn watch_first_step(&mut self, epoch: &EpochPlan) {
-        self.end_first_step();
-        let &EpochPlan { epoch, batch, size, .. } = epoch;
-        let remedy = format!(
-            "lower 'bs' or 'sz' of its phase, take a smaller --arch, or see what takes how long by `imagenet18 bench step --arch {} \
-             --size {size} --batch {batch} --profile`",
-            self.saving.network.arch
-        );
-        let place = format!("step {} of epoch {epoch}", self.progress.step + 1);
-        let name = StepName { place, size: Size { batch, height: size, width: size }, remedy };
-        let (mut recorder, clock) = (self.recorder.clone(), self.clock);
-        let say = move |text| recorder.record(clock.stamp(), &Event::Warning { text });
-        let first = FirstStep::watch(name, Doing::Compiling, self.settings.patience, say);
-        first.follow(self.model);
-        self.first = Some(first);
-    }
-
     fn first_step_does(&self, doing: Doing) {
         if let Some(first) = &self.first {
             first.does(doing);
@@ -294,30 +255,6 @@ impl<'a> Trainer<'a> {
         if self.first.take().is_some() {
             self.model.forget_watcher();
         }
-    }
-
-    /// Prepares an epoch's training, if there is enough memory for it.
-    fn prepare_training(&mut self, epoch: &EpochPlan) -> Result<(), TrainError> {
-        let size = Size { batch: epoch.batch, height: epoch.size, width: epoch.size };
-        let prepared = self.model.prepare(Mode::Training, size).map_err(TrainError::from);
-        prepared.map_err(|error| error.in_half(epoch.epoch, Half::Training, size.batch))?;
-        Ok(())
-    }
-
-    /// Checks that there will be enough memory for an epoch's validation. Its batches may be
-    /// rectangles of several shapes.
-    fn check_validation(&self, epoch: &EpochPlan, batches: &BatchPlan) -> Result<(), TrainError> {
-        let mut largest: BTreeMap<[u32; 2], usize> = BTreeMap::new();
-        for at in 0..batches.len() {
-            let (size, images) = (batches.size(at), batches.images(at).len());
-            largest.entry([size.height, size.width]).and_modify(|most| *most = images.max(*most)).or_insert(images);
-        }
-        for ([height, width], batch) in largest {
-            let size = Size { batch, height: height as usize, width: width as usize };
-            let fits = self.model.check_fits(Mode::Evaluation, size).map_err(TrainError::from);
-            fits.map_err(|error| error.in_half(epoch.epoch, Half::Validation, batch))?;
-        }
-        Ok(())
     }
 
     fn epoch(&mut self, epoch: &EpochPlan, loaders: &mut Loaders) -> Result<(), TrainError> {

@@ -1,11 +1,11 @@
 //! `imagenet18 train --dry-run`: the plan, epoch by epoch.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
 use in18_program::{Mode, Network, Size};
-use in18_recipe::{EpochPlan, Plan, PlanInput};
+use in18_recipe::{Curve, EpochPlan, Plan, PlanInput};
 use in18_train::{Data, learner};
 
 use crate::cli::{EngineArgs, TrainArgs};
@@ -65,19 +65,20 @@ impl Needs {
     fn of(plan: &Plan, engine: &EngineArgs, (network, images): (&Network, &[usize])) -> Result<Self> {
         let engine = engine::choose_any(engine)?;
         let model = learner(engine.kernels, network.clone(), engine.dtype, plan, images)?;
-        let mut known: BTreeMap<[usize; 3], usize> = BTreeMap::new();
+        let mut known: HashMap<(Mode, [usize; 2]), usize> = HashMap::new();
         let mut epochs = Vec::with_capacity(plan.epochs.len());
         for epoch in &plan.epochs {
-            let key = [epoch.size, epoch.batch, epoch.val_batch];
-            let bytes = match known.get(&key) {
-                Some(bytes) => *bytes,
-                None => {
-                    let square = |batch| Size { batch, height: epoch.size, width: epoch.size };
-                    let training = model.work_bytes(Mode::Training, square(epoch.batch))?;
-                    training.max(model.work_bytes(Mode::Evaluation, square(epoch.val_batch))?)
-                }
-            };
-            known.insert(key, bytes);
+            let training = epoch.stretches.iter().map(|stretch| (Mode::Training, [stretch.size, stretch.batch]));
+            let mut bytes = 0;
+            for key in training.chain([(Mode::Evaluation, [epoch.size, epoch.val_batch])]) {
+                let (mode, [size, batch]) = key;
+                let needs = match known.get(&key) {
+                    Some(bytes) => *bytes,
+                    None => model.work_bytes(mode, Size { batch, height: size, width: size })?,
+                };
+                known.insert(key, needs);
+                bytes = needs.max(bytes);
+            }
             epochs.push(bytes);
         }
         Ok(Needs { state: model.state_bytes(), epochs })
@@ -85,7 +86,7 @@ impl Needs {
 }
 
 fn json(epoch: &EpochPlan, device_bytes: usize) -> serde_json::Value {
-    serde_json::json!({
+    let mut line = serde_json::json!({
         "epoch": epoch.epoch,
         "size": epoch.size,
         "batch": epoch.batch,
@@ -98,28 +99,62 @@ fn json(epoch: &EpochPlan, device_bytes: usize) -> serde_json::Value {
         "lr_first": epoch.lr_first(),
         "lr_last": epoch.lr_last(),
         "device_bytes": device_bytes,
-    })
+    });
+    if epoch.stretches.len() > 1 {
+        line["stretches"] = serde_json::json!(epoch.stretches);
+    }
+    line
+}
+
+/// The smallest and the largest of numbers that go up or down, in the order in which they come: `96`
+/// or `96-176`.
+fn range(numbers: impl Iterator<Item = usize> + Clone) -> String {
+    let (first, last) = (numbers.clone().next().unwrap_or_default(), numbers.last().unwrap_or_default());
+    if first == last { first.to_string() } else { format!("{first}-{last}") }
+}
+
+/// What moves over the run, a line each.
+fn curves(plan: &Plan) -> String {
+    let mut text = String::new();
+    if plan.recipe.optimizer.rate.is_some() {
+        text += &format!("rate: {}\n", plan.epochs[0].lr);
+    }
+    if !matches!(plan.momentum(), Curve::Constant(_)) {
+        text += &format!("momentum: {}\n", plan.momentum());
+    }
+    for phase in &plan.recipe.phases.phases {
+        if let Some(ramp) = phase.ramp() {
+            text += &format!("size: {ramp}\n");
+        }
+    }
+    text
 }
 
 fn table(plan: &Plan, needs: &Needs) -> String {
+    let wide = plan.epochs.iter().any(|epoch| epoch.stretches.len() > 1);
+    // A pair of sizes or batches takes more room.
+    let (size_width, batch_width) = if wide { (7, 9) } else { (4, 5) };
     let mut text = format!(
         "{} device(s), {} epochs, {} steps; each device: {} MiB of parameters and what belongs to them, and by epoch\n\
-         epoch  size  batch  steps  val batch  rect  min scale    lr first     lr last     MiB  train dir, val dir\n",
+         {}epoch  {:>size_width$}  {:>batch_width$}  steps  val batch  rect  min scale    lr first     lr last     MiB  train dir, val dir\n",
         plan.world,
-        plan.epochs.len(),
+        plan.length,
         plan.total_steps(),
-        needs.state >> 20
+        needs.state >> 20,
+        curves(plan),
+        "size",
+        "batch",
     );
     for (epoch, bytes) in plan.epochs.iter().zip(&needs.epochs) {
         text += &format!(
-            "{:>5}  {:>4}  {:>5}  {:>5}  {:>9}  {:>4}  {:>9}  {:>10.6}  {:>10.6}  {:>6}  {:?}, {:?}\n",
+            "{:>5}  {:>size_width$}  {:>batch_width$}  {:>5}  {:>9}  {:>4}  {:>9}  {:>10.6}  {:>10.6}  {:>6}  {:?}, {:?}\n",
             epoch.epoch,
-            epoch.size,
-            epoch.batch,
+            range(epoch.stretches.iter().map(|stretch| stretch.size)),
+            range(epoch.stretches.iter().map(|stretch| stretch.batch)),
             epoch.steps,
             epoch.val_batch,
             if epoch.rect_val { "yes" } else { "no" },
-            epoch.min_scale,
+            (epoch.min_scale * 1e4).round() / 1e4,
             epoch.lr_first(),
             epoch.lr_last(),
             bytes >> 20,

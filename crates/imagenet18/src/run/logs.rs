@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use in18_program::Model;
+use in18_recipe::EpochPlan;
 use in18_record::{Opening, Recorder, RunStart};
 use in18_train::checkpoint::Checkpoint;
 
@@ -63,7 +64,7 @@ impl Run {
             images_train: data.train(&first.train_dir).len() as u64,
             images_val: data.validation(&first.val_dir).len() as u64,
             plan: plan.epochs.iter().filter(|e| e.new_data || e.keep_dl).map(|e| data.change(e)).collect(),
-            epoch_cost: plan.epochs.iter().map(|epoch| (epoch.images * epoch.size * epoch.size) as f64).collect(),
+            epoch_cost: plan.epochs.iter().map(EpochPlan::pixels).collect(),
         }
     }
 }

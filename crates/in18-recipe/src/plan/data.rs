@@ -1,118 +1,192 @@
-//! Which images, at which size and batch: what data phases set, from one to the next.
-
-use std::collections::BTreeMap;
+//! Which images, at which size and batch: what data phases set, from one place in the run to the
+//! next.
 
 use super::error::PlanError;
-use super::{EpochPlan, NumberedRate, PlanInput, numbered};
-use crate::curve::Curve;
-use crate::phases::{DataPhase, Phases};
+use super::{PlanInput, numbered};
+use crate::phases::{Course, DataPhase, Epochs, Phases};
+use crate::place::{SLACK, shown};
 use crate::recipe::Recipe;
 use crate::value::quote;
 
-/// The data phases by the epoch at which they start, with their numbers.
-pub(super) fn data_starts(phases: &Phases) -> Result<BTreeMap<usize, (usize, &DataPhase)>, PlanError> {
-    let mut starts = BTreeMap::new();
+/// What holds from one place in the run up to the next: of a phase whose size moves there are as
+/// many as it has sizes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct DataInForce {
+    /// The phase that set it, for messages.
+    pub phase: usize,
+    /// Where it begins, in epochs.
+    pub start: f64,
+    /// How the phase starts here; `None`: it only changes the size here.
+    pub starts: Option<Starts>,
+    /// Square size in pixels.
+    pub size: usize,
+    /// Images per device and step.
+    pub batch: usize,
+    /// Lower bound of the random crop's share of the area.
+    pub min_scale: f64,
+    /// Training images in the whole set.
+    pub images: usize,
+    pub train_dir: String,
+    pub val_dir: String,
+    pub val_batch: usize,
+    pub rect_val: bool,
+}
+
+/// How a data phase starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Starts {
+    /// It loads a set (anew).
+    Loading,
+    /// It changes only the batch (`keep_dl`).
+    Keeping,
+    /// It starts within an epoch, whose images it keeps.
+    Within,
+}
+
+/// A data phase, with its number for messages.
+type Numbered<'a> = (usize, Epochs, &'a DataPhase);
+
+/// The data phases in the order of their starts, which all differ.
+pub(super) fn in_order(phases: &Phases) -> Result<Vec<Numbered<'_>>, PlanError> {
+    let mut starts: Vec<Numbered<'_>> = Vec::new();
     for (number, phase) in numbered(phases) {
         let Some(data) = &phase.data else { continue };
         let epoch = phase.ep.start();
-        if let Some((first, _)) = starts.insert(epoch, (number, data)) {
-            return Err(PlanError::SameEpoch { first, second: number, epoch });
+        let at = starts.partition_point(|(_, ep, _)| ep.start() < epoch);
+        match starts.get(at) {
+            Some((first, ep, _)) if ep.start() == epoch => {
+                return Err(PlanError::SameEpoch { first: *first, second: number, epoch });
+            }
+            _ => starts.insert(at, (number, phase.ep, data)),
         }
     }
     Ok(starts)
 }
 
-/// What a data phase has set until the next one starts.
-pub(super) struct DataInForce {
-    /// The phase that set it, for messages.
-    phase: usize,
-    /// An epoch under it. Its number, its steps and its rate are each epoch's own.
-    plan: EpochPlan,
+/// What is in force over a run of `end` epochs, in order, from epoch 0 on.
+pub(super) fn in_force(
+    phases: &[Numbered<'_>],
+    recipe: &Recipe,
+    input: &PlanInput,
+    end: f64,
+) -> Result<Vec<DataInForce>, PlanError> {
+    let mut found: Vec<DataInForce> = Vec::new();
+    for (index, &(phase, ep, data)) in phases.iter().enumerate() {
+        if ep.start() + SLACK >= end {
+            break;
+        }
+        let next = phases.get(index + 1).map(|(number, next, _)| (*number, next.start()));
+        check_ramp(phase, ep, data, next, end)?;
+        let kept = found.last();
+        let base = match kept {
+            None if data.keep_dl => return Err(PlanError::NothingToKeep { phase }),
+            Some(kept) if data.keep_dl => keep(kept, phase, ep.start(), data)?,
+            kept => load(kept, phase, ep.start(), data, recipe, input)?,
+        };
+        if data.keep_dl {
+            found.push(base);
+            continue;
+        }
+        for (place, size) in ramp(ep, data) {
+            let batch = data.batch_at_size(size);
+            found.push(DataInForce {
+                start: place,
+                starts: base.starts.filter(|_| place == ep.start()),
+                size,
+                batch,
+                min_scale: data.min_scale_at(size).unwrap_or(recipe.augment.min_scale),
+                val_batch: val_batch(size, batch),
+                ..base.clone()
+            });
+        }
+    }
+    Ok(found)
 }
 
-impl DataInForce {
-    pub(super) fn load(phase: usize, data: &DataPhase, recipe: &Recipe, input: &PlanInput) -> Result<Self, PlanError> {
-        let train_dir = data.train_suffix().to_owned();
-        let images = match input.images(&train_dir) {
-            None => return Err(PlanError::UnknownSet { phase, train_dir }),
-            Some(0) => return Err(PlanError::EmptySet { phase, train_dir }),
-            Some(images) => images,
-        };
-        // The check of the phase has refused one that has neither a size nor `keep_dl`.
-        let size = data.size.unwrap_or_default();
-        let plan = EpochPlan {
-            epoch: 0,
-            size,
-            batch: data.batch,
-            steps: 0,
-            images,
-            val_dir: data.val_suffix().to_owned(),
-            train_dir,
-            val_batch: val_batch(size, data.batch),
-            min_scale: data.min_scale.unwrap_or(recipe.augment.min_scale),
-            rect_val: data.rect_val.unwrap_or(recipe.evaluate.rectangular),
-            keep_dl: false,
-            new_data: false,
-            lr: Curve::Constant(0.0),
-        };
-        Ok(DataInForce { phase, plan })
-    }
+/// Where each of the phase's sizes begins. A size holds while it is nearest to the line from the
+/// first size to the last, which goes over the phase's epochs.
+fn ramp(ep: Epochs, data: &DataPhase) -> Vec<(f64, usize)> {
+    let sizes = data.sizes();
+    let moves = (sizes.len().saturating_sub(1)) as f64;
+    let (start, end) = (ep.start(), ep.last_named());
+    let place = |index: usize| match index {
+        0 => start,
+        index => start + (index as f64 - 0.5) / moves * (end - start),
+    };
+    sizes.into_iter().enumerate().map(|(index, size)| (place(index), size)).collect()
+}
 
-    /// Changes only the batch. Values that the phase states again must be the kept ones: the
-    /// original trainer ignored them, which would train on something else than what is written.
-    pub(super) fn keep(self, phase: usize, data: &DataPhase) -> Result<Self, PlanError> {
-        fn differs<T: PartialEq>(asked: Option<T>, kept: T, show: impl Fn(T) -> String) -> Option<(String, String)> {
-            asked.filter(|asked| *asked != kept).map(|asked| (show(kept), show(asked)))
+/// Checks that nothing ends a phase before it has reached its last size.
+fn check_ramp(
+    phase: usize,
+    ep: Epochs,
+    data: &DataPhase,
+    next: Option<(usize, f64)>,
+    end: f64,
+) -> Result<(), PlanError> {
+    let Some(Course::Linear(_, size)) = data.size else { return Ok(()) };
+    let reached = ep.last_named();
+    match next {
+        Some((next, epoch)) if epoch + SLACK < reached => {
+            Err(PlanError::CutByPhase { phase, size, reached, next, epoch })
         }
-        let kept = &self.plan;
-        let restated = [
-            ("sz", differs(data.size, kept.size, |size| size.to_string())),
-            ("trndir", differs(data.train_dir.as_deref(), &kept.train_dir, quote)),
-            ("valdir", differs(data.val_dir.as_deref(), &kept.val_dir, quote)),
-            ("min_scale", differs(data.min_scale, kept.min_scale, |share| share.to_string())),
-            ("rect_val", differs(data.rect_val, kept.rect_val, |rect| rect.to_string())),
+        _ if end + SLACK < reached => Err(PlanError::CutByEnd { phase, size, reached, end: shown(end) }),
+        _ => Ok(()),
+    }
+}
+
+/// A phase that loads its images. Size, batch and crop are filled in for each of its sizes.
+fn load(
+    before: Option<&DataInForce>,
+    phase: usize,
+    start: f64,
+    data: &DataPhase,
+    recipe: &Recipe,
+    input: &PlanInput,
+) -> Result<DataInForce, PlanError> {
+    let (train_dir, val_dir) = (data.train_suffix().to_owned(), data.val_suffix().to_owned());
+    let rect_val = data.rect_val.unwrap_or(recipe.evaluate.rectangular);
+    let images = match input.images(&train_dir) {
+        None => return Err(PlanError::UnknownSet { phase, train_dir }),
+        Some(0) => return Err(PlanError::EmptySet { phase, train_dir }),
+        Some(images) => images,
+    };
+    let within = start.fract() != 0.0;
+    if let (true, Some(before)) = (within, before) {
+        let changed = [
+            ("trndir", before.train_dir != train_dir),
+            ("valdir", before.val_dir != val_dir),
+            ("rect_val", before.rect_val != rect_val),
         ];
-        for (key, difference) in restated {
-            if let Some((kept, asked)) = difference {
-                return Err(PlanError::KeptOtherwise { phase, key, kept, asked });
-            }
+        if let Some((key, _)) = changed.into_iter().find(|(_, changed)| *changed) {
+            return Err(PlanError::WithinEpoch { phase, key, epoch: start });
         }
-        Ok(DataInForce { phase, plan: EpochPlan { batch: data.batch, ..self.plan } })
     }
+    let starts = Some(if within { Starts::Within } else { Starts::Loading });
+    let (size, batch, min_scale, val_batch) = (0, 0, 0.0, 0);
+    Ok(DataInForce { phase, start, starts, size, batch, min_scale, images, train_dir, val_dir, val_batch, rect_val })
+}
 
-    /// What an epoch does under it; `started`: the phase that starts with the epoch.
-    pub(super) fn epoch(
-        &self,
-        epoch: usize,
-        steps: usize,
-        started: Option<&DataPhase>,
-        rate: &NumberedRate,
-    ) -> Result<EpochPlan, PlanError> {
-        let plan = EpochPlan {
-            epoch,
-            steps,
-            keep_dl: started.is_some_and(|data| data.keep_dl),
-            new_data: started.is_some_and(|data| !data.keep_dl),
-            lr: rate.curve(),
-            ..self.plan.clone()
-        };
-        // A line is monotone, so its ends bound what lies between.
-        if !(plan.lr_first().is_finite() && plan.lr_last().is_finite()) {
-            return Err(PlanError::InfiniteRate { phase: rate.phase, epoch });
-        }
-        Ok(plan)
+/// Changes only the batch. Values that the phase states again must be the kept ones: the original
+/// trainer ignored them, which would train on something else than what is written.
+fn keep(kept: &DataInForce, phase: usize, start: f64, data: &DataPhase) -> Result<DataInForce, PlanError> {
+    fn differs<T: PartialEq>(asked: Option<T>, kept: T, show: impl Fn(T) -> String) -> Option<(String, String)> {
+        asked.filter(|asked| *asked != kept).map(|asked| (show(kept), show(asked)))
     }
-
-    /// Every device takes an equal share, padded by wrapping round; its last batch may be partial.
-    pub(super) fn steps(&self, epoch: usize, input: &PlanInput, drop_last: bool) -> Result<usize, PlanError> {
-        let (phase, world) = (self.phase, input.world);
-        let EpochPlan { batch, images, .. } = self.plan;
-        let share = images.div_ceil(world);
-        if batch > share {
-            return Err(PlanError::BatchTooLarge { phase, epoch, batch, images, world, share });
+    let restated = [
+        ("sz", differs(data.size, Course::Constant(kept.size), |size| size.to_string())),
+        ("trndir", differs(data.train_dir.as_deref(), &kept.train_dir, quote)),
+        ("valdir", differs(data.val_dir.as_deref(), &kept.val_dir, quote)),
+        ("min_scale", differs(data.min_scale, Course::Constant(kept.min_scale), |share| share.to_string())),
+        ("rect_val", differs(data.rect_val, kept.rect_val, |rect| rect.to_string())),
+    ];
+    for (key, difference) in restated {
+        if let Some((kept, asked)) = difference {
+            return Err(PlanError::KeptOtherwise { phase, key, kept, asked });
         }
-        Ok(if drop_last { share / batch } else { share.div_ceil(batch) })
     }
+    let starts = Some(if start.fract() == 0.0 { Starts::Keeping } else { Starts::Within });
+    Ok(DataInForce { phase, start, starts, batch: data.batch_at_size(kept.size), ..kept.clone() })
 }
 
 /// Validation holds no activations for a backward pass, so it takes at least the batch that fits at

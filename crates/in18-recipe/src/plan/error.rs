@@ -31,13 +31,13 @@ pub enum PlanError {
     NoEpochs,
     /// The first epochs have no data.
     #[error("epoch 0 has no size and batch: the first data phase starts at epoch {first}; start one at 'ep': 0")]
-    NoSize { first: usize },
+    NoSize { first: f64 },
     /// The first epochs have no rate.
     #[error("epoch 0 has no learning rate: the first rate phase starts at epoch {first}; start one at 'ep': 0")]
-    NoRate { first: usize },
+    NoRate { first: f64 },
     /// Two data phases start together.
     #[error("phases {first} and {second} both set the data from epoch {epoch} on: keep one, or start one later")]
-    SameEpoch { first: usize, second: usize, epoch: usize },
+    SameEpoch { first: usize, second: usize, epoch: f64 },
     /// `keep_dl` with nothing loaded.
     #[error("phase {phase} keeps the data of the epochs before (keep_dl), but there are none: give it 'sz' instead")]
     NothingToKeep { phase: usize },
@@ -65,4 +65,28 @@ pub enum PlanError {
     /// A line that leaves the range of numbers.
     #[error("epoch {epoch}: the learning rate of phase {phase} is not finite there: shorten the line or end it sooner")]
     InfiniteRate { phase: usize, epoch: usize },
+    /// Rates are written twice.
+    #[error(
+        "optimizer.rate: expected no rate in the phases beside it, got 'lr' in phase {phase}: \
+         remove one of the two"
+    )]
+    TwoRates { phase: usize },
+    /// Nothing says where the run ends.
+    #[error("epochs: expected the length of the run in epochs, which optimizer.rate without 'end' needs, got none")]
+    NoLength,
+    /// A phase starts before the sizes of the one before have reached their last.
+    #[error(
+        "phase {phase}: 'sz': expected epochs enough to reach {size} pixels at epoch {reached}, \
+         got phase {next} from epoch {epoch} on"
+    )]
+    CutByPhase { phase: usize, size: usize, reached: f64, next: usize, epoch: f64 },
+    /// The run ends before sizes have reached their last.
+    #[error(
+        "phase {phase}: 'sz': expected epochs enough to reach {size} pixels at epoch {reached}, \
+         got a run that ends at epoch {end}"
+    )]
+    CutByEnd { phase: usize, size: usize, reached: f64, end: f64 },
+    /// Other images within an epoch.
+    #[error("phase {phase}: 'ep': expected a whole epoch, because '{key}' changes there, got {epoch}")]
+    WithinEpoch { phase: usize, key: &'static str, epoch: f64 },
 }

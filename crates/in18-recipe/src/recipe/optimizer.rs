@@ -4,12 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::curve::Curve;
 use crate::fault::{Fault, ensure};
+use crate::schedule::Range;
 
-/// SGD with momentum, without dampening: `v ← m·v + (g + wd·w)`, `w ← w − rate·v`. Rates are the
-/// phases'. The operation `Sgd` of `in18-kernels` has the other rules.
+/// SGD with momentum, without dampening: `v ← m·v + (g + wd·w)`, `w ← w − rate·v`. The operation
+/// `Sgd` of `in18-kernels` has the other rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Optimizer {
+    /// The learning rate over the run, where phases have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Curve>,
     /// `m`, the share of the last velocity that is kept: from 0 to 1 (1 excluded), in single
     /// precision.
     pub momentum: Curve,
@@ -44,17 +48,32 @@ pub enum GradientType {
 impl Default for Optimizer {
     fn default() -> Self {
         let momentum = Curve::Constant(0.9);
-        let gradients = GradientType::Fp32;
+        let (rate, gradients) = (None, GradientType::Fp32);
         let (no_bn_wd, no_bias_wd, decoupled, nesterov) = (false, false, false, false);
-        Optimizer { momentum, weight_decay: 1e-4, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients }
+        Optimizer { rate, momentum, weight_decay: 1e-4, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients }
     }
 }
 
+/// The rates that there may be.
+pub(crate) const RATES: Range = Range {
+    field: "optimizer.rate",
+    expected: "a finite rate that is not negative",
+    holds: |rate| rate.is_finite() && rate >= 0.0,
+};
+
+/// The momenta that there may be, in single precision.
+pub(crate) const MOMENTA: Range = Range {
+    field: "optimizer.momentum",
+    expected: "a number from 0 to 1 (1 excluded)",
+    holds: |momentum| (0.0..1.0).contains(&(momentum as f32)),
+};
+
 impl Optimizer {
     pub(crate) fn check(&self) -> Result<(), Fault> {
-        let momentum = self.momentum.at(0, 1, 1);
-        let is_share = (0.0..1.0).contains(&(momentum as f32));
-        ensure(is_share, "optimizer.momentum", "a number from 0 to 1 (1 excluded)", momentum)?;
+        if let Some(rate) = &self.rate {
+            rate.check(&RATES)?;
+        }
+        self.momentum.check(&MOMENTA)?;
         let decay = self.weight_decay as f32;
         let is_penalty = decay >= 0.0 && decay.is_finite();
         ensure(is_penalty, "optimizer.weight_decay", "a number from 0 on", self.weight_decay)?;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use in18_loader::{Batch, BatchPlan, EpochOrder, Loader, StageTimes};
+use in18_loader::{Batch, BatchPlan, EpochOrder, Loader, StageTimes, TrainingBatch};
 use in18_program::{DeviceMemory, PendingMetrics};
 use in18_recipe::{EpochPlan, StepPlan};
 use in18_record::{Event, MemoryUse, StepRecord};
@@ -33,12 +33,14 @@ impl Trainer<'_> {
     /// Runs what is left of an epoch's training. Returns where the loader's time went.
     pub(super) fn train(&mut self, epoch: &EpochPlan, loader: &mut Loader) -> Result<StageTimes, TrainError> {
         let recipe = &self.plan.recipe;
-        let augmentation = augmentation(recipe, epoch);
-        let order = EpochOrder::of(loader.set(), order_of(recipe.data.shuffle), augmentation.seed, augmentation.epoch);
+        let (seed, number) = (recipe.seed, epoch.epoch as u32);
+        let order = EpochOrder::of(loader.set(), order_of(recipe.data.shuffle), seed, number);
         let share = self.share()?;
-        let size = |batch| self.plan.step(epoch.epoch, batch + 1).size as u32;
-        let batches = BatchPlan::train_in_order(order, share, epoch.batch, size, augmentation)?;
-        // The plan may drop the last batch, if that is not full.
+        let batches = BatchPlan::train_in_order(order, share, |batch| {
+            let StepPlan { size, batch: images, min_scale, .. } = self.plan.step(epoch.epoch, batch + 1);
+            TrainingBatch { images, sz: size as u32, augmentation: augmentation(recipe, number, min_scale) }
+        })?;
+        // The plan may drop the last batch, if that is not full, and end the run within the epoch.
         let batches = self.shortened(batches.select(0..epoch.steps));
         let steps = batches.len();
         let mut stream = loader.start(batches.select(self.progress.step..steps))?;
@@ -84,6 +86,12 @@ impl Trainer<'_> {
     ) -> Result<RunningStep, TrainError> {
         let step = self.progress.step + ahead + 1;
         let planned = self.plan.step(epoch.epoch, step);
+        if step > 1 {
+            let last = self.plan.step(epoch.epoch, step - 1);
+            if (last.size, last.batch) != (planned.size, planned.batch) {
+                self.watch_step(&planned, epoch.epoch, step);
+            }
+        }
         let at = StepScalars::from(planned);
         let position = Position::Step { step, epoch: epoch.epoch };
         let Trainer { model, comm, first, progress, .. } = self;

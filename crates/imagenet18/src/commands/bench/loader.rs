@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use in18_dataset::ImageSet;
-use in18_loader::{Augmentation, BatchPlan, EpochOrder, Loader, OnBadImage, Share, StageTimes};
+use in18_loader::{Augmentation, BatchPlan, EpochOrder, Loader, OnBadImage, Share, StageTimes, TrainingBatch};
 use in18_system::proc::peak_rss_bytes;
 use in18_train::order_of;
 
@@ -77,6 +77,6 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
 fn plan(set: &ImageSet, epoch: usize, arguments: &BenchLoaderArgs) -> Result<BatchPlan> {
     let augmentation = Augmentation::torchvision(0, epoch as u32, arguments.min_scale);
     let order = EpochOrder::of(set, order_of(arguments.shuffle), augmentation.seed, augmentation.epoch);
-    let (batch, size) = (arguments.batch.get(), arguments.size.get());
-    Ok(BatchPlan::train_in_order(order, Share::ALL, batch, |_| size, augmentation)?)
+    let batch = TrainingBatch { images: arguments.batch.get(), sz: arguments.size.get(), augmentation };
+    Ok(BatchPlan::train_in_order(order, Share::ALL, |_| batch)?)
 }
