@@ -89,7 +89,8 @@ macro_rules! operation {
             }
 
             pub(super) fn attributes(&self) -> Vec<f64> {
-                <[Vec<f64>]>::concat(&[$($( $crate::op::attribute::Attribute::numbers(self.$attr), )*)?])
+                // `super` of the operation's own file.
+                <[Vec<f64>]>::concat(&[$($( super::attribute::Attribute::numbers(self.$attr), )*)?])
             }
         }
     };
