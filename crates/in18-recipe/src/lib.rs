@@ -48,8 +48,8 @@ pub use phases::{DataPhase, Epochs, Key, LrPhase, MAX_EPOCHS, MAX_SIZE, Phase, P
 pub use plan::{EpochPlan, Plan, PlanError, PlanInput, StepPlan};
 pub use presets::{PRESETS, Preset, Summary, preset};
 pub use recipe::{
-    Augment, DEFAULT_MIN_SCALE, Data, Evaluate, GradientType, Initial, Loss, LossScale, MadeFor, Network, Optimizer,
-    Precision, Reached, Recipe, Shuffle,
+    Augment, BlurPool, DEFAULT_MIN_SCALE, Data, Evaluate, GradientType, Initial, Loss, LossScale, MadeFor, Network,
+    Optimizer, Precision, Reached, Recipe, Shuffle,
 };
 pub use toml_form::{RecipeError, SetError};
 pub use value::Position;

@@ -24,7 +24,7 @@ pub use evaluate::Evaluate;
 pub use initial::Initial;
 pub use loss::{Loss, LossScale};
 pub use made_for::MadeFor;
-pub use network::{Network, Precision};
+pub use network::{BlurPool, Network, Precision};
 pub use optimizer::{GradientType, Optimizer};
 pub use reached::Reached;
 

@@ -2,9 +2,9 @@
 //! one rate and size.
 
 use in18_recipe::{
-    Augment, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, GradientType, Initial, Loss, LossScale,
-    LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe,
-    Shuffle,
+    Augment, BlurPool, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, GradientType, Initial, Loss,
+    LossScale, LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate, Reached,
+    Recipe, Shuffle,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -120,7 +120,12 @@ fn loss_scale() -> impl Strategy<Value = LossScale> {
 /// What decides how a network is made and updated.
 fn sections() -> impl Strategy<Value = Recipe> {
     let precision = proptest::sample::select(&[Precision::Auto, Precision::Bf16, Precision::Fp16, Precision::Fp32][..]);
-    let network = (any::<String>(), precision).prop_map(|(arch, precision)| Network { arch, precision });
+    let blurpool = proptest::sample::select(&[BlurPool::None, BlurPool::Convolutions, BlurPool::All][..]);
+    let network = (any::<String>(), precision, blurpool).prop_map(|(arch, precision, blurpool)| Network {
+        arch,
+        precision,
+        blurpool,
+    });
     let initial = (any::<bool>(), option::of((any::<String>(), any::<bool>()))).prop_map(|(bn0, file)| {
         let (from, new_head) = file.map_or((None, false), |(from, new_head)| (Some(from), new_head));
         Initial { bn0, from, new_head }
