@@ -4,8 +4,8 @@
     python scripts/golden/networks.py            # writes crates/in18-testkit/golden/*.json
     python scripts/golden/networks.py resnet18   # only the cases whose name contains the word
 
-Each case is a network (ResNet-18 or -50, 10 or 1000 classes, square or rectangular input, batch 8) in which nothing is
-stored that a formula can give: parameters, pixels and labels come from a counter-based generator that
+Each case is a network (ResNet-18 or -50, 10 or 1000 classes, square or rectangular input, batch 8; three with BlurPool) in
+which nothing is stored that a formula can give: parameters, pixels and labels come from a counter-based generator that
 crates/in18-testkit/src/generator.rs repeats bit by bit. A file holds
 
   plain     one forward and backward pass in training mode: loss, logits, every parameter's gradient, and every
@@ -42,7 +42,7 @@ import time
 import numpy as np
 import torch
 import torchvision
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import conv2d, cross_entropy
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "crates" / "in18-testkit" / "golden"
 BATCH = 8
@@ -70,6 +70,9 @@ CASES = [
     dict(arch="resnet50", classes=10, height=96, width=64, learning_rate=0.002, weight_decay=5e-2),
     dict(arch="resnet50", classes=1000, height=64, width=64, learning_rate=0.002, weight_decay=5e-2),
     dict(arch="resnet50", classes=1000, height=64, width=96, learning_rate=0.002, weight_decay=1e-4),
+    dict(arch="resnet18-blurpool-convolutions", classes=10, height=64, width=64, learning_rate=0.005, weight_decay=5e-2),
+    dict(arch="resnet18-blurpool-all", classes=10, height=64, width=64, learning_rate=0.005, weight_decay=1e-4),
+    dict(arch="resnet50-blurpool-all", classes=10, height=64, width=64, learning_rate=0.002, weight_decay=1e-4),
 ]
 
 
@@ -99,7 +102,7 @@ def uniform(name, count):
 
 
 def is_last_of_block(arch, name):
-    return (".bn3." if arch == "resnet50" else ".bn2.") in name
+    return (".bn3." if arch.startswith("resnet50") else ".bn2.") in name
 
 
 def beta_shift(arch, name, start):
@@ -157,6 +160,46 @@ def labels(salt, step, classes):
 # --- PyTorch ---
 
 
+class Blur(torch.nn.Module):
+    """[1 2 1] x [1 2 1] / 16 on each channel, zero padding 1."""
+
+    def __init__(self, stride):
+        super().__init__()
+        self.stride = stride
+        taps = torch.tensor([1.0, 2.0, 1.0])
+        self.register_buffer("taps", torch.outer(taps, taps)[None, None] / 16)
+
+    def forward(self, x):
+        channels = x.shape[1]
+        return conv2d(x, self.taps.expand(channels, 1, 3, 3), stride=self.stride, padding=1, groups=channels)
+
+
+class BlurredConv(torch.nn.Conv2d):
+    """A strided convolution of the blurred input. Its weight keeps torchvision's name."""
+
+    def forward(self, x):
+        taps = Blur(1).taps.to(x.dtype).expand(x.shape[1], 1, 3, 3)
+        return super().forward(conv2d(x, taps, padding=1, groups=x.shape[1]))
+
+
+def apply_blurpool(network, what):
+    """Puts BlurPool into a network (Zhang 2019), in place: before each strided convolution of 16 channels or more, and with
+    'all' in max pooling, too. The same as MosaicML composer's apply_blurpool with blur_first."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d) and max(module.stride) > 1 and module.in_channels >= 16:
+            module.__class__ = BlurredConv
+    if what == "all":
+        network.maxpool = torch.nn.Sequential(torch.nn.MaxPool2d(3, stride=1, padding=1), Blur(2))
+    return network
+
+
+def torchvision_network(arch, classes):
+    """A network of torchvision's, with BlurPool where the name says so: resnet18, resnet18-blurpool-all."""
+    name, _, blurpool = arch.partition("-blurpool-")
+    network = getattr(torchvision.models, name)(num_classes=classes)
+    return apply_blurpool(network, blurpool) if blurpool else network
+
+
 class Run:
     """How to compute: precision, memory format, threads."""
 
@@ -165,7 +208,7 @@ class Run:
 
     def network(self, case, start):
         torch.set_num_threads(self.threads)
-        network = getattr(torchvision.models, case["arch"])(num_classes=case["classes"])
+        network = torchvision_network(case["arch"], case["classes"])
         with torch.no_grad():
             for name, parameter in network.named_parameters():
                 parameter.copy_(torch.from_numpy(initial_parameter(case["arch"], name, tuple(parameter.shape), start)))
@@ -242,9 +285,9 @@ def margin(case):
         x = arguments[0]
         least[0] = min(least[0], (x.abs().min() / x.square().mean().sqrt()).item())
 
-    def max_pool(_, arguments):
+    def max_pool(module, arguments):
         x = arguments[0]
-        windows = torch.nn.functional.unfold(x.flatten(0, 1).unsqueeze(1), 3, padding=1, stride=2)
+        windows = torch.nn.functional.unfold(x.flatten(0, 1).unsqueeze(1), 3, padding=1, stride=module.stride)
         best, second = windows.topk(2, dim=1).values.unbind(1)
         gap = (best - second)[best > 0]  # a window of zeros passes no gradient through its ReLU
         least[0] = min(least[0], (gap.min() / x.square().mean().sqrt()).item())

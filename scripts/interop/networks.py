@@ -103,15 +103,40 @@ def compare_onnx(model, graph, what):
     return worst
 
 
+class Blur(torch.nn.Module):
+    """BlurPool's filter, [1 2 1] x [1 2 1] / 16 on each channel, with zero padding 1."""
+
+    def __init__(self, stride):
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x):
+        taps = torch.tensor([1.0, 2.0, 1.0])
+        taps = (torch.outer(taps, taps) / 16).expand(x.shape[1], 1, 3, 3)
+        return torch.nn.functional.conv2d(x, taps, stride=self.stride, padding=1, groups=x.shape[1])
+
+
+def built(arch):
+    """A network with random parameters, by our name: torchvision's, which may have BlurPool everywhere."""
+    name, _, blurpool = arch.partition("-blurpool-")
+    model = getattr(torchvision.models, name)(num_classes=len(CLASSES)).eval()
+    if blurpool == "all":
+        model.maxpool = torch.nn.Sequential(torch.nn.MaxPool2d(3, stride=1, padding=1), Blur(2))
+        for module in model.modules():
+            if isinstance(module, torch.nn.Conv2d) and module.stride[0] > 1 and module.in_channels >= 16:
+                module.register_forward_pre_hook(lambda _, inputs: (Blur(1)(inputs[0]),))
+    return model
+
+
 def exported(binary, work, arch):
     """A network as PyTorch made it, there and back, and as ONNX."""
     torch.manual_seed(5)
-    model = getattr(torchvision.models, arch)(num_classes=len(CLASSES)).eval()
+    model = built(arch)
     saved, plain, graph = (work / f"{arch}{ending}" for ending in (".pytorch.safetensors", ".safetensors", ".onnx"))
     save_file(model.state_dict(), saved)
     for out in (plain, graph):
         run(binary, "export", "--checkpoint", saved, "--arch", arch, "--out", out)
-    again = getattr(torchvision.models, arch)(num_classes=len(CLASSES)).eval()
+    again = built(arch)
     again.load_state_dict(load_file(plain), strict=True)
     for name, value in model.state_dict().items():
         if not torch.equal(again.state_dict()[name], value):
@@ -143,7 +168,8 @@ def check(binary, work):
     names = {entry.key: entry.value for entry in onnx.load(str(graph)).metadata_props}
     if json.loads(names["classes"]) != CLASSES:
         raise Failure(f"the ONNX file's class names: expected {CLASSES}, got {names['classes']}")
-    worst = max(compare_onnx(model, graph, "resnet18"), *(exported(binary, work, arch) for arch in ("resnet34", "resnet50")))
+    others = ("resnet34", "resnet50", "resnet50-blurpool-all")
+    worst = max(compare_onnx(model, graph, "resnet18"), *(exported(binary, work, arch) for arch in others))
     ours = compare_predictions(model, predicted(binary, trained, work / "seen"), CLASSES, "predict")
 
     torch.manual_seed(3)

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use in18_program::Arch;
-use in18_recipe::{PRESETS, Phases, Precision, Recipe, preset};
+use in18_program::{Arch, BlurPooling};
+use in18_recipe::{BlurPool, PRESETS, Phases, Precision, Recipe, preset};
 
 pub use self::brought::Brought;
 use crate::cli::{EngineArgs, EngineChoice, TrainArgs};
@@ -65,15 +65,42 @@ impl Chosen {
             }
         }
         for written in &arguments.fields {
-            let (field, value) = written.split_once('=').ok_or_else(|| {
-                Usage(format!("-o: expected FIELD=VALUE, such as optimizer.momentum=0.95, got `{written}`"))
-            })?;
-            recipe.set(field, value).map_err(|error| Usage(format!("-o {written}: {error}")))?;
-            arch_of(&recipe).map_err(|error| Usage(format!("-o {written}: {error}")))?;
+            set(&mut recipe, written)?;
         }
-        let arch = arch_of(&recipe).map_err(Usage)?;
+        let arch = arch_of(&recipe).map_err(|error| Usage(format!("network.arch: {error}")))?;
         Ok(Chosen { recipe, arch, brought })
     }
+}
+
+/// Sets a field as `-o` writes it.
+fn set(recipe: &mut Recipe, written: &str) -> Result<()> {
+    let (field, value) = written
+        .split_once('=')
+        .ok_or_else(|| Usage(format!("-o: expected FIELD=VALUE, such as optimizer.momentum=0.95, got `{written}`")))?;
+    recipe.set(field, value).map_err(|error| Usage(format!("-o {written}: {error}")))?;
+    arch_of(recipe).map_err(|error| Usage(format!("-o {written}: {error}")))?;
+    Ok(())
+}
+
+/// A network with the fields that `-o` writes, where nothing else of a recipe matters.
+pub fn arch_with(arch: Arch, fields: &[String]) -> Result<Arch> {
+    const TAKEN: [&str; 3] = ["arch", "network.arch", "network.blurpool"];
+    let mut recipe = Recipe::default();
+    recipe.network.arch = arch.with_blur_pool(BlurPooling::None).to_string();
+    recipe.network.blurpool = match arch.blur_pool() {
+        BlurPooling::None => BlurPool::None,
+        BlurPooling::Convolutions => BlurPool::Convolutions,
+        BlurPooling::All => BlurPool::All,
+    };
+    for written in fields {
+        set(&mut recipe, written)?;
+        if !TAKEN.iter().any(|field| written.split_once('=').is_some_and(|(name, _)| name == *field)) {
+            let says =
+                format!("-o {written}: expected network.arch or network.blurpool, which change what is measured");
+            return Err(Usage(says).into());
+        }
+    }
+    arch_of(&recipe).map_err(|error| Usage(error).into())
 }
 
 /// The flags that set fields of the recipe.
@@ -145,8 +172,19 @@ fn named(name: &str, flags: &[Flag]) -> Result<(Recipe, Brought)> {
     Ok((recipe, brought))
 }
 
+/// The network of a recipe.
 fn arch_of(recipe: &Recipe) -> Result<Arch, String> {
-    recipe.network.arch.parse()
+    let arch: Arch = recipe.network.arch.parse()?;
+    if arch.blur_pool() != BlurPooling::None {
+        let plain = arch.with_blur_pool(BlurPooling::None);
+        let remedy = format!("-o network.blurpool={}", arch.blur_pool());
+        return Err(format!("expected {plain}, since a recipe says the rest by {remedy}; got `{arch}`"));
+    }
+    Ok(arch.with_blur_pool(match recipe.network.blurpool {
+        BlurPool::None => BlurPooling::None,
+        BlurPool::Convolutions => BlurPooling::Convolutions,
+        BlurPool::All => BlurPooling::All,
+    }))
 }
 
 /// The arguments of a recipe's engine: those given, with the recipe's type of activations.

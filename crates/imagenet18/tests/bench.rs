@@ -21,6 +21,13 @@ fn a_step_is_measured() {
         assert_eq!((&result["batch"], &result["size"], &result["width"]), (&2.into(), &32.into(), &width.into()));
         assert!(result["images_per_s"].as_f64().unwrap() > 0.0, "{result}");
     }
+    assert_eq!(training["arch"], "resnet18");
+    let blurred = ["-o", "network.blurpool=all"];
+    assert_eq!(json(&[&common[..], &["--json"], &blurred[..]].concat())["arch"], "resnet18-blurpool-all");
+    let useless = bench(&[&common[..], &["-o", "seed=3"]].concat()).code(2);
+    assert!(
+        String::from_utf8_lossy(&useless.get_output().stderr).contains("expected network.arch or network.blurpool")
+    );
     let profile = bench(&[&common[..], &["--profile"]].concat()).success();
     let table = String::from_utf8(profile.get_output().stdout.clone()).unwrap();
     for kind in ["ConvBackwardWeight", "BatchNormAddRelu", "Sgd", "ms in operations"] {

@@ -135,6 +135,29 @@ fn exports_evaluate_alike_and_start_other_runs() {
 }
 
 #[test]
+fn a_network_with_blurpool_is_never_taken_for_the_plain_one() {
+    let trained = Trained::new();
+    // Weights load both ways, but what is computed differs.
+    trained.train("blurred", PHASES, &["--init", MODEL, "-o", "network.blurpool=all"]).assert().success();
+    let model = "blurred/model.safetensors";
+    let (run, eval) = (trained.last_epoch("blurred"), trained.eval(model, &[]));
+    assert_eq!((&eval["loss"], &eval["arch"]), (&run["val_loss"], &"resnet18-blurpool-all".into()));
+    let says = failure(&mut trained.command(&["eval", "data", "--checkpoint", model, "--arch", "resnet18"]), 7);
+    assert!(says.contains("give --arch resnet18-blurpool-all, which train calls -o network.blurpool=all"), "{says}");
+    trained.command(&["export", "--checkpoint", model, "--out", "out.onnx"]).assert().success();
+    let onnx = fs::read(trained.path("out.onnx")).unwrap();
+    assert!(onnx.windows(19).any(|bytes| bytes == b"maxpool.blur.filter"));
+    trained.train("plain", PHASES, &["--init", model]).assert().success();
+    assert_eq!(trained.eval("plain/model.safetensors", &[])["arch"], "resnet18");
+    // A run goes on as it began.
+    let resumed = ["--resume", "blurred", "-o", "network.blurpool=convolutions"];
+    let says = failure(&mut trained.train("other", PHASES, &resumed), 7);
+    assert!(says.contains("network.blurpool is \"all\" in the checkpoint and \"convolutions\" here"), "{says}");
+    let says = failure(&mut trained.train("other", PHASES, &["-o", "network.arch=resnet18-blurpool-all"]), 2);
+    assert!(says.contains("expected resnet18, since a recipe says the rest by -o network.blurpool=all"), "{says}");
+}
+
+#[test]
 fn files_that_do_not_serve_are_refused_in_a_line() {
     let trained = Trained::new();
     let whole = fs::read(trained.path(MODEL)).unwrap();

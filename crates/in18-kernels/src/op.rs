@@ -14,6 +14,7 @@
 
 mod attribute;
 mod batch_norm;
+mod blur_pool;
 pub(crate) mod check;
 mod conv;
 mod conv_norm;
@@ -32,6 +33,7 @@ use self::check::Check;
 use crate::KernelError;
 
 pub use batch_norm::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
+pub use blur_pool::{BLUR_TAPS, BlurPool, BlurPoolBackward, blur_window};
 pub use conv::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 pub use conv_norm::{ConvNorm, ConvNormAddRelu};
 pub use cross_entropy::{CrossEntropy, CrossEntropyBackward, METRICS, TOP_K};
@@ -187,6 +189,8 @@ vocabulary!($
     SumReluBackward,
     MaxPool,
     MaxPoolBackward,
+    BlurPool,
+    BlurPoolBackward,
     GlobalAvgPool,
     GlobalAvgPoolBackward,
     Linear,

@@ -11,6 +11,7 @@
 //! convolution of such activations rounds its weights when it reads them. Everything else is fp32.
 
 mod batch_norm;
+mod blur_pool;
 mod conv;
 mod conv_norm;
 mod cross_entropy;

@@ -48,6 +48,10 @@ fn every_fault_is_found() {
             ("ReluBackward", "dsrc", differs),
             ("SumReluBackward", "dsrc", differs),
             ("MaxPool and", "dst", differs),
+            ("BlurPool /1", "dst", differs),
+            ("BlurPool /2", "dst", differs),
+            ("BlurPoolBackward /1", "dsrc", differs),
+            ("BlurPoolBackward /2", "dsrc", differs),
             ("GlobalAvgPool ", "dst", differs),
             ("LinearBackwardWeight", "dbias", differs),
             ("CrossEntropy ", "metrics", differs),
@@ -177,6 +181,22 @@ impl Faulty {
             }),
             // Pads with zeros.
             Op::MaxPool(op) => self.spoil(&op.dst, |dst| dst.iter_mut().for_each(|v| *v = v.max(0.0))),
+            // Leaves the padding out of the mean, in the last column.
+            Op::BlurPool(op) => {
+                let [width, stride] = [op.src.shape[3], op.stride];
+                let kept = op.dst.shape[3];
+                let reaches_edge = (kept - 1) * stride + 1 >= width;
+                self.spoil(&op.dst, |dst| {
+                    let last = dst.chunks_exact_mut(kept).filter_map(|row| row.last_mut());
+                    last.filter(|_| reaches_edge).for_each(|value| *value *= 4.0 / 3.0);
+                })
+            }
+            // Forgets the last pixel.
+            Op::BlurPoolBackward(op) => self.spoil(&op.dsrc, |dsrc| {
+                if let Some(last) = dsrc.last_mut() {
+                    *last = 0.0;
+                }
+            }),
             // Computes in bf16.
             Op::GlobalAvgPool(op) => {
                 self.spoil(&op.dst, |dst| dst.iter_mut().for_each(|v| *v = rounded(DType::Bf16, *v)))

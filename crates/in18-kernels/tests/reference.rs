@@ -3,9 +3,9 @@
 
 use in18_kernels::conformance::{Bench, Case, Kind, Outcome, Stepping, Tolerance};
 use in18_kernels::op::{
-    Add, AddRelu, BatchNorm, BatchNormBackward, BatchNormInference, BatchNormReluBackward, Conv, CrossEntropy,
-    CrossEntropyBackward, GlobalAvgPool, Linear, MIXED, MaxPool, MaxPoolBackward, Normalize, PIXEL_DEVIATION,
-    PIXEL_MEAN, SGD_SCALARS, Sgd, SoftLoss, SoftLossBackward, Window,
+    Add, AddRelu, BatchNorm, BatchNormBackward, BatchNormInference, BatchNormReluBackward, BlurPool, Conv,
+    CrossEntropy, CrossEntropyBackward, GlobalAvgPool, Linear, MIXED, MaxPool, MaxPoolBackward, Normalize,
+    PIXEL_DEVIATION, PIXEL_MEAN, SGD_SCALARS, Sgd, SoftLoss, SoftLossBackward, Window, blur_window,
 };
 use in18_kernels::reference::Reference;
 use in18_kernels::{KernelError, Kernels, Op};
@@ -300,6 +300,35 @@ fn max_pooling() {
 }
 
 #[test]
+fn blur_pooling() {
+    // A point spreads over the filter, and what would fall on the padding is lost.
+    let point = |height: usize, width: usize, at: usize| {
+        let mut pixels = vec![0.0; height * width];
+        pixels[at] = 16.0;
+        pixels
+    };
+    let cases: &[(&str, [usize; 2], usize, usize, &[f32])] = &[
+        ("the middle", [3, 3], 4, 1, &[1.0, 2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 2.0, 1.0]),
+        ("a corner", [3, 3], 0, 1, &[4.0, 2.0, 0.0, 2.0, 1.0, 0.0, 0.0, 0.0, 0.0]),
+        ("the middle of what is halved", [3, 3], 4, 2, &[1.0; 4]),
+        ("a corner of what is halved", [4, 3], 0, 2, &[4.0, 0.0, 0.0, 0.0]),
+        ("the last row of an even number", [4, 1], 3, 2, &[0.0, 4.0 * 0.5]),
+        ("one pixel", [1, 1], 0, 1, &[4.0]),
+        ("one pixel of what is halved", [1, 1], 0, 2, &[4.0]),
+    ];
+    for &(name, [height, width], at, stride, expected) in cases {
+        let window = blur_window(stride);
+        let shape = Shape::nchw(1, 1, height, width);
+        let dst_shape = Shape::nchw(1, 1, window.output(height), window.output(width));
+        let mut case = Case::new(name);
+        let src = case.input("src", Kind::Activation, shape, point(height, width, at));
+        let dst = case.output("dst", Kind::Activation, dst_shape, ANY);
+        case.push(BlurPool { stride, src, dst });
+        assert_eq!(run(&case, DType::F32).get(dst), expected, "{name}");
+    }
+}
+
+#[test]
 fn the_classifier() {
     let mut case = Case::new("classifier");
     let src =
@@ -501,6 +530,16 @@ fn operands_that_do_not_fit_are_refused() {
             op: Conv { window: Window { stride: 0, ..window }, src: a, weight, dst: a }.into(),
             message: "Conv: window must be of a positive stride and a padding below its side, \
                       got Window { kernel: 3, stride: 0, padding: 1 }",
+        },
+        Misfit {
+            name: "a blur that leaves out too much",
+            op: BlurPool { stride: 3, src: a, dst: a }.into(),
+            message: "BlurPool: stride must be from 1 to 2, got 3",
+        },
+        Misfit {
+            name: "a blur of another size",
+            op: BlurPool { stride: 2, src: a, dst: a }.into(),
+            message: "BlurPool: dst must be 1x2x2x2 fp32 Activation, got 1x2x3x4 fp32 Activation",
         },
     ];
     let row = |offset, length| Tensor {

@@ -6,6 +6,7 @@
 #include <ATen/ops/add.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/convolution.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gather.h>
 #include <ATen/ops/log_softmax.h>
@@ -81,6 +82,27 @@ void batch_norm_inference(const Tensor& src, const Tensor& gamma, const Tensor& 
   if (relu) {
     at::relu_(dst);
   }
+}
+
+// BlurPool's filter on each channel: sixteenths of [1 2 1] x [1 2 1] with zero padding 1, or its gradient (`transposed`), which
+// has `output_padding` pixels at the end beyond the filter's reach. On the CPU fp16 goes through fp32, which is faster there.
+void blur(const Tensor& from, Tensor& to, int64_t stride, bool transposed, at::IntArrayRef output_padding) {
+  const bool in_fp32 = from.is_cpu() && from.scalar_type() == at::kHalf;
+  const Tensor source = in_fp32 ? from.to(at::kFloat) : from;
+  const int64_t channels = from.size(1);
+  const Tensor filter = at::empty({channels, 1, 3, 3}, source.options()).fill_(1.0 / 16);
+  filter.select(2, 1).mul_(2);
+  filter.select(3, 1).mul_(2);
+  to.copy_(at::convolution(source, filter, std::nullopt, at::IntArrayRef({stride, stride}), at::IntArrayRef({1, 1}),
+                           at::IntArrayRef({1, 1}), transposed, output_padding, channels));
+}
+
+void blur_pool(const Tensor& src, Tensor& dst, int64_t stride) { blur(src, dst, stride, false, at::IntArrayRef({0, 0})); }
+
+void blur_pool_backward(const Tensor& ddst, Tensor& dsrc, int64_t stride) {
+  // Of stride 1 the filter is its own transpose.
+  const auto beyond = [&](int64_t axis) { return dsrc.size(axis) - (ddst.size(axis) - 1) * stride - 1; };
+  blur(ddst, dsrc, stride, stride > 1, at::IntArrayRef({beyond(2), beyond(3)}));
 }
 
 void global_avg_pool(const Tensor& src, Tensor& dst) { at::mean_out(dst, src, at::IntArrayRef({2, 3}), false, at::kFloat); }
@@ -202,6 +224,8 @@ const std::map<std::string, const PlainOperation*> kOperations = {
     {"BatchNorm", &Plain<batch_norm>::entry},
     {"BatchNormAddRelu", &Plain<batch_norm_add_relu>::entry},
     {"BatchNormInference", &Plain<batch_norm_inference>::entry},
+    {"BlurPool", &Plain<blur_pool>::entry},
+    {"BlurPoolBackward", &Plain<blur_pool_backward>::entry},
     {"GlobalAvgPool", &Plain<global_avg_pool>::entry},
     {"GlobalAvgPoolBackward", &Plain<global_avg_pool_backward>::entry},
     {"Linear", &Plain<linear>::entry},

@@ -1,6 +1,7 @@
 //! Compiles each operation into steps, one file per kind of operation.
 
 mod batch_norm;
+mod blur_pool;
 mod conv;
 mod conv_norm;
 mod cross_entropy;

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use in18_kernels::{Kernels, Op};
 use in18_onednn::{OneDnn, is_vectorised};
 use in18_program::lower::{Arenas, lower};
-use in18_program::{Arch, Loss, Mode, ParameterTable, Size};
+use in18_program::{Arch, BlurPooling, Loss, Mode, ParameterTable, Size};
 use in18_tensor::{ArenaId, DType, Shape};
 
 /// The tested limits of oneDNN's instructions, by oneDNN's names, each with the name that the
@@ -71,7 +71,8 @@ fn survey(provider: &mut OneDnn, dtype: DType) -> (BTreeMap<String, usize>, BTre
     let arenas = Arenas { parameters: ArenaId(0), gradients: ArenaId(1), statistics: ArenaId(2), work: ArenaId(3) };
     let (mut seen, mut counts, mut found) = (HashSet::new(), BTreeMap::new(), BTreeMap::new());
     let all_sizes: Vec<[usize; 2]> = sizes().collect();
-    let of_imagenet = Arch::all().map(|arch| (arch, CLASSES, &all_sizes[..]));
+    let blurred = [Arch::RESNET18, Arch::RESNET50].map(|arch| arch.with_blur_pool(BlurPooling::All));
+    let of_imagenet = Arch::all().chain(blurred).map(|arch| (arch, CLASSES, &all_sizes[..]));
     let of_others =
         [Arch::RESNET18, Arch::RESNET50].map(|arch| OTHER_CLASSES.map(|classes| (arch, classes, &[[32; 2]][..])));
     for (arch, classes, sizes) in of_imagenet.chain(of_others.into_iter().flatten()) {
@@ -110,7 +111,9 @@ fn child() {
             let (counts, found) = survey(&mut provider, dtype);
             println!("{} operations of {dtype}, {} not vectorised", counts.values().sum::<usize>(), found.len());
             counts.iter().for_each(|(implementation, count)| println!("{count:>8} {implementation}"));
-            for kind in ["Conv ", "ConvBackwardData ", "ConvBackwardWeight ", "ConvNorm ", "MaxPool ", "Linear "] {
+            for kind in
+                ["Conv ", "ConvBackwardData ", "ConvBackwardWeight ", "ConvNorm ", "MaxPool ", "BlurPool ", "Linear "]
+            {
                 assert!(counts.keys().any(|name| name.starts_with(kind)), "no {kind}was looked at");
             }
             found.iter().for_each(|(op, implementation)| println!("UNVECTORISED {op}: {implementation}"));

@@ -5,6 +5,7 @@
 //! since nothing here matches over all layers. A layer knows no size, no memory and no hardware:
 //! [`Lowering`] has these.
 
+mod blur_pool;
 mod conv;
 mod input;
 mod linear;
@@ -24,6 +25,7 @@ use crate::network::{Node, NodeId};
 use crate::onnx::OnnxNode;
 use crate::table::Role;
 
+pub use blur_pool::*;
 pub use conv::*;
 pub use input::*;
 pub use linear::*;

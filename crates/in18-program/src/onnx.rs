@@ -13,8 +13,21 @@ pub struct OnnxNode {
     /// The layer's parameters and statistics that it takes after its inputs, by their names within
     /// the layer.
     pub parameters: &'static [&'static str],
+    /// Constants that it takes after its parameters.
+    pub constants: Vec<OnnxConstant>,
     /// Names and values.
     pub attributes: Vec<(&'static str, OnnxAttribute)>,
+}
+
+/// A tensor that is part of the graph, but no parameter of the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnnxConstant {
+    /// Its name within the layer.
+    pub name: &'static str,
+    /// Its extents.
+    pub extents: Vec<usize>,
+    /// fp32, row-major.
+    pub values: Vec<f32>,
 }
 
 /// The value of an attribute.
@@ -31,7 +44,7 @@ pub enum OnnxAttribute {
 impl OnnxNode {
     /// A node with the layer's name, without parameters and attributes.
     pub fn new(op_type: &'static str) -> Self {
-        OnnxNode { op_type, suffix: "", parameters: &[], attributes: Vec::new() }
+        OnnxNode { op_type, suffix: "", parameters: &[], constants: Vec::new(), attributes: Vec::new() }
     }
 
     /// The same node with a suffix to the layer's name, because every node of a graph needs a name
@@ -43,6 +56,12 @@ impl OnnxNode {
     /// The same node with the layer's parameters of these names.
     pub fn parameters(self, parameters: &'static [&'static str]) -> Self {
         OnnxNode { parameters, ..self }
+    }
+
+    /// The same node with one more constant.
+    pub fn constant(mut self, constant: OnnxConstant) -> Self {
+        self.constants.push(constant);
+        self
     }
 
     /// The same node with one more attribute.

@@ -2,9 +2,9 @@
 //! one rate and size.
 
 use in18_recipe::{
-    Augment, Batch, Bias, ClassWeights, Course, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate, Flip,
-    GradientType, Head, Initial, Kind, Loss, LossKind, LossScale, LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase,
-    Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe, Schedule, Shuffle, WeightRule,
+    Augment, Batch, Bias, BlurPool, ClassWeights, Course, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate,
+    Flip, GradientType, Head, Initial, Kind, Loss, LossKind, LossScale, LrPhase, MadeFor, Network, Optimizer, PRESETS,
+    Phase, Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe, Schedule, Shuffle, WeightRule,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -151,7 +151,12 @@ fn loss() -> impl Strategy<Value = Loss> {
 /// What decides how a network is made and updated.
 fn sections() -> impl Strategy<Value = Recipe> {
     let precision = proptest::sample::select(&[Precision::Auto, Precision::Bf16, Precision::Fp16, Precision::Fp32][..]);
-    let network = (any::<String>(), precision).prop_map(|(arch, precision)| Network { arch, precision });
+    let blurpool = proptest::sample::select(&[BlurPool::None, BlurPool::Convolutions, BlurPool::All][..]);
+    let network = (any::<String>(), precision, blurpool).prop_map(|(arch, precision, blurpool)| Network {
+        arch,
+        precision,
+        blurpool,
+    });
     let initial = (any::<[bool; 4]>(), option::of((any::<String>(), any::<bool>()))).prop_map(|(choices, file)| {
         let (from, new_head) = file.map_or((None, false), |(from, new_head)| (Some(from), new_head));
         let [bn0, zero_gamma, normal, prior] = choices;

@@ -236,12 +236,16 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
                       mean 'bf16'?",
         },
         Case {
+            text: "[network]\nblurpool = 'conv'\n",
+            message: "line 2, column 12: network.blurpool: expected one of none, convolutions, all, got 'conv'",
+        },
+        Case {
             text: "network = { precision = 16 }",
             message: "column 25: network.precision: expected one of auto, bf16, fp16, fp32, got 16",
         },
         Case {
             text: "[network]\nmomentum = 0.9",
-            message: "line 2, column 1: network: expected one of arch, precision, got 'momentum': did you mean \
+            message: "line 2, column 1: network: expected one of arch, precision, blurpool, got 'momentum': did you mean \
                       'optimizer.momentum'?",
         },
         Case { text: "optimizer = 0.9", message: "column 13: optimizer: expected a table, got 0.9" },

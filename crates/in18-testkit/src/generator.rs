@@ -34,7 +34,7 @@ pub fn uniform(stream: u64, index: usize) -> f32 {
 
 /// The initial values of torchvision's parameter `name`, row-major in its `shape`: (O, I, KH, KW)
 /// for convolutions, (classes, features) for the classifier's weights. `arch` is "resnet18" or
-/// "resnet50".
+/// "resnet50", or one of them with BlurPool.
 ///
 /// Running means start at 0 and running variances at 1; they are not parameters.
 pub fn initial_parameter(arch: &str, name: &str, shape: &[usize], start: Start) -> Vec<f32> {
@@ -112,7 +112,7 @@ fn beta_shift(arch: &str, name: &str, start: Start) -> f32 {
 }
 
 fn is_last_of_block(arch: &str, name: &str) -> bool {
-    name.contains(if arch == "resnet50" { ".bn3." } else { ".bn2." })
+    name.contains(if arch.starts_with("resnet50") { ".bn3." } else { ".bn2." })
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub const TRAINING_STEPS: usize = 10;
 const EVALUATION_BATCHES: usize = 4;
 const EVALUATION_SCALE: usize = 2;
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 10] = [
     ("resnet18-10-64x64", include_str!("../golden/resnet18-10-64x64.json")),
     ("resnet18-10-64x96", include_str!("../golden/resnet18-10-64x96.json")),
     ("resnet18-1000-64x64", include_str!("../golden/resnet18-1000-64x64.json")),
@@ -37,6 +37,8 @@ const FILES: [(&str, &str); 8] = [
     ("resnet50-10-96x64", include_str!("../golden/resnet50-10-96x64.json")),
     ("resnet50-1000-64x64", include_str!("../golden/resnet50-1000-64x64.json")),
     ("resnet50-1000-64x96", include_str!("../golden/resnet50-1000-64x96.json")),
+    ("resnet18-blurpool-convolutions-10-64x64", include_str!("../golden/resnet18-blurpool-convolutions-10-64x64.json")),
+    ("resnet18-blurpool-all-10-64x64", include_str!("../golden/resnet18-blurpool-all-10-64x64.json")),
 ];
 
 /// One network, its input and its expected results.
@@ -46,7 +48,7 @@ pub struct GoldenCase {
     pub name: String,
     /// Versions of the libraries that computed the case.
     pub made_with: String,
-    /// "resnet18" or "resnet50".
+    /// "resnet18" or "resnet50", also with BlurPool, such as "resnet18-blurpool-all".
     pub arch: String,
     /// Outputs of the classifier.
     pub classes: usize,
@@ -142,7 +144,7 @@ pub enum GoldenError {
 
 impl GoldenCase {
     /// The names of all cases.
-    pub fn names() -> [&'static str; 8] {
+    pub fn names() -> [&'static str; 10] {
         FILES.map(|(name, _)| name)
     }
 
@@ -159,7 +161,7 @@ impl GoldenCase {
         Ok(case)
     }
 
-    /// Loads all cases: both networks, heads of 10 and 1000 classes, square and rectangular input.
+    /// Loads all cases: both networks, without and with BlurPool, heads of 10 and 1000 classes, square and rectangular input.
     pub fn all() -> Result<Vec<Self>, GoldenError> {
         Self::names().into_iter().map(Self::load).collect()
     }

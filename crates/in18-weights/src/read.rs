@@ -140,7 +140,7 @@ impl WeightFile {
     /// differ. [`WeightsError::Damaged`] if the file names a network that this program does not
     /// know.
     pub fn arch(&self, told: Option<Arch>) -> Result<Arch, WeightsError> {
-        match (&self.arch, told) {
+        match (self.named()?, told) {
             (None, Some(told)) => Ok(told),
             (None, None) => {
                 let hint = match self.fits() {
@@ -149,18 +149,37 @@ impl WeightFile {
                 };
                 Err(WeightsError::ArchNeeded { path: self.path.clone(), hint })
             }
-            (Some(name), told) => match (name.parse::<Arch>(), told) {
-                (Ok(arch), None) => Ok(arch),
-                (Ok(arch), Some(told)) if arch == told => Ok(arch),
-                (Ok(arch), Some(told)) => {
-                    Err(self.other(told, format!("a file that says it is a {arch}"), format!("give --arch {arch}")))
-                }
-                (Err(known), _) => {
-                    let reason = format!("its network: {known}");
-                    Err(WeightsError::Damaged { path: self.path.clone(), reason })
-                }
-            },
+            (Some(arch), Some(told)) if arch != told => Err(self.named_otherwise(arch, told)),
+            (Some(arch), _) => Ok(arch),
         }
+    }
+
+    /// Checks that `arch` may start from the values in the file, if the file names its network. The
+    /// named network may have BlurPool in other places, since BlurPool has no parameters.
+    ///
+    /// # Errors
+    /// [`WeightsError::OtherNetwork`], [`WeightsError::Damaged`], as [`arch`](Self::arch).
+    pub fn check_start(&self, arch: Arch) -> Result<(), WeightsError> {
+        match self.named()? {
+            Some(named) if named.with_blur_pool(arch.blur_pool()) != arch => Err(self.named_otherwise(named, arch)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The network that the file names.
+    fn named(&self) -> Result<Option<Arch>, WeightsError> {
+        self.arch.as_ref().map(|name| name.parse()).transpose().map_err(|known: String| {
+            let reason = format!("its network: {known}");
+            WeightsError::Damaged { path: self.path.clone(), reason }
+        })
+    }
+
+    fn named_otherwise(&self, named: Arch, told: Arch) -> WeightsError {
+        let mut hint = format!("give --arch {named}");
+        if named.with_blur_pool(told.blur_pool()) == told {
+            hint += &format!(", which train calls -o network.blurpool={}", named.blur_pool());
+        }
+        self.other(told, format!("a file that says it is a {named}"), hint)
     }
 
     /// Checks that the file has every tensor of a network with the right shape, and nothing else.
@@ -243,7 +262,7 @@ impl WeightFile {
             }
             tensors.push((entry.name.clone(), Stored::f32(entry.shape.extents(), &self.values(&entry.name)?)));
         }
-        write_sealed(out, tensors, description(arch.name(), classes))
+        write_sealed(out, tensors, description(&arch.to_string(), classes))
             .map_err(|cause| WeightsError::Write { path: out.to_owned(), cause })
     }
 

@@ -1,5 +1,7 @@
 //! Tests with files that are networks, and with files that are not.
 
+use in18_program::BlurPooling;
+
 use super::*;
 
 const CLASSES: usize = 3;
@@ -114,6 +116,28 @@ fn what_is_no_safetensors_file_is_refused_in_a_line() {
         let says = line(WeightFile::parse(path(), bytes).unwrap_err());
         assert!(says.contains(part), "{says}");
     }
+}
+
+#[test]
+fn blur_pool_is_part_of_the_networks_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.safetensors");
+    let (plain, blurred) = (Arch::RESNET18, Arch::RESNET18.with_blur_pool(BlurPooling::All));
+    let classes: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    // What does not name its network serves either.
+    let unnamed = parse(foreign(plain, Dtype::F32, ""));
+    assert_eq!(unnamed.arch(Some(blurred)).unwrap(), blurred);
+    unnamed.check_start(blurred).unwrap();
+    unnamed.export(&out, blurred, &classes).unwrap();
+    let named = WeightFile::read(&out).unwrap();
+    assert_eq!(named.arch(None).unwrap(), blurred);
+    let says = line(named.arch(Some(plain)).unwrap_err());
+    assert!(says.contains("expected a resnet18, got a file that says it is a resnet18-blurpool-all"), "{says}");
+    assert!(says.contains("-o network.blurpool=all"), "{says}");
+    // Its values may start any network that has the same.
+    named.check_start(plain).unwrap();
+    let says = line(named.check_start(Arch::RESNET34).unwrap_err());
+    assert!(says.contains("expected a resnet34") && !says.contains("network.blurpool"), "{says}");
 }
 
 #[test]

@@ -36,6 +36,10 @@ pub struct BenchStepArgs {
     #[arg(long, value_name = "NAME", default_value = "resnet50")]
     pub arch: Arch,
 
+    /// Set a field of the recipe that changes the network, as `-o network.blurpool=all`.
+    #[arg(short = 'o', value_name = "FIELD=VALUE")]
+    pub fields: Vec<String>,
+
     /// Height of the images in pixels, and their width unless that is given.
     #[arg(long, value_name = "PIXELS", default_value = "128")]
     pub size: NonZeroUsize,

@@ -20,7 +20,11 @@ pub struct NetworkArgs {
         long,
         short = 'a',
         value_name = "NAME",
-        help = format!("The network, for a file that does not say so itself: one of {}", Arch::names())
+        help = format!(
+            "The network, for a file that does not say so itself: one of {}, with BlurPool NAME-blurpool-convolutions \
+             or NAME-blurpool-all",
+            Arch::names()
+        )
     )]
     pub arch: Option<Arch>,
 }

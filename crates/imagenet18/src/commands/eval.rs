@@ -61,7 +61,7 @@ pub fn eval(arguments: &EvalArgs) -> Result<()> {
     output::print(&if arguments.json {
         let object = json!({
             "checkpoint": arguments.network.checkpoint.to_string_lossy(), "data": set.root().to_string_lossy(),
-            "arch": opened.arch.name(), "size": side, "rect": arguments.rect, "tta": arguments.tta.map(|_| "flip"),
+            "arch": opened.arch.to_string(), "size": side, "rect": arguments.rect, "tta": arguments.tta.map(|_| "flip"),
             "images": total.images, "loss": loss, "top1": top1, "top5": top5,
         });
         format!("{object}\n")

@@ -46,7 +46,8 @@ impl Run {
             let head = if recipe.initial.new_head { Head::Replace } else { Head::Keep };
             // The file's own statement of its network is ignored: the recipe decides, and a file of
             // another network is refused.
-            file.load(model, file.arch(Some(self.arch))?, head)?;
+            file.check_start(self.arch)?;
+            file.load(model, self.arch, head)?;
         }
         let mut progress = Progress::default();
         progress.loss_scale = DynamicScale::starting(recipe.loss.scale);

@@ -3,6 +3,7 @@
 //! All are small enough for naive loops.
 
 mod batch_norm;
+mod blur_pool;
 mod classifier;
 mod conv;
 mod conv_norm;
@@ -22,6 +23,7 @@ pub(super) fn all(precision: Precision) -> Vec<Case> {
     cases.extend(batch_norm::cases(precision));
     cases.extend(elementwise::cases(precision));
     cases.extend(pool::cases(precision));
+    cases.extend(blur_pool::cases(precision));
     cases.extend(classifier::cases());
     cases.extend(soft_loss::cases());
     cases.extend(sgd::cases());

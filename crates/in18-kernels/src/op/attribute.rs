@@ -20,6 +20,12 @@ impl Attribute for bool {
     }
 }
 
+impl Attribute for usize {
+    fn numbers(self) -> Vec<f64> {
+        vec![self as f64]
+    }
+}
+
 impl Attribute for Window {
     fn numbers(self) -> Vec<f64> {
         [self.kernel, self.stride, self.padding].map(|number| number as f64).to_vec()

@@ -145,6 +145,14 @@ impl Checker {
         Err(self.misuse("window", "of a positive stride and a padding below its side", &format!("{window:?}")))
     }
 
+    /// A stride from 1 to `largest`.
+    pub(super) fn stride(&self, stride: usize, largest: usize) -> Result<(), KernelError> {
+        if (1..=largest).contains(&stride) {
+            return Ok(());
+        }
+        Err(self.misuse("stride", &format!("from 1 to {largest}"), &stride.to_string()))
+    }
+
     fn misuse(&self, operand: &'static str, expected: &str, got: &str) -> KernelError {
         let (expected, got) = (expected.to_owned(), got.to_owned());
         KernelError::Operand { operation: self.operation, operand, expected, got }

@@ -3,8 +3,8 @@
 
 use in18_kernels::op::Window;
 
-use super::Arch;
-use crate::layers::{AddRelu, BatchNorm, Conv, GlobalAvgPool, Input, Linear, MaxPool};
+use super::{Arch, BlurPooling};
+use crate::layers::{AddRelu, BatchNorm, Conv, GlobalAvgPool, Input, Linear};
 use crate::network::{Network, NodeId};
 
 /// All of them, smallest first.
@@ -12,19 +12,22 @@ pub(super) const ALL: &[Arch] = &[Arch::RESNET18, Arch::RESNET34, Arch::RESNET50
 
 impl Arch {
     /// 18 layers, basic blocks.
-    pub const RESNET18: Arch = Arch::new("resnet18", |classes| build(Block::Basic, [2, 2, 2, 2], classes));
+    pub const RESNET18: Arch = Arch::new("resnet18", |blur, classes| build(Block::Basic, [2, 2, 2, 2], blur, classes));
 
     /// 34 layers, basic blocks.
-    pub const RESNET34: Arch = Arch::new("resnet34", |classes| build(Block::Basic, [3, 4, 6, 3], classes));
+    pub const RESNET34: Arch = Arch::new("resnet34", |blur, classes| build(Block::Basic, [3, 4, 6, 3], blur, classes));
 
     /// 50 layers, bottleneck blocks.
-    pub const RESNET50: Arch = Arch::new("resnet50", |classes| build(Block::Bottleneck, [3, 4, 6, 3], classes));
+    pub const RESNET50: Arch =
+        Arch::new("resnet50", |blur, classes| build(Block::Bottleneck, [3, 4, 6, 3], blur, classes));
 
     /// 101 layers, bottleneck blocks.
-    pub const RESNET101: Arch = Arch::new("resnet101", |classes| build(Block::Bottleneck, [3, 4, 23, 3], classes));
+    pub const RESNET101: Arch =
+        Arch::new("resnet101", |blur, classes| build(Block::Bottleneck, [3, 4, 23, 3], blur, classes));
 
     /// 152 layers, bottleneck blocks.
-    pub const RESNET152: Arch = Arch::new("resnet152", |classes| build(Block::Bottleneck, [3, 8, 36, 3], classes));
+    pub const RESNET152: Arch =
+        Arch::new("resnet152", |blur, classes| build(Block::Bottleneck, [3, 8, 36, 3], blur, classes));
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,21 +49,21 @@ impl Block {
 /// Channels after the stem, and the width of the first stage.
 const STEM_CHANNELS: usize = 64;
 
-fn build(block: Block, blocks: [usize; 4], classes: usize) -> Network {
+fn build(block: Block, blocks: [usize; 4], blur: BlurPooling, classes: usize) -> Network {
     let mut network = Network::default();
     let input = network.push("input", Input, &[]);
     let stem = Window { kernel: 7, stride: 2, padding: 3 };
-    let x = conv(&mut network, "conv1", stem, 3, STEM_CHANNELS, input);
+    let x = blur.conv(&mut network, "conv1", conv(stem, 3, STEM_CHANNELS), input);
     let x = norm(&mut network, "bn1", STEM_CHANNELS, true, false, x);
     let window = Window { kernel: 3, stride: 2, padding: 1 };
-    let mut x = network.push("maxpool", MaxPool { window }, &[x]);
+    let mut x = blur.max_pool(&mut network, "maxpool", window, STEM_CHANNELS, x);
     let mut channels = STEM_CHANNELS;
     for (stage, &count) in blocks.iter().enumerate() {
         let width = STEM_CHANNELS << stage;
         for index in 0..count {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
             let name = format!("layer{}.{index}", stage + 1);
-            x = residual(&mut network, block, &name, channels, width, stride, x);
+            x = residual(&mut network, (block, blur), &name, (channels, width), stride, x);
             channels = width * block.expansion();
         }
     }
@@ -71,10 +74,9 @@ fn build(block: Block, blocks: [usize; 4], classes: usize) -> Network {
 
 fn residual(
     network: &mut Network,
-    block: Block,
+    (block, blur): (Block, BlurPooling),
     name: &str,
-    channels: usize,
-    width: usize,
+    (channels, width): (usize, usize),
     stride: usize,
     x: NodeId,
 ) -> NodeId {
@@ -82,22 +84,22 @@ fn residual(
     let named = |part: &str| format!("{name}.{part}");
     let own = match block {
         Block::Basic => {
-            let y = conv(network, &named("conv1"), three(stride), channels, width, x);
+            let y = blur.conv(network, &named("conv1"), conv(three(stride), channels, width), x);
             let y = norm(network, &named("bn1"), width, true, false, y);
-            let y = conv(network, &named("conv2"), three(1), width, width, y);
+            let y = blur.conv(network, &named("conv2"), conv(three(1), width, width), y);
             norm(network, &named("bn2"), width, false, true, y)
         }
         Block::Bottleneck => {
-            let y = conv(network, &named("conv1"), one(1), channels, width, x);
+            let y = blur.conv(network, &named("conv1"), conv(one(1), channels, width), x);
             let y = norm(network, &named("bn1"), width, true, false, y);
-            let y = conv(network, &named("conv2"), three(stride), width, width, y);
+            let y = blur.conv(network, &named("conv2"), conv(three(stride), width, width), y);
             let y = norm(network, &named("bn2"), width, true, false, y);
-            let y = conv(network, &named("conv3"), one(1), width, outputs, y);
+            let y = blur.conv(network, &named("conv3"), conv(one(1), width, outputs), y);
             norm(network, &named("bn3"), outputs, false, true, y)
         }
     };
     let shortcut = if stride != 1 || channels != outputs {
-        let y = conv(network, &named("downsample.0"), one(stride), channels, outputs, x);
+        let y = blur.conv(network, &named("downsample.0"), conv(one(stride), channels, outputs), x);
         norm(network, &named("downsample.1"), outputs, false, false, y)
     } else {
         x
@@ -113,8 +115,8 @@ fn three(stride: usize) -> Window {
     Window { kernel: 3, stride, padding: 1 }
 }
 
-fn conv(network: &mut Network, name: &str, window: Window, inputs: usize, outputs: usize, x: NodeId) -> NodeId {
-    network.push(name, Conv { window, inputs, outputs }, &[x])
+fn conv(window: Window, inputs: usize, outputs: usize) -> Conv {
+    Conv { window, inputs, outputs }
 }
 
 fn norm(network: &mut Network, name: &str, channels: usize, relu: bool, ends_residual: bool, x: NodeId) -> NodeId {

@@ -11,6 +11,22 @@ pub struct Network {
     pub arch: String,
     /// The type of activations.
     pub precision: Precision,
+    /// Where pixels are blurred before some of them are dropped.
+    pub blurpool: BlurPool,
+}
+
+/// Where the network has BlurPool (Zhang, *Making Convolutional Networks Shift-Invariant Again*,
+/// 2019): the filter `[1 2 1] ⊗ [1 2 1] / 16` on each channel, with zero padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BlurPool {
+    /// Nowhere.
+    #[default]
+    None,
+    /// Before each convolution with a stride and at least 16 input channels, as in FFCV.
+    Convolutions,
+    /// There, and between max pooling and its stride, as in MosaicML's composer.
+    All,
 }
 
 /// The type of activations.
@@ -31,6 +47,6 @@ pub enum Precision {
 
 impl Default for Network {
     fn default() -> Self {
-        Network { arch: "resnet50".to_owned(), precision: Precision::Auto }
+        Network { arch: "resnet50".to_owned(), precision: Precision::Auto, blurpool: BlurPool::None }
     }
 }

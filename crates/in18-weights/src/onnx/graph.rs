@@ -1,6 +1,6 @@
 //! A network as a graph. Each layer says which nodes it consists of. This file joins them.
 
-use in18_program::onnx::{OnnxAttribute, OnnxNode};
+use in18_program::onnx::{OnnxAttribute, OnnxConstant, OnnxNode};
 use in18_program::{Network, Node as Layer, ParameterTable};
 use prost::Message;
 
@@ -32,14 +32,10 @@ pub fn encode<E>(
     let mut initializer = Vec::new();
     for table in [ParameterTable::parameters(network), ParameterTable::statistics(network)] {
         for entry in table.entries() {
-            initializer.push(Tensor {
-                dims: entry.shape.extents().iter().map(|&extent| extent as i64).collect(),
-                data_type: Tensor::FLOAT,
-                name: entry.name.clone(),
-                raw_data: values(&entry.name)?.into_iter().flat_map(f32::to_le_bytes).collect(),
-            });
+            initializer.push(tensor(entry.name.clone(), entry.shape.extents(), values(&entry.name)?));
         }
     }
+    initializer.extend(constants(network));
     let free = |name: &str| Extent::Free(name.to_owned());
     let fixed = |extent: usize| Extent::Fixed(extent as i64);
     let graph = Graph {
@@ -59,6 +55,26 @@ pub fn encode<E>(
         metadata_props: vec![StringEntry { key: "classes".to_owned(), value: names }],
     };
     Ok(model.encode_to_vec())
+}
+
+/// The tensors of the graph that are no parameters of the network.
+fn constants(network: &Network) -> Vec<Tensor> {
+    let mut tensors = Vec::new();
+    for layer in network.nodes() {
+        for OnnxConstant { name, extents, values } in layer.layer.onnx().into_iter().flat_map(|node| node.constants) {
+            tensors.push(tensor(layer.parameter_name(name), &extents, values));
+        }
+    }
+    tensors
+}
+
+fn tensor(name: String, extents: &[usize], values: Vec<f32>) -> Tensor {
+    Tensor {
+        dims: extents.iter().map(|&extent| extent as i64).collect(),
+        data_type: Tensor::FLOAT,
+        name,
+        raw_data: values.into_iter().flat_map(f32::to_le_bytes).collect(),
+    }
 }
 
 fn value(name: &str, extents: Vec<Extent>) -> ValueInfo {
@@ -81,7 +97,7 @@ fn nodes(network: &Network) -> Vec<Node> {
         let chain = layer.layer.onnx();
         let last = chain.len().saturating_sub(1);
         let mut x: Vec<String> = layer.inputs.iter().map(|&input| output(network.node(input))).collect();
-        for (index, OnnxNode { op_type, suffix, parameters, attributes }) in chain.into_iter().enumerate() {
+        for (index, OnnxNode { op_type, suffix, parameters, constants, attributes }) in chain.into_iter().enumerate() {
             let y = match index {
                 index if index == last => output(layer),
                 0 => format!("{}_inner", output(layer)),
@@ -89,6 +105,7 @@ fn nodes(network: &Network) -> Vec<Node> {
             };
             let mut input = std::mem::replace(&mut x, vec![y.clone()]);
             input.extend(parameters.iter().map(|parameter| layer.parameter_name(parameter)));
+            input.extend(constants.iter().map(|constant| layer.parameter_name(constant.name)));
             nodes.push(Node {
                 input,
                 output: vec![y],
@@ -113,13 +130,13 @@ fn attribute(name: &str, value: OnnxAttribute) -> Attribute {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use in18_program::Arch;
+    use in18_program::{Arch, BlurPooling};
     use std::collections::HashSet;
     use std::convert::Infallible;
 
     #[test]
     fn every_operand_is_made_before_it_is_used() {
-        for arch in Arch::all() {
+        for arch in Arch::all().flat_map(|arch| [arch, arch.with_blur_pool(BlurPooling::All)]) {
             let network = arch.network(2);
             let classes = ["a".to_owned(), "b\"".to_owned()];
             let bytes = encode::<Infallible>(&network, &classes, |_| Ok(vec![])).unwrap();

@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::exit::Usage;
 use crate::rank_environment::RankEnvironment;
 use crate::ranks::{LeakOnError, Rank};
+use crate::recipe::arch_with;
 use crate::{cores, engine, output, ranks};
 
 mod profile;
@@ -47,6 +48,7 @@ pub(super) struct Bench {
     // Field order is drop order: end a running exchange, then free the model's memory.
     comm: Box<dyn Comm>,
     pub model: Model,
+    arch: Arch,
     step: TrainingStep,
     /// Seconds that the last step waited for the exchange after it had computed everything.
     waited: f64,
@@ -63,7 +65,7 @@ impl Bench {
     fn agree(&mut self, arguments: &BenchStepArgs, dtype: DType, rank: &Rank) -> Result<()> {
         let Size { batch, height, width } = self.size;
         let run = json!({
-            "arch": arguments.arch.to_string(),
+            "arch": self.arch.to_string(),
             "size": [batch, height, width],
             "precision": dtype.to_string(),
             "parts": self.step.cuts(),
@@ -175,7 +177,8 @@ fn prepare(arguments: &BenchStepArgs, engine: Engine, rank: &Rank) -> Result<(Be
         Size { batch: arguments.batch.get(), height: side, width: arguments.width.unwrap_or(arguments.size).get() };
     let mode = if arguments.eval { Mode::Evaluation } else { Mode::Training };
     let compiling = rank.is_first().then(|| first_step(size, Doing::Compiling));
-    let (mut bench, compile_seconds) = alone_on(engine, arguments.arch, (mode, size), rank.on_this_machine())?;
+    let (mut bench, compile_seconds) =
+        alone_on(engine, arch_with(arguments.arch, &arguments.fields)?, (mode, size), rank.on_this_machine())?;
     drop(compiling);
     if arguments.no_overlap {
         bench.step = TrainingStep::in_parts_of(usize::MAX, &bench.model, SCALE);
@@ -206,7 +209,7 @@ pub(super) fn alone_on(
     let pixels = (0..size.batch * size.height * size.width * 3).map(|_| draws.below(256) as u8).collect();
     let labels = (0..size.batch).map(|_| draws.below(CLASSES as u64) as i32).collect();
     let (step, comm) = (TrainingStep::new(&model, SCALE), Box::new(Solo));
-    Ok((Bench { comm, model, step, waited: 0.0, mode, size, pixels, labels, first: None }, compile_seconds))
+    Ok((Bench { comm, model, arch, step, waited: 0.0, mode, size, pixels, labels, first: None }, compile_seconds))
 }
 
 /// Prints what the first step is doing if it takes long.
@@ -333,7 +336,7 @@ struct Measured {
 impl Measured {
     fn report(&self, arguments: &BenchStepArgs, bench: &Bench) -> Result<()> {
         let Self { precision, seconds, compile_seconds, world, exchange } = self;
-        let (arch, engine) = (arguments.arch, bench.model.describe());
+        let (arch, engine) = (bench.arch, bench.model.describe());
         let Size { batch, height, width } = bench.size;
         let images_per_s = (world * batch) as f64 / seconds;
         let flops: u64 = bench.model.operations(bench.mode, bench.size)?.iter().map(|op| op.flops()).sum();
@@ -353,7 +356,7 @@ impl Measured {
             });
             let line = serde_json::json!({
                 "engine": engine,
-                "arch": arch.name(),
+                "arch": arch.to_string(),
                 "size": height,
                 "width": width,
                 "batch": batch,

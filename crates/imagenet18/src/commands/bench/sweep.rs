@@ -175,7 +175,7 @@ impl Step {
         let rounded = |value: f64, digits: i32| (value * 10f64.powi(digits)).round() / 10f64.powi(digits);
         let line = |row: &Row| {
             let line = json!({
-                "arch": self.arch.name(),
+                "arch": self.arch.to_string(),
                 "height": height,
                 "width": width,
                 "batch": batch,
