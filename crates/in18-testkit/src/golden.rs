@@ -106,6 +106,43 @@ pub struct Training {
     pub mistakes: BTreeMap<String, f64>,
 }
 
+/// What recipes of one case's network, pixels and labels make of it, from
+/// `scripts/golden/recipes.py`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GoldenRecipes {
+    /// The case's name.
+    pub case: String,
+    /// A recipe without options comes first.
+    pub recipes: Vec<GoldenRecipe>,
+}
+
+/// Ten steps by one recipe, from [`Start::Bn0`], on batches 0, 1, …, 9.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GoldenRecipe {
+    /// Its name.
+    pub name: String,
+    /// TOML.
+    pub recipe: String,
+    /// How far its logits lie from those of the first recipe, relative (L2). This proves that a
+    /// program that ignores the recipe's fields fails.
+    pub moved: f64,
+    /// The mean loss of each step, before its update.
+    pub losses: Vec<Scalar>,
+    /// (N, classes), for batch 0 after the ten steps, in evaluation mode.
+    pub logits: Logits,
+}
+
+impl GoldenRecipes {
+    /// Loads them, and their case.
+    pub fn load() -> Result<(Self, GoldenCase), GoldenError> {
+        let malformed = |reason| GoldenError::Malformed { case: "recipes".to_owned(), reason };
+        let text = include_str!("../golden/recipes.json");
+        let recipes: Self = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        let case = GoldenCase::load(&recipes.case)?;
+        Ok((recipes, case))
+    }
+}
+
 /// A golden file that does not exist or cannot be read, or a value that deviates from it.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum GoldenError {
@@ -113,7 +150,7 @@ pub enum GoldenError {
     #[error("no golden case '{0}'; there are {names}", names = GoldenCase::names().join(", "))]
     Unknown(String),
     /// This version of the crate cannot read the file.
-    #[error("golden case '{case}': {reason}; run scripts/golden/networks.py again")]
+    #[error("golden case '{case}': {reason}; run the script of scripts/golden again that has written it")]
     Malformed {
         /// The case's name.
         case: String,
@@ -227,6 +264,17 @@ mod tests {
             assert_eq!(weighted, case.generator.pixel_weighted_sum, "{}", case.name);
             assert_eq!(case.labels(0), case.generator.labels, "{}", case.name);
             assert_eq!(case.labels(TRAINING_STEPS - 1), case.generator.last_step_labels, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn each_recipe_shows_and_pytorchs_float32_agrees() {
+        let (GoldenRecipes { recipes, .. }, _) = GoldenRecipes::load().unwrap();
+        for (number, recipe) in recipes.iter().enumerate() {
+            assert_eq!(recipe.losses.len(), TRAINING_STEPS, "{}", recipe.name);
+            assert!(number == 0 || recipe.moved > 10.0 * FP32_TOLERANCE, "{}: {}", recipe.name, recipe.moved);
+            let worst = recipe.losses.iter().map(|loss| loss.fp32).fold(recipe.logits.summary.fp32, f64::max);
+            assert!(worst < FP32_TOLERANCE / 2.0, "{}: {worst}", recipe.name);
         }
     }
 

@@ -5,12 +5,12 @@ use in18_comm::{Comm, Solo};
 use in18_kernels::{KernelError, Kernels};
 use in18_optim::Sgd;
 use in18_program::{Arch, Input, Mode, Model, Size};
-use in18_recipe::LossScale;
+use in18_recipe::{LossScale, Plan, PlanInput, Precision, Recipe};
 use in18_tensor::DType;
-use in18_train::{DynamicScale, Evaluation, StepScalars, TrainingStep, Views, finish};
+use in18_train::{DynamicScale, Evaluation, StepScalars, TrainingStep, Views, finish, learner};
 
 use crate::generator::Start;
-use crate::golden::{FP32_TOLERANCE, GoldenCase, GoldenError, Summary};
+use crate::golden::{FP32_TOLERANCE, GoldenCase, GoldenError, GoldenRecipe, GoldenRecipes, Summary};
 
 /// Creates the provider under test.
 pub type NewKernels<'a> = &'a dyn Fn() -> Result<Box<dyn Kernels>, KernelError>;
@@ -30,6 +30,10 @@ pub fn check(new: NewKernels<'_>, dtype: DType) -> Option<usize> {
         check_plain(new, &case, dtype, &mut findings);
         check_training(new, &case, dtype, &mut findings);
         check_evaluation(new, &case, dtype, &mut findings);
+    }
+    let (recipes, case) = GoldenRecipes::load().expect("golden files");
+    for recipe in &recipes.recipes {
+        check_recipe(new, (&case, recipe), dtype, &mut findings);
     }
     let Findings { failures, checked, errors, evaluation_errors } = findings;
     assert!(failures.is_empty(), "{} of {checked} values deviate:\n{}", failures.len(), failures.join("\n"));
@@ -76,6 +80,11 @@ fn model(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, start: Start) -> 
     let kernels = new().expect("the provider starts");
     let mut model = Model::new(kernels, arch.network(case.classes), dtype).unwrap();
     model.set_loss_scale(loss_scale(dtype));
+    set_values(&mut model, case, start);
+    model
+}
+
+fn set_values(model: &mut Model, case: &GoldenCase, start: Start) {
     for entry in model.parameters().entries().to_vec() {
         let values = case.initial_parameter(&entry.name, entry.shape.extents(), start);
         model.set(&entry.name, &values).unwrap();
@@ -84,7 +93,6 @@ fn model(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, start: Start) -> 
         let value = if entry.name.ends_with("running_var") { 1.0 } else { 0.0 };
         model.set(&entry.name, &vec![value; entry.shape.elements()]).unwrap();
     }
-    model
 }
 
 fn size(case: &GoldenCase) -> Size {
@@ -144,19 +152,58 @@ fn check_training(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings
     let step_of = TrainingStep::new(&model, LossScale::Fixed(loss_scale(dtype).into()));
     let at = StepScalars { rate: case.learning_rate as f32, momentum: case.momentum as f32, decay: 1.0 };
     for (step, expected) in case.training.losses.iter().enumerate() {
-        let (pixels, targets) = (case.images(step), labels(case, step));
-        let input = Input { size: size(case), pixels: &pixels, targets: &targets };
-        let parts: (&mut Model, &mut dyn Comm) = (&mut model, &mut Solo);
-        let started = step_of.start(parts, input, at, &mut DynamicScale::default(), &mut |_, _, _| Ok(())).unwrap();
-        let metrics = finish(&mut model, &mut Solo, started.metrics).unwrap();
+        let loss = train(&mut model, &step_of, case, step, at);
         let tolerance = if half { loss_tolerance_in_half(case) } else { FP32_TOLERANCE };
-        let loss = metrics.loss_sum / case.batch as f64;
         findings.note(case, expected.check(&format!("loss of step {step}"), loss, tolerance));
     }
     evaluate(&mut model, size(case), &case.images(0));
     let logits = model.logits(Mode::Evaluation, size(case)).unwrap();
     let tolerance = if half { case.training.logits.summary.bf16_tolerance() } else { FP32_TOLERANCE };
     findings.note(case, case.training.logits.check(&logits, tolerance));
+}
+
+/// Runs one step on the case's batch of that number, and returns its mean loss.
+fn train(model: &mut Model, step_of: &TrainingStep, case: &GoldenCase, step: usize, at: StepScalars) -> f64 {
+    let (pixels, targets) = (case.images(step), labels(case, step));
+    let input = Input { size: size(case), pixels: &pixels, targets: &targets };
+    let parts: (&mut Model, &mut dyn Comm) = (model, &mut Solo);
+    let started = step_of.start(parts, input, at, &mut DynamicScale::default(), &mut |_, _, _| Ok(())).unwrap();
+    let metrics = finish(model, &mut Solo, started.metrics).unwrap();
+    metrics.loss_sum / case.batch as f64
+}
+
+/// Checks ten steps by a recipe, from its text to the logits.
+fn check_recipe(
+    new: NewKernels<'_>,
+    (case, golden): (&GoldenCase, &GoldenRecipe),
+    dtype: DType,
+    findings: &mut Findings,
+) {
+    let half = dtype != DType::F32;
+    let precision = match dtype {
+        DType::Bf16 => Precision::Bf16,
+        DType::F16 => Precision::Fp16,
+        _ => Precision::Fp32,
+    };
+    let recipe = Recipe::from_toml(&golden.recipe).unwrap().computed_in(precision);
+    let images = case.batch * golden.losses.len();
+    let plan = Plan::resolve(&recipe, &PlanInput::uniform(1, images)).unwrap();
+    assert_eq!((plan.total_steps(), plan.epochs[0].batch), (golden.losses.len(), case.batch), "{}", golden.name);
+    let network = case.arch.parse::<Arch>().unwrap().network(case.classes);
+    let by_class = vec![images / case.classes; case.classes];
+    let mut model = learner(new().expect("the provider starts"), network, dtype, &plan, &by_class).unwrap();
+    set_values(&mut model, case, Start::Bn0);
+    let step_of = TrainingStep::new(&model, recipe.loss.scale);
+    let losses = golden.losses.iter().map(|loss| loss.bf16);
+    let tolerance = if half { 3.0 * losses.fold(0.0, f64::max) + 1.0 / 256.0 } else { FP32_TOLERANCE };
+    for (step, expected) in golden.losses.iter().enumerate() {
+        let loss = train(&mut model, &step_of, case, step, plan.step(0, step + 1).into());
+        findings.note(case, expected.check(&format!("{}: loss of step {step}", golden.name), loss, tolerance));
+    }
+    evaluate(&mut model, size(case), &case.images(0));
+    let logits = model.logits(Mode::Evaluation, size(case)).unwrap();
+    let tolerance = if half { golden.logits.summary.bf16_tolerance() } else { FP32_TOLERANCE };
+    findings.note(case, golden.logits.check(&logits, tolerance));
 }
 
 /// Runs an evaluation, which leaves its logits in the model.

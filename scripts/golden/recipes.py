@@ -1,0 +1,140 @@
+"""Golden values of recipes: ten steps of training with losses and optimizers that a recipe can name, as PyTorch computes them.
+
+    pip install torch==2.13.0 torchvision==0.28.0
+    python scripts/golden/recipes.py             # writes crates/in18-testkit/golden/recipes.json
+
+All start from one case of networks.py (its network, pixels and labels) and differ in the recipe, which stands in the file as
+TOML. Each holds the ten losses, the logits in evaluation mode after them, and how far these lie from the plain recipe's:
+proof that a program that ignores the recipe's field fails. Values and yardsticks are those of networks.py.
+"""
+
+import json
+import time
+
+import numpy as np
+import torch
+from networks import OUT, STEPS, Run, logits_summary, numpy, relative, scalar, write
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
+
+CASE = "resnet18-10-64x96"
+RATES = (0.002, 0.008)  # at the start and at the end of the ten steps
+WEIGHTS = [0.5, 1, 2, 1, 1, 0.25, 1, 1.5, 1, 0.75]
+MOMENTUM = 0.9
+DECAY = 5e-2
+
+# Name, sections of the recipe, and the same for `training` below.
+RECIPES = [
+    ("plain", "", {}),
+    ("smoothing", "[loss]\nsmoothing = 0.1\n", dict(smoothing=0.1)),
+    ("binary", '[loss]\nkind = "binary"\nsmoothing = 0.08\n', dict(binary=True, smoothing=0.08)),
+    ("weights", f"[loss]\nclass_weights = {WEIGHTS}\n", dict(weights=WEIGHTS)),
+    (
+        "smoothing, weights",
+        f"[loss]\nsmoothing = 0.1\nclass_weights = {WEIGHTS}\n",
+        dict(smoothing=0.1, weights=WEIGHTS),
+    ),
+    (
+        "binary, weights",
+        f'[loss]\nkind = "binary"\nclass_weights = {WEIGHTS}\n',
+        dict(binary=True, weights=WEIGHTS),
+    ),
+    ("nesterov", "[optimizer]\nnesterov = true\n", dict(nesterov=True)),
+    ("decoupled", "[optimizer]\ndecoupled = true\n", dict(decoupled=True)),
+    (
+        "decoupled, nesterov, no decay of norms and biases",
+        "[optimizer]\ndecoupled = true\nnesterov = true\nno_bn_wd = true\nno_bias_wd = true\n",
+        dict(decoupled=True, nesterov=True, no_bn_wd=True, no_bias_wd=True),
+    ),
+]
+
+
+def written(sections):
+    """The whole recipe. Phases come last; a section `[optimizer]` gets the momentum and the penalty."""
+    optimizer = f"momentum = {MOMENTUM}\nweight_decay = {DECAY}\n"
+    if "[optimizer]\n" in sections:
+        sections = sections.replace("[optimizer]\n", f"[optimizer]\n{optimizer}")
+    else:
+        sections += f"[optimizer]\n{optimizer}"
+    phases = "[[phase]]\nep = 0\nsz = 64\nbs = 8\n[[phase]]\nep = [0, 1]\nlr = [%s, %s]\n" % RATES
+    return sections + phases
+
+
+def rate(step):
+    """Of a step, counted from 0, as the original's phases have it."""
+    return RATES[0] + (step + 1) * ((RATES[1] - RATES[0]) / STEPS)
+
+
+def loss_of(logits, labels, binary=False, smoothing=0.0, weights=None):
+    classes = logits.shape[1]
+    weight = None if weights is None else torch.tensor(weights, dtype=logits.dtype)
+    targets = one_hot(labels, classes).to(logits.dtype)
+    if not binary:
+        # Of class probabilities: the mean over images, not over weights.
+        return cross_entropy(logits, targets, weight=weight, label_smoothing=smoothing)
+    targets = (1 - smoothing) * targets + smoothing / classes
+    return binary_cross_entropy_with_logits(logits, targets, weight=weight, reduction="sum") / len(logits)
+
+
+def decoupled_step(optimizer):
+    """composer's DecoupledSGDW: the share of the penalty that the rate is of its highest value."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.data.mul_(1 - group["lr"] / rate(STEPS - 1) * group["penalty"])
+
+
+def training(case, run, nesterov=False, decoupled=False, no_bn_wd=False, no_bias_wd=False, **loss_options):
+    network = run.network(case, "bn0").train()
+    norm = {id(p) for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters()}
+    free = (norm if no_bn_wd else set()) | ({id(network.fc.bias)} if no_bias_wd else set())
+    groups = []
+    for penalty, members in [
+        (DECAY, [p for p in network.parameters() if id(p) not in free]),
+        (0.0, [p for p in network.parameters() if id(p) in free]),
+    ]:
+        if members:
+            groups.append(dict(params=members, penalty=penalty, weight_decay=0.0 if decoupled else penalty))
+    optimizer = torch.optim.SGD(groups, lr=RATES[0], momentum=MOMENTUM, nesterov=nesterov)
+    losses = []
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step)
+        x, target = run.batch(case, step)
+        loss = loss_of(run.forward(network, x), target, **loss_options)
+        optimizer.zero_grad()
+        loss.backward()
+        if decoupled:
+            decoupled_step(optimizer)
+        optimizer.step()
+        losses.append(loss.item())
+    network.eval()
+    with torch.no_grad():
+        logits = run.forward(network, run.batch(case, 0)[0])
+    return dict(losses=losses, logits=numpy(logits))
+
+
+def main():
+    case = json.loads((OUT / f"{CASE}.json").read_text())
+    recipes, plain = [], None
+    for name, sections, options in RECIPES:
+        started = time.monotonic()
+        truth = training(case, Run(torch.float64), **options)
+        fp32 = [
+            training(case, Run(**how), **options) for how in (dict(), dict(threads=1), dict(channels_last=True))
+        ]
+        bf16 = training(case, Run(autocast=True), **options)
+        losses = [
+            scalar(truth["losses"][step], [run["losses"][step] for run in fp32], bf16["losses"][step])
+            for step in range(STEPS)
+        ]
+        logits = logits_summary("logits", truth["logits"], [run["logits"] for run in fp32], bf16["logits"])
+        plain = truth["logits"] if plain is None else plain
+        moved = relative(truth["logits"], plain)
+        recipes.append(dict(name=name, recipe=written(sections), moved=float(f"{moved:.3g}"), losses=losses, logits=logits))
+        worst = max(loss["fp32"] for loss in losses)
+        print(f"{name}: {time.monotonic() - started:.0f} s, moved {moved:.1e}, fp32 {worst:.1e}", flush=True)
+    made_with = f"torch {torch.__version__}, numpy {np.__version__}"
+    write(OUT / "recipes.json", dict(case=CASE, made_with=made_with, recipes=recipes))
+
+
+if __name__ == "__main__":
+    main()
