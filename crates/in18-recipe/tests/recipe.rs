@@ -142,6 +142,12 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
              warmup_from, warmup_share, start, end, epoch_step, got 'x'",
         ),
         ("optimizer", "sgd", "expected a table, got 'sgd'"),
+        ("loss.class_weights", "balancd", "expected alike, balanced, or a list of numbers, got 'balancd'"),
+        ("loss.class_weights", "[1, 'x']", "expected a number, got (1, 'x')"),
+        ("loss.class_weights", "[1, -1]", "expected numbers from 0 on, one for each class and not all 0, got -1"),
+        ("loss.kind", "hinge", "expected one of cross_entropy, binary, got 'hinge'"),
+        ("loss.smoothing", "1", "expected a number from 0 to 1 (1 excluded), got 1"),
+        ("augment.ratio", "[2, 1]", "expected two numbers above 0, the lower first, got [2.0, 1.0]"),
         ("name.x", "1", "name: expected a string, got a dict"),
         ("initial.new_head", "true", "expected 'from', a network's file, beside it, got none"),
         (

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Error, Unexpected, Visitor};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::fault::{Fault, ensure};
@@ -38,7 +39,7 @@ pub enum LossKind {
 }
 
 /// How much each class counts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ClassWeights {
     /// By a rule.
@@ -48,7 +49,7 @@ pub enum ClassWeights {
 }
 
 /// How the images of classes make their weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightRule {
     /// All classes count alike.
@@ -209,6 +210,33 @@ impl<'de> Deserialize<'de> for LossScale {
             }
         }
         deserializer.deserialize_any(Scale)
+    }
+}
+
+/// The name of a rule, or a list.
+impl<'de> Deserialize<'de> for ClassWeights {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RuleOrList;
+        impl<'de> Visitor<'de> for RuleOrList {
+            type Value = ClassWeights;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("alike, balanced, or a list of numbers")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<ClassWeights, E> {
+                match text {
+                    "alike" => Ok(ClassWeights::Rule(WeightRule::Alike)),
+                    "balanced" => Ok(ClassWeights::Rule(WeightRule::Balanced)),
+                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<ClassWeights, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(ClassWeights::List)
+            }
+        }
+        deserializer.deserialize_any(RuleOrList)
     }
 }
 
