@@ -130,7 +130,7 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest() {
         String::from_utf8(output.get_output().stderr.clone()).unwrap(),
         format!(
             "error: --recipe {file}: line 3, column 1: optimizer: expected one of rate, momentum, weight_decay, no_bn_wd, \
-             gradients, got 'weigth_decay': did you mean 'weight_decay'?\n"
+             no_bias_wd, decoupled, nesterov, gradients, got 'weigth_decay': did you mean 'weight_decay'?\n"
         )
     );
 }
