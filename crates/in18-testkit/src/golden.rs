@@ -311,7 +311,7 @@ mod tests {
     fn mistakes_in_the_optimizer_would_show() {
         let cases = GoldenCase::all().unwrap();
         let strong = cases.iter().filter(|case| case.weight_decay > 1e-2);
-        assert_eq!(strong.clone().count(), 4);
+        assert_eq!(strong.clone().count(), 5);
         for case in strong {
             assert_eq!(case.training.mistakes.len(), 3);
             for (mistake, &deviation) in &case.training.mistakes {
