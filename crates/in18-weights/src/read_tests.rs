@@ -131,12 +131,12 @@ fn blur_pool_is_part_of_the_networks_name() {
     unnamed.export(&out, blurred, &classes).unwrap();
     let named = WeightFile::read(&out).unwrap();
     assert_eq!(named.arch(None).unwrap(), blurred);
-    let says = line(named.arch(Some(plain)).unwrap_err());
+    let says = named.arch(Some(plain)).unwrap_err().to_string();
     assert!(says.contains("expected a resnet18, got a file that says it is a resnet18-blurpool-all"), "{says}");
     assert!(says.contains("-o network.blurpool=all"), "{says}");
     // Its values may start any network that has the same.
     named.check_start(plain).unwrap();
-    let says = line(named.check_start(Arch::RESNET34).unwrap_err());
+    let says = named.check_start(Arch::RESNET34).unwrap_err().to_string();
     assert!(says.contains("expected a resnet34") && !says.contains("network.blurpool"), "{says}");
 }
 
