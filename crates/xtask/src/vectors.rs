@@ -12,10 +12,15 @@ use anyhow::{Result, bail};
 use std::process::Command;
 
 /// Parts of such functions' names: the vectors' traits, and modules that contain only loops.
-const MARKS: [&str; 25] = [
+const MARKS: [&str; 30] = [
     " as in18_onednn::simd::",
     "in18_onednn::finish::Finish",
     "in18_onednn::ops::batch_norm::loops::",
+    "in18_onednn::ops::blur_pool::Filter",
+    "in18_onednn::ops::blur_pool::Row<",
+    "in18_onednn::ops::blur_pool::Spread",
+    "in18_onednn::ops::blur_pool::column",
+    "in18_onednn::ops::blur_pool::spread_column",
     "in18_onednn::packed::convolution::Convolution",
     "in18_onednn::packed::gather::Gather",
     "in18_onednn::packed::gather::collect",
