@@ -21,13 +21,15 @@ Reference values are computed in float64, so that they carry no rounding of thei
 itself departs from it in float32 (the worst of three runs: two threads, one thread, channels-last) and in bfloat16 autocast.
 The first grounds the gate on fp32 providers, the second is what bf16 explains.
 
-Two choices make gradients comparable to 1e-4 at all. A ReLU or max pool whose argument lies within rounding of its kink may
+Three choices make gradients comparable to 1e-4 at all. A ReLU or max pool whose argument lies within rounding of its kink may
 go either way, and one such flip changes upstream gradients by about 1e-3: no two correct implementations agree then. So
 
   1. BatchNorm betas are shifted by +2.5 and -2.5 in turn, which keeps most (not all) arguments away from zero. Where two of
      them add up, one is shifted less, or channels are always on, the next BatchNorm cancels their beta, and its gradient is
      all rounding. With bn0, those that end a block are not shifted, or half the channels would be dead.
   2. The batch is drawn again (`salt`) until no argument of the plain pass is within MARGIN of a kink.
+  3. Networks with BlurPool have small errors in bfloat16, so that one ReLU decides them: PyTorch's own differ up to 1.8-fold
+     between memory formats and threads. Their batch is also drawn again while that ratio is above BF16_SPREAD.
 
 With the usual betas near 0, PyTorch's float32 gradients of a ResNet-50 are 1e-2 away from those in float64, and its ten losses
 differ by 4e-4 between memory formats.
@@ -51,6 +53,7 @@ EVALUATION_BATCHES = 4
 EVALUATION_SCALE = 2
 MOMENTUM = 0.9
 MARGIN = 2e-6  # of a tensor's root mean square
+BF16_SPREAD = 1.11
 SKETCHES = 8
 SAMPLES = 6
 LOGIT_COLUMNS = 16
@@ -72,7 +75,6 @@ CASES = [
     dict(arch="resnet50", classes=1000, height=64, width=96, learning_rate=0.002, weight_decay=1e-4),
     dict(arch="resnet18-blurpool-convolutions", classes=10, height=64, width=64, learning_rate=0.005, weight_decay=5e-2),
     dict(arch="resnet18-blurpool-all", classes=10, height=64, width=64, learning_rate=0.005, weight_decay=1e-4),
-    dict(arch="resnet50-blurpool-all", classes=10, height=64, width=64, learning_rate=0.002, weight_decay=1e-4),
 ]
 
 
@@ -306,6 +308,17 @@ def margin(case):
 # --- summaries; compared in crates/in18-testkit/src/golden.rs ---
 
 
+def bf16_spread(case):
+    """The largest of PyTorch's own bfloat16 errors over the smallest: root mean squares over all gradients, by memory format
+    and threads."""
+    truth = plain(case, Run(torch.float64))["gradients"]
+    errors = []
+    for how in [dict(), dict(channels_last=True), dict(threads=1), dict(threads=1, channels_last=True)]:
+        gradients = plain(case, Run(autocast=True, **how))["gradients"]
+        errors.append(np.sqrt(np.mean([relative(gradients[name], expected) ** 2 for name, expected in truth.items()])))
+    return float(max(errors) / min(errors))
+
+
 def numpy(tensor):
     return tensor.detach().to(torch.float64).contiguous().numpy().copy()
 
@@ -380,7 +393,7 @@ def generator_values(case):
 
 def golden(case):
     case = dict(case, salt=0)
-    while (least := margin(case)) < MARGIN:
+    while (least := margin(case)) < MARGIN or "blurpool" in case["arch"] and bf16_spread(case) > BF16_SPREAD:
         case["salt"] += 1
     fp32_runs = [Run(), Run(threads=1), Run(channels_last=True)]
 
