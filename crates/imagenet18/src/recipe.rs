@@ -87,11 +87,7 @@ pub fn arch_with(arch: Arch, fields: &[String]) -> Result<Arch> {
     const TAKEN: [&str; 3] = ["arch", "network.arch", "network.blurpool"];
     let mut recipe = Recipe::default();
     recipe.network.arch = arch.with_blur_pool(BlurPooling::None).to_string();
-    recipe.network.blurpool = match arch.blur_pool() {
-        BlurPooling::None => BlurPool::None,
-        BlurPooling::Convolutions => BlurPool::Convolutions,
-        BlurPooling::All => BlurPool::All,
-    };
+    set(&mut recipe, &format!("network.blurpool={}", arch.blur_pool()))?;
     for written in fields {
         set(&mut recipe, written)?;
         if !TAKEN.iter().any(|field| written.split_once('=').is_some_and(|(name, _)| name == *field)) {

@@ -117,13 +117,14 @@ impl Range {
 impl Schedule {
     /// The highest of the values that it goes through.
     pub(crate) fn highest(&self) -> f64 {
-        let last_step = match (&self.at, self.factor) {
-            (Some(at), Some(factor)) => Some(self.from * factor.powi(at.len() as i32)),
-            _ => None,
-        };
-        let others =
-            [self.to, self.peak, self.warmup_from, self.warmup_share.map(|share| share * self.from), last_step];
+        let last = self.at.as_ref().map_or(self.from, |at| self.after_steps(at.len()));
+        let others = [self.to, self.peak, self.warmup.map(|_| self.first()), Some(last)];
         others.into_iter().flatten().fold(self.from, f64::max)
+    }
+
+    /// The value after so many of its steps.
+    fn after_steps(&self, steps: usize) -> f64 {
+        self.from * self.factor.unwrap_or(1.0).powi(steps as i32)
     }
 
     /// A curve of a kind that needs no more than its ends, over the whole run.
@@ -218,7 +219,7 @@ impl Schedule {
         ensure(in_order && !at.is_empty(), &field("at"), "one or more epochs above 0, in order", format!("{at:?}"))?;
         let is_factor = factor.is_finite() && factor > 0.0;
         ensure(is_factor, &field("factor"), "a number above 0", factor)?;
-        let last = self.from * factor.powi(at.len() as i32);
+        let last = self.after_steps(at.len());
         let expected = format!("a factor that keeps {} to {}", range.field, range.expected);
         ensure((range.holds)(last), &field("factor"), &expected, format!("{factor}, which makes {last}"))
     }
@@ -265,7 +266,7 @@ impl Schedule {
             Kind::Polynomial => to + (self.from - to) * (1.0 - t).powf(self.power.unwrap_or(1.0)),
             Kind::Steps => {
                 let passed = self.at.iter().flatten().filter(|&&epoch| epoch <= now + SLACK).count();
-                self.from * self.factor.unwrap_or(1.0).powi(passed as i32)
+                self.after_steps(passed)
             }
             Kind::Cycle => self.cycle(now - start, end - start, length),
         }
