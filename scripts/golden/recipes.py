@@ -45,6 +45,13 @@ RECIPES = [
         "[optimizer]\ndecoupled = true\nnesterov = true\nno_bn_wd = true\nno_bias_wd = true\n",
         dict(decoupled=True, nesterov=True, no_bn_wd=True, no_bias_wd=True),
     ),
+    ("ema", "[average]\nema_half_life = 4\nevery = 3\n", dict(ema=(4, 3))),
+    ("lookahead", "[average]\nlookahead = 4\nlookahead_decay = 0.9\n", dict(lookahead=(4, 0.9))),
+    (
+        "ema, lookahead",
+        "[average]\nema_half_life = 2.5\nlookahead = 3\nlookahead_decay = 0.9\n",
+        dict(ema=(2.5, 1), lookahead=(3, 0.9)),
+    ),
 ]
 
 
@@ -82,8 +89,35 @@ def decoupled_step(optimizer):
             parameter.data.mul_(1 - group["lr"] / rate(STEPS - 1) * group["penalty"])
 
 
-def training(case, run, nesterov=False, decoupled=False, no_bn_wd=False, no_bias_wd=False, **loss_options):
+def state(network):
+    """Parameters and running statistics."""
+    return [tensor.data for tensor in network.state_dict().values() if tensor.is_floating_point()]
+
+
+def move(average, value, kept):
+    for own, other in zip(average, value, strict=True):
+        own.mul_(kept).add_(other, alpha=1 - kept)
+
+
+def average_after(step, network, fast, slow, ema, lookahead):
+    """The averages after a step, counted from 1: airbench's lookahead, then composer's EMA."""
+    if lookahead:
+        every, decay = lookahead
+        if step % every == 0:
+            move(slow, state(network), decay**every * (step / STEPS) ** 3)
+        if step % every == 0 or step == STEPS:
+            move(state(network), slow, 0.0)
+    if ema:
+        half_life, every = ema
+        if step % every == 0:
+            move(fast, state(network), 0.5 ** (every / half_life))
+
+
+def training(
+    case, run, nesterov=False, decoupled=False, no_bn_wd=False, no_bias_wd=False, ema=None, lookahead=None, **loss_options
+):
     network = run.network(case, "bn0").train()
+    averages = [[tensor.clone() for tensor in state(network)] for _ in range(2)]
     norm = {id(p) for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters()}
     free = (norm if no_bn_wd else set()) | ({id(network.fc.bias)} if no_bias_wd else set())
     groups = []
@@ -105,7 +139,10 @@ def training(case, run, nesterov=False, decoupled=False, no_bn_wd=False, no_bias
         if decoupled:
             decoupled_step(optimizer)
         optimizer.step()
+        average_after(step + 1, network, *averages, ema, lookahead)
         losses.append(loss.item())
+    if ema:
+        move(state(network), averages[0], 0.0)
     network.eval()
     with torch.no_grad():
         logits = run.forward(network, run.batch(case, 0)[0])

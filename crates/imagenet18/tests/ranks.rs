@@ -91,7 +91,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
             let labels: Vec<i32> = images.iter().map(|image| (image % 3) as i32).collect();
             let pixels: Vec<u8> = images.iter().flat_map(|&image| pixels(step, image)).collect();
             let input = Input { size, pixels: &pixels, targets: &labels };
-            let at = StepScalars { rate: 0.05, momentum: 0.9, decay: 1.0 };
+            let at = StepScalars { rate: 0.05, momentum: 0.9, decay: 1.0, averages: [None; 2] };
             let parts: (&mut Model, &mut dyn Comm) = (&mut model, &mut *comm);
             let started = step_of.start(parts, input, at, &mut DynamicScale::default(), &mut |_, _, _| Ok(())).unwrap();
             finish(&mut model, comm, started.metrics).unwrap();

@@ -344,6 +344,55 @@ fn a_run_goes_on_within_a_moving_size_and_within_its_last_part_of_an_epoch() {
     }
 }
 
+/// An average that moves every third step, and slow weights that are met every fifth, of epochs of
+/// six steps: most checkpoints lie between two moves.
+const AVERAGES: [&str; 8] = [
+    "-o",
+    "average.ema_half_life=4",
+    "-o",
+    "average.every=3",
+    "-o",
+    "average.lookahead=5",
+    "-o",
+    "average.lookahead_decay=0.9",
+];
+
+#[test]
+fn averages_go_on_as_if_nothing_had_happened_and_are_what_is_evaluated() {
+    let runs = Runs::new();
+    runs.done("whole", &AVERAGES);
+    runs.done("cut", &[&AVERAGES[..], &["--checkpoint-minutes", "1e-9", "--keep", "99"]].concat());
+    runs.same("whole", "cut");
+    let checkpoints = runs.checkpoints("cut");
+    // The last first: a run that is set back drops what comes after.
+    for at in [25, 10, 3, 1] {
+        runs.done("cut", &[&AVERAGES[..], &["--resume", checkpoints[at].to_str().unwrap(), "--keep", "99"]].concat());
+        runs.same("whole", "cut");
+    }
+
+    // The last validation saw the average: so do the files, read by `eval`.
+    let last = metrics(&fs::read_to_string(runs.logdir("whole").join("metrics.jsonl")).unwrap());
+    let last = last.iter().rfind(|event| event["event"] == "epoch_end").unwrap().clone();
+    let newest = runs.checkpoints("whole").pop().unwrap();
+    for file in [runs.logdir("whole").join("model.safetensors"), newest.clone()] {
+        let mut eval = Command::new(env!("CARGO_BIN_EXE_imagenet18"));
+        eval.arg("eval").arg(runs.folder.path().join("photos")).arg("--checkpoint").arg(&file);
+        eval.args(["--size", "48", "--rect", "--batch", "20", "--threads", "1", "--json"]);
+        let output = eval.output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let seen: Value = serde_json::from_str(&stdout).unwrap();
+        let (loss, expected) = (seen["loss"].as_f64().unwrap(), last["val_loss"].as_f64().unwrap());
+        assert!((loss - expected).abs() < 1e-5 * expected, "{}: {loss} {expected}", file.display());
+    }
+
+    // What is trained is something else: without averages, its numbers differ.
+    runs.done("plain", &[]);
+    let read = |name: &str| fs::read(runs.logdir(name).join("model.safetensors")).unwrap();
+    assert!(read("plain") != read("whole"));
+    let (code, line) = runs.fails("other", &["--resume", newest.to_str().unwrap()]);
+    assert!(code != 0 && line.contains("average.ema_half_life"), "{line}");
+}
+
 #[test]
 fn a_folder_serves_one_run_at_a_time() {
     let runs = Runs::new();

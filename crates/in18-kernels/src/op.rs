@@ -13,6 +13,7 @@
 //! operations of an update see ranges of these as one row of numbers.
 
 mod attribute;
+mod average;
 mod batch_norm;
 mod blur_pool;
 pub(crate) mod check;
@@ -32,6 +33,7 @@ use in18_tensor::Tensor;
 use self::check::Check;
 use crate::KernelError;
 
+pub use average::Average;
 pub use batch_norm::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 pub use blur_pool::{BLUR_TAPS, BlurPool, BlurPoolBackward, blur_window};
 pub use conv::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
@@ -201,6 +203,7 @@ vocabulary!($
     SoftLoss,
     SoftLossBackward,
     Sgd,
+    Average,
 );
 
 impl Op {

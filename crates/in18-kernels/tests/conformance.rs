@@ -58,6 +58,7 @@ fn every_fault_is_found() {
             ("SoftLoss ", "metrics", differs),
             ("SoftLossBackward binary", "dlogits", differs),
             ("sgd all", "velocity", differs),
+            ("average of", "average", differs),
             ("a region beyond its arena is refused", "memory", "does not hold"),
         ];
         for (case, operand, what) in expected {
@@ -106,6 +107,7 @@ impl Faulty {
             Op::AddRelu(op) => vec![self.inner.export(&op.a)?, self.inner.export(&op.b)?],
             Op::ReluBackward(op) => vec![self.inner.export(&op.ddst)?],
             Op::Sgd(op) => vec![self.inner.export(&op.parameter)?],
+            Op::Average(op) => vec![self.inner.export(&op.average)?],
             _ => Vec::new(),
         };
         self.inner.run(program, at..at + 1)?;
@@ -222,6 +224,14 @@ impl Faulty {
             Op::Sgd(op) => self.spoil(&op.velocity, |velocity| {
                 velocity.iter_mut().zip(&before[0]).for_each(|(v, w)| *v -= op.weight_decay * w);
             }),
+            // Takes the share for that of the new value.
+            Op::Average(op) => {
+                let (kept, value) = (self.inner.export(&op.kept)?[0], self.inner.export(&op.value)?);
+                self.spoil(&op.average, |average| {
+                    let both = before[0].iter().zip(&value);
+                    average.iter_mut().zip(both).for_each(|(new, (old, v))| *new = (1.0 - kept) * old + kept * v);
+                })
+            }
             _ => Ok(()),
         }
     }

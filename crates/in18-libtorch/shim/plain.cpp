@@ -9,6 +9,7 @@
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gather.h>
+#include <ATen/ops/lerp.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/mm.h>
@@ -50,6 +51,9 @@ void add_relu(const Tensor& a, const Tensor& b, Tensor& dst) {
 }
 
 void relu_backward(const Tensor& dst, const Tensor& ddst, Tensor& dsrc) { at::threshold_backward_out(dsrc, ddst, dst, 0); }
+
+// With a weight of 0 or 1, libtorch's interpolation is exact.
+void average(const Tensor& kept, const Tensor& value, Tensor& average) { at::lerp_out(average, value, average, kept); }
 
 void batch_norm(const Tensor& src, const Tensor& gamma, const Tensor& beta, Tensor& running_mean, Tensor& running_variance,
                 Tensor& dst, Tensor& mean, Tensor& inverse_deviation, double epsilon, double momentum, bool relu) {
@@ -221,6 +225,7 @@ const std::map<std::string, const PlainOperation*> kOperations = {
     {"Add", &Plain<add>::entry},
     {"AddRelu", &Plain<add_relu>::entry},
     {"ReluBackward", &Plain<relu_backward>::entry},
+    {"Average", &Plain<average>::entry},
     {"BatchNorm", &Plain<batch_norm>::entry},
     {"BatchNormAddRelu", &Plain<batch_norm_add_relu>::entry},
     {"BatchNormInference", &Plain<batch_norm_inference>::entry},

@@ -1,5 +1,6 @@
 //! Compiles each operation into steps, one file per kind of operation.
 
+mod average;
 mod batch_norm;
 mod blur_pool;
 mod conv;

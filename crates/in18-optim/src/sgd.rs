@@ -104,7 +104,7 @@ mod tests {
             UpdateOperand::Slot { offset, bytes, .. } | UpdateOperand::Gradients { offset, bytes } => {
                 offset..offset + bytes
             }
-            UpdateOperand::Scalars => panic!("scalars have no range"),
+            _ => panic!("numbers have no range"),
         }
     }
 

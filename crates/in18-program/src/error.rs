@@ -43,6 +43,9 @@ pub enum ProgramError {
     /// A program's results were asked for before it was prepared.
     #[error("no step of this mode and size has been prepared")]
     NotPrepared,
+    /// The model does not have this average.
+    #[error("the model has no average {0:?}")]
+    NoSuchAverage(crate::Average),
     /// The number of values is not the number of the parameter's elements.
     #[error("{name}: expected {expected} values, got {got}")]
     Length {

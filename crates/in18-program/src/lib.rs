@@ -7,13 +7,15 @@
 //! * [`lower`]: a network at one batch size, height and width becomes a forward and a backward list
 //!   of operations.
 //! * [`plan`]: places what lives only during a step in one arena, by lifetime.
-//! * [`Slot`]s: a model's state by name; [`Update`]: what a step does to it.
+//! * [`Slot`]s: a model's state by name; [`Update`]: what a step does to it; [`Average`]: what is
+//!   kept of it over the steps.
 //! * [`Model`]: a network's state on a kernel provider, and its programs by size.
 //!
 //! This crate knows no provider but through the [`Kernels`](in18_kernels::Kernels) trait, and no
 //! ranks.
 #![forbid(unsafe_code)]
 
+mod average;
 mod error;
 pub mod initial;
 pub mod layers;
@@ -28,6 +30,7 @@ mod state;
 mod table;
 mod update;
 
+pub use average::{Average, EMA_PREFIX};
 pub use error::ProgramError;
 pub use in18_kernels::{DeviceMemory, Op};
 pub use loss::Loss;

@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use in18_kernels::{DeviceMemory, Kernels, Op, ProgramId};
 use in18_tensor::{ArenaId, DType, Format, MemoryRange, Region, Tensor};
 
+use crate::average::{Average, Kept};
 use crate::error::ProgramError;
 use crate::loss::Loss;
 use crate::lower::{Arenas, Lowered, lower};
 use crate::network::Network;
 use crate::state::{ModelState, PARAMETERS, STATISTICS, Slot, Slots, StateTables};
 use crate::table::{Entry, ParameterTable};
-use crate::update::{PlacedUpdate, Scalars, Update, UpdateScalars};
+use crate::update::{PlacedUpdate, Places, Scalars, Update, UpdateScalars};
 
 pub use step::PendingMetrics;
 use step::Watcher;
@@ -80,6 +81,8 @@ pub struct Model {
     loss: Loss,
     /// What a step does to the state; `None` until an optimizer has said so.
     update: Option<PlacedUpdate>,
+    averages: Vec<(Average, PlacedUpdate)>,
+    kept: Kept,
     programs: HashMap<(Mode, Size), Program>,
     loss_scale: f32,
     /// The number of operations that the last step had before its update.
@@ -105,7 +108,7 @@ impl Model {
             statistics: slots.arena(STATISTICS),
             work: kernels.allocate(0)?,
         };
-        let scalars = Scalars::new(&mut *kernels)?;
+        let (scalars, kept) = (Scalars::new(&mut *kernels)?, Kept::new(&mut *kernels)?);
         let (programs, loss_scale, exchanged, taken) = (HashMap::new(), 1.0, None, 0);
         Ok(Model {
             kernels,
@@ -117,6 +120,8 @@ impl Model {
             scalars,
             loss: Loss::default(),
             update: None,
+            averages: Vec::new(),
+            kept,
             programs,
             loss_scale,
             before_update: 0,
@@ -184,27 +189,68 @@ impl Model {
         for slot in update.slots() {
             self.slots.add(&mut *self.kernels, &self.tables, slot)?;
         }
-        let memory = (&self.slots, self.arenas.gradients, &self.scalars);
-        let placed = PlacedUpdate::compile(&mut *self.kernels, update, memory)?;
+        let placed = self.place(update)?;
         if let Some(before) = self.update.replace(placed) {
             self.kernels.release(before.id);
         }
         Ok(())
     }
 
-    /// Sets a parameter or statistic, row-major in torchvision's shape.
+    /// From now on, the model has this average, which begins as a copy of the state.
+    /// [`move_average`](Self::move_average) moves it.
+    pub fn add_average(&mut self, average: Average) -> Result<(), ProgramError> {
+        for (state, slot) in [PARAMETERS, STATISTICS].into_iter().zip(average.slots()) {
+            self.slots.add(&mut *self.kernels, &self.tables, slot)?;
+            self.slots.copy(&mut *self.kernels, state, slot)?;
+        }
+        let placed = self.place(&average.update(&self.tables))?;
+        self.averages.push((average, placed));
+        // Evaluations may look at other slots now.
+        self.forget_programs();
+        Ok(())
+    }
+
+    fn place(&mut self, update: &Update) -> Result<PlacedUpdate, ProgramError> {
+        let Model { slots, scalars, kept, arenas: Arenas { gradients, .. }, .. } = self;
+        PlacedUpdate::compile(&mut *self.kernels, update, Places { slots, gradients: *gradients, scalars, kept })
+    }
+
+    fn has(&self, average: Average) -> bool {
+        self.averages.iter().any(|(own, _)| *own == average)
+    }
+
+    /// The arenas in which programs of a mode find the state.
+    fn arenas_of(&self, mode: Mode) -> Arenas {
+        if mode == Mode::Training || !self.has(Average::Ema) {
+            return self.arenas;
+        }
+        let [parameters, statistics] = Average::Ema.slots().map(|slot| self.slots.arena(slot));
+        Arenas { parameters, statistics, ..self.arenas }
+    }
+
+    /// Sets a parameter or statistic, row-major in torchvision's shape, and its averages.
     pub fn set(&mut self, name: &str, values: &[f32]) -> Result<(), ProgramError> {
-        let tensor = self.stored(name)?;
+        let tensor = self.stored(name, self.arenas)?;
         let (expected, got) = (tensor.shape.elements(), values.len());
         if expected != got {
             return Err(ProgramError::Length { name: name.to_owned(), expected, got });
         }
+        for (average, _) in &self.averages {
+            let [parameters, statistics] = average.slots().map(|slot| self.slots.arena(slot));
+            let copy = self.stored(name, Arenas { parameters, statistics, ..self.arenas })?;
+            self.kernels.import(&copy, values)?;
+        }
         Ok(self.kernels.import(&tensor, values)?)
     }
 
-    /// A parameter or statistic, row-major in torchvision's shape.
+    /// A parameter or statistic as it is trained, row-major in torchvision's shape.
     pub fn get(&self, name: &str) -> Result<Vec<f32>, ProgramError> {
-        Ok(self.kernels.export(&self.stored(name)?)?)
+        Ok(self.kernels.export(&self.stored(name, self.arenas)?)?)
+    }
+
+    /// A parameter or statistic as evaluations see it: [`Average::Ema`]'s, if the model has that.
+    pub fn evaluated(&self, name: &str) -> Result<Vec<f32>, ProgramError> {
+        Ok(self.kernels.export(&self.stored(name, self.arenas_of(Mode::Evaluation))?)?)
     }
 
     /// Copies all slots out of the provider's memory. An earlier copy in `state` is written over,
@@ -260,7 +306,7 @@ impl Model {
 
     fn lower(&self, mode: Mode, size: Size) -> Result<Lowered, ProgramError> {
         let tables = (&self.tables.parameters, &self.tables.statistics);
-        lower((&self.network, &self.loss), tables, (mode, size), self.dtype, &*self.kernels, self.arenas)
+        lower((&self.network, &self.loss), tables, (mode, size), self.dtype, &*self.kernels, self.arenas_of(mode))
     }
 
     /// The operations of a prepared step, in the order in which they run: forward half, backward
@@ -350,9 +396,9 @@ impl Model {
         Ok(self.kernels.export(&program.lowered.logits)?)
     }
 
-    fn stored(&self, name: &str) -> Result<Tensor, ProgramError> {
-        let parameter = self.tables.parameters.get(name).map(|entry| plain(entry, self.arenas.parameters));
-        let statistic = || self.tables.statistics.get(name).map(|entry| plain(entry, self.arenas.statistics));
+    fn stored(&self, name: &str, arenas: Arenas) -> Result<Tensor, ProgramError> {
+        let parameter = self.tables.parameters.get(name).map(|entry| plain(entry, arenas.parameters));
+        let statistic = || self.tables.statistics.get(name).map(|entry| plain(entry, arenas.statistics));
         parameter.or_else(statistic).ok_or_else(|| ProgramError::NoSuchParameter(name.to_owned()))
     }
 }

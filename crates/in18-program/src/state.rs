@@ -102,6 +102,13 @@ impl Slots {
         Ok(())
     }
 
+    /// Copies one slot's values to another of the same layout.
+    pub fn copy(&self, kernels: &mut dyn Kernels, from: Slot, to: Slot) -> Result<(), ProgramError> {
+        let mut buffer = vec![0; self.region(from).bytes];
+        kernels.read(self.region(from), &mut buffer)?;
+        Ok(kernels.write(self.region(to), &buffer)?)
+    }
+
     /// The slots, without their memory.
     pub fn names(&self) -> Vec<Slot> {
         self.slots.iter().map(|(slot, _)| *slot).collect()
@@ -112,8 +119,12 @@ impl Slots {
     /// # Panics
     /// If there is no such slot.
     pub fn arena(&self, slot: Slot) -> ArenaId {
+        self.region(slot).arena
+    }
+
+    fn region(&self, slot: Slot) -> Region {
         let found = self.slots.iter().find(|(own, _)| own.name == slot.name);
-        found.unwrap_or_else(|| panic!("the model has no slot named {}", slot.name)).1.arena
+        found.unwrap_or_else(|| panic!("the model has no slot named {}", slot.name)).1
     }
 
     /// Bytes of all slots.

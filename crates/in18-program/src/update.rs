@@ -8,6 +8,7 @@ use in18_kernels::op::{Op, SGD_SCALARS};
 use in18_kernels::{Kernels, ProgramId};
 use in18_tensor::{ALIGNMENT, ArenaId, DType, Format, Region, Shape, Tensor};
 
+use crate::average::Kept;
 use crate::error::ProgramError;
 use crate::state::{Slot, Slots};
 
@@ -38,6 +39,10 @@ impl UpdateScalars {
 pub enum UpdateOperand {
     /// [`UpdateScalars`].
     Scalars,
+    /// The share of the last average that is kept.
+    Kept,
+    /// The number 0.
+    Zero,
     /// Gradients of parameters. They lie at the offsets of their parameters.
     Gradients {
         /// First byte.
@@ -94,15 +99,26 @@ impl Scalars {
     }
 }
 
+/// Where an update's operands lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Places<'a> {
+    pub slots: &'a Slots,
+    pub gradients: ArenaId,
+    pub scalars: &'a Scalars,
+    pub kept: &'a Kept,
+}
+
 impl PlacedUpdate {
     pub fn compile(
         kernels: &mut dyn Kernels,
         update: &Update,
-        (slots, gradients, scalars): (&Slots, ArenaId, &Scalars),
+        Places { slots, gradients, scalars, kept }: Places<'_>,
     ) -> Result<Self, ProgramError> {
         let tensor = |operand| {
             let region = match operand {
                 UpdateOperand::Scalars => scalars.region(),
+                UpdateOperand::Kept => kept.share(),
+                UpdateOperand::Zero => kept.zero(),
                 UpdateOperand::Gradients { offset, bytes } => Region { arena: gradients, offset, bytes },
                 UpdateOperand::Slot { slot, offset, bytes } => Region { arena: slots.arena(slot), offset, bytes },
             };

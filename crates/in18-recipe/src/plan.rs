@@ -114,6 +114,9 @@ pub struct EpochPlan {
     /// The training steps, by what they have in common. There is at least one stretch.
     #[serde(skip_serializing_if = "is_plain")]
     pub stretches: Vec<Stretch>,
+    /// The steps of all earlier epochs.
+    #[serde(skip)]
+    steps_before: usize,
     /// The number of steps of the whole epoch, also where the run ends within it.
     #[serde(skip)]
     whole: usize,
@@ -157,6 +160,10 @@ pub struct StepPlan {
     pub momentum: f64,
     /// The share of a decoupled weight decay that is due: the rate over the run's highest rate.
     pub decay: f64,
+    /// What slow weights keep of themselves, if they meet the fast ones at the step's end.
+    pub lookahead: Option<f64>,
+    /// What the exponential moving average keeps of itself, if it moves at the step's end.
+    pub ema: Option<f64>,
 }
 
 impl Plan {
@@ -187,7 +194,12 @@ impl Plan {
             let steps = stretches::of_epoch(epoch, &data, &rates, input, recipe.data.drop_last)?;
             EpochPlan::of(epoch, &data, steps, &rates)
         };
-        let epochs = (0..rates.epochs()).map(epoch).collect::<Result<Vec<EpochPlan>, _>>()?;
+        let mut epochs = (0..rates.epochs()).map(epoch).collect::<Result<Vec<EpochPlan>, _>>()?;
+        let mut steps_before: usize = 0;
+        for epoch in &mut epochs {
+            epoch.steps_before = steps_before;
+            steps_before = steps_before.saturating_add(epoch.steps);
+        }
         let largest = epochs.iter().flat_map(|epoch| &epoch.stretches).map(|it| it.min_scale).fold(0.0, f64::max);
         let max_scale = recipe.augment.max_scale;
         let expected = format!("at least the largest min_scale of all epochs, {largest}");
@@ -206,7 +218,17 @@ impl Plan {
         let (&Stretch { size, batch, min_scale, ref lr, .. }, place) = in_force.find(n);
         let rate = lr.at(place);
         let decay = if self.peak_rate > 0.0 { rate / self.peak_rate } else { 0.0 };
-        StepPlan { size, batch, min_scale, rate, momentum: self.momentum.at(place), decay }
+        let (step, average) = (in_force.steps_before.saturating_add(n), &self.recipe.average);
+        StepPlan {
+            size,
+            batch,
+            min_scale,
+            rate,
+            momentum: self.momentum.at(place),
+            decay,
+            lookahead: average.lookahead_keeps(step, self.total_steps()),
+            ema: average.ema_keeps(step),
+        }
     }
 
     /// The highest learning rate: that of a step for the rates of phases, and the highest value of
@@ -222,7 +244,7 @@ impl Plan {
 
     /// Training steps of the whole run.
     pub fn total_steps(&self) -> usize {
-        self.epochs.iter().fold(0, |steps: usize, epoch| steps.saturating_add(epoch.steps))
+        self.epochs.last().map_or(0, |last| last.steps_before.saturating_add(last.steps))
     }
 }
 
@@ -247,6 +269,7 @@ impl EpochPlan {
             new_data: begins == Some(Starts::Loading),
             lr: stretches.last().map_or(Curve::Constant(0.0), |stretch| stretch.lr.clone()),
             stretches,
+            steps_before: 0,
             whole,
             capacity,
         };

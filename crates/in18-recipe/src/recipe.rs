@@ -9,6 +9,7 @@ use crate::fault::{Fault, ensure};
 use crate::phases::{MAX_EPOCHS, Phases};
 
 mod augment;
+mod average;
 mod data;
 mod evaluate;
 mod initial;
@@ -19,6 +20,7 @@ mod optimizer;
 mod reached;
 
 pub use augment::{Augment, DEFAULT_MIN_SCALE, Flip};
+pub use average::Average;
 pub use data::{Data, Shuffle};
 pub use evaluate::Evaluate;
 pub use initial::{Bias, Head, Initial};
@@ -50,6 +52,8 @@ pub struct Recipe {
     pub loss: Loss,
     /// How gradients become steps.
     pub optimizer: Optimizer,
+    /// What is kept of the steps' results.
+    pub average: Average,
     /// Which images a step sees.
     pub data: Data,
     /// How they are changed at random.
@@ -87,6 +91,7 @@ impl Recipe {
         self.initial.check()?;
         self.loss.check()?;
         self.optimizer.check()?;
+        self.average.check()?;
         self.augment.check()?;
         self.made_for.as_ref().map_or(Ok(()), MadeFor::check)
     }

@@ -68,7 +68,7 @@ fn every_schedule_equals_the_original_schedulers_values() {
         assert_eq!(found.lr(count(batch)).to_bits(), number(lr).to_bits(), "{line}: {}", found.lr(count(batch)));
         let &EpochPlan { size, batch: images, min_scale, .. } = found;
         let (rate, decay) = (number(lr), number(lr) / plan.peak_rate());
-        let step = StepPlan { size, batch: images, min_scale, rate, momentum: 0.9, decay };
+        let step = StepPlan { size, batch: images, min_scale, rate, momentum: 0.9, decay, lookahead: None, ema: None };
         assert_eq!(plan.step(count(epoch), count(batch)), step, "{line}");
         epochs_seen.insert(name, count(epoch) + 1);
     }

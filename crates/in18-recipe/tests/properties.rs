@@ -2,9 +2,9 @@
 //! one rate and size.
 
 use in18_recipe::{
-    Augment, Batch, Bias, BlurPool, ClassWeights, Course, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs, Evaluate,
-    Flip, GradientType, Head, Initial, Kind, Loss, LossKind, LossScale, LrPhase, MadeFor, Network, Optimizer, PRESETS,
-    Phase, Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe, Schedule, Shuffle, WeightRule,
+    Augment, Average, Batch, Bias, BlurPool, ClassWeights, Course, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs,
+    Evaluate, Flip, GradientType, Head, Initial, Kind, Loss, LossKind, LossScale, LrPhase, MadeFor, Network, Optimizer,
+    PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe, Schedule, Shuffle, WeightRule,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -136,6 +136,13 @@ fn augment() -> impl Strategy<Value = Augment> {
     })
 }
 
+fn average() -> impl Strategy<Value = Average> {
+    (option::of((0.01..1e6, 1usize..1000)), 0usize..1000, 0.001..0.999).prop_map(|(ema, lookahead, lookahead_decay)| {
+        let (ema_half_life, every) = ema.unwrap_or((0.0, 1));
+        Average { ema_half_life, every, lookahead, lookahead_decay }
+    })
+}
+
 fn loss() -> impl Strategy<Value = Loss> {
     let weights = prop_oneof![
         Just(ClassWeights::Rule(WeightRule::Alike)),
@@ -182,9 +189,11 @@ fn sections() -> impl Strategy<Value = Recipe> {
     let made_for = option::of(made_for.prop_map(|(devices, device)| MadeFor { devices, device }));
     let reached = any::<[String; 3]>().prop_map(|[accuracy, time, source]| Reached { accuracy, time, source });
     let texts = (option::of(any::<String>()), option::of(any::<String>()), any::<u64>(), option::of(reached));
+    let optimizer = (optimizer, average());
     let augment = (augment(), any::<bool>());
     (network, initial, loss(), optimizer, data, augment, made_for, texts).prop_map(
         |(network, initial, loss, optimizer, data, (augment, rectangular), made_for, (name, about, seed, reached))| {
+            let (optimizer, average) = optimizer;
             let evaluate = Evaluate { rectangular };
             let phases = Phases::default();
             Recipe {
@@ -196,6 +205,7 @@ fn sections() -> impl Strategy<Value = Recipe> {
                 initial,
                 loss,
                 optimizer,
+                average,
                 data,
                 augment,
                 evaluate,

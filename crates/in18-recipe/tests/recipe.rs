@@ -126,7 +126,7 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         (
             "optimiser.momentum",
             "0.95",
-            "expected one of name, about, seed, epochs, network, initial, loss, optimizer, data, augment, evaluate, made_for, \
+            "expected one of name, about, seed, epochs, network, initial, loss, optimizer, average, data, augment, evaluate, made_for, \
              reached, phase, got 'optimiser': did you mean 'optimizer'?",
         ),
         ("optimizer.momentum", "2", "expected a number from 0 to 1 (1 excluded), got 2"),
@@ -147,6 +147,10 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         ("loss.class_weights", "[1, -1]", "expected numbers from 0 on, one for each class and not all 0, got -1"),
         ("loss.kind", "hinge", "expected one of cross_entropy, binary, got 'hinge'"),
         ("loss.smoothing", "1", "expected a number from 0 to 1 (1 excluded), got 1"),
+        ("average.ema_half_life", "-1", "expected a number of steps above 0, or 0 for no average, got -1"),
+        ("average.every", "0", "expected a number of steps from 1 on, got 0"),
+        ("average.every", "20", "expected 1 where average.ema_half_life is 0, got 20"),
+        ("average.lookahead_decay", "1", "expected a number between 0 and 1, got 1"),
         ("augment.ratio", "[2, 1]", "expected two numbers above 0, the lower first, got [2.0, 1.0]"),
         ("name.x", "1", "name: expected a string, got a dict"),
         ("initial.new_head", "true", "expected 'from', a network's file, beside it, got none"),
@@ -160,7 +164,7 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         (
             "",
             "3",
-            "expected one of name, about, seed, epochs, network, initial, loss, optimizer, data, augment, evaluate, made_for, reached, phase, got ''",
+            "expected one of name, about, seed, epochs, network, initial, loss, optimizer, average, data, augment, evaluate, made_for, reached, phase, got ''",
         ),
     ] {
         let mut recipe = small();
@@ -219,12 +223,12 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
         Case { text: "name = 'x'\n", message: "column 11: expected at least one [[phase]], got none" },
         Case {
             text: "# a\nphasse = 1\n",
-            message: "line 2, column 1: expected one of name, about, seed, epochs, network, initial, loss, optimizer, data, \
+            message: "line 2, column 1: expected one of name, about, seed, epochs, network, initial, loss, optimizer, average, data, \
                       augment, evaluate, made_for, reached, phase, got 'phasse': did you mean 'phase'?",
         },
         Case {
             text: "momntum = 0.9",
-            message: "column 1: expected one of name, about, seed, epochs, network, initial, loss, optimizer, data, augment, \
+            message: "column 1: expected one of name, about, seed, epochs, network, initial, loss, optimizer, average, data, augment, \
                       evaluate, made_for, reached, phase, got 'momntum': did you mean 'optimizer.momentum'?",
         },
         Case {

@@ -150,7 +150,12 @@ fn check_training(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings
     let optimizer = Sgd { no_bn_wd: true, ..Sgd::new(case.weight_decay as f32) };
     model.set_update(&optimizer.update(model.parameters())).unwrap();
     let step_of = TrainingStep::new(&model, LossScale::Fixed(loss_scale(dtype).into()));
-    let at = StepScalars { rate: case.learning_rate as f32, momentum: case.momentum as f32, decay: 1.0 };
+    let at = StepScalars {
+        rate: case.learning_rate as f32,
+        momentum: case.momentum as f32,
+        decay: 1.0,
+        averages: [None; 2],
+    };
     for (step, expected) in case.training.losses.iter().enumerate() {
         let loss = train(&mut model, &step_of, case, step, at);
         let tolerance = if half { loss_tolerance_in_half(case) } else { FP32_TOLERANCE };

@@ -4,13 +4,13 @@
 use in18_kernels::Kernels;
 use in18_optim::Sgd;
 use in18_program::initial::Initialization;
-use in18_program::{Loss, Model, Network};
+use in18_program::{Average, Loss, Model, Network};
 use in18_recipe::{Bias, GradientType, Head, LossKind, Plan, PlanError, Recipe};
 use in18_tensor::DType;
 
 use crate::error::TrainError;
 
-/// A network without values, with loss and update of the plan's recipe. Activations are of type
+/// A network without values, with loss, update and averages of the plan's recipe. Activations are of type
 /// `dtype`. `images` says how many training images each class has.
 ///
 /// # Errors
@@ -26,6 +26,12 @@ pub fn learner(
     let mut model = Model::new(kernels, network, dtype)?;
     model.set_loss(loss(&plan.recipe, images)?);
     model.set_update(&Sgd::from(optimizer).update(model.parameters()))?;
+    let (lookahead, ema) = (plan.recipe.average.has_lookahead(), plan.recipe.average.has_ema());
+    for (average, is_wanted) in [(Average::Lookahead, lookahead), (Average::Ema, ema)] {
+        if is_wanted {
+            model.add_average(average)?;
+        }
+    }
     if plan.world > 1 {
         model.exchange_as(exchanged(optimizer.gradients, dtype))?;
     }

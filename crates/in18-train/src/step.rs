@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use in18_comm::Comm;
-use in18_program::{Input, Metrics, Model, PendingMetrics, UpdateScalars};
+use in18_program::{Average, Input, Metrics, Model, PendingMetrics, UpdateScalars};
 use in18_recipe::{LossScale, StepPlan};
 
 use crate::error::TrainError;
@@ -37,11 +37,16 @@ pub struct StepScalars {
     pub momentum: f32,
     /// The share of a decoupled weight decay that is due.
     pub decay: f32,
+    /// The averages that move after the update, with what they keep of themselves.
+    pub averages: [Option<(Average, f32)>; 2],
 }
 
 impl From<StepPlan> for StepScalars {
-    fn from(StepPlan { rate, momentum, decay, .. }: StepPlan) -> Self {
-        StepScalars { rate: rate as f32, momentum: momentum as f32, decay: decay as f32 }
+    fn from(StepPlan { rate, momentum, decay, lookahead, ema, .. }: StepPlan) -> Self {
+        // The moving average sees what is left after the slow weights were met.
+        let averages = [(Average::Lookahead, lookahead), (Average::Ema, ema)];
+        let averages = averages.map(|(average, kept)| kept.map(|kept| (average, kept as f32)));
+        StepScalars { rate: rate as f32, momentum: momentum as f32, decay: decay as f32, averages }
     }
 }
 
@@ -131,8 +136,11 @@ impl TrainingStep {
         if finite != Some(false) {
             // The gradients are sums over the ranks.
             let gradient_scale = (loss_scale * comm.world() as f32).recip();
-            let StepScalars { rate, momentum, decay } = at;
+            let StepScalars { rate, momentum, decay, .. } = at;
             model.update(UpdateScalars { rate, momentum, gradient_scale, decay })?;
+        }
+        for (average, kept) in at.averages.into_iter().flatten() {
+            model.move_average(average, kept)?;
         }
         let scaled = match finite {
             Some(false) if scale.is_exhausted() => Scaled::Exhausted,

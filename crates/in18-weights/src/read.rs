@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use in18_program::{Arch, Entry, Model, Network, ParameterTable};
+use in18_program::{Arch, EMA_PREFIX, Entry, Model, Network, ParameterTable};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -17,7 +17,8 @@ use crate::error::WeightsError;
 use crate::save::{Stored, description, write_sealed};
 
 /// The description's key for a list of name prefixes. Tensors with these prefixes are not part of
-/// the network, but further state of a checkpoint, such as velocities.
+/// the network, but further state of a checkpoint, such as velocities. Where [`EMA_PREFIX`] is among
+/// them, its tensors are the network.
 pub const STATE: &str = "state";
 
 /// The prefix of further state in files without this list: PyTorch's name for SGD's velocities.
@@ -89,18 +90,21 @@ impl WeightFile {
             None => vec![STATE_OF_OLD],
         };
         let first = size_of::<u64>() + header;
-        let mut tensors = BTreeMap::new();
+        let (mut tensors, mut averaged) = (BTreeMap::new(), Vec::new());
         for (name, info) in metadata.tensors() {
-            if state.iter().any(|prefix| name.starts_with(prefix)) {
-                continue;
-            }
             let (start, end) = info.data_offsets;
             let place = Place { dtype: info.dtype, shape: info.shape.clone(), bytes: first + start..first + end };
+            if let Some(prefix) = state.iter().find(|prefix| name.starts_with(**prefix)) {
+                averaged.extend((*prefix == EMA_PREFIX).then(|| (name[prefix.len()..].to_owned(), place)));
+                continue;
+            }
             let name = name.strip_prefix(WRAPPER).unwrap_or(&name).to_owned();
             if let Some(place) = tensors.insert(name.clone(), place) {
                 return Err(damaged(format!("{name} is there twice, once of shape {:?}", place.shape)));
             }
         }
+        // Of a run with a moving average, that is the network.
+        tensors.extend(averaged);
         let arch = about.as_ref().and_then(|about| about["arch"].as_str()).map(str::to_owned);
         let classes: Option<Vec<String>> = match about.as_ref().map(|about| &about["classes"]) {
             None | Some(Value::Null) => None,

@@ -93,7 +93,7 @@ pub fn write_sealed(
     })
 }
 
-/// Writes a model's parameters and running statistics as a sealed file, under torchvision's names
+/// Writes a model's parameters and running statistics, as evaluations see them, as a sealed file, under torchvision's names
 /// and shapes, fp32, with `num_batches_tracked` (i64) as PyTorch's batch normalisation keeps it.
 ///
 /// # Errors
@@ -107,7 +107,7 @@ pub fn save_parameters(
 ) -> Result<(), WeightsError> {
     let mut tensors = Vec::new();
     for entry in model.parameters().entries().iter().chain(model.statistics().entries()) {
-        tensors.push((entry.name.clone(), Stored::f32(entry.shape.extents(), &model.get(&entry.name)?)));
+        tensors.push((entry.name.clone(), Stored::f32(entry.shape.extents(), &model.evaluated(&entry.name)?)));
         if let (Role::RunningMean, Some(layer)) = (entry.role, entry.name.strip_suffix("running_mean")) {
             tensors.push((format!("{layer}num_batches_tracked"), Stored::count(steps)));
         }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
 use in18_program::{Mode, Network, Size};
-use in18_recipe::{Curve, EpochPlan, Plan, PlanInput};
+use in18_recipe::{Average, Curve, EpochPlan, Plan, PlanInput};
 use in18_train::{Data, learner};
 
 use crate::cli::{EngineArgs, TrainArgs};
@@ -113,7 +113,20 @@ fn range(numbers: impl Iterator<Item = usize> + Clone) -> String {
     if first == last { first.to_string() } else { format!("{first}-{last}") }
 }
 
-/// What moves over the run, a line each.
+/// The averages that are kept, a line each.
+fn averages(average: &Average) -> String {
+    let mut text = String::new();
+    let &Average { ema_half_life, every, lookahead, .. } = average;
+    if average.has_ema() {
+        text += &format!("evaluated: a moving average of half-life {ema_half_life} steps, moved every {every}\n");
+    }
+    if average.has_lookahead() {
+        text += &format!("slow weights: met every {lookahead} steps\n");
+    }
+    text
+}
+
+/// What moves over the run, and what is kept of it, a line each.
 fn curves(plan: &Plan) -> String {
     let mut text = String::new();
     if plan.recipe.optimizer.rate.is_some() {
@@ -122,6 +135,7 @@ fn curves(plan: &Plan) -> String {
     if !matches!(plan.momentum(), Curve::Constant(_)) {
         text += &format!("momentum: {}\n", plan.momentum());
     }
+    text += &averages(&plan.recipe.average);
     for phase in &plan.recipe.phases.phases {
         if let Some(ramp) = phase.ramp() {
             text += &format!("size: {ramp}\n");

@@ -2,6 +2,7 @@
 //! that are easily got wrong: odd sizes, rectangles, single pixels, channels that fill no vector.
 //! All are small enough for naive loops.
 
+mod average;
 mod batch_norm;
 mod blur_pool;
 mod classifier;
@@ -27,5 +28,6 @@ pub(super) fn all(precision: Precision) -> Vec<Case> {
     cases.extend(classifier::cases());
     cases.extend(soft_loss::cases());
     cases.extend(sgd::cases());
+    cases.extend(average::cases());
     cases
 }

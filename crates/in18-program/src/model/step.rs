@@ -8,7 +8,7 @@ use in18_kernels::op::METRICS;
 use in18_kernels::{KernelError, Kernels, Op, PendingRead, ProgramId};
 use in18_tensor::{DType, MemoryRange, Region};
 
-use super::{Input, Metrics, Mode, Model, Program, UpdateScalars, narrowed};
+use super::{Average, Input, Metrics, Mode, Model, Program, UpdateScalars, narrowed};
 use crate::error::ProgramError;
 
 /// The metrics of a step that may still be running.
@@ -77,6 +77,17 @@ impl Model {
         let running =
             Running { id: update.id, ops: &update.ops, first: self.before_update, total: self.before_update + count };
         Ok(run(&mut *self.kernels, &mut self.watcher, &running, 0..count)?)
+    }
+
+    /// Moves an average of [`add_average`](Self::add_average), which keeps this share of itself.
+    ///
+    /// # Errors
+    /// [`ProgramError::NoSuchAverage`].
+    pub fn move_average(&mut self, average: Average, kept: f32) -> Result<(), ProgramError> {
+        let placed = self.averages.iter().find(|(own, _)| *own == average);
+        let (_, placed) = placed.ok_or(ProgramError::NoSuchAverage(average))?;
+        self.kept.write(&mut *self.kernels, kept)?;
+        Ok(self.kernels.run(placed.id, 0..placed.ops.len())?)
     }
 
     /// Whether the metrics of a started step have arrived.

@@ -35,7 +35,7 @@ const CLASSES: usize = 1000;
 const WARM_UP: usize = 2;
 
 /// The measured updates' learning rate is small, so that the loss stays finite after many steps.
-const AT: StepScalars = StepScalars { rate: 1e-3, momentum: 0.9, decay: 1.0 };
+const AT: StepScalars = StepScalars { rate: 1e-3, momentum: 0.9, decay: 1.0, averages: [None; 2] };
 
 /// The measured steps do not scale the loss.
 const SCALE: LossScale = LossScale::Fixed(1.0);
