@@ -21,6 +21,7 @@ RATES = (0.002, 0.008)  # at the start and at the end of the ten steps
 WEIGHTS = [0.5, 1, 2, 1, 1, 0.25, 1, 1.5, 1, 0.75]
 MOMENTUM = 0.9
 DECAY = 5e-2
+CLIP = 1.0  # a norm that some of the ten steps' gradients exceed
 
 # Name, sections of the recipe, and the same for `training` below.
 RECIPES = [
@@ -45,6 +46,7 @@ RECIPES = [
         "[optimizer]\ndecoupled = true\nnesterov = true\nno_bn_wd = true\nno_bias_wd = true\n",
         dict(decoupled=True, nesterov=True, no_bn_wd=True, no_bias_wd=True),
     ),
+    ("clip", f"[optimizer]\nclip_norm = {CLIP}\n", dict(clip=CLIP)),
     ("ema", "[average]\nema_half_life = 4\nevery = 3\n", dict(ema=(4, 3))),
     ("lookahead", "[average]\nlookahead = 4\nlookahead_decay = 0.9\n", dict(lookahead=(4, 0.9))),
     (
@@ -114,7 +116,16 @@ def average_after(step, network, fast, slow, ema, lookahead):
 
 
 def training(
-    case, run, nesterov=False, decoupled=False, no_bn_wd=False, no_bias_wd=False, ema=None, lookahead=None, **loss_options
+    case,
+    run,
+    nesterov=False,
+    decoupled=False,
+    no_bn_wd=False,
+    no_bias_wd=False,
+    clip=0.0,
+    ema=None,
+    lookahead=None,
+    **loss_options,
 ):
     network = run.network(case, "bn0").train()
     averages = [[tensor.clone() for tensor in state(network)] for _ in range(2)]
@@ -128,7 +139,7 @@ def training(
         if members:
             groups.append(dict(params=members, penalty=penalty, weight_decay=0.0 if decoupled else penalty))
     optimizer = torch.optim.SGD(groups, lr=RATES[0], momentum=MOMENTUM, nesterov=nesterov)
-    losses = []
+    losses, norms = [], []
     for step in range(STEPS):
         for group in optimizer.param_groups:
             group["lr"] = rate(step)
@@ -136,11 +147,15 @@ def training(
         loss = loss_of(run.forward(network, x), target, **loss_options)
         optimizer.zero_grad()
         loss.backward()
+        if clip:
+            norms.append(torch.nn.utils.clip_grad_norm_(network.parameters(), clip).item())
         if decoupled:
             decoupled_step(optimizer)
         optimizer.step()
         average_after(step + 1, network, *averages, ema, lookahead)
         losses.append(loss.item())
+    # Some are clipped, some are not, and no rounding decides which.
+    assert not clip or min(norms) < 0.95 * clip and max(norms) > 1.05 * clip, norms
     if ema:
         move(state(network), averages[0], 0.0)
     network.eval()

@@ -5,7 +5,7 @@
 //! of its own. Its forward and backward halves stand side by side, with their operands in the same
 //! order. The gradient of `x` is called `dx`. **Every operation overwrites what it writes; none
 //! accumulates.** Only operands under `updates` are read and changed in place: batch
-//! normalisation's running statistics, and the state that an update changes.
+//! normalisation's running statistics, and the state and gradients that an update changes.
 //!
 //! Activations and their gradients are (N, C, H, W) in
 //! [`Format::Activation`](in18_tensor::Format::Activation), all of one type (fp32, bf16 or fp16)
@@ -17,6 +17,7 @@ mod average;
 mod batch_norm;
 mod blur_pool;
 pub(crate) mod check;
+mod clip_gradients;
 mod conv;
 mod conv_norm;
 mod cost;
@@ -36,6 +37,7 @@ use crate::KernelError;
 pub use average::Average;
 pub use batch_norm::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 pub use blur_pool::{BLUR_TAPS, BlurPool, BlurPoolBackward, blur_window};
+pub use clip_gradients::{CLIP_EPSILON, ClipGradients, clip_factor};
 pub use conv::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 pub use conv_norm::{ConvNorm, ConvNormAddRelu};
 pub use cross_entropy::{CrossEntropy, CrossEntropyBackward, METRICS, TOP_K};
@@ -202,6 +204,7 @@ vocabulary!($
     CrossEntropyBackward,
     SoftLoss,
     SoftLossBackward,
+    ClipGradients,
     Sgd,
     Average,
 );

@@ -13,6 +13,7 @@
 mod average;
 mod batch_norm;
 mod blur_pool;
+mod clip_gradients;
 mod conv;
 mod conv_norm;
 mod cross_entropy;

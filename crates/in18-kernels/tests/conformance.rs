@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use in18_kernels::conformance::{self, Failure, Rounding};
 use in18_kernels::reference::Reference;
+use in18_kernels::op::clip_factor;
 use in18_kernels::{KernelError, Kernels, Op, ProgramId};
 use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor, rounded};
 
@@ -57,6 +58,8 @@ fn every_fault_is_found() {
             ("CrossEntropy ", "metrics", differs),
             ("SoftLoss ", "metrics", differs),
             ("SoftLossBackward binary", "dlogits", differs),
+            ("clip all", "gradient", differs),
+            ("clip an infinity", "gradient", differs),
             ("sgd all", "velocity", differs),
             ("average of", "average", differs),
             ("a region beyond its arena is refused", "memory", "does not hold"),
@@ -106,6 +109,7 @@ impl Faulty {
             Op::ConvBackwardData(op) => vec![self.inner.export(&op.dsrc)?],
             Op::AddRelu(op) => vec![self.inner.export(&op.a)?, self.inner.export(&op.b)?],
             Op::ReluBackward(op) => vec![self.inner.export(&op.ddst)?],
+            Op::ClipGradients(op) => vec![self.inner.export(&op.gradient)?],
             Op::Sgd(op) => vec![self.inner.export(&op.parameter)?],
             Op::Average(op) => vec![self.inner.export(&op.average)?],
             _ => Vec::new(),
@@ -220,6 +224,16 @@ impl Faulty {
             Op::SoftLossBackward(op) => self.spoil(&op.dlogits, |dlogits| {
                 dlogits.iter_mut().for_each(|v| *v += 1e-3 * op.smoothing);
             }),
+            // Takes half the norm, of what is finite.
+            Op::ClipGradients(op) => {
+                let old: Vec<f64> = before[0].iter().map(|&g| f64::from(g)).collect();
+                let scale = f64::from(self.inner.export(&op.scalars)?[2]);
+                let squares = old.iter().map(|g| (scale * g).powi(2)).filter(|square| square.is_finite());
+                let factor = clip_factor(squares.sum::<f64>().sqrt() / 2.0, op.max_norm);
+                self.spoil(&op.gradient, |gradient| {
+                    gradient.iter_mut().zip(&old).for_each(|(new, old)| *new = (old * factor) as f32);
+                })
+            }
             // Forgets the penalty.
             Op::Sgd(op) => self.spoil(&op.velocity, |velocity| {
                 velocity.iter_mut().zip(&before[0]).for_each(|(v, w)| *v -= op.weight_decay * w);

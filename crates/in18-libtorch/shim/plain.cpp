@@ -6,10 +6,12 @@
 #include <ATen/ops/add.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gather.h>
 #include <ATen/ops/lerp.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/mm.h>
@@ -23,11 +25,13 @@
 #include <ATen/ops/sum.h>
 #include <ATen/ops/threshold_backward.h>
 
+#include <cmath>
 #include <limits>
 #include <map>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "common.h"
 
@@ -188,6 +192,33 @@ void soft_loss_backward(const Tensor& logits, const Tensor& labels, const Tensor
   dlogits.mul_(at::mul(scale, 1.0 / static_cast<double>(logits.size(0))));
 }
 
+// The number at this index of an update's scalars. They lie in host memory, so nothing waits.
+double host_number(const Tensor& scalars, int64_t index) {
+  TORCH_CHECK(scalars.is_cpu(), "an update's scalars lie in host memory");
+  return scalars.const_data_ptr<float>()[index];
+}
+
+// The L2 norm of a row of numbers, as one fp64 number on their device: of rows in fp32, and of the rows' norms in fp64.
+Tensor norm_of(const Tensor& values) {
+  constexpr int64_t kRow = 4096;
+  const int64_t rows = values.numel() / kRow, rest = values.numel() - rows * kRow;
+  const auto norm = [](const Tensor& of) { return at::linalg_vector_norm(of, 2, at::IntArrayRef({1})).to(at::kDouble); };
+  std::vector<Tensor> norms;
+  if (rows > 0) {
+    norms.push_back(norm(values.narrow(0, 0, rows * kRow).view({rows, kRow})));
+  }
+  if (rest > 0) {
+    norms.push_back(norm(values.narrow(0, rows * kRow, rest).view({1, rest})));
+  }
+  return at::linalg_vector_norm(at::cat(norms), 2);
+}
+
+void clip_gradients(const Tensor& scalars, Tensor& gradient, double max_norm) {
+  const double scale = std::abs(host_number(scalars, 2));
+  // What is not a number stays so in the minimum.
+  gradient.mul_(norm_of(gradient).mul_(scale).add_(1e-6).reciprocal_().mul_(max_norm).clamp_max_(1));
+}
+
 // Turns a function on tensors and numbers into a `PlainOperation`.
 template <auto function>
 struct Plain;
@@ -236,6 +267,7 @@ const std::map<std::string, const PlainOperation*> kOperations = {
     {"Linear", &Plain<linear>::entry},
     {"LinearBackwardData", &Plain<linear_backward_data>::entry},
     {"LinearBackwardWeight", &Plain<linear_backward_weight>::entry},
+    {"ClipGradients", &Plain<clip_gradients>::entry},
     {"CrossEntropy", &Plain<cross_entropy>::entry},
     {"CrossEntropyBackward", &Plain<cross_entropy_backward>::entry},
     {"SoftLoss", &Plain<soft_loss>::entry},

@@ -3,12 +3,14 @@
 mod average;
 mod batch_norm;
 mod blur_pool;
+mod clip_gradients;
 mod conv;
 mod conv_norm;
 mod cross_entropy;
 mod elementwise;
 mod geometry;
 mod linear;
+mod norm;
 mod normalize;
 mod pool;
 mod sgd;

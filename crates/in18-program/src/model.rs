@@ -280,7 +280,8 @@ impl Model {
         Ok(self.kernels.is_finite(Region { arena: self.arenas.gradients, offset: 0, bytes })?)
     }
 
-    /// A parameter's gradient, as the last training step left it: of the loss times its scale.
+    /// A parameter's gradient, as the last training step left it: of the loss times its scale. An
+    /// update may have changed it since.
     pub fn gradient(&self, name: &str) -> Result<Vec<f32>, ProgramError> {
         let entry = self.tables.parameters.get(name).ok_or_else(|| ProgramError::NoSuchParameter(name.to_owned()))?;
         Ok(self.kernels.export(&plain(entry, self.arenas.gradients))?)

@@ -112,6 +112,7 @@ impl Recipe {
         recipe.loss = recipe.loss.in_single();
         recipe.optimizer.momentum = self.optimizer.momentum.in_single();
         recipe.optimizer.weight_decay = single(self.optimizer.weight_decay);
+        recipe.optimizer.clip_norm = single(self.optimizer.clip_norm);
         recipe
     }
 }

@@ -172,12 +172,12 @@ fn sections() -> impl Strategy<Value = Recipe> {
         Initial { bn0, zero_gamma, head, bias, from, new_head }
     });
     let gradients = proptest::sample::select(&[GradientType::Fp32, GradientType::Compute][..]);
-    let optimizer = (0.0..0.9999, 0.0..10.0, any::<[bool; 4]>(), gradients).prop_map(
-        |(momentum, penalty, [no_bn_wd, no_bias_wd, decoupled, nesterov], gradients)| {
+    let optimizer = (0.0..0.9999, 0.0..10.0, any::<[bool; 4]>(), option::of(0.01..100.0), gradients).prop_map(
+        |(momentum, penalty, [no_bn_wd, no_bias_wd, decoupled, nesterov], clip_norm, gradients)| {
             let momentum = Curve::Constant(momentum);
             let weight_decay = if decoupled { penalty / 11.0 } else { penalty };
-            let rate = None;
-            Optimizer { rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients }
+            let (rate, clip_norm) = (None, clip_norm.unwrap_or(0.0));
+            Optimizer { rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, clip_norm, gradients }
         },
     );
     let data = any::<[bool; 3]>().prop_map(|[window, drop_last, exif]| Data {

@@ -120,7 +120,7 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         (
             "optimizer.momentun",
             "0.95",
-            "optimizer: expected one of rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients, \
+            "optimizer: expected one of rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, clip_norm, gradients, \
              got 'momentun': did you mean 'momentum'?",
         ),
         (
@@ -147,6 +147,8 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         ("loss.class_weights", "[1, -1]", "expected numbers from 0 on, one for each class and not all 0, got -1"),
         ("loss.kind", "hinge", "expected one of cross_entropy, binary, got 'hinge'"),
         ("loss.smoothing", "1", "expected a number from 0 to 1 (1 excluded), got 1"),
+        ("optimizer.clip_norm", "-1", "expected a norm above 0, or 0 for no bound, got -1"),
+        ("optimizer.clip_norm", "inf", "expected a norm above 0, or 0 for no bound, got inf"),
         ("average.ema_half_life", "-1", "expected a number of steps above 0, or 0 for no average, got -1"),
         ("average.every", "0", "expected a number of steps from 1 on, got 0"),
         ("average.every", "20", "expected 1 where average.ema_half_life is 0, got 20"),
@@ -233,7 +235,7 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
         },
         Case {
             text: "# a\n[optimizer]\nmomentum = 0.9\nweigth_decay = 0.1\n",
-            message: "line 4, column 1: optimizer: expected one of rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients, got \
+            message: "line 4, column 1: optimizer: expected one of rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, clip_norm, gradients, got \
                       'weigth_decay': did you mean 'weight_decay'?",
         },
         Case {

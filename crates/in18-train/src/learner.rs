@@ -2,7 +2,6 @@
 //! the program's crates call them.
 
 use in18_kernels::Kernels;
-use in18_optim::Sgd;
 use in18_program::initial::Initialization;
 use in18_program::{Average, Loss, Model, Network};
 use in18_recipe::{Bias, GradientType, Head, LossKind, Plan, PlanError, Recipe};
@@ -25,7 +24,7 @@ pub fn learner(
     let optimizer = &plan.recipe.optimizer;
     let mut model = Model::new(kernels, network, dtype)?;
     model.set_loss(loss(&plan.recipe, images)?);
-    model.set_update(&Sgd::from(optimizer).update(model.parameters()))?;
+    model.set_update(&in18_optim::update(optimizer, model.parameters()))?;
     let (lookahead, ema) = (plan.recipe.average.has_lookahead(), plan.recipe.average.has_ema());
     for (average, is_wanted) in [(Average::Lookahead, lookahead), (Average::Ema, ema)] {
         if is_wanted {

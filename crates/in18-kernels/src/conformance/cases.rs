@@ -6,6 +6,7 @@ mod average;
 mod batch_norm;
 mod blur_pool;
 mod classifier;
+mod clip_gradients;
 mod conv;
 mod conv_norm;
 mod elementwise;
@@ -27,6 +28,7 @@ pub(super) fn all(precision: Precision) -> Vec<Case> {
     cases.extend(blur_pool::cases(precision));
     cases.extend(classifier::cases());
     cases.extend(soft_loss::cases());
+    cases.extend(clip_gradients::cases());
     cases.extend(sgd::cases());
     cases.extend(average::cases());
     cases

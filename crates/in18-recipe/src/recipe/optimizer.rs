@@ -28,6 +28,9 @@ pub struct Optimizer {
     pub decoupled: bool,
     /// Nesterov's momentum: steps are taken from where the velocity leads.
     pub nesterov: bool,
+    /// The largest L2 norm of all gradients together, in single precision: longer ones are shortened
+    /// to it (PyTorch's `clip_grad_norm_`). 0: no bound.
+    pub clip_norm: f64,
     /// With several devices: the type in which gradients are exchanged.
     pub gradients: GradientType,
 }
@@ -50,7 +53,8 @@ impl Default for Optimizer {
         let momentum = Curve::Constant(0.9);
         let (rate, gradients) = (None, GradientType::Fp32);
         let (no_bn_wd, no_bias_wd, decoupled, nesterov) = (false, false, false, false);
-        Optimizer { rate, momentum, weight_decay: 1e-4, no_bn_wd, no_bias_wd, decoupled, nesterov, gradients }
+        let (weight_decay, clip_norm) = (1e-4, 0.0);
+        Optimizer { rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, clip_norm, gradients }
     }
 }
 
@@ -79,6 +83,9 @@ impl Optimizer {
         ensure(is_penalty, "optimizer.weight_decay", "a number from 0 on", self.weight_decay)?;
         let takes_less = !self.decoupled || decay < 1.0;
         let expected = "less than 1, because it is decoupled";
-        ensure(takes_less, "optimizer.weight_decay", expected, self.weight_decay)
+        ensure(takes_less, "optimizer.weight_decay", expected, self.weight_decay)?;
+        let clip_norm = self.clip_norm as f32;
+        let is_bound = clip_norm.is_finite() && (clip_norm > 0.0 || self.clip_norm == 0.0);
+        ensure(is_bound, "optimizer.clip_norm", "a norm above 0, or 0 for no bound", self.clip_norm)
     }
 }
