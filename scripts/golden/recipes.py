@@ -47,6 +47,12 @@ RECIPES = [
         dict(decoupled=True, nesterov=True, no_bn_wd=True, no_bias_wd=True),
     ),
     ("clip", f"[optimizer]\nclip_norm = {CLIP}\n", dict(clip=CLIP)),
+    ("lars", '[optimizer]\nkind = "lars"\ntrust = 0.5\n', dict(lars=0.5)),
+    (
+        "lars, nesterov, clip",
+        f'[optimizer]\nkind = "lars"\ntrust = 0.5\nnesterov = true\nclip_norm = {CLIP}\n',
+        dict(lars=0.5, nesterov=True, clip=CLIP),
+    ),
     ("ema", "[average]\nema_half_life = 4\nevery = 3\n", dict(ema=(4, 3))),
     ("lookahead", "[average]\nlookahead = 4\nlookahead_decay = 0.9\n", dict(lookahead=(4, 0.9))),
     (
@@ -91,6 +97,29 @@ def decoupled_step(optimizer):
             parameter.data.mul_(1 - group["lr"] / rate(STEPS - 1) * group["penalty"])
 
 
+class Lars:
+    """MLPerf's LARS (mlcommons/training, image_classification/tensorflow2/lars_optimizer.py, with an epsilon of 0): weights of
+    convolutions and of the classifier are adapted and decayed, batch normalisation and biases are neither. The velocity
+    contains the rate."""
+
+    def __init__(self, network, trust, nesterov):
+        self.parameters, self.trust, self.nesterov = list(network.parameters()), trust, nesterov
+        self.velocities = [torch.zeros_like(parameter) for parameter in self.parameters]
+
+    @torch.no_grad()
+    def step(self, rate):
+        for w, v in zip(self.parameters, self.velocities, strict=True):
+            d, ratio = w.grad, 1.0
+            if w.ndim > 1:
+                length, slope = w.norm(), w.grad.norm()
+                if length > 0 and slope > 0:
+                    ratio = self.trust * length / (slope + DECAY * length)
+                d = d + DECAY * w
+            step = rate * ratio * d
+            v.mul_(MOMENTUM).add_(step)
+            w.sub_(step + MOMENTUM * v if self.nesterov else v)
+
+
 def state(network):
     """Parameters and running statistics."""
     return [tensor.data for tensor in network.state_dict().values() if tensor.is_floating_point()]
@@ -122,6 +151,7 @@ def training(
     decoupled=False,
     no_bn_wd=False,
     no_bias_wd=False,
+    lars=None,
     clip=0.0,
     ema=None,
     lookahead=None,
@@ -139,6 +169,7 @@ def training(
         if members:
             groups.append(dict(params=members, penalty=penalty, weight_decay=0.0 if decoupled else penalty))
     optimizer = torch.optim.SGD(groups, lr=RATES[0], momentum=MOMENTUM, nesterov=nesterov)
+    adaptive = Lars(network, lars, nesterov) if lars else None
     losses, norms = [], []
     for step in range(STEPS):
         for group in optimizer.param_groups:
@@ -151,10 +182,13 @@ def training(
             norms.append(torch.nn.utils.clip_grad_norm_(network.parameters(), clip).item())
         if decoupled:
             decoupled_step(optimizer)
-        optimizer.step()
+        if adaptive:
+            adaptive.step(rate(step))
+        else:
+            optimizer.step()
         average_after(step + 1, network, *averages, ema, lookahead)
         losses.append(loss.item())
-    # Some are clipped, some are not, and no rounding decides which.
+    # Some steps are clipped, some are not.
     assert not clip or min(norms) < 0.95 * clip and max(norms) > 1.05 * clip, norms
     if ema:
         move(state(network), averages[0], 0.0)

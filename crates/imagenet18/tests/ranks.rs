@@ -10,11 +10,10 @@ use in18_kernels::Kernels;
 use in18_kernels::op::Window;
 use in18_libtorch::LIBRARY;
 use in18_onednn::OneDnn;
-use in18_optim::Sgd;
 use in18_program::initial::Initialization;
 use in18_program::layers::{self, AddRelu, Conv, GlobalAvgPool, Linear, MaxPool};
 use in18_program::{Input, Model, Network, Size};
-use in18_recipe::LossScale;
+use in18_recipe::{LossScale, Optimizer, OptimizerKind};
 use in18_tensor::DType;
 use in18_testkit::skip::lacks;
 use in18_torch::Torch;
@@ -74,14 +73,14 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
         (0..24 * 24 * 3).map(|i| ((i * 37 + image * 101 + step * 59) % 251) as u8).collect()
     };
     // Ranks take the images in turn.
-    let train = |comm: &mut dyn Comm, kernels: Box<dyn Kernels>, exchanged: DType| {
+    let train = |comm: &mut dyn Comm, kernels: Box<dyn Kernels>, exchanged: DType, optimizer: &Optimizer| {
         let (rank, world) = (comm.rank(), comm.world());
         let mut model = Model::new(kernels, without_normalisation(), DType::F32).unwrap();
         Initialization::torchvision(3).apply(&mut model).unwrap();
         if world > 1 {
             model.exchange_as(exchanged).unwrap();
         }
-        model.set_update(&Sgd::new(1e-2).update(model.parameters())).unwrap();
+        model.set_update(&in18_optim::update(optimizer, model.parameters())).unwrap();
         let step_of = TrainingStep::in_parts_of(1 << 10, &model, LossScale::Fixed(1.0));
         assert_eq!(step_of.cuts().len(), 2);
         let batch = 2 * BATCH / world;
@@ -101,11 +100,24 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
     };
     let onednn = || -> Box<dyn Kernels> { Box::new(OneDnn::new(Some(1)).unwrap()) };
     let torch = || -> Box<dyn Kernels> { Box::new(Torch::new(in18_torch::Device::Cpu, Some(1), false).unwrap()) };
+    let plain = Optimizer { weight_decay: 1e-2, ..Optimizer::default() };
+    let clipped = Optimizer { clip_norm: 0.05, ..plain.clone() };
+    let lars = Optimizer { kind: OptimizerKind::Lars, trust: 0.1, ..plain.clone() };
+    let (plain, clipped, lars) = (&plain, &clipped, &lars);
+    let alone = |optimizer: &Optimizer| train(&mut Solo, onednn(), DType::F32, optimizer);
+    let effect = distance(&alone(plain), &alone(clipped));
+    assert!(effect > 1e-3, "clipping changes parameters by {effect} only");
     // A half-precision exchange rounds each gradient to a mantissa of 8 or 11 bits.
-    let cases = [(DType::F32, 1e-6), (DType::Bf16, 2e-3), (DType::F16, 2e-4)];
+    let cases = [
+        (DType::F32, plain, 1e-6),
+        (DType::Bf16, plain, 2e-3),
+        (DType::F16, plain, 2e-4),
+        (DType::F32, clipped, 1e-6),
+        (DType::F32, lars, 1e-6),
+    ];
     let engines = [&onednn as &(dyn Fn() -> Box<dyn Kernels> + Sync), &torch];
-    for (new, (exchanged, tolerance)) in engines.into_iter().flat_map(|new| cases.map(|case| (new, case))) {
-        let alone = train(&mut Solo, new(), exchanged);
+    for (new, (exchanged, optimizer, tolerance)) in engines.into_iter().flat_map(|new| cases.map(|case| (new, case))) {
+        let alone = train(&mut Solo, new(), exchanged, optimizer);
         let port = free_port();
         let together: Vec<Vec<f32>> = std::thread::scope(|scope| {
             let start = |rank| {
@@ -123,18 +135,23 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
                         timeout,
                         gpus: false,
                     };
-                    train(&mut C10d::join(joining, &mut |_| None).unwrap(), new(), exchanged)
+                    train(&mut C10d::join(joining, &mut |_| None).unwrap(), new(), exchanged, optimizer)
                 })
             };
             [start(0), start(1)].map(|rank| rank.join().unwrap()).into()
         });
         assert!(together[0] == together[1], "the ranks drift apart");
         let largest = alone.iter().fold(0f32, |largest, value| largest.max(value.abs()));
-        let worst = alone.iter().zip(&together[0]).map(|(one, two)| (one - two).abs()).fold(0f32, f32::max);
+        let worst = distance(&alone, &together[0]);
         println!("{exchanged}: parameters differ by {worst} of {largest}");
         assert!(worst < tolerance * largest, "{exchanged}: parameters differ by {worst} of {largest}");
         assert!(exchanged == DType::F32 || worst > 1e-6 * largest, "{exchanged}: nothing was rounded");
     }
+}
+
+/// The largest difference of two numbers.
+fn distance(one: &[f32], two: &[f32]) -> f32 {
+    one.iter().zip(two).map(|(one, two)| (one - two).abs()).fold(0.0, f32::max)
 }
 
 fn without_normalisation() -> Network {

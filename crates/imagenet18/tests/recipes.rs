@@ -104,7 +104,7 @@ fn fields_are_set_one_by_one() {
     for (field, says) in [
         (
             "optimizer.momentun=0.95",
-            "optimizer: expected one of rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, clip_norm, gradients, got 'momentun': did you mean 'momentum'?",
+            "optimizer: expected one of kind, rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, trust, clip_norm, gradients, got 'momentun': did you mean 'momentum'?",
         ),
         ("optimiser.momentum=0.95", "did you mean 'optimizer'?"),
         ("optimizer.momentum=2", "expected a number from 0 to 1 (1 excluded), got 2"),
@@ -129,8 +129,8 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest() {
     assert_eq!(
         String::from_utf8(output.get_output().stderr.clone()).unwrap(),
         format!(
-            "error: --recipe {file}: line 3, column 1: optimizer: expected one of rate, momentum, weight_decay, no_bn_wd, \
-             no_bias_wd, decoupled, nesterov, clip_norm, gradients, got 'weigth_decay': did you mean 'weight_decay'?\n"
+            "error: --recipe {file}: line 3, column 1: optimizer: expected one of kind, rate, momentum, weight_decay, no_bn_wd, \
+             no_bias_wd, decoupled, nesterov, trust, clip_norm, gradients, got 'weigth_decay': did you mean 'weight_decay'?\n"
         )
     );
 }

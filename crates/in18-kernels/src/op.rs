@@ -23,6 +23,7 @@ mod conv_norm;
 mod cost;
 mod cross_entropy;
 mod elementwise;
+mod lars;
 mod linear;
 mod normalize;
 mod pool;
@@ -42,6 +43,7 @@ pub use conv::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
 pub use conv_norm::{ConvNorm, ConvNormAddRelu};
 pub use cross_entropy::{CrossEntropy, CrossEntropyBackward, METRICS, TOP_K};
 pub use elementwise::{Add, AddRelu, ReluBackward, SumReluBackward};
+pub use lars::{Lars, lars_ratio};
 pub use linear::{Linear, LinearBackwardData, LinearBackwardWeight};
 pub use normalize::{Normalize, PIXEL_DEVIATION, PIXEL_MEAN};
 pub use pool::{GlobalAvgPool, GlobalAvgPoolBackward, MaxPool, MaxPoolBackward};
@@ -206,6 +208,7 @@ vocabulary!($
     SoftLossBackward,
     ClipGradients,
     Sgd,
+    Lars,
     Average,
 );
 

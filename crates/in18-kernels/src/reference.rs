@@ -18,6 +18,7 @@ mod conv;
 mod conv_norm;
 mod cross_entropy;
 mod elementwise;
+mod lars;
 mod linear;
 mod memory;
 mod normalize;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::time::Instant;
 
 use in18_kernels::conformance::{self, Failure, Rounding};
-use in18_kernels::reference::Reference;
 use in18_kernels::op::clip_factor;
+use in18_kernels::reference::Reference;
 use in18_kernels::{KernelError, Kernels, Op, ProgramId};
 use in18_tensor::{ArenaId, DType, MemoryRange, Region, Shape, Tensor, rounded};
 
@@ -61,6 +61,8 @@ fn every_fault_is_found() {
             ("clip all", "gradient", differs),
             ("clip an infinity", "gradient", differs),
             ("sgd all", "velocity", differs),
+            ("lars all", "velocity", differs),
+            ("lars no weight decay", "parameter", differs),
             ("average of", "average", differs),
             ("a region beyond its arena is refused", "memory", "does not hold"),
         ];
@@ -111,6 +113,7 @@ impl Faulty {
             Op::ReluBackward(op) => vec![self.inner.export(&op.ddst)?],
             Op::ClipGradients(op) => vec![self.inner.export(&op.gradient)?],
             Op::Sgd(op) => vec![self.inner.export(&op.parameter)?],
+            Op::Lars(op) => vec![self.inner.export(&op.parameter)?, self.inner.export(&op.velocity)?],
             Op::Average(op) => vec![self.inner.export(&op.average)?],
             _ => Vec::new(),
         };
@@ -238,6 +241,20 @@ impl Faulty {
             Op::Sgd(op) => self.spoil(&op.velocity, |velocity| {
                 velocity.iter_mut().zip(&before[0]).for_each(|(v, w)| *v -= op.weight_decay * w);
             }),
+            // Forgets the penalty when it takes the ratio, and turns the step around where there is none.
+            Op::Lars(op) => {
+                let momentum = self.inner.export(&op.scalars)?[1];
+                let factor = if op.weight_decay > 0.0 { 1.0 + op.weight_decay } else { -1.0 };
+                self.spoil(&op.velocity, |velocity| {
+                    let both = velocity.iter_mut().zip(&before[1]);
+                    both.for_each(|(v, old)| *v = momentum * old + factor * (*v - momentum * old));
+                })?;
+                let velocity = self.inner.export(&op.velocity)?;
+                self.spoil(&op.parameter, |parameter| {
+                    let steps = before[0].iter().zip(&velocity);
+                    parameter.iter_mut().zip(steps).for_each(|(w, (old, v))| *w = old - v);
+                })
+            }
             // Takes the share for that of the new value.
             Op::Average(op) => {
                 let (kept, value) = (self.inner.export(&op.kept)?[0], self.inner.export(&op.value)?);

@@ -219,6 +219,21 @@ void clip_gradients(const Tensor& scalars, Tensor& gradient, double max_norm) {
   gradient.mul_(norm_of(gradient).mul_(scale).add_(1e-6).reciprocal_().mul_(max_norm).clamp_max_(1));
 }
 
+void lars(const Tensor& scalars, const Tensor& gradient, Tensor& parameter, Tensor& velocity, double weight_decay,
+          double trust, bool nesterov) {
+  const double rate = host_number(scalars, 0), momentum = host_number(scalars, 1), gradient_scale = host_number(scalars, 2);
+  if (trust > 0) {
+    const Tensor length = norm_of(parameter), slope = norm_of(gradient).mul_(std::abs(gradient_scale));
+    const Tensor ratio = at::mul(length, trust).div_(at::mul(length, weight_decay).add_(slope));
+    ratio.masked_fill_(length.gt(0).logical_and_(slope.gt(0)).logical_not_(), 1);
+    gradient.mul_(gradient_scale).add_(parameter, weight_decay).mul_(ratio.mul_(rate));
+  } else {
+    gradient.mul_(gradient_scale).add_(parameter, weight_decay).mul_(rate);
+  }
+  velocity.mul_(momentum).add_(gradient);
+  parameter.sub_(nesterov ? gradient.add_(velocity, momentum) : velocity);
+}
+
 // Turns a function on tensors and numbers into a `PlainOperation`.
 template <auto function>
 struct Plain;
@@ -264,6 +279,7 @@ const std::map<std::string, const PlainOperation*> kOperations = {
     {"BlurPoolBackward", &Plain<blur_pool_backward>::entry},
     {"GlobalAvgPool", &Plain<global_avg_pool>::entry},
     {"GlobalAvgPoolBackward", &Plain<global_avg_pool_backward>::entry},
+    {"Lars", &Plain<lars>::entry},
     {"Linear", &Plain<linear>::entry},
     {"LinearBackwardData", &Plain<linear_backward_data>::entry},
     {"LinearBackwardWeight", &Plain<linear_backward_weight>::entry},

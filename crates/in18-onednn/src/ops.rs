@@ -9,6 +9,7 @@ mod conv_norm;
 mod cross_entropy;
 mod elementwise;
 mod geometry;
+mod lars;
 mod linear;
 mod norm;
 mod normalize;

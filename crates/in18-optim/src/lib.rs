@@ -1,20 +1,25 @@
 //! The optimizer: which parameters are updated how. It turns its rule into operations over a
 //! model's state, and names the slots that it wants. The kernel provider does the arithmetic
-//! ([`Sgd`](in18_kernels::op::Sgd)). The schedule brings what changes from step to step, such as
+//! ([`Sgd`](in18_kernels::op::Sgd), [`Lars`](in18_kernels::op::Lars)). The schedule brings what changes from step to step, such as
 //! the learning rate.
 #![forbid(unsafe_code)]
 
 mod clip;
+mod lars;
 mod sgd;
 
 use in18_program::{ParameterTable, Update};
-use in18_recipe::Optimizer;
+use in18_recipe::{Optimizer, OptimizerKind};
 
+pub use lars::Lars;
 pub use sgd::{Sgd, VELOCITY};
 
 /// The update of a network's parameters that a recipe describes.
 pub fn update(optimizer: &Optimizer, parameters: &ParameterTable) -> Update {
-    let mut update = Sgd::from(optimizer).update(parameters);
+    let mut update = match optimizer.kind {
+        OptimizerKind::Sgd => Sgd::from(optimizer).update(parameters),
+        OptimizerKind::Lars => Lars::from(optimizer).update(parameters),
+    };
     let max_norm = optimizer.clip_norm as f32;
     if max_norm > 0.0 {
         update.ops.insert(0, clip::clip(max_norm, parameters).into());

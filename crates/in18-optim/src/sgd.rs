@@ -26,10 +26,24 @@ pub struct Sgd {
 /// Neighbouring parameters that are treated alike, with the padding between them. The padding is
 /// zeros, and stays zeros.
 #[derive(Clone, Debug, PartialEq)]
-struct Group {
-    offset: usize,
-    bytes: usize,
-    weight_decay: f32,
+pub(crate) struct Group<K> {
+    pub offset: usize,
+    pub bytes: usize,
+    /// What parameters that are treated alike have in common.
+    pub key: K,
+}
+
+/// All parameters, where neighbours with equal keys are one group.
+pub(crate) fn grouped<K: PartialEq>(parameters: &ParameterTable, key: impl Fn(&Entry) -> K) -> Vec<Group<K>> {
+    let mut groups: Vec<Group<K>> = Vec::new();
+    for entry in parameters.entries() {
+        let (offset, bytes, key) = (entry.offset, entry.bytes(), key(entry));
+        match groups.last_mut() {
+            Some(last) if last.key == key => last.bytes = offset + bytes - last.offset,
+            _ => groups.push(Group { offset, bytes, key }),
+        }
+    }
+    groups
 }
 
 /// As a recipe describes it. Momentum is a number of each step.
@@ -49,9 +63,9 @@ impl Sgd {
     /// The update of a network's parameters. Groups of one penalty come one after another, so that
     /// a provider may run them together.
     pub fn update(&self, parameters: &ParameterTable) -> Update {
-        let mut groups = self.groups(parameters);
-        groups.sort_by(|a, b| b.weight_decay.total_cmp(&a.weight_decay));
-        let operation = |Group { offset, bytes, weight_decay }| {
+        let mut groups = grouped(parameters, |entry| self.penalty(entry));
+        groups.sort_by(|a, b| b.key.total_cmp(&a.key));
+        let operation = |Group { offset, bytes, key: weight_decay }| {
             let slot = |slot| UpdateOperand::Slot { slot, offset, bytes };
             op::Sgd {
                 weight_decay,
@@ -65,18 +79,6 @@ impl Sgd {
             .into()
         };
         Update { ops: groups.into_iter().map(operation).collect() }
-    }
-
-    fn groups(&self, parameters: &ParameterTable) -> Vec<Group> {
-        let mut groups: Vec<Group> = Vec::new();
-        for entry in parameters.entries() {
-            let (offset, bytes, weight_decay) = (entry.offset, entry.bytes(), self.penalty(entry));
-            match groups.last_mut() {
-                Some(last) if last.weight_decay == weight_decay => last.bytes = offset + bytes - last.offset,
-                _ => groups.push(Group { offset, bytes, weight_decay }),
-            }
-        }
-        groups
     }
 
     fn penalty(&self, entry: &Entry) -> f32 {

@@ -54,7 +54,8 @@ pub use plan::{EpochPlan, Plan, PlanError, PlanInput, StepPlan, Stretch};
 pub use presets::{PRESETS, Preset, Summary, preset};
 pub use recipe::{
     Augment, Average, Bias, BlurPool, ClassWeights, DEFAULT_MIN_SCALE, Data, Evaluate, Flip, GradientType, Head,
-    Initial, Loss, LossKind, LossScale, MadeFor, Network, Optimizer, Precision, Reached, Recipe, Shuffle, WeightRule,
+    Initial, Loss, LossKind, LossScale, MadeFor, Network, Optimizer, OptimizerKind, Precision, Reached, Recipe,
+    Shuffle, WeightRule,
 };
 pub use schedule::{Anneal, Kind, Schedule};
 pub use toml_form::{RecipeError, SetError};

@@ -27,7 +27,7 @@ pub use initial::{Bias, Head, Initial};
 pub use loss::{ClassWeights, Loss, LossKind, LossScale, WeightRule};
 pub use made_for::MadeFor;
 pub use network::{BlurPool, Network, Precision};
-pub use optimizer::{GradientType, Optimizer};
+pub use optimizer::{GradientType, Optimizer, OptimizerKind};
 pub use reached::Reached;
 
 /// A recipe.
@@ -112,6 +112,7 @@ impl Recipe {
         recipe.loss = recipe.loss.in_single();
         recipe.optimizer.momentum = self.optimizer.momentum.in_single();
         recipe.optimizer.weight_decay = single(self.optimizer.weight_decay);
+        recipe.optimizer.trust = single(self.optimizer.trust);
         recipe.optimizer.clip_norm = single(self.optimizer.clip_norm);
         recipe
     }

@@ -4,7 +4,8 @@
 use in18_recipe::{
     Augment, Average, Batch, Bias, BlurPool, ClassWeights, Course, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs,
     Evaluate, Flip, GradientType, Head, Initial, Kind, Loss, LossKind, LossScale, LrPhase, MadeFor, Network, Optimizer,
-    PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe, Schedule, Shuffle, WeightRule,
+    OptimizerKind, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe, Schedule, Shuffle,
+    WeightRule,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -155,6 +156,30 @@ fn loss() -> impl Strategy<Value = Loss> {
     })
 }
 
+fn optimizer() -> impl Strategy<Value = Optimizer> {
+    let gradients = any::<bool>().prop_map(|all| if all { GradientType::Fp32 } else { GradientType::Compute });
+    let numbers = (0.0..0.9999, 0.0..10.0, option::of(0.0001..10.0), option::of(0.01..100.0));
+    (numbers, any::<[bool; 4]>(), gradients).prop_map(
+        |((momentum, penalty, lars, clip_norm), [no_bn_wd, no_bias_wd, decoupled, nesterov], gradients)| {
+            let (kind, trust) = lars.map_or((OptimizerKind::Sgd, 1e-3), |trust| (OptimizerKind::Lars, trust));
+            let decoupled = decoupled && kind == OptimizerKind::Sgd;
+            Optimizer {
+                kind,
+                rate: None,
+                momentum: Curve::Constant(momentum),
+                weight_decay: if decoupled { penalty / 11.0 } else { penalty },
+                no_bn_wd,
+                no_bias_wd,
+                decoupled,
+                nesterov,
+                trust,
+                clip_norm: clip_norm.unwrap_or(0.0),
+                gradients,
+            }
+        },
+    )
+}
+
 /// What decides how a network is made and updated.
 fn sections() -> impl Strategy<Value = Recipe> {
     let precision = proptest::sample::select(&[Precision::Auto, Precision::Bf16, Precision::Fp16, Precision::Fp32][..]);
@@ -171,15 +196,7 @@ fn sections() -> impl Strategy<Value = Recipe> {
         let bias = if prior { Bias::Prior } else { Bias::Uniform };
         Initial { bn0, zero_gamma, head, bias, from, new_head }
     });
-    let gradients = proptest::sample::select(&[GradientType::Fp32, GradientType::Compute][..]);
-    let optimizer = (0.0..0.9999, 0.0..10.0, any::<[bool; 4]>(), option::of(0.01..100.0), gradients).prop_map(
-        |(momentum, penalty, [no_bn_wd, no_bias_wd, decoupled, nesterov], clip_norm, gradients)| {
-            let momentum = Curve::Constant(momentum);
-            let weight_decay = if decoupled { penalty / 11.0 } else { penalty };
-            let (rate, clip_norm) = (None, clip_norm.unwrap_or(0.0));
-            Optimizer { rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, clip_norm, gradients }
-        },
-    );
+    let optimizer = optimizer();
     let data = any::<[bool; 3]>().prop_map(|[window, drop_last, exif]| Data {
         shuffle: if window { Shuffle::Window } else { Shuffle::Full },
         drop_last,

@@ -2,7 +2,8 @@
 //! published ones are.
 
 use in18_recipe::{
-    Curve, GradientType, LossScale, MadeFor, PRESETS, Phases, Plan, PlanInput, Precision, Recipe, Shuffle, preset,
+    Curve, GradientType, LossScale, MadeFor, OptimizerKind, PRESETS, Phases, Plan, PlanInput, Precision, Recipe,
+    Shuffle, preset,
 };
 
 const TOML: &str = "# three phases\nname = 'small'\n\n[[phase]]\nep = 0\nsz = 96\nbs = 64\ntrndir = '-sz/160'\n\n\
@@ -120,7 +121,7 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         (
             "optimizer.momentun",
             "0.95",
-            "optimizer: expected one of rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, clip_norm, gradients, \
+            "optimizer: expected one of kind, rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, trust, clip_norm, gradients, \
              got 'momentun': did you mean 'momentum'?",
         ),
         (
@@ -147,6 +148,9 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         ("loss.class_weights", "[1, -1]", "expected numbers from 0 on, one for each class and not all 0, got -1"),
         ("loss.kind", "hinge", "expected one of cross_entropy, binary, got 'hinge'"),
         ("loss.smoothing", "1", "expected a number from 0 to 1 (1 excluded), got 1"),
+        ("optimizer.kind", "adam", "expected one of sgd, lars, got 'adam'"),
+        ("optimizer.trust", "0", "expected a number above 0, got 0"),
+        ("optimizer.trust", "0.01", "expected 0.001 where optimizer.kind is sgd, got 0.01"),
         ("optimizer.clip_norm", "-1", "expected a norm above 0, or 0 for no bound, got -1"),
         ("optimizer.clip_norm", "inf", "expected a norm above 0, or 0 for no bound, got inf"),
         ("average.ema_half_life", "-1", "expected a number of steps above 0, or 0 for no average, got -1"),
@@ -173,6 +177,19 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         assert_eq!(recipe.set(field, value).unwrap_err().to_string(), message, "{field}={value}");
         assert_eq!(recipe, small());
     }
+}
+
+#[test]
+fn lars_has_a_trust_coefficient_and_no_decoupled_decay() {
+    let mut recipe = small();
+    recipe.set("optimizer.decoupled", "true").unwrap();
+    let fault = recipe.set("optimizer.kind", "lars").unwrap_err().to_string();
+    assert_eq!(fault, "expected false where optimizer.kind is lars, got true");
+    recipe.set("optimizer.decoupled", "false").unwrap();
+    recipe.set("optimizer.kind", "lars").unwrap();
+    recipe.set("optimizer.trust", "0.0008").unwrap();
+    assert_eq!((recipe.optimizer.kind, recipe.optimizer.trust), (OptimizerKind::Lars, 8e-4));
+    assert_eq!(Recipe::from_toml(&recipe.to_toml()), Ok(recipe));
 }
 
 #[test]
@@ -235,7 +252,7 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
         },
         Case {
             text: "# a\n[optimizer]\nmomentum = 0.9\nweigth_decay = 0.1\n",
-            message: "line 4, column 1: optimizer: expected one of rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, clip_norm, gradients, got \
+            message: "line 4, column 1: optimizer: expected one of kind, rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, trust, clip_norm, gradients, got \
                       'weigth_decay': did you mean 'weight_decay'?",
         },
         Case {

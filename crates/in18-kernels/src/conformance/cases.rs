@@ -10,6 +10,7 @@ mod clip_gradients;
 mod conv;
 mod conv_norm;
 mod elementwise;
+mod lars;
 mod normalize;
 mod pool;
 mod sgd;
@@ -30,6 +31,7 @@ pub(super) fn all(precision: Precision) -> Vec<Case> {
     cases.extend(soft_loss::cases());
     cases.extend(clip_gradients::cases());
     cases.extend(sgd::cases());
+    cases.extend(lars::cases());
     cases.extend(average::cases());
     cases
 }

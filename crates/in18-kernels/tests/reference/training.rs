@@ -1,7 +1,9 @@
 //! Losses with their gradients, and the update, by hand or from PyTorch.
 
 use in18_kernels::conformance::{Bench, Case, Kind, Stepping};
-use in18_kernels::op::{CrossEntropy, CrossEntropyBackward, MIXED, SGD_SCALARS, Sgd, SoftLoss, SoftLossBackward};
+use in18_kernels::op::{
+    ClipGradients, CrossEntropy, CrossEntropyBackward, Lars, MIXED, SGD_SCALARS, Sgd, SoftLoss, SoftLossBackward,
+};
 use in18_kernels::reference::Reference;
 use in18_tensor::{DType, Shape};
 
@@ -143,4 +145,40 @@ fn descent() {
     // 0.5 · 4 + (1 + 0.25 · 1); 0.5 · 0 + (0.5 - 0.25 · 2)
     assert_eq!(outcome.get(velocity), [3.25, 0.0]);
     assert_eq!(outcome.get(parameter), [1.0 - 1.625, -2.0]);
+}
+
+/// Gradients of norm 5, times a scale of 2.
+#[test]
+fn clipping() {
+    for (max_norm, factor) in [(1.0, 0.1), (9.9, 0.99), (10.1, 1.0)] {
+        let mut case = Case::new("clipping");
+        let gradient = case.updated("gradient", Kind::Parameter, Shape::new(&[3]), vec![3.0, 0.0, -4.0], ANY);
+        let scalars = case.input("scalars", Kind::Scalars, Shape::new(&[SGD_SCALARS]), vec![0.5, 0.5, -2.0, 1.0]);
+        case.push(ClipGradients { max_norm, scalars, gradient });
+        let outcome = run(&case, DType::F32);
+        assert_close("clipped", outcome.get(gradient), &[3.0 * factor, 0.0, -4.0 * factor]);
+    }
+}
+
+/// Parameters of norm 5, gradients of norm 10, a penalty of 1/2: a ratio of 0.2 · 5 / (10 + 2.5).
+#[test]
+fn layer_wise_adaptive_rates() {
+    for (trust, rate) in [(0.2, 0.08), (0.0, 1.0)] {
+        for nesterov in [false, true] {
+            let shape = Shape::new(&[2]);
+            let mut case = Case::new("layer-wise adaptive rates");
+            let parameter = case.updated("parameter", Kind::Parameter, shape, vec![3.0, -4.0], ANY);
+            let velocity = case.updated("velocity", Kind::Parameter, shape, vec![1.0, 2.0], ANY);
+            let gradient = case.input("gradient", Kind::Parameter, shape, vec![4.0, 3.0]);
+            let scalars = case.input("scalars", Kind::Scalars, Shape::new(&[SGD_SCALARS]), vec![1.0, 0.5, 2.0, 1.0]);
+            case.push(Lars { weight_decay: 0.5, trust, nesterov, scalars, gradient, parameter, velocity });
+            let outcome = run(&case, DType::F32);
+            // 2 · 4 + 0.5 · 3; 2 · 3 - 0.5 · 4
+            let steps = [9.5 * rate, 4.0 * rate];
+            let v = [0.5 + steps[0], 1.0 + steps[1]];
+            assert_close("velocity", outcome.get(velocity), &v);
+            let moves = if nesterov { [steps[0] + 0.5 * v[0], steps[1] + 0.5 * v[1]] } else { v };
+            assert_close("parameter", outcome.get(parameter), &[3.0 - moves[0], -4.0 - moves[1]]);
+        }
+    }
 }

@@ -6,11 +6,14 @@ use crate::curve::Curve;
 use crate::fault::{Fault, ensure};
 use crate::schedule::Range;
 
-/// SGD with momentum, without dampening: `v ← m·v + (g + wd·w)`, `w ← w − rate·v`. The operation
-/// `Sgd` of `in18-kernels` has the other rules.
+/// How gradients become steps. By default this is SGD with momentum, without dampening: `v ← m·v +
+/// (g + wd·w)`, `w ← w − rate·v`. The operations `Sgd` and `Lars` of `in18-kernels` have the other
+/// rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Optimizer {
+    /// Which.
+    pub kind: OptimizerKind,
     /// The learning rate over the run, where phases have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Curve>,
@@ -28,11 +31,26 @@ pub struct Optimizer {
     pub decoupled: bool,
     /// Nesterov's momentum: steps are taken from where the velocity leads.
     pub nesterov: bool,
+    /// With LARS: the trust coefficient, which the original calls eta, in single precision.
+    pub trust: f64,
     /// The largest L2 norm of all gradients together, in single precision: longer ones are shortened
     /// to it (PyTorch's `clip_grad_norm_`). 0: no bound.
     pub clip_norm: f64,
     /// With several devices: the type in which gradients are exchanged.
     pub gradients: GradientType,
+}
+
+/// An optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Stochastic gradient descent with momentum.
+    #[default]
+    Sgd,
+    /// SGD where each weight tensor has a rate of its own (You et al., *Large Batch Training of
+    /// Convolutional Networks*, 2017), as MLPerf's reference for ResNet has it: batch normalisation
+    /// and the classifier's bias have the common rate and no penalty.
+    Lars,
 }
 
 /// The type in which ranks exchange gradients.
@@ -47,14 +65,30 @@ pub enum GradientType {
     Compute,
 }
 
+/// LARS's trust coefficient in the paper and in MLPerf.
+const TRUST: f64 = 1e-3;
+
 /// The original's.
 impl Default for Optimizer {
     fn default() -> Self {
         let momentum = Curve::Constant(0.9);
         let (rate, gradients) = (None, GradientType::Fp32);
         let (no_bn_wd, no_bias_wd, decoupled, nesterov) = (false, false, false, false);
-        let (weight_decay, clip_norm) = (1e-4, 0.0);
-        Optimizer { rate, momentum, weight_decay, no_bn_wd, no_bias_wd, decoupled, nesterov, clip_norm, gradients }
+        let kind = OptimizerKind::Sgd;
+        let (weight_decay, trust, clip_norm) = (1e-4, TRUST, 0.0);
+        Optimizer {
+            kind,
+            rate,
+            momentum,
+            weight_decay,
+            no_bn_wd,
+            no_bias_wd,
+            decoupled,
+            nesterov,
+            trust,
+            clip_norm,
+            gradients,
+        }
     }
 }
 
@@ -84,8 +118,18 @@ impl Optimizer {
         let takes_less = !self.decoupled || decay < 1.0;
         let expected = "less than 1, because it is decoupled";
         ensure(takes_less, "optimizer.weight_decay", expected, self.weight_decay)?;
+        self.check_kind()?;
         let clip_norm = self.clip_norm as f32;
         let is_bound = clip_norm.is_finite() && (clip_norm > 0.0 || self.clip_norm == 0.0);
         ensure(is_bound, "optimizer.clip_norm", "a norm above 0, or 0 for no bound", self.clip_norm)
+    }
+
+    fn check_kind(&self) -> Result<(), Fault> {
+        let (trust, is_lars) = (self.trust as f32, self.kind == OptimizerKind::Lars);
+        ensure(trust > 0.0 && trust.is_finite(), "optimizer.trust", "a number above 0", self.trust)?;
+        let expected = format!("{TRUST} where optimizer.kind is sgd");
+        ensure(is_lars || self.trust == TRUST, "optimizer.trust", &expected, self.trust)?;
+        let is_coupled = !(is_lars && self.decoupled);
+        ensure(is_coupled, "optimizer.decoupled", "false where optimizer.kind is lars", self.decoupled)
     }
 }
