@@ -1,6 +1,7 @@
 //! The command line's arguments as written, one file a command. The commands resolve them.
 
 mod bench;
+mod compare;
 mod data;
 mod dawn;
 mod demo;
@@ -17,6 +18,7 @@ mod watch;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, BenchCommand, BenchLoaderArgs, BenchStepArgs, BenchSweepArgs};
+pub use compare::CompareArgs;
 pub use data::{DataArgs, DataCommand, DataInfoArgs, DataPrepareArgs, DataSetArgs, SetFormat};
 pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;
@@ -57,6 +59,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Follow a run in the terminal.
     Watch(WatchArgs),
+    /// Train recipes with several seeds, and say which is better, by how much, and how sure that is.
+    Compare(CompareArgs),
     /// Measure how good a trained network is on validation images.
     Eval(EvalArgs),
     /// Name what is on images, of any shape and whole.

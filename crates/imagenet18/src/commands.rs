@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod bench;
+mod compare;
 mod data;
 mod dawn;
 mod demo;
@@ -15,6 +16,7 @@ mod train;
 mod watch;
 
 pub use bench::bench;
+pub use compare::compare;
 pub use data::data;
 pub use dawn::dawn;
 pub use demo::demo;

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Recipes(arguments) => commands::recipes(&arguments),
         Command::Dawn(arguments) => commands::dawn(&arguments),
         Command::Report(arguments) => commands::report(&arguments),
+        Command::Compare(arguments) => commands::compare(&arguments),
         Command::Watch(arguments) => commands::watch(&arguments),
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::Predict(arguments) => commands::predict(&arguments),

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use in18_program::{Arch, BlurPooling};
 use in18_recipe::{BlurPool, PRESETS, Phases, Precision, Recipe, preset};
+use in18_tensor::DType;
 
 pub use self::brought::Brought;
 use crate::cli::{EngineArgs, EngineChoice, TrainArgs};
@@ -70,6 +71,16 @@ impl Chosen {
         let arch = arch_of(&recipe).map_err(|error| Usage(format!("network.arch: {error}")))?;
         Ok(Chosen { recipe, arch, brought })
     }
+
+    /// A recipe by its name or file, then fields as `-o` writes them.
+    pub fn named(name: &str, fields: &[String]) -> Result<Self> {
+        let (mut recipe, brought) = named(name, &[])?;
+        for written in fields {
+            set(&mut recipe, written)?;
+        }
+        let arch = arch_of(&recipe).map_err(|error| Usage(format!("network.arch: {error}")))?;
+        Ok(Chosen { recipe, arch, brought: Some(brought) })
+    }
 }
 
 /// Sets a field as `-o` writes it.
@@ -82,21 +93,30 @@ fn set(recipe: &mut Recipe, written: &str) -> Result<()> {
     Ok(())
 }
 
-/// A network with the fields that `-o` writes, where nothing else of a recipe matters.
-pub fn arch_with(arch: Arch, fields: &[String]) -> Result<Arch> {
-    const TAKEN: [&str; 3] = ["arch", "network.arch", "network.blurpool"];
-    let mut recipe = Recipe::default();
-    recipe.network.arch = arch.with_blur_pool(BlurPooling::None).to_string();
-    set(&mut recipe, &format!("network.blurpool={}", arch.blur_pool()))?;
+/// What `bench step` measures of a recipe: that of the name, or else the original's, with another
+/// network if `arch` says so, and with the fields that `-o` writes.
+pub fn measured(name: Option<&str>, arch: Option<Arch>, fields: &[String]) -> Result<(Recipe, Arch)> {
+    const MEASURED: [&str; 4] = ["network", "loss", "optimizer", "average"];
+    let mut recipe = match name {
+        Some(name) => named(name, &[])?.0,
+        None => Recipe::default(),
+    };
+    if let Some(arch) = arch {
+        recipe.network.arch = arch.with_blur_pool(BlurPooling::None).to_string();
+        set(&mut recipe, &format!("network.blurpool={}", arch.blur_pool()))?;
+    }
     for written in fields {
         set(&mut recipe, written)?;
-        if !TAKEN.iter().any(|field| written.split_once('=').is_some_and(|(name, _)| name == *field)) {
-            let says =
-                format!("-o {written}: expected network.arch or network.blurpool, which change what is measured");
+        let field = written.split_once('=').map_or(written.as_str(), |(field, _)| field);
+        let section = field.split_once('.').map_or(field, |(section, _)| section);
+        if section != "arch" && !MEASURED.contains(&section) {
+            let sections = MEASURED.join(", ");
+            let says = format!("-o {written}: expected a field of {sections}, which change what is measured");
             return Err(Usage(says).into());
         }
     }
-    arch_of(&recipe).map_err(|error| Usage(error).into())
+    let arch = arch_of(&recipe).map_err(Usage)?;
+    Ok((recipe, arch))
 }
 
 /// The flags that set fields of the recipe.
@@ -186,4 +206,13 @@ fn arch_of(recipe: &Recipe) -> Result<Arch, String> {
 /// The arguments of a recipe's engine: those given, with the recipe's type of activations.
 pub fn engine_of(recipe: &Recipe, engine: &EngineArgs) -> EngineArgs {
     EngineArgs { precision: recipe.network.precision, ..engine.clone() }
+}
+
+/// What a recipe calls a type of activations.
+pub fn precision_of(dtype: DType) -> Precision {
+    match dtype {
+        DType::Bf16 => Precision::Bf16,
+        DType::F16 => Precision::Fp16,
+        _ => Precision::Fp32,
+    }
 }

@@ -135,7 +135,8 @@ impl Run {
     fn model(&self, engine: Engine, resolved: &Resolved, rank: &Rank) -> Result<Model> {
         let network = self.arch.network(resolved.data.classes().len());
         let images = resolved.data.class_images();
-        let mut model = learner(engine.kernels, network, engine.dtype, &resolved.plan, &images)?;
+        let mut model =
+            learner(engine.kernels, network, engine.dtype, (&resolved.plan.recipe, resolved.plan.world), &images)?;
         model.share_memory(rank.on_this_machine());
         Ok(model)
     }

@@ -24,9 +24,14 @@ fn a_step_is_measured() {
     assert_eq!(training["arch"], "resnet18");
     let blurred = ["-o", "network.blurpool=all"];
     assert_eq!(json(&[&common[..], &["--json"], &blurred[..]].concat())["arch"], "resnet18-blurpool-all");
+    let all = "average.ema_half_life=5 average.lookahead=1 optimizer.nesterov=true loss.smoothing=0.1";
+    let fields: Vec<&str> = all.split(' ').flat_map(|field| ["-o", field]).collect();
+    let published = ["step", "--recipe", "seed-8gpu", "--size", "32", "--batch", "2", "--steps", "1", "--json"];
+    assert_eq!(json(&[&published[..], &fields].concat())["arch"], "resnet50");
     let useless = bench(&[&common[..], &["-o", "seed=3"]].concat()).code(2);
     assert!(
-        String::from_utf8_lossy(&useless.get_output().stderr).contains("expected network.arch or network.blurpool")
+        String::from_utf8_lossy(&useless.get_output().stderr)
+            .contains("expected a field of network, loss, optimizer, average")
     );
     let profile = bench(&[&common[..], &["--profile"]].concat()).success();
     let table = String::from_utf8(profile.get_output().stdout.clone()).unwrap();

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod chart;
+mod comparison;
 mod figures;
 mod page;
 mod reference;
@@ -17,6 +18,7 @@ mod scale;
 mod tables;
 mod text;
 
+pub use comparison::{Series, comparison_page};
 pub use page::page;
 pub use reference::{Reference, ReferenceEpoch};
 pub use run::{Phase, Run, Sample, State};

@@ -56,6 +56,11 @@ pub fn page(runs: &[Run], reference: Option<&Reference>, now: f64) -> String {
             tables::reference(reference)
         );
     }
+    document(&title, &body)
+}
+
+/// A whole page. `title` and `body` are HTML.
+pub(crate) fn document(title: &str, body: &str) -> String {
     let style = include_str!("style.css");
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\

@@ -126,6 +126,15 @@ pub(crate) fn reference(reference: &Reference) -> String {
     table(reference.source, &["Epoch", "Hours", "Top-1 %", "Top-5 %"], rows, usize::MAX)
 }
 
+/// A table of finished cells.
+pub(crate) fn plain(caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
+    let row = |cells: &Vec<String>| {
+        let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
+        format!("<tr>{cells}</tr>\n")
+    };
+    table(caption, head, rows.iter().map(row), usize::MAX)
+}
+
 /// A table whose columns from `words` on hold words. A wide table scrolls by itself.
 fn table(caption: &str, head: &[&str], rows: impl Iterator<Item = String>, words: usize) -> String {
     let cells: String = head

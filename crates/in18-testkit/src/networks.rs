@@ -196,7 +196,7 @@ fn check_recipe(
     assert_eq!((plan.total_steps(), plan.epochs[0].batch), (golden.losses.len(), case.batch), "{}", golden.name);
     let network = case.arch.parse::<Arch>().unwrap().network(case.classes);
     let by_class = vec![images / case.classes; case.classes];
-    let mut model = learner(new().expect("the provider starts"), network, dtype, &plan, &by_class).unwrap();
+    let mut model = learner(new().expect("the provider starts"), network, dtype, (&recipe, 1), &by_class).unwrap();
     set_values(&mut model, case, Start::Bn0);
     let step_of = TrainingStep::new(&model, recipe.loss.scale);
     let losses = golden.losses.iter().map(|loss| loss.bf16);

@@ -1,16 +1,17 @@
-//! From a plan to the model that it trains: the one place that turns sections of a recipe into what
+//! From a recipe to the model that it trains: the one place that turns sections of a recipe into what
 //! the program's crates call them.
 
 use in18_kernels::Kernels;
 use in18_program::initial::Initialization;
 use in18_program::{Average, Loss, Model, Network};
-use in18_recipe::{Bias, GradientType, Head, LossKind, Plan, PlanError, Recipe};
+use in18_recipe::{Bias, GradientType, Head, LossKind, PlanError, Recipe};
 use in18_tensor::DType;
 
 use crate::error::TrainError;
 
-/// A network without values, with loss, update and averages of the plan's recipe. Activations are of type
-/// `dtype`. `images` says how many training images each class has.
+/// A network without values, with loss, update and averages of a recipe. Activations are of type
+/// `dtype`; `world` ranks exchange their gradients. `images` says how many training images each
+/// class has.
 ///
 /// # Errors
 /// [`TrainError::Program`]; [`TrainError::Plan`] if the loss does not fit the classes.
@@ -18,20 +19,20 @@ pub fn learner(
     kernels: Box<dyn Kernels>,
     network: Network,
     dtype: DType,
-    plan: &Plan,
+    (recipe, world): (&Recipe, usize),
     images: &[usize],
 ) -> Result<Model, TrainError> {
-    let optimizer = &plan.recipe.optimizer;
+    let Recipe { optimizer, average, .. } = recipe;
     let mut model = Model::new(kernels, network, dtype)?;
-    model.set_loss(loss(&plan.recipe, images)?);
+    model.set_loss(loss(recipe, images)?);
     model.set_update(&in18_optim::update(optimizer, model.parameters()))?;
-    let (lookahead, ema) = (plan.recipe.average.has_lookahead(), plan.recipe.average.has_ema());
+    let (lookahead, ema) = (average.has_lookahead(), average.has_ema());
     for (average, is_wanted) in [(Average::Lookahead, lookahead), (Average::Ema, ema)] {
         if is_wanted {
             model.add_average(average)?;
         }
     }
-    if plan.world > 1 {
+    if world > 1 {
         model.exchange_as(exchanged(optimizer.gradients, dtype))?;
     }
     Ok(model)

@@ -41,11 +41,18 @@ pub struct StepScalars {
     pub averages: [Option<(Average, f32)>; 2],
 }
 
+impl StepScalars {
+    /// The averages that move: what slow weights and the moving average keep of themselves. The
+    /// moving average sees what is left after the slow weights were met.
+    pub fn averages(lookahead: Option<f64>, ema: Option<f64>) -> [Option<(Average, f32)>; 2] {
+        let averages = [(Average::Lookahead, lookahead), (Average::Ema, ema)];
+        averages.map(|(average, kept)| kept.map(|kept| (average, kept as f32)))
+    }
+}
+
 impl From<StepPlan> for StepScalars {
     fn from(StepPlan { rate, momentum, decay, lookahead, ema, .. }: StepPlan) -> Self {
-        // The moving average sees what is left after the slow weights were met.
-        let averages = [(Average::Lookahead, lookahead), (Average::Ema, ema)];
-        let averages = averages.map(|(average, kept)| kept.map(|kept| (average, kept as f32)));
+        let averages = StepScalars::averages(lookahead, ema);
         StepScalars { rate: rate as f32, momentum: momentum as f32, decay: decay as f32, averages }
     }
 }

@@ -32,11 +32,16 @@ pub enum BenchCommand {
 /// `imagenet18 bench step`.
 #[derive(Debug, Args)]
 pub struct BenchStepArgs {
-    /// The network.
-    #[arg(long, value_name = "NAME", default_value = "resnet50")]
-    pub arch: Arch,
+    /// Measure the step of a recipe: its network, loss, optimizer and averages. The recipe is the
+    /// name of a published one or a TOML file [default: the original's].
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub recipe: Option<String>,
 
-    /// Set a field of the recipe that changes the network, as `-o network.blurpool=all`.
+    /// The network [default: the recipe's, or resnet50].
+    #[arg(long, value_name = "NAME")]
+    pub arch: Option<Arch>,
+
+    /// Set a field of the recipe that changes the step, as `-o network.blurpool=all`.
     #[arg(short = 'o', value_name = "FIELD=VALUE")]
     pub fields: Vec<String>,
 
@@ -64,9 +69,10 @@ pub struct BenchStepArgs {
     #[command(flatten)]
     pub engine: EngineArgs,
 
-    /// With several devices: the type in which gradients are exchanged.
-    #[arg(long, value_enum, default_value_t = GradientType::Fp32)]
-    pub gradients: GradientType,
+    /// With several devices: the type in which gradients are exchanged [default: the recipe's, or
+    /// fp32].
+    #[arg(long, value_enum)]
+    pub gradients: Option<GradientType>,
 
     /// With several devices: sum gradients after the backward half instead of while it goes on.
     #[arg(long)]

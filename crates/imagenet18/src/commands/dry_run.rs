@@ -64,7 +64,7 @@ struct Needs {
 impl Needs {
     fn of(plan: &Plan, engine: &EngineArgs, (network, images): (&Network, &[usize])) -> Result<Self> {
         let engine = engine::choose_any(engine)?;
-        let model = learner(engine.kernels, network.clone(), engine.dtype, plan, images)?;
+        let model = learner(engine.kernels, network.clone(), engine.dtype, (&plan.recipe, plan.world), images)?;
         let mut known: HashMap<(Mode, [usize; 2]), usize> = HashMap::new();
         let mut epochs = Vec::with_capacity(plan.epochs.len());
         for epoch in &plan.epochs {

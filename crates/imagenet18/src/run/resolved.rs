@@ -1,7 +1,7 @@
 //! A resolved run: its recipe applied to its images, its number of ranks, and its computing type.
 
 use anyhow::Result;
-use in18_recipe::{Plan, PlanInput, Precision};
+use in18_recipe::{Plan, PlanInput};
 use in18_tensor::DType;
 use in18_train::identity::{NetworkIdentity, identity};
 use in18_train::{Data, PATIENCE, Settings};
@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Run;
 use crate::cores;
+use crate::recipe::precision_of;
 
 /// What a run does, with all choices made.
 pub(super) struct Resolved {
@@ -34,11 +35,7 @@ impl Run {
 
     /// The plan for `world` ranks.
     fn plan(&self, data: &Data, world: usize, dtype: DType) -> Result<Plan> {
-        let recipe = self.recipe.computed_in(match dtype {
-            DType::Bf16 => Precision::Bf16,
-            DType::F16 => Precision::Fp16,
-            _ => Precision::Fp32,
-        });
+        let recipe = self.recipe.computed_in(precision_of(dtype));
         Ok(Plan::resolve(&recipe, &PlanInput::by_train_dir(world, data.train_images()))?)
     }
 

@@ -15,6 +15,12 @@ impl Model {
         Ok(self.lower(mode, size)?.work_bytes)
     }
 
+    /// Floating-point operations of a program, as [`Op::flops`](in18_kernels::Op::flops) counts
+    /// them. Prepares nothing.
+    pub fn flops(&self, mode: Mode, size: Size) -> Result<u64, ProgramError> {
+        Ok(self.lower(mode, size)?.ops.iter().map(|op| op.flops()).sum())
+    }
+
     /// Bytes of all slots and of the gradients, including the copy of the gradients that is
     /// exchanged.
     pub fn state_bytes(&self) -> usize {

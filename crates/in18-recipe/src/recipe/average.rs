@@ -54,7 +54,7 @@ impl Average {
 
     /// What the exponential moving average keeps of itself at the end of step `step` (from 1);
     /// `None` if it does not move there. This is MosaicML's composer's rule.
-    pub(crate) fn ema_keeps(&self, step: usize) -> Option<f64> {
+    pub fn ema_keeps(&self, step: usize) -> Option<f64> {
         let moves = self.has_ema() && step.is_multiple_of(self.every);
         moves.then(|| (-(self.every as f64) / self.ema_half_life).exp2())
     }
@@ -62,7 +62,7 @@ impl Average {
     /// What slow weights keep of themselves at the end of step `step` (from 1) of `steps`; `None`
     /// if they do not meet the fast ones there. At the run's last step, where no meeting is due,
     /// they keep all.
-    pub(crate) fn lookahead_keeps(&self, step: usize, steps: usize) -> Option<f64> {
+    pub fn lookahead_keeps(&self, step: usize, steps: usize) -> Option<f64> {
         if !self.has_lookahead() {
             return None;
         }

@@ -5,25 +5,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use in18_comm::{Comm, Solo};
-use in18_optim::Sgd;
-use in18_program::initial::Initialization;
 use in18_program::{Arch, Input, Metrics, Mode, Model, PendingMetrics, Size, UpdateScalars};
 use in18_random::{Draws, Purpose};
-use in18_recipe::LossScale;
+use in18_recipe::{Precision, Recipe};
 use in18_system::proc::peak_rss_bytes;
 use in18_tensor::DType;
 use in18_train::{
     Doing, DynamicScale, FirstStep, PATIENCE, Signals, Stage, StepName, StepScalars, TrainingStep, exchanged, finish,
+    initialization, learner,
 };
 use serde_json::json;
 
 pub use self::profile::{Profile, Row};
-use crate::cli::{BenchStepArgs, Devices};
+use crate::cli::{BenchStepArgs, Devices, EngineArgs};
 use crate::engine::Engine;
 use crate::exit::Usage;
 use crate::rank_environment::RankEnvironment;
 use crate::ranks::{LeakOnError, Rank};
-use crate::recipe::arch_with;
+use crate::recipe::{measured, precision_of};
 use crate::{cores, engine, output, ranks};
 
 mod profile;
@@ -37,19 +36,17 @@ const WARM_UP: usize = 2;
 /// The measured updates' learning rate is small, so that the loss stays finite after many steps.
 const AT: StepScalars = StepScalars { rate: 1e-3, momentum: 0.9, decay: 1.0, averages: [None; 2] };
 
-/// The measured steps do not scale the loss.
-const SCALE: LossScale = LossScale::Fixed(1.0);
-
-/// The measured updates' optimizer.
-const OPTIMIZER: Sgd = Sgd::new(1e-4);
-
 /// A network and a batch to measure it on.
 pub(super) struct Bench {
     // Field order is drop order: end a running exchange, then free the model's memory.
     comm: Box<dyn Comm>,
     pub model: Model,
     arch: Arch,
+    recipe: Recipe,
     step: TrainingStep,
+    scale: DynamicScale,
+    /// Training steps so far.
+    steps: usize,
     /// Seconds that the last step waited for the exchange after it had computed everything.
     waited: f64,
     pub mode: Mode,
@@ -70,6 +67,7 @@ impl Bench {
             "precision": dtype.to_string(),
             "parts": self.step.cuts(),
             "exchanged_bytes": self.model.exchanged_bytes(),
+            "recipe": self.recipe,
             "steps": arguments.steps,
         });
         rank.check_same_run(&mut *self.comm, &run)
@@ -91,26 +89,29 @@ impl Bench {
     /// Starts a training step and measures how long it waits for the exchange at its end. With
     /// `apart`, it first waits until the device has computed everything.
     fn start_training(&mut self, apart: bool) -> Result<PendingMetrics> {
-        let Bench { model, comm, step, size, pixels, labels, first, waited, .. } = self;
+        self.steps += 1;
+        let average = &self.recipe.average;
+        let due = (average.lookahead_keeps(self.steps, usize::MAX), average.ema_keeps(self.steps));
+        let at = StepScalars { averages: StepScalars::averages(due.0, due.1), ..AT };
+        let Bench { model, comm, step, scale, size, pixels, labels, first, waited, .. } = self;
         let input = Input { size: *size, pixels, targets: labels };
         let mut start = Instant::now();
-        let started =
-            step.start((model, &mut **comm), input, AT, &mut DynamicScale::default(), &mut |stage, model, comm| {
-                if apart && stage != Stage::Computing {
-                    model.synchronize()?;
-                }
-                match stage {
-                    Stage::Computing => {}
-                    Stage::Exchanging => {
-                        if let (Some(first), 2..) = (&first, comm.world()) {
-                            first.does(Doing::Exchanging);
-                        }
-                        start = Instant::now();
+        let started = step.start((model, &mut **comm), input, at, scale, &mut |stage, model, comm| {
+            if apart && stage != Stage::Computing {
+                model.synchronize()?;
+            }
+            match stage {
+                Stage::Computing => {}
+                Stage::Exchanging => {
+                    if let (Some(first), 2..) = (&first, comm.world()) {
+                        first.does(Doing::Exchanging);
                     }
-                    Stage::Updating => *waited = start.elapsed().as_secs_f64(),
+                    start = Instant::now();
                 }
-                Ok(())
-            })?;
+                Stage::Updating => *waited = start.elapsed().as_secs_f64(),
+            }
+            Ok(())
+        })?;
         Ok(started.metrics)
     }
 
@@ -161,29 +162,34 @@ impl Bench {
 }
 
 /// The engine of an evaluation, which needs one device because it exchanges nothing.
-fn alone(arguments: &BenchStepArgs) -> Result<Option<(Engine, Option<RankEnvironment>)>> {
-    let are_several = arguments.engine.devices != Devices::Auto && engine::count(&arguments.engine)? > 1;
+fn alone(arguments: &EngineArgs) -> Result<Option<(Engine, Option<RankEnvironment>)>> {
+    let are_several = arguments.devices != Devices::Auto && engine::count(arguments)? > 1;
     if are_several || RankEnvironment::of_this_process()?.is_some() {
         return Err(Usage("--eval: expected one device, since an evaluation exchanges nothing".to_owned()).into());
     }
-    Ok(Some((engine::choose(&arguments.engine)?, None)))
+    Ok(Some((engine::choose(arguments)?, None)))
 }
 
 /// The network to measure, not yet joined to other ranks, and the seconds that compiling took.
-fn prepare(arguments: &BenchStepArgs, engine: Engine, rank: &Rank) -> Result<(Bench, f64)> {
+fn prepare(
+    arguments: &BenchStepArgs,
+    (recipe, arch): (Recipe, Arch),
+    engine: Engine,
+    rank: &Rank,
+) -> Result<(Bench, f64)> {
     let dtype = engine.dtype;
     let side = arguments.size.get();
     let size =
         Size { batch: arguments.batch.get(), height: side, width: arguments.width.unwrap_or(arguments.size).get() };
     let mode = if arguments.eval { Mode::Evaluation } else { Mode::Training };
     let compiling = rank.is_first().then(|| first_step(size, Doing::Compiling));
-    let (mut bench, compile_seconds) =
-        alone_on(engine, arch_with(arguments.arch, &arguments.fields)?, (mode, size), rank.on_this_machine())?;
+    let (mut bench, compile_seconds) = alone_on(engine, (recipe, arch), (mode, size), rank.on_this_machine())?;
     drop(compiling);
     if arguments.no_overlap {
-        bench.step = TrainingStep::in_parts_of(usize::MAX, &bench.model, SCALE);
+        bench.step = TrainingStep::in_parts_of(usize::MAX, &bench.model, bench.recipe.loss.scale);
     }
-    bench.model.exchange_as(exchanged(arguments.gradients, dtype))?;
+    let gradients = arguments.gradients.unwrap_or(bench.recipe.optimizer.gradients);
+    bench.model.exchange_as(exchanged(gradients, dtype))?;
     Ok((bench, compile_seconds))
 }
 
@@ -191,16 +197,17 @@ fn prepare(arguments: &BenchStepArgs, engine: Engine, rank: &Rank) -> Result<(Be
 /// process shares the machine's memory with others; they are `processes` together.
 pub(super) fn alone_on(
     engine: Engine,
-    arch: Arch,
+    (recipe, arch): (Recipe, Arch),
     (mode, size): (Mode, Size),
     processes: usize,
 ) -> Result<(Bench, f64)> {
-    let mut model = Model::new(engine.kernels, arch.network(CLASSES), engine.dtype)?;
+    let (network, dtype) = (arch.network(CLASSES), engine.dtype);
+    let mut model = match mode {
+        Mode::Training => learner(engine.kernels, network, dtype, (&recipe, 1), &[1; CLASSES])?,
+        Mode::Evaluation => Model::new(engine.kernels, network, dtype)?,
+    };
     model.share_memory(processes);
-    Initialization::torchvision(0).apply(&mut model)?;
-    if mode == Mode::Training {
-        model.set_update(&OPTIMIZER.update(model.parameters()))?;
-    }
+    initialization(&recipe).apply(&mut model)?;
     let start = Instant::now();
     // Before the pixels are made: a size that fits into no memory ends here, with a message.
     model.prepare(mode, size)?;
@@ -208,8 +215,22 @@ pub(super) fn alone_on(
     let mut draws = Draws::new(0, Purpose::Augmentation, (0, 0));
     let pixels = (0..size.batch * size.height * size.width * 3).map(|_| draws.below(256) as u8).collect();
     let labels = (0..size.batch).map(|_| draws.below(CLASSES as u64) as i32).collect();
-    let (step, comm) = (TrainingStep::new(&model, SCALE), Box::new(Solo));
-    Ok((Bench { comm, model, arch, step, waited: 0.0, mode, size, pixels, labels, first: None }, compile_seconds))
+    let bench = Bench {
+        comm: Box::new(Solo),
+        step: TrainingStep::new(&model, recipe.loss.scale),
+        model,
+        arch,
+        recipe,
+        scale: DynamicScale::default(),
+        steps: 0,
+        waited: 0.0,
+        mode,
+        size,
+        pixels,
+        labels,
+        first: None,
+    };
+    Ok((bench, compile_seconds))
 }
 
 /// Prints what the first step is doing if it takes long.
@@ -227,14 +248,22 @@ fn check(metrics: &Metrics) -> Result<()> {
 
 /// Measures the median step; with `--profile`, also where its time goes.
 pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
+    let (recipe, arch) = measured(arguments.recipe.as_deref(), arguments.arch, &arguments.fields)?;
+    let mut wanted = arguments.engine.clone();
+    if wanted.precision == Precision::Auto {
+        wanted.precision = recipe.network.precision;
+    }
     let choose = || match arguments.eval {
-        true => alone(arguments),
-        false => engine::choose_rank(&arguments.engine),
+        true => alone(&wanted),
+        false => engine::choose_rank(&wanted),
     };
     let Some((engine, environment)) = ranks::before_joining(choose)? else { return Ok(()) };
     let rank = Rank { environment, gpus: engine.kernels.is_apart(), step_timeout: Duration::from_secs(600) };
     let dtype = engine.dtype;
-    let (mut prepared, compile_seconds) = ranks::before_joining(|| prepare(arguments, engine, &rank))?;
+    let (mut prepared, compile_seconds) = ranks::before_joining(|| {
+        let recipe = recipe.computed_in(precision_of(dtype));
+        prepare(arguments, (recipe, arch), engine, &rank)
+    })?;
     prepared.comm = rank.join(&Signals::default())?;
     let mut bench = LeakOnError::new(prepared, &rank);
     let agreed = bench.agree(arguments, dtype, &rank);

@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::Result;
 use in18_kernels::Kernels;
 use in18_program::{Arch, Mode, Size};
+use in18_recipe::Recipe;
 use in18_system::proc;
 use in18_tensor::DType;
 use serde_json::json;
@@ -98,7 +99,7 @@ struct Step {
 
 impl Step {
     fn measure(arguments: &BenchSweepArgs, arch: Arch, (mode, size): (Mode, Size), peak: Option<f64>) -> Result<Self> {
-        let (mut bench, _) = alone_on(engine::choose(&arguments.engine)?, arch, (mode, size), 1)?;
+        let (mut bench, _) = alone_on(engine::choose(&arguments.engine)?, (Recipe::default(), arch), (mode, size), 1)?;
         // The first step touches memory for the first time, so it is not measured.
         bench.observed_step(|_| ())?;
         let rows = Profile::measure(&mut bench, arguments.steps.get())?.by_implementation();
