@@ -176,7 +176,10 @@ fn program_code(error: &ProgramError) -> u8 {
         ProgramError::Kernel(error) => kernel_code(error),
         ProgramError::ImageTooSmall { .. } => USAGE,
         ProgramError::TooLarge { .. } => HARDWARE,
-        ProgramError::NoSuchParameter(_) | ProgramError::Length { .. } | ProgramError::NotPrepared => MACHINE,
+        ProgramError::NoSuchParameter(_)
+        | ProgramError::Length { .. }
+        | ProgramError::Mixed
+        | ProgramError::NotPrepared => MACHINE,
     }
 }
 

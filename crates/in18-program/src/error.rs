@@ -43,6 +43,9 @@ pub enum ProgramError {
     /// A program's results were asked for before it was prepared.
     #[error("no step of this mode and size has been prepared")]
     NotPrepared,
+    /// Two classes an image, for a loss of one.
+    #[error("expected one class for each image, got two: the model's loss is not one of mixed images")]
+    Mixed,
     /// The number of values is not the number of the parameter's elements.
     #[error("{name}: expected {expected} values, got {got}")]
     Length {

@@ -113,7 +113,7 @@ fn range(numbers: impl Iterator<Item = usize> + Clone) -> String {
     if first == last { first.to_string() } else { format!("{first}-{last}") }
 }
 
-/// What moves over the run, a line each.
+/// What moves over the run, and what is done to images beside cropping and flipping, a line each.
 fn curves(plan: &Plan) -> String {
     let mut text = String::new();
     if plan.recipe.optimizer.rate.is_some() {
@@ -121,6 +121,9 @@ fn curves(plan: &Plan) -> String {
     }
     if !matches!(plan.momentum(), Curve::Constant(_)) {
         text += &format!("momentum: {}\n", plan.momentum());
+    }
+    if let Some(changes) = plan.recipe.augment.describe() {
+        text += &format!("images: {changes}\n");
     }
     for phase in &plan.recipe.phases.phases {
         if let Some(ramp) = phase.ramp() {

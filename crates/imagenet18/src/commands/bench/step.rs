@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use in18_comm::{Comm, Solo};
 use in18_optim::Sgd;
 use in18_program::initial::Initialization;
-use in18_program::{Arch, Input, Metrics, Mode, Model, PendingMetrics, Size, UpdateScalars};
+use in18_program::{Arch, Input, Metrics, Mode, Model, PendingMetrics, Size, Targets, UpdateScalars};
 use in18_random::{Draws, Purpose};
 use in18_recipe::LossScale;
 use in18_system::proc::peak_rss_bytes;
@@ -82,7 +82,7 @@ impl Bench {
             return Ok(self.model.start_evaluation(Input {
                 size: self.size,
                 pixels: &self.pixels,
-                targets: &self.labels,
+                targets: Targets::of(&self.labels),
             })?);
         }
         self.start_training(false)
@@ -92,7 +92,7 @@ impl Bench {
     /// `apart`, it first waits until the device has computed everything.
     fn start_training(&mut self, apart: bool) -> Result<PendingMetrics> {
         let Bench { model, comm, step, size, pixels, labels, first, waited, .. } = self;
-        let input = Input { size: *size, pixels, targets: labels };
+        let input = Input { size: *size, pixels, targets: Targets::of(labels) };
         let mut start = Instant::now();
         let started =
             step.start((model, &mut **comm), input, AT, &mut DynamicScale::default(), &mut |stage, model, comm| {
@@ -138,7 +138,7 @@ impl Bench {
         let mut parts = Vec::new();
         let mut ready = |part, dtype| parts.push((part, dtype));
         let Bench { model, step, size, pixels, labels, .. } = self;
-        let input = Input { size: *size, pixels, targets: labels };
+        let input = Input { size: *size, pixels, targets: Targets::of(labels) };
         let pending = model.start_training_in_parts(input, step.cuts(), &mut ready)?;
         model.metrics(pending)?;
         model.synchronize()?;
@@ -154,7 +154,7 @@ impl Bench {
     pub fn observed_step(&mut self, mut after: impl FnMut(usize)) -> Result<()> {
         let Bench { model, mode, size, pixels, labels, .. } = self;
         let scalars = UpdateScalars { rate: AT.rate, momentum: AT.momentum, gradient_scale: 1.0, decay: AT.decay };
-        let input = Input { size: *size, pixels, targets: labels };
+        let input = Input { size: *size, pixels, targets: Targets::of(labels) };
         let metrics = model.observed_step(*mode, input, scalars, &mut after)?;
         check(&metrics)
     }
