@@ -219,10 +219,11 @@ class Run:
 
     def batch(self, case, step):
         pixels = images(case["salt"], step, case["height"], case["width"])
+        return self.normalised(pixels), torch.from_numpy(labels(case["salt"], step, case["classes"]))
+
+    def normalised(self, pixels):
         x = torch.from_numpy(((pixels - MEAN) / DEVIATION).transpose(0, 3, 1, 2).copy()).to(self.dtype)
-        if self.channels_last:
-            x = x.contiguous(memory_format=torch.channels_last)
-        return x, torch.from_numpy(labels(case["salt"], step, case["classes"]))
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
 
     def forward(self, network, x):
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):

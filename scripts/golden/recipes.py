@@ -1,11 +1,14 @@
 """Golden values of recipes: ten steps of training with losses and optimizers that a recipe can name, as PyTorch computes them.
 
-    pip install torch==2.13.0 torchvision==0.28.0
+    pip install torch==2.13.0 torchvision==0.28.0 pillow==12.3.0
     python scripts/golden/recipes.py             # writes crates/in18-testkit/golden/recipes.json
 
 All start from one case of networks.py (its network, pixels and labels) and differ in the recipe, which stands in the file as
 TOML. Each holds the ten losses, the logits in evaluation mode after them, and how far these lie from the plain recipe's:
 proof that a program that ignores the recipe's field fails. Values and yardsticks are those of networks.py.
+
+A recipe that mixes images also holds how each step does it: the share of an image's own label and, for cutmix, the centre of
+the rectangle, which a run draws. The formulas are timm's, in augment.py.
 """
 
 import json
@@ -13,7 +16,8 @@ import time
 
 import numpy as np
 import torch
-from networks import OUT, STEPS, Run, logits_summary, numpy, relative, scalar, write
+from augment import cutmix, mixup, single
+from networks import OUT, STEPS, Run, images, logits_summary, numpy, relative, scalar, write
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
 CASE = "resnet18-10-64x96"
@@ -22,6 +26,9 @@ WEIGHTS = [0.5, 1, 2, 1, 1, 0.25, 1, 1.5, 1, 0.75]
 MOMENTUM = 0.9
 DECAY = 5e-2
 CLIP = 1.0  # a norm that some of the ten steps' gradients exceed
+SHARES = [single(share) for share in (0.9, 0.2, 0.65, 0.5, 0.03, 0.98, 0.4, 0.75, 0.15, 0.6)]
+BLENDS = [dict(share=share, centre=None) for share in SHARES]
+PASTES = [dict(share=share, centre=[(step * 37 + 5) % 96, step * 23 % 64]) for step, share in enumerate(SHARES)]
 
 # Name, sections of the recipe, and the same for `training` below.
 RECIPES = [
@@ -60,6 +67,12 @@ RECIPES = [
         "[average]\nema_half_life = 2.5\nlookahead = 3\nlookahead_decay = 0.9\n",
         dict(ema=(2.5, 1), lookahead=(3, 0.9)),
     ),
+    ("mixup", "[augment]\nmixup = 0.2\n", dict(mixed=BLENDS)),
+    (
+        "cutmix, smoothing, weights",
+        f"[augment]\ncutmix = 1\n[loss]\nsmoothing = 0.1\nclass_weights = {WEIGHTS}\n",
+        dict(mixed=PASTES, smoothing=0.1, weights=WEIGHTS),
+    ),
 ]
 
 
@@ -79,10 +92,20 @@ def rate(step):
     return RATES[0] + (step + 1) * ((RATES[1] - RATES[0]) / STEPS)
 
 
-def loss_of(logits, labels, binary=False, smoothing=0.0, weights=None):
+def mixed_batch(case, run, step, share, centre):
+    """The batch after mixup or cutmix, and how much of each image stays its own."""
+    pixels = images(case["salt"], step, case["height"], case["width"])
+    if centre is None:
+        return run.normalised(mixup(pixels, share)), share
+    pixels, share = cutmix(pixels, share, *centre)
+    return run.normalised(pixels), share
+
+
+def loss_of(logits, labels, share=1.0, binary=False, smoothing=0.0, weights=None):
     classes = logits.shape[1]
     weight = None if weights is None else torch.tensor(weights, dtype=logits.dtype)
     targets = one_hot(labels, classes).to(logits.dtype)
+    targets = share * targets + (1 - share) * targets.flip(0)
     if not binary:
         # Of class probabilities: the mean over images, not over weights.
         return cross_entropy(logits, targets, weight=weight, label_smoothing=smoothing)
@@ -155,6 +178,7 @@ def training(
     clip=0.0,
     ema=None,
     lookahead=None,
+    mixed=None,
     **loss_options,
 ):
     network = run.network(case, "bn0").train()
@@ -175,7 +199,10 @@ def training(
         for group in optimizer.param_groups:
             group["lr"] = rate(step)
         x, target = run.batch(case, step)
-        loss = loss_of(run.forward(network, x), target, **loss_options)
+        share = 1.0
+        if mixed:
+            x, share = mixed_batch(case, run, step, **mixed[step])
+        loss = loss_of(run.forward(network, x), target, share, **loss_options)
         optimizer.zero_grad()
         loss.backward()
         if clip:
@@ -215,7 +242,10 @@ def main():
         logits = logits_summary("logits", truth["logits"], [run["logits"] for run in fp32], bf16["logits"])
         plain = truth["logits"] if plain is None else plain
         moved = relative(truth["logits"], plain)
-        recipes.append(dict(name=name, recipe=written(sections), moved=float(f"{moved:.3g}"), losses=losses, logits=logits))
+        recipe = dict(name=name, recipe=written(sections), moved=float(f"{moved:.3g}"))
+        if "mixed" in options:
+            recipe["mixed"] = options["mixed"]
+        recipes.append(dict(**recipe, losses=losses, logits=logits))
         worst = max(loss["fp32"] for loss in losses)
         print(f"{name}: {time.monotonic() - started:.0f} s, moved {moved:.1e}, fp32 {worst:.1e}", flush=True)
     made_with = f"torch {torch.__version__}, numpy {np.__version__}"

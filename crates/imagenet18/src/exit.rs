@@ -177,7 +177,7 @@ fn program_code(error: &ProgramError) -> u8 {
         ProgramError::ImageTooSmall { .. } => USAGE,
         ProgramError::TooLarge { .. } => HARDWARE,
         ProgramError::NoSuchParameter(_) | ProgramError::NoSuchAverage(_) => MACHINE,
-        ProgramError::Length { .. } | ProgramError::NotPrepared => MACHINE,
+        ProgramError::Length { .. } | ProgramError::Mixed | ProgramError::NotPrepared => MACHINE,
     }
 }
 

@@ -133,6 +133,14 @@ const CASES: &[Case] = &[
         says: &["step", "lower 'lr'"],
         ..GOOD
     },
+    Case {
+        name: "cutmix of single images",
+        phases: "[{'ep':0,'sz':32,'bs':4},{'ep':(0,2),'lr':0.1},{'ep':1,'sz':32,'bs':1}]",
+        arguments: &["--arch", "resnet18", "-o", "augment.cutmix=1"],
+        code: 2,
+        says: &["phase 3: 'bs': expected at least 2 images a batch, because augment.cutmix mixes", "got 1"],
+        ..GOOD
+    },
     Case { name: "an unknown network", arguments: &["--arch", "vgg16"], code: 2, says: &["resnet18", "vgg16"], ..GOOD },
     Case { name: "a momentum of 2", arguments: &["--momentum", "2"], code: 2, says: &["from 0 to 1"], ..GOOD },
 ];

@@ -12,7 +12,7 @@ use in18_libtorch::LIBRARY;
 use in18_onednn::OneDnn;
 use in18_program::initial::Initialization;
 use in18_program::layers::{self, AddRelu, Conv, GlobalAvgPool, Linear, MaxPool};
-use in18_program::{Input, Model, Network, Size};
+use in18_program::{Input, Model, Network, Size, Targets};
 use in18_recipe::{LossScale, Optimizer, OptimizerKind};
 use in18_tensor::DType;
 use in18_testkit::skip::lacks;
@@ -60,6 +60,28 @@ fn two_ranks_count_every_image_once_and_repeat_themselves() {
     assert!((loss("a") - loss("c")).abs() < 1e-5, "{} and {}", loss("a"), loss("c"));
 }
 
+#[test]
+fn two_ranks_mix_their_images_and_repeat_themselves() {
+    if lacks(LIBRARY) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (data, logs) = (folder.path().join("photos"), |name: &str| folder.path().join(name));
+    photos(&data);
+    let run = |name: &str, more: &[&str]| {
+        let two = ["--devices", "cpu:2", "-o", "augment.mixup=0.4", "-o", "augment.cutmix=1"];
+        succeed(train(&data, &logs(name), &[&two[..], more].concat()));
+        events(&logs(name), "step").iter().map(|step| step["loss"].as_f64().unwrap()).collect::<Vec<f64>>()
+    };
+    let first = run("a", &[]);
+    run("b", &["-j", "3"]);
+    assert!(network(&logs("a")) == network(&logs("b")), "two runs of two ranks differ");
+    let torch = run("c", &["--engine", "torch"]);
+    assert!((first[0] - torch[0]).abs() < 1e-5, "{} and {}", first[0], torch[0]);
+    let plain = run("d", &["-o", "augment.mixup=0", "-o", "augment.cutmix=0"]);
+    assert!(first.iter().zip(&plain).all(|(mixed, plain)| mixed != plain), "{first:?}, {plain:?}");
+}
+
 /// The network has no normalisation, because each rank has its own batch statistics. Then the mean
 /// of two gradients over b images is the gradient over 2b.
 #[test]
@@ -89,7 +111,7 @@ fn two_ranks_of_half_a_batch_learn_what_one_learns() {
             let images: Vec<usize> = (0..batch).map(|k| k * world + rank).collect();
             let labels: Vec<i32> = images.iter().map(|image| (image % 3) as i32).collect();
             let pixels: Vec<u8> = images.iter().flat_map(|&image| pixels(step, image)).collect();
-            let input = Input { size, pixels: &pixels, targets: &labels };
+            let input = Input { size, pixels: &pixels, targets: Targets::of(&labels) };
             let at = StepScalars { rate: 0.05, momentum: 0.9, decay: 1.0, averages: [None; 2] };
             let parts: (&mut Model, &mut dyn Comm) = (&mut model, &mut *comm);
             let started = step_of.start(parts, input, at, &mut DynamicScale::default(), &mut |_, _, _| Ok(())).unwrap();

@@ -101,6 +101,11 @@ fn fields_are_set_one_by_one() {
     let arch = |more: &[&str]| plan(&[&["--arch", "resnet18"], more].concat());
     assert_eq!(arch(&["-o", "network.arch=resnet34"]), plan(&["--arch", "resnet34"]));
     assert_ne!(arch(&["-o", "network.arch=resnet34"]), arch(&[]));
+    // What is done to images beside cropping and flipping is a line.
+    let mixed = plan(&["-o", "augment.mixup=0.2", "-o", "augment.cutmix=1"]);
+    let [head, line] = [0, 1].map(|number| mixed.lines().nth(number).unwrap());
+    assert_eq!(line, "images: mixup 0.2 or cutmix 1");
+    assert_eq!(mixed.replacen(&format!("{line}\n"), "", 1), plan(&[]), "{head}");
     for (field, says) in [
         (
             "optimizer.momentun=0.95",
@@ -109,6 +114,7 @@ fn fields_are_set_one_by_one() {
         ("optimiser.momentum=0.95", "did you mean 'optimizer'?"),
         ("optimizer.momentum=2", "expected a number from 0 to 1 (1 excluded), got 2"),
         ("network.arch=vgg", "expected one of resnet18, "),
+        ("augment.mixup=-1", "expected 0 (off), or a number from 0.001 to 1000, got -1"),
         ("network.blurpool=some", "expected one of none, convolutions, all, got 'some'"),
         ("momentum", "expected FIELD=VALUE, such as optimizer.momentum=0.95, got `momentum`"),
     ] {

@@ -393,6 +393,43 @@ fn averages_go_on_as_if_nothing_had_happened_and_are_what_is_evaluated() {
     assert!(code != 0 && line.contains("average.ema_half_life"), "{line}");
 }
 
+/// Batches of 11 of 45 images: odd ones, whose middle image is its own partner, and a last one of a
+/// single image.
+const MIXING: [&str; 6] = [
+    "-o",
+    "phases=[{'ep':0,'sz':32,'bs':11},{'ep':(0,2),'lr':(0.02,0.05)}]",
+    "-o",
+    "augment.mixup=0.4",
+    "-o",
+    "augment.cutmix=1",
+];
+
+#[test]
+fn a_run_that_mixes_images_goes_on_within_an_epoch() {
+    let runs = Runs::new();
+    runs.done("whole", &MIXING);
+    runs.done("plain", &MIXING[..2]);
+    let losses = |name: &str| {
+        let events = metrics(&fs::read_to_string(runs.logdir(name).join("metrics.jsonl")).unwrap());
+        let steps = events.into_iter().filter(|event| event["event"] == "step");
+        steps.map(|step| step["loss"].as_f64().unwrap()).collect::<Vec<f64>>()
+    };
+    let (mixed, plain) = (losses("whole"), losses("plain"));
+    assert_eq!((mixed.len(), plain.len()), (10, 10));
+    assert!(mixed.iter().zip(&plain).all(|(mixed, plain)| mixed != plain), "{mixed:?} {plain:?}");
+    // Loader threads change nothing.
+    runs.done("cut", &[&MIXING[..], &["-j", "3", "--checkpoint-minutes", "1e-9", "--keep", "99"]].concat());
+    runs.same("whole", "cut");
+    let checkpoints = runs.checkpoints("cut");
+    for at in [8, 6, 3, 1] {
+        runs.done("cut", &[&MIXING[..], &["--resume", checkpoints[at].to_str().unwrap(), "--keep", "99"]].concat());
+        runs.same("whole", "cut");
+    }
+    let (code, line) = runs.fails("cut", &[&MIXING[..4], &["--resume", "auto"]].concat());
+    assert_eq!(code, 7, "{line}");
+    assert!(line.contains("augment.cutmix is 1.0 in the checkpoint and 0.0 here"), "{line}");
+}
+
 #[test]
 fn a_folder_serves_one_run_at_a_time() {
     let runs = Runs::new();

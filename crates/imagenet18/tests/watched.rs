@@ -4,7 +4,7 @@
 use in18_onednn::OneDnn;
 use in18_optim::Sgd;
 use in18_program::initial::Initialization;
-use in18_program::{Arch, Input, Mode, Model, Size, UpdateScalars};
+use in18_program::{Arch, Input, Mode, Model, Size, Targets, UpdateScalars};
 use in18_tensor::DType;
 
 const SIZE: Size = Size { batch: 4, height: 64, width: 64 };
@@ -24,7 +24,7 @@ fn steps(dtype: DType, watched: bool) -> Vec<u32> {
         model.watch(move |op, _, _| send.send(op).unwrap());
     }
     for _ in 0..2 {
-        let input = Input { size: SIZE, pixels: &pixels, targets: &[0, 3, 1, 4] };
+        let input = Input { size: SIZE, pixels: &pixels, targets: Targets::of(&[0, 3, 1, 4]) };
         let pending = model.start_training_in_parts(input, &cuts, &mut |_, _| ()).unwrap();
         bits.push((model.metrics(pending).unwrap().loss_sum as f32).to_bits());
         model.update(scalars).unwrap();

@@ -26,6 +26,12 @@ pub enum PlanError {
     /// An area share outside of (0, 1].
     #[error("expected min_scale above 0 and at most 1, got {0}: change it in the phases")]
     MinScale(f64),
+    /// Batches of one image that are to be mixed.
+    #[error(
+        "expected at least two images a batch to mix, got 1: change bs in the phases, or switch augment.mixup and \
+         augment.cutmix off"
+    )]
+    NothingToMix,
 }
 
 /// Why a batch could not be made. One line each, with the file's name if there is a file.

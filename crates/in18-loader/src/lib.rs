@@ -16,7 +16,10 @@
 mod bad;
 mod crop;
 mod error;
+#[cfg(test)]
+mod golden;
 mod loader;
+mod mix;
 mod order;
 mod pipeline;
 mod plan;
@@ -29,6 +32,7 @@ pub use crop::{FlipAndCrop, random_resized_crop};
 pub use error::{LoadError, PlanError};
 pub use in18_image::{Crop, Size};
 pub use loader::{Batch, Epoch, Loader};
+pub use mix::{Mix, MixedIn, Mixing};
 pub use order::{EpochOrder, Shuffle};
 pub use plan::{Augmentation, BatchPlan, Flip, Share, TrainingBatch};
 pub use rect::resized_for_validation;

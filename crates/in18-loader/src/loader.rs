@@ -10,10 +10,11 @@ use in18_image::Size;
 
 use crate::bad::{BadImage, Loaded, OnBadImage, load_or_replace};
 use crate::error::LoadError;
+use crate::mix::MixedIn;
 use crate::pipeline::Pipeline;
 use crate::plan::{BatchPlan, BatchSpec};
 use crate::ring::{Buffers, Item, Ring};
-use crate::stages::StageTimes;
+use crate::stages::{StageTimes, Stopwatch};
 
 /// Threads that turn images of one set into batches, epoch after epoch. Their memory is used again:
 /// that of two batches, and of the one that the consumer holds. If a batch has fewer images than
@@ -150,6 +151,12 @@ impl Batch<'_> {
         &self.buffers.labels
     }
 
+    /// What is mixed into the images, if something is. [`labels`](Self::labels) are those of the
+    /// images themselves.
+    pub fn mixed_in(&self) -> Option<MixedIn<'_>> {
+        self.spec.mix.map(|mix| MixedIn { labels: &self.buffers.mixed_in, share: mix.share() })
+    }
+
     /// Images that could not be loaded for this batch, in the order of their places.
     pub fn bad(&self) -> &[BadImage] {
         &self.bad
@@ -202,7 +209,12 @@ fn work(set: &ImageSet, ring: &Ring, on_bad_image: OnBadImage) {
             OnBadImage::Fail => load(image).map(|label| Loaded { label: Some(label), bad: Vec::new() }),
             OnBadImage::Skip => load_or_replace(image, set.len(), transform, load),
         };
-        ring.finish(item, result, pipeline.take_times());
+        if let Some(mut pair) = ring.finish(item, result, pipeline.take_times()) {
+            let mut watch = Stopwatch::start();
+            let [one, other] = &mut pair.pixels;
+            pair.mix.mix(pair.width, one, other);
+            ring.finish_pair(pair, StageTimes { resize: watch.lap(), ..StageTimes::default() });
+        }
     }
 }
 

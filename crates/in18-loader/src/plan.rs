@@ -6,6 +6,7 @@ use std::ops::Range;
 use in18_image::Size;
 
 use crate::error::PlanError;
+use crate::mix::{Mix, Mixing};
 use crate::order::{EpochOrder, Fetches};
 use crate::rect;
 
@@ -43,7 +44,8 @@ pub enum Flip {
     Alternating,
 }
 
-/// Settings of a training epoch's random crops and flips.
+/// Settings of what a training epoch changes at random: crops and flips of each image, and mixtures
+/// of two.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Augmentation {
     /// The run's seed.
@@ -58,13 +60,23 @@ pub struct Augmentation {
     pub ratio: [f64; 2],
     /// Which images are mirrored.
     pub flip: Flip,
+    /// How the images of a batch are mixed.
+    pub mixing: Mixing,
 }
 
 impl Augmentation {
     /// torchvision's: a crop of at most the whole area, of a width / height from 3/4 to 4/3, and a
     /// flip in half of the cases.
     pub fn torchvision(seed: u64, epoch: u32, min_scale: f64) -> Self {
-        Augmentation { seed, epoch, min_scale, max_scale: 1.0, ratio: [3.0 / 4.0, 4.0 / 3.0], flip: Flip::Random }
+        Augmentation {
+            seed,
+            epoch,
+            min_scale,
+            max_scale: 1.0,
+            ratio: [3.0 / 4.0, 4.0 / 3.0],
+            flip: Flip::Random,
+            mixing: Mixing::default(),
+        }
     }
 }
 
@@ -84,7 +96,7 @@ pub struct TrainingBatch {
     pub images: usize,
     /// Side of the images, which are squares, in pixels.
     pub sz: u32,
-    /// How they are cropped and flipped.
+    /// How they are cropped, flipped and mixed.
     pub augmentation: Augmentation,
 }
 
@@ -96,6 +108,8 @@ pub(crate) struct BatchSpec {
     pub images: Range<usize>,
     pub size: Size,
     pub transform: Transform,
+    /// How its images are mixed after that.
+    pub mix: Option<Mix>,
 }
 
 /// An epoch of one rank, batch by batch.
@@ -116,8 +130,11 @@ impl BatchPlan {
     /// Batch i of all ranks together is therefore the same set of images for any number of ranks
     /// with the same global batch.
     ///
+    /// Images are mixed within their batch. If the last batch has one image, that stays as it is.
+    ///
     /// # Errors
-    /// [`PlanError::NoImages`], [`PlanError::EmptyBatch`], [`PlanError::MinScale`].
+    /// [`PlanError::NoImages`], [`PlanError::EmptyBatch`], [`PlanError::MinScale`],
+    /// [`PlanError::NothingToMix`].
     pub fn train(
         images: u32,
         share: Share,
@@ -154,9 +171,15 @@ impl BatchPlan {
             if !(min_scale > 0.0 && min_scale <= 1.0) {
                 return Err(PlanError::MinScale(min_scale));
             }
+            if images == 1 && augmentation.mixing.is_on() {
+                return Err(PlanError::NothingToMix);
+            }
             let end = (start + images).min(mine.len());
             let (size, transform) = (Size::new(sz, sz), Transform::Train(augmentation));
-            specs.push(BatchSpec { index, images: start..end, size, transform });
+            // No epoch has more images than an u32 counts, and so no more batches.
+            let place = (augmentation.seed, augmentation.epoch, (index * world + rank) as u32);
+            let mix = if end - start > 1 { Mix::draw(augmentation.mixing, place, size) } else { None };
+            specs.push(BatchSpec { index, images: start..end, size, transform, mix });
             start = end;
         }
         Ok(Self { images: mine, batches: specs, fetches: fetches.share(rank, world) })
@@ -231,6 +254,11 @@ impl BatchPlan {
         self.batches[batch].size
     }
 
+    /// How the images of a batch are mixed, if they are. `batch` is below `len()`.
+    pub fn mix(&self, batch: usize) -> Option<Mix> {
+        self.batches[batch].mix
+    }
+
     /// Some of the batches; they keep their indices. This serves an epoch that is cut short or
     /// continued. Numbers outside the plan are left out.
     pub fn select(mut self, batches: Range<usize>) -> Self {
@@ -264,7 +292,7 @@ impl BatchPlan {
             .enumerate()
             .map(|(index, start)| {
                 let range = start..(start + batch).min(images.len());
-                BatchSpec { index, size: size(index, &images[range.clone()]), images: range, transform }
+                BatchSpec { index, size: size(index, &images[range.clone()]), images: range, transform, mix: None }
             })
             .collect();
         Self { images, batches, fetches: Fetches::default() }

@@ -15,6 +15,7 @@ use bytes::BytesMut;
 
 use crate::bad::{BadImage, Loaded};
 use crate::error::LoadError;
+use crate::mix::Mix;
 use crate::plan::BatchPlan;
 use crate::stages::{StageTimes, Stopwatch};
 
@@ -38,6 +39,18 @@ pub(crate) struct Item {
     generation: u64,
 }
 
+/// Two images of a batch that are both loaded, for a worker to mix.
+pub(crate) struct Pair {
+    pub mix: Mix,
+    /// Width of the images.
+    pub width: u32,
+    /// Two times (size.height, size.width, 3).
+    pub pixels: [BytesMut; 2],
+    positions: [usize; 2],
+    batch: usize,
+    generation: u64,
+}
+
 /// The memory of one batch.
 #[derive(Default)]
 pub(crate) struct Buffers {
@@ -45,6 +58,10 @@ pub(crate) struct Buffers {
     pub pixels: BytesMut,
     /// (N)
     pub labels: Vec<i32>,
+    /// (N): the label of what is mixed into each image; empty in batches that are not mixed.
+    pub mixed_in: Vec<i32>,
+    /// (N): which images are loaded, while a batch is filled.
+    loaded: Vec<bool>,
     /// The split pixels while a batch is filled. Otherwise the list is empty, but keeps its memory.
     pieces: Vec<BytesMut>,
 }
@@ -126,31 +143,50 @@ impl Ring {
         }
     }
 
-    /// For workers: gives an image back, filled or not.
-    pub(crate) fn finish(&self, item: Item, result: Result<Loaded, LoadError>, times: StageTimes) {
+    /// For workers: gives an image back, filled or not. If the batch's images are mixed, the worker
+    /// whose image completes a pair gets the pair to mix.
+    #[must_use]
+    pub(crate) fn finish(&self, item: Item, result: Result<Loaded, LoadError>, times: StageTimes) -> Option<Pair> {
         let mut state = self.lock();
         if item.generation != state.generation {
+            return None;
+        }
+        state.times += times;
+        let slot_index = item.batch - state.first_open;
+        let slot = &mut state.open[slot_index];
+        slot.take_in(item.position, item.pixels, result);
+        let spec = item.plan.batch(item.batch);
+        if let Some(mix) = spec.mix
+            && let Some((positions, pixels)) = slot.pair(item.position)
+        {
+            let (batch, generation) = (item.batch, item.generation);
+            return Some(Pair { mix, width: spec.size.width, pixels, positions, batch, generation });
+        }
+        self.count_off(state, item.batch);
+        None
+    }
+
+    /// For workers: gives a mixed pair back. `times` is what it took.
+    pub(crate) fn finish_pair(&self, pair: Pair, times: StageTimes) {
+        let mut state = self.lock();
+        if pair.generation != state.generation {
             return;
         }
         state.times += times;
-        let first = item.batch == state.first_open;
-        let slot_index = item.batch - state.first_open;
-        let slot = &mut state.open[slot_index];
-        slot.buffers.pieces[item.position] = item.pixels;
-        match result {
-            Ok(Loaded { label, bad }) => {
-                match label {
-                    Some(label) => slot.buffers.labels[item.position] = label,
-                    None => slot.left_out.push(item.position),
-                }
-                slot.bad.extend(bad.into_iter().map(|bad| (item.position, bad)));
-            }
-            Err(error) => {
-                if slot.error.as_ref().is_none_or(|(at, _)| item.position < *at) {
-                    slot.error = Some((item.position, error));
-                }
-            }
+        let slot_index = pair.batch - state.first_open;
+        let pieces = &mut state.open[slot_index].buffers.pieces;
+        for (position, pixels) in pair.positions.into_iter().zip(pair.pixels) {
+            pieces[position] = pixels;
         }
+        // The image that came first has been counted already.
+        self.count_off(state, pair.batch);
+    }
+
+    /// Counts an image of an open batch as ready, and wakes the consumer if its batch is whole.
+    fn count_off(&self, mut state: MutexGuard<'_, State>, batch: usize) {
+        let first = batch == state.first_open;
+        let slot_index = batch - state.first_open;
+        let slot = &mut state.open[slot_index];
         slot.missing -= 1;
         if slot.missing == 0 && first {
             drop(state);
@@ -174,10 +210,16 @@ impl Ring {
                     return Err(error);
                 }
                 let batch = state.first_open;
+                let is_mixed = state.plan.as_ref().is_some_and(|plan| plan.batch(batch).mix.is_some());
                 state.first_open += 1;
                 drop(state);
                 self.work.notify_all();
-                return Ok(Some((batch, slot.buffers.joined().without(&slot.left_out), in_order(slot.bad))));
+                let mut buffers = slot.buffers.joined().without(&slot.left_out);
+                if is_mixed {
+                    // Partners lie at the same distance from the two ends of the batch.
+                    buffers.mixed_in.extend(buffers.labels.iter().rev());
+                }
+                return Ok(Some((batch, buffers, in_order(slot.bad))));
             }
             state = self.whole.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -205,6 +247,40 @@ impl Ring {
 fn in_order(mut bad: Vec<(usize, BadImage)>) -> Vec<BadImage> {
     bad.sort_by_key(|(position, _)| *position);
     bad.into_iter().map(|(_, bad)| bad).collect()
+}
+
+impl Slot {
+    /// Puts an image at its place.
+    fn take_in(&mut self, position: usize, pixels: BytesMut, result: Result<Loaded, LoadError>) {
+        self.buffers.pieces[position] = pixels;
+        self.buffers.loaded[position] = true;
+        match result {
+            Ok(Loaded { label, bad }) => {
+                match label {
+                    Some(label) => self.buffers.labels[position] = label,
+                    None => self.left_out.push(position),
+                }
+                self.bad.extend(bad.into_iter().map(|bad| (position, bad)));
+            }
+            Err(error) => {
+                if self.error.as_ref().is_none_or(|(at, _)| position < *at) {
+                    self.error = Some((position, error));
+                }
+            }
+        }
+    }
+
+    /// The image at this position and its partner, if both are loaded: positions and pixels, the
+    /// lower position first.
+    fn pair(&mut self, position: usize) -> Option<([usize; 2], [BytesMut; 2])> {
+        let Buffers { pieces, loaded, .. } = &mut self.buffers;
+        let partner = Mix::partner(position, pieces.len());
+        if partner == position || !loaded[partner] {
+            return None;
+        }
+        let positions = [position.min(partner), position.max(partner)];
+        Some((positions, positions.map(|position| std::mem::take(&mut pieces[position]))))
+    }
 }
 
 impl State {
@@ -260,6 +336,9 @@ impl Buffers {
         self.pixels.resize(images * bytes, 0);
         self.labels.clear();
         self.labels.resize(images, 0);
+        self.mixed_in.clear();
+        self.loaded.clear();
+        self.loaded.resize(images, false);
         self.pieces.clear();
         for _ in 0..images {
             self.pieces.push(self.pixels.split_to(bytes));

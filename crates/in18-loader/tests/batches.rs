@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use in18_dataset::ImageSet;
-use in18_loader::{Augmentation, Batch, BatchPlan, LoadError, Loader, OnBadImage, PlanError, Share, Size};
+use in18_loader::{Augmentation, Batch, BatchPlan, LoadError, Loader, Mix, Mixing, OnBadImage, PlanError, Share, Size};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
 
@@ -35,6 +35,11 @@ fn train_plan(epoch: u32, batch: usize) -> BatchPlan {
     BatchPlan::train(IMAGES, Share::ALL, batch, 32, augmentation).unwrap()
 }
 
+fn mixed_plan(mixing: Mixing, share: Share, batch: usize) -> Result<BatchPlan, PlanError> {
+    let augmentation = Augmentation { mixing, ..Augmentation::torchvision(9, 0, 0.08) };
+    BatchPlan::train(IMAGES, share, batch, 32, augmentation)
+}
+
 /// A copy of all that a batch holds.
 #[derive(Debug, Clone, PartialEq)]
 struct Owned {
@@ -43,6 +48,7 @@ struct Owned {
     images: Vec<u32>,
     labels: Vec<i32>,
     pixels: Vec<u8>,
+    mixed_in: Option<(Vec<i32>, f32)>,
 }
 
 impl From<&Batch<'_>> for Owned {
@@ -53,6 +59,7 @@ impl From<&Batch<'_>> for Owned {
             images: batch.images().to_vec(),
             labels: batch.labels().to_vec(),
             pixels: batch.pixels().to_vec(),
+            mixed_in: batch.mixed_in().map(|mixed_in| (mixed_in.labels.to_vec(), mixed_in.share)),
         }
     }
 }
@@ -125,6 +132,95 @@ fn an_epoch_can_be_taken_up_in_its_middle() {
     let all = run(&mut loader, train_plan(0, 16)).unwrap();
     let rest = run(&mut loader, train_plan(0, 16).select(2..usize::MAX)).unwrap();
     assert!(rest == all[2..]);
+}
+
+const MIXUP: Mixing = Mixing { mixup: 0.8, cutmix: 0.0 };
+const CUTMIX: Mixing = Mixing { mixup: 0.0, cutmix: 1.0 };
+const BOTH: Mixing = Mixing { mixup: 0.2, cutmix: 1.0 };
+
+/// Odd batches, even ones, and a last one of one image.
+#[test]
+fn mixed_batches_are_the_plain_ones_mixed_for_any_number_of_workers() {
+    let (_dir, set) = photos();
+    let mut one = Loader::new(Arc::clone(&set), 1, OnBadImage::Fail).unwrap();
+    for (mixing, batch) in [(MIXUP, 16), (CUTMIX, 7), (BOTH, 2), (BOTH, 59)] {
+        let plan = || mixed_plan(mixing, Share::ALL, batch).unwrap();
+        let plain = run(&mut one, mixed_plan(Mixing::default(), Share::ALL, batch).unwrap()).unwrap();
+        let mixed = run(&mut one, plan()).unwrap();
+        let mut changed = 0;
+        for (number, (plain, mixed)) in plain.iter().zip(&mixed).enumerate() {
+            let images = plain.labels.len();
+            let mut expected = plain.clone();
+            match plan().mix(number) {
+                None => assert_eq!(images, 1),
+                Some(mix) => {
+                    assert!(images > 1);
+                    mix.mix_batch(plain.size, &mut expected.pixels);
+                    let others = (0..images).map(|place| plain.labels[Mix::partner(place, images)]).collect();
+                    expected.mixed_in = Some((others, mix.share()));
+                    changed += usize::from(expected.pixels != plain.pixels);
+                }
+            }
+            assert!(*mixed == expected, "{mixing:?}, batches of {batch}: batch {number}");
+        }
+        assert!(changed > 0, "nothing was mixed");
+        for workers in [2, 5, 16] {
+            let mut many = Loader::new(Arc::clone(&set), workers, OnBadImage::Fail).unwrap();
+            assert!(run(&mut many, plan()).unwrap() == mixed, "{workers} workers");
+        }
+        let rest = run(&mut one, plan().select(1..usize::MAX)).unwrap();
+        assert!(rest == mixed[1..], "taken up in the middle");
+    }
+}
+
+#[test]
+fn each_rank_mixes_its_own_images_in_its_own_way() {
+    let (_dir, set) = photos();
+    let mut loader = Loader::new(set, 2, OnBadImage::Fail).unwrap();
+    let mut of_rank = |rank| {
+        let plan = mixed_plan(MIXUP, Share::new(rank, 2).unwrap(), 8).unwrap();
+        run(&mut loader, plan).unwrap()
+    };
+    let [one, other] = [of_rank(0), of_rank(1)];
+    let shares = |batches: &[Owned]| batches.iter().map(|it| it.mixed_in.as_ref().unwrap().1).collect::<Vec<f32>>();
+    assert!(shares(&one).iter().zip(shares(&other)).all(|(&one, other)| one != other));
+    for batch in one.iter().chain(&other) {
+        let (others, _) = batch.mixed_in.as_ref().unwrap();
+        let mut reversed = batch.labels.clone();
+        reversed.reverse();
+        assert_eq!(*others, reversed);
+    }
+}
+
+/// An image that takes a bad one's place is mixed like any other.
+#[test]
+fn replaced_images_are_mixed_with_their_own_labels() {
+    let (_dir, set) = photos();
+    fs::write(set.path(17), b"GIF89a").unwrap();
+    fs::remove_file(set.path(40)).unwrap();
+    let plan = |mixing| mixed_plan(mixing, Share::ALL, 15).unwrap();
+    let mut one = Loader::new(Arc::clone(&set), 1, OnBadImage::Skip).unwrap();
+    let (plain, _) = run_skipping(&mut one, plan(Mixing::default()));
+    let mixed = run_skipping(&mut one, plan(CUTMIX));
+    for (number, (plain, mixed)) in plain.iter().zip(&mixed.0).enumerate() {
+        let mut expected = plain.clone();
+        let mix = plan(CUTMIX).mix(number).unwrap();
+        mix.mix_batch(plain.size, &mut expected.pixels);
+        expected.mixed_in = Some((plain.labels.iter().rev().copied().collect(), mix.share()));
+        assert!(*mixed == expected, "batch {number}");
+    }
+    assert_eq!(mixed.1.concat().len(), 2);
+    let mut many = Loader::new(set, 4, OnBadImage::Skip).unwrap();
+    assert!(run_skipping(&mut many, plan(CUTMIX)) == mixed);
+}
+
+#[test]
+fn batches_of_one_image_cannot_be_mixed() {
+    assert_eq!(mixed_plan(MIXUP, Share::ALL, 1), Err(PlanError::NothingToMix));
+    assert!(mixed_plan(Mixing::default(), Share::ALL, 1).is_ok());
+    // The last batch has what is left.
+    let plan = mixed_plan(BOTH, Share::ALL, 59).unwrap();
+    assert!(plan.mix(0).is_some() && plan.mix(1).is_none());
 }
 
 #[test]

@@ -46,6 +46,9 @@ pub enum ProgramError {
     /// The model does not have this average.
     #[error("the model has no average {0:?}")]
     NoSuchAverage(crate::Average),
+    /// Two classes an image, for a loss of one.
+    #[error("expected one class for each image, got two: the model's loss is not one of mixed images")]
+    Mixed,
     /// The number of values is not the number of the parameter's elements.
     #[error("{name}: expected {expected} values, got {got}")]
     Length {

@@ -34,7 +34,7 @@ pub use average::{Average, EMA_PREFIX};
 pub use error::ProgramError;
 pub use in18_kernels::{DeviceMemory, Op};
 pub use loss::Loss;
-pub use model::{Input, Metrics, Mode, Model, PendingMetrics, Size};
+pub use model::{Input, Metrics, MixedIn, Mode, Model, PendingMetrics, Size, Targets};
 pub use network::{Network, Node, NodeId};
 pub use networks::{Arch, BlurPooling};
 pub use state::{Layout, ModelState, PARAMETERS, STATISTICS, Slot, StateTables};

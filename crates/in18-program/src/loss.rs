@@ -7,7 +7,7 @@ use in18_tensor::{DType, Format, Shape, Tensor};
 
 use crate::error::ProgramError;
 use crate::lower::{Lowering, ValueId};
-use crate::model::Mode;
+use crate::model::{MixedIn, Mode, Targets};
 
 /// A loss over a batch: the mean over its images. An evaluation always reports the cross entropy of
 /// hard labels, so that it can be compared.
@@ -20,6 +20,8 @@ pub struct Loss {
     pub smoothing: f32,
     /// How much each class counts, by label. Empty: all count alike.
     pub class_weights: Vec<f32>,
+    /// Whether images are mixed in training, so that each may have two classes.
+    pub mixed: bool,
 }
 
 /// The values, or in a placed program the tensors, that a loss reads and writes beside the logits.
@@ -45,7 +47,7 @@ impl Loss {
 
     /// Whether each image has one class, and all classes count alike.
     fn is_hard(&self) -> bool {
-        !self.binary && self.smoothing == 0.0 && self.class_weights.is_empty()
+        !self.binary && self.smoothing == 0.0 && self.class_weights.is_empty() && !self.mixed
     }
 
     /// What the loss reads and writes beside these logits.
@@ -109,32 +111,48 @@ impl Loss {
         dlogits
     }
 
-    /// Writes what the operations read: each image's label, and the loss's scale.
+    /// Writes what the operations read: each image's classes with their shares, and the loss's
+    /// scale. `bytes` is memory to be used again.
+    ///
+    /// # Errors
+    /// [`ProgramError::Mixed`] if images have two classes, but may have only one.
     pub(crate) fn write(
         &self,
         kernels: &mut dyn Kernels,
         tensors: &LossTensors,
-        labels: &[i32],
+        targets: &Targets<'_>,
         scale: f32,
+        bytes: &mut Vec<u8>,
     ) -> Result<(), ProgramError> {
         kernels.write(tensors.scale.region, &scale.to_ne_bytes())?;
+        let &Targets { labels, mixed_in } = targets;
         let Some([shares, weights]) = tensors.soft else {
-            let bytes: Vec<u8> = labels.iter().flat_map(|label| label.to_ne_bytes()).collect();
-            return Ok(kernels.write(tensors.labels.region, &bytes)?);
+            if mixed_in.is_some() {
+                return Err(ProgramError::Mixed);
+            }
+            collect(bytes, labels.iter().map(|label| label.to_ne_bytes()));
+            return Ok(kernels.write(tensors.labels.region, bytes)?);
         };
-        // The whole image has its label.
-        let pairs: Vec<u8> = labels.iter().flat_map(|label| [*label; MIXED]).flat_map(i32::to_ne_bytes).collect();
-        kernels.write(tensors.labels.region, &pairs)?;
-        let whole: [f32; MIXED] = std::array::from_fn(|number| if number == 0 { 1.0 } else { 0.0 });
-        let all: Vec<u8> = labels.iter().flat_map(|_| whole).flat_map(f32::to_ne_bytes).collect();
-        kernels.write(shares.region, &all)?;
-        let alike = std::iter::repeat_n(1.0, weights.shape.elements());
-        let by_class: Vec<u8> = match self.class_weights.is_empty() {
-            true => alike.flat_map(f32::to_ne_bytes).collect(),
-            false => self.class_weights.iter().flat_map(|weight| weight.to_ne_bytes()).collect(),
-        };
-        Ok(kernels.write(weights.region, &by_class)?)
+        // Where nothing is mixed in, the whole image has its own label.
+        let MixedIn { labels: others, share } = mixed_in.unwrap_or(MixedIn { labels, share: 1.0 });
+        let pairs = labels.iter().zip(others).flat_map(|(&label, &other)| -> [i32; MIXED] { [label, other] });
+        collect(bytes, pairs.map(i32::to_ne_bytes));
+        kernels.write(tensors.labels.region, bytes)?;
+        let pair: [f32; MIXED] = [share, 1.0 - share];
+        collect(bytes, labels.iter().flat_map(|_| pair).map(f32::to_ne_bytes));
+        kernels.write(shares.region, bytes)?;
+        match self.class_weights.is_empty() {
+            true => collect(bytes, std::iter::repeat_n(1f32, weights.shape.elements()).map(f32::to_ne_bytes)),
+            false => collect(bytes, self.class_weights.iter().map(|weight| weight.to_ne_bytes())),
+        }
+        Ok(kernels.write(weights.region, bytes)?)
     }
+}
+
+/// Replaces what `bytes` holds by these numbers.
+fn collect(bytes: &mut Vec<u8>, numbers: impl Iterator<Item = [u8; 4]>) {
+    bytes.clear();
+    bytes.extend(numbers.flatten());
 }
 
 impl<T: Copy> LossTensors<T> {

@@ -47,8 +47,34 @@ pub struct Input<'a> {
     pub size: Size,
     /// (N, H, W, 3) u8.
     pub pixels: &'a [u8],
+    /// What the network should say of them.
+    pub targets: Targets<'a>,
+}
+
+/// What a network should say of a batch's images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Targets<'a> {
     /// (N): each image's class.
-    pub targets: &'a [i32],
+    pub labels: &'a [i32],
+    /// What is mixed into the images, in a training step of a loss that [is told
+    /// so](crate::Loss::mixed). An evaluation has none.
+    pub mixed_in: Option<MixedIn<'a>>,
+}
+
+/// What is mixed into the images of a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MixedIn<'a> {
+    /// (N): the class of the image that is mixed into each image.
+    pub labels: &'a [i32],
+    /// How much each image's own class counts, from 0 to 1. The other class counts the rest.
+    pub share: f32,
+}
+
+impl<'a> Targets<'a> {
+    /// One class for each image, (N).
+    pub fn of(labels: &'a [i32]) -> Self {
+        Targets { labels, mixed_in: None }
+    }
 }
 
 /// What a program reports of a batch.
@@ -79,6 +105,8 @@ pub struct Model {
     arenas: Arenas,
     scalars: Scalars,
     loss: Loss,
+    /// Memory for what a step writes beside the pixels, used again for each step.
+    written: Vec<u8>,
     /// What a step does to the state; `None` until an optimizer has said so.
     update: Option<PlacedUpdate>,
     averages: Vec<(Average, PlacedUpdate)>,
@@ -119,6 +147,7 @@ impl Model {
             arenas,
             scalars,
             loss: Loss::default(),
+            written: Vec::new(),
             update: None,
             averages: Vec::new(),
             kept,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use in18_kernels::reference::Reference;
 use in18_program::initial::Initialization;
-use in18_program::{Arch, Input, Mode, Model, Size};
+use in18_program::{Arch, Input, Mode, Model, Size, Targets};
 use in18_tensor::DType;
 
 const SIZE: Size = Size { batch: 2, height: 32, width: 32 };
@@ -20,7 +20,7 @@ fn step(watched: bool) -> (Vec<u32>, Vec<(usize, String)>) {
         model.watch(move |number, _, op| seen.borrow_mut().push((number, op.label())));
     }
     let pixels: Vec<u8> = (0..SIZE.batch * SIZE.height * SIZE.width * 3).map(|index| (index * 7 % 251) as u8).collect();
-    let input = Input { size: SIZE, pixels: &pixels, targets: &[0, 3] };
+    let input = Input { size: SIZE, pixels: &pixels, targets: Targets::of(&[0, 3]) };
     let pending = model.start_training(input).unwrap();
     let metrics = model.metrics(pending).unwrap();
     model.forget_watcher();

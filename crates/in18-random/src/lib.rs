@@ -6,6 +6,8 @@
 //! J. Salmon, M. Moraes, R. Dror, D. Shaw: *Parallel Random Numbers: As Easy as 1, 2, 3*, SC 2011.
 #![forbid(unsafe_code)]
 
+mod beta;
+
 /// What a draw is for, so that no two uses see the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -19,6 +21,13 @@ pub enum Purpose {
     Replacement = 3,
     /// Whether an image is flipped in the epochs with even or with odd numbers; index (image, 0).
     Flip = 4,
+    /// How the images of a training batch are mixed; index (epoch, place among the batches of all
+    /// ranks).
+    Mixing = 5,
+    /// What is erased from one image; index (epoch, image).
+    Erasing = 6,
+    /// How the colours of one image are changed; index (epoch, image).
+    Jitter = 7,
 }
 
 /// The draws that belong to one (seed, purpose, index), first to last.

@@ -190,6 +190,9 @@ impl Plan {
         }
         let momentum = rates.momentum(recipe)?;
         let data = data::in_force(&phases, recipe, input, rates.end)?;
+        if let (Some(field), Some(alone)) = (recipe.augment.mixing_field(), data.iter().find(|data| data.batch == 1)) {
+            return Err(PlanError::NothingToMix { phase: alone.phase, field });
+        }
         let epoch = |epoch| {
             let steps = stretches::of_epoch(epoch, &data, &rates, input, recipe.data.drop_last)?;
             EpochPlan::of(epoch, &data, steps, &rates)

@@ -134,6 +134,7 @@ fn augment() -> impl Strategy<Value = Augment> {
         max_scale: 1.0,
         ratio: [low, high],
         flip,
+        ..Augment::default()
     })
 }
 

@@ -91,6 +91,8 @@ fn fields_are_set_one_by_one_in_the_order_given() {
         ("gradients", "compute"),
         ("data.shuffle", "window"),
         ("augment.min_scale", "1.0"),
+        ("augment.mixup", "0.2"),
+        ("augment.cutmix", "1.0"),
         ("evaluate.rectangular", "true"),
         ("made_for.devices", "2"),
         ("initial.from", "net.safetensors"),
@@ -158,6 +160,9 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         ("average.every", "20", "expected 1 where average.ema_half_life is 0, got 20"),
         ("average.lookahead_decay", "1", "expected a number between 0 and 1, got 1"),
         ("augment.ratio", "[2, 1]", "expected two numbers above 0, the lower first, got [2.0, 1.0]"),
+        ("augment.mixup", "-0.2", "expected 0 (off), or a number from 0.001 to 1000, got -0.2"),
+        ("augment.cutmix", "nan", "expected 0 (off), or a number from 0.001 to 1000, got NaN"),
+        ("augment.cutmix", "true", "expected a number, got True"),
         ("name.x", "1", "name: expected a string, got a dict"),
         ("initial.new_head", "true", "expected 'from', a network's file, beside it, got none"),
         (
@@ -256,8 +261,9 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
                       'weigth_decay': did you mean 'weight_decay'?",
         },
         Case {
-            text: "[augment]\nmixup = 0.2\n",
-            message: "line 2, column 1: augment: expected one of min_scale, max_scale, ratio, flip, got 'mixup'",
+            text: "[augment]\nrotate = 0.2\n",
+            message: "line 2, column 1: augment: expected one of min_scale, max_scale, ratio, flip, mixup, cutmix, got \
+                      'rotate'",
         },
         Case {
             text: "[network]\nprecision = 'bf61'\n",

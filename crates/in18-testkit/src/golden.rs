@@ -126,10 +126,22 @@ pub struct GoldenRecipe {
     /// How far its logits lie from those of the first recipe, relative (L2). This proves that a
     /// program that ignores the recipe's fields fails.
     pub moved: f64,
+    /// How each step mixes its images; empty if the recipe mixes none.
+    #[serde(default)]
+    pub mixed: Vec<GoldenMix>,
     /// The mean loss of each step, before its update.
     pub losses: Vec<Scalar>,
     /// (N, classes), for batch 0 after the ten steps, in evaluation mode.
     pub logits: Logits,
+}
+
+/// How a step mixes its images.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct GoldenMix {
+    /// The share that is drawn.
+    pub share: f32,
+    /// The centre (x, y) of cutmix's rectangle; `None`: mixup.
+    pub centre: Option<(u32, u32)>,
 }
 
 impl GoldenRecipes {

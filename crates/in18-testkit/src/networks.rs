@@ -3,14 +3,15 @@
 
 use in18_comm::{Comm, Solo};
 use in18_kernels::{KernelError, Kernels};
+use in18_loader::Mix;
 use in18_optim::Sgd;
-use in18_program::{Arch, Input, Mode, Model, Size};
+use in18_program::{Arch, Input, MixedIn, Mode, Model, Size, Targets};
 use in18_recipe::{LossScale, Plan, PlanInput, Precision, Recipe};
 use in18_tensor::DType;
 use in18_train::{DynamicScale, Evaluation, StepScalars, TrainingStep, Views, finish, learner};
 
 use crate::generator::Start;
-use crate::golden::{FP32_TOLERANCE, GoldenCase, GoldenError, GoldenRecipe, GoldenRecipes, Summary};
+use crate::golden::{FP32_TOLERANCE, GoldenCase, GoldenError, GoldenMix, GoldenRecipe, GoldenRecipes, Summary};
 
 /// Creates the provider under test.
 pub type NewKernels<'a> = &'a dyn Fn() -> Result<Box<dyn Kernels>, KernelError>;
@@ -99,6 +100,10 @@ fn size(case: &GoldenCase) -> Size {
     Size { batch: case.batch, height: case.height, width: case.width }
 }
 
+fn extents(case: &GoldenCase) -> in18_loader::Size {
+    in18_loader::Size::new(case.width as u32, case.height as u32)
+}
+
 fn labels(case: &GoldenCase, step: usize) -> Vec<i32> {
     case.labels(step).into_iter().map(|label| label as i32).collect()
 }
@@ -108,7 +113,8 @@ fn check_plain(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings: &
     let half = dtype != DType::F32;
     let mut model = model(new, case, dtype, Start::Open);
     let (pixels, targets) = (case.images(0), labels(case, 0));
-    let pending = model.start_training(Input { size: size(case), pixels: &pixels, targets: &targets }).unwrap();
+    let pending =
+        model.start_training(Input { size: size(case), pixels: &pixels, targets: Targets::of(&targets) }).unwrap();
     let metrics = model.metrics(pending).unwrap();
     let plain = &case.plain;
     let tolerance = if half { loss_tolerance_in_half(case) } else { FP32_TOLERANCE };
@@ -157,7 +163,7 @@ fn check_training(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings
         averages: [None; 2],
     };
     for (step, expected) in case.training.losses.iter().enumerate() {
-        let loss = train(&mut model, &step_of, case, step, at);
+        let loss = train(&mut model, &step_of, (case, step, None), at);
         let tolerance = if half { loss_tolerance_in_half(case) } else { FP32_TOLERANCE };
         findings.note(case, expected.check(&format!("loss of step {step}"), loss, tolerance));
     }
@@ -167,10 +173,20 @@ fn check_training(new: NewKernels<'_>, case: &GoldenCase, dtype: DType, findings
     findings.note(case, case.training.logits.check(&logits, tolerance));
 }
 
-/// Runs one step on the case's batch of that number, and returns its mean loss.
-fn train(model: &mut Model, step_of: &TrainingStep, case: &GoldenCase, step: usize, at: StepScalars) -> f64 {
-    let (pixels, targets) = (case.images(step), labels(case, step));
-    let input = Input { size: size(case), pixels: &pixels, targets: &targets };
+/// Runs one step on the case's batch of that number, mixed or not, and returns its mean loss.
+fn train(
+    model: &mut Model,
+    step_of: &TrainingStep,
+    (case, step, mix): (&GoldenCase, usize, Option<Mix>),
+    at: StepScalars,
+) -> f64 {
+    let (mut pixels, labels) = (case.images(step), labels(case, step));
+    let others: Vec<i32> = labels.iter().rev().copied().collect();
+    let mixed_in = mix.map(|mix| {
+        mix.mix_batch(extents(case), &mut pixels);
+        MixedIn { labels: &others, share: mix.share() }
+    });
+    let input = Input { size: size(case), pixels: &pixels, targets: Targets { labels: &labels, mixed_in } };
     let parts: (&mut Model, &mut dyn Comm) = (model, &mut Solo);
     let started = step_of.start(parts, input, at, &mut DynamicScale::default(), &mut |_, _, _| Ok(())).unwrap();
     let metrics = finish(model, &mut Solo, started.metrics).unwrap();
@@ -202,7 +218,11 @@ fn check_recipe(
     let losses = golden.losses.iter().map(|loss| loss.bf16);
     let tolerance = if half { 3.0 * losses.fold(0.0, f64::max) + 1.0 / 256.0 } else { FP32_TOLERANCE };
     for (step, expected) in golden.losses.iter().enumerate() {
-        let loss = train(&mut model, &step_of, case, step, plan.step(0, step + 1).into());
+        let mix = golden.mixed.get(step).map(|&GoldenMix { share, centre }| match centre {
+            None => Mix::Blend { share },
+            Some(centre) => Mix::paste(share, centre, extents(case)),
+        });
+        let loss = train(&mut model, &step_of, (case, step, mix), plan.step(0, step + 1).into());
         findings.note(case, expected.check(&format!("{}: loss of step {step}", golden.name), loss, tolerance));
     }
     evaluate(&mut model, size(case), &case.images(0));
@@ -214,7 +234,7 @@ fn check_recipe(
 /// Runs an evaluation, which leaves its logits in the model.
 fn evaluate(model: &mut Model, size: Size, pixels: &[u8]) {
     let mut evaluation = Evaluation::new(Views::Plain);
-    let started = evaluation.start(model, Input { size, pixels, targets: &vec![0; size.batch] }).unwrap();
+    let started = evaluation.start(model, Input { size, pixels, targets: Targets::of(&vec![0; size.batch]) }).unwrap();
     evaluation.finish(model, &mut Solo, started).unwrap();
 }
 

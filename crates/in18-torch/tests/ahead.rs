@@ -3,7 +3,7 @@
 mod gpu;
 
 use in18_program::initial::Initialization;
-use in18_program::{Arch, Input, Metrics, Model, Size};
+use in18_program::{Arch, Input, Metrics, Model, Size, Targets};
 use in18_tensor::DType;
 use in18_torch::Torch;
 
@@ -23,7 +23,8 @@ fn steps(kernels: Torch, ahead: usize) -> (Vec<f64>, Vec<f32>) {
         // The batch's memory may be reused as soon as the step is started.
         let mut pixels: Vec<u8> = (0..SIZE.batch * 32 * 32 * 3).map(|i| (i * (7 + step) % 253) as u8).collect();
         let mut labels: Vec<i32> = (0..4).map(|image| (image * 3 + step as i32) % 10).collect();
-        running.push(model.start_training(Input { size: SIZE, pixels: &pixels, targets: &labels }).unwrap());
+        running
+            .push(model.start_training(Input { size: SIZE, pixels: &pixels, targets: Targets::of(&labels) }).unwrap());
         pixels.fill(0);
         labels.fill(0);
         if running.len() > ahead {

@@ -3,7 +3,7 @@
 mod gpu;
 
 use in18_program::initial::Initialization;
-use in18_program::{Arch, Input, Model, Size};
+use in18_program::{Arch, Input, Model, Size, Targets};
 use in18_tensor::DType;
 use in18_torch::{Device, Torch, copied_results};
 
@@ -34,7 +34,8 @@ fn check_on(device: Device) {
             // lie in its second.
             let copies = [(); 3].map(|()| {
                 let before = copied_results();
-                let pending = start(&mut model, Input { size, pixels: &pixels, targets: &labels }).unwrap();
+                let pending =
+                    start(&mut model, Input { size, pixels: &pixels, targets: Targets::of(&labels) }).unwrap();
                 model.metrics(pending).unwrap();
                 copied_results() - before
             });

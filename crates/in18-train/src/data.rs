@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use in18_dataset::{DataRoot, ImageSet, OpenOptions, check_same_classes};
-use in18_loader::{self as loader, Augmentation, Size};
+use in18_loader::{self as loader, Augmentation, Mixing, Size};
 use in18_recipe::{Augment, EpochPlan, Flip, Recipe, Shuffle};
 use in18_record::DataChange;
 
@@ -130,13 +130,14 @@ impl Data {
 
 /// How training images of an epoch are changed at random.
 pub fn augmentation(recipe: &Recipe, epoch: u32, min_scale: f64) -> Augmentation {
-    let &Augment { max_scale, ratio, flip, .. } = &recipe.augment;
+    let &Augment { max_scale, ratio, flip, mixup, cutmix, .. } = &recipe.augment;
     let flip = match flip {
         Flip::None => loader::Flip::None,
         Flip::Random => loader::Flip::Random,
         Flip::Alternating => loader::Flip::Alternating,
     };
-    Augmentation { seed: recipe.seed, epoch, min_scale, max_scale, ratio, flip }
+    let mixing = Mixing { mixup, cutmix };
+    Augmentation { seed: recipe.seed, epoch, min_scale, max_scale, ratio, flip, mixing }
 }
 
 /// A recipe's order of images, as the loader names it.

@@ -2,7 +2,7 @@
 
 use in18_comm::Comm;
 use in18_image::flip_horizontal;
-use in18_program::{Input, Metrics, Mode, Model, PendingMetrics, Size};
+use in18_program::{Input, Metrics, Mode, Model, PendingMetrics, Size, Targets};
 
 use crate::error::TrainError;
 use crate::step::finish;
@@ -60,7 +60,7 @@ impl Evaluation {
                 let one = self.probabilities(model, input.size, input.pixels)?;
                 let other = self.probabilities(model, input.size, &mirrored)?;
                 let mean: Vec<f64> = one.iter().zip(&other).map(|(a, b)| (a + b) / 2.0).collect();
-                StartedEvaluation::Done(metrics(&mean, input.targets))
+                StartedEvaluation::Done(metrics(&mean, input.targets.labels))
             }
         })
     }
@@ -89,7 +89,8 @@ impl Evaluation {
     /// [`TrainError::Program`].
     pub fn probabilities(&mut self, model: &mut Model, size: Size, pixels: &[u8]) -> Result<Vec<f64>, TrainError> {
         // Targets matter only to the loss, which is not read here.
-        let pending = self.start_view(model, Input { size, pixels, targets: &vec![0; size.batch] })?;
+        let labels = vec![0; size.batch];
+        let pending = self.start_view(model, Input { size, pixels, targets: Targets::of(&labels) })?;
         model.metrics(pending)?;
         let logits = model.logits(Mode::Evaluation, size)?;
         Ok(logits.chunks(logits.len() / size.batch).flat_map(softmax).collect())
@@ -118,10 +119,10 @@ fn softmax(logits: &[f32]) -> Vec<f64> {
 
 /// Loss and hits from probabilities (N, K). An image is a hit at k if fewer than k classes are more
 /// probable than its own.
-fn metrics(probabilities: &[f64], targets: &[i32]) -> Metrics {
-    let mut metrics = Metrics { images: targets.len(), loss_sum: 0.0, top1: 0, top5: 0 };
-    for (row, &target) in probabilities.chunks(probabilities.len() / targets.len()).zip(targets) {
-        let own = row[target as usize];
+fn metrics(probabilities: &[f64], labels: &[i32]) -> Metrics {
+    let mut metrics = Metrics { images: labels.len(), loss_sum: 0.0, top1: 0, top5: 0 };
+    for (row, &label) in probabilities.chunks(probabilities.len() / labels.len()).zip(labels) {
+        let own = row[label as usize];
         let better = row.iter().filter(|&&other| other > own).count();
         metrics.loss_sum -= own.ln();
         metrics.top1 += usize::from(better < 1);

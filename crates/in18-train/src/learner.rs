@@ -45,6 +45,7 @@ fn loss(recipe: &Recipe, images: &[usize]) -> Result<Loss, TrainError> {
         binary: loss.kind == LossKind::Binary,
         smoothing: loss.smoothing as f32,
         class_weights: class_weights.into_iter().map(|weight| weight as f32).collect(),
+        mixed: recipe.augment.mixes(),
     })
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use in18_comm::Comm;
 use in18_dataset::ImageSet;
-use in18_loader::{BadImage, Batch, BatchPlan, Loader, OnBadImage, Share, StageTimes};
-use in18_program::{Input, Metrics, Model, Size};
+use in18_loader::{self as loader, BadImage, Batch, BatchPlan, Loader, OnBadImage, Share, StageTimes};
+use in18_program::{Input, Metrics, MixedIn, Model, Size, Targets};
 use in18_recipe::{EpochPlan, Plan};
 use in18_record::{EpochRecord, Event, LoaderRecord, Recorder, RunEnd, RunStart};
 use in18_system::proc::peak_rss_bytes;
@@ -374,5 +374,6 @@ fn named(bad: &[BadImage]) -> Vec<(u32, String)> {
 fn input<'a>(batch: &'a Batch<'_>) -> Input<'a> {
     let pixels = batch.size();
     let size = Size { batch: batch.len(), height: pixels.height as usize, width: pixels.width as usize };
-    Input { size, pixels: batch.pixels(), targets: batch.labels() }
+    let mixed_in = batch.mixed_in().map(|loader::MixedIn { labels, share }| MixedIn { labels, share });
+    Input { size, pixels: batch.pixels(), targets: Targets { labels: batch.labels(), mixed_in } }
 }

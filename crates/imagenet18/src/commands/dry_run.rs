@@ -126,7 +126,8 @@ fn averages(average: &Average) -> String {
     text
 }
 
-/// What moves over the run, and what is kept of it, a line each.
+/// What moves over the run, what is kept of it, and what is done to images beside cropping and
+/// flipping, a line each.
 fn curves(plan: &Plan) -> String {
     let mut text = String::new();
     if plan.recipe.optimizer.rate.is_some() {
@@ -136,6 +137,9 @@ fn curves(plan: &Plan) -> String {
         text += &format!("momentum: {}\n", plan.momentum());
     }
     text += &averages(&plan.recipe.average);
+    if let Some(changes) = plan.recipe.augment.describe() {
+        text += &format!("images: {changes}\n");
+    }
     for phase in &plan.recipe.phases.phases {
         if let Some(ramp) = phase.ramp() {
             text += &format!("size: {ramp}\n");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use in18_dataset::{DataRoot, ImageSet};
 use in18_loader::{BatchPlan, Loader, OnBadImage, Share};
-use in18_program::{Input, Size};
+use in18_program::{Input, Size, Targets};
 use in18_train::{Skipped, Tally, TrainError, Views};
 use serde_json::json;
 
@@ -55,7 +55,11 @@ pub fn eval(arguments: &EvalArgs) -> Result<()> {
         }
         let pixels = batch.size();
         let size = Size { batch: batch.len(), height: pixels.height as usize, width: pixels.width as usize };
-        total.add(&classifier.evaluate(Input { size, pixels: batch.pixels(), targets: batch.labels() })?);
+        total.add(&classifier.evaluate(Input {
+            size,
+            pixels: batch.pixels(),
+            targets: Targets::of(batch.labels()),
+        })?);
     }
     let (loss, top1, top5) = (total.loss(), total.top1(), total.top5());
     output::print(&if arguments.json {

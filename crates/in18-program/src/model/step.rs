@@ -143,15 +143,18 @@ impl Model {
         self.prepare(mode, size)?;
         let update_ops = self.update_of(mode).map_or(0, |update| update.ops.len());
         let Program { id, lowered } = &self.programs[&(mode, size)];
-        for (name, expected, got) in
-            [("pixels", lowered.pixels.region.bytes, pixels.len()), ("labels", size.batch, targets.len())]
-        {
+        let mixed_in = targets.mixed_in.map_or(size.batch, |mixed_in| mixed_in.labels.len());
+        for (name, expected, got) in [
+            ("pixels", lowered.pixels.region.bytes, pixels.len()),
+            ("labels", size.batch, targets.labels.len()),
+            ("labels mixed in", size.batch, mixed_in),
+        ] {
             if expected != got {
                 return Err(ProgramError::Length { name: name.to_owned(), expected, got });
             }
         }
         self.kernels.write(lowered.pixels.region, pixels)?;
-        self.loss.write(&mut *self.kernels, &lowered.loss, targets, self.loss_scale)?;
+        self.loss.write(&mut *self.kernels, &lowered.loss, &targets, self.loss_scale, &mut self.written)?;
         self.taken = self.taken.max(lowered.work_bytes);
         let all = lowered.forward.start..lowered.backward.end;
         self.before_update = lowered.ops.len();

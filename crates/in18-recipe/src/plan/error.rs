@@ -62,6 +62,11 @@ pub enum PlanError {
          {images} images over {world} device(s) are {share} each; lower 'bs' to {share} or less"
     )]
     BatchTooLarge { phase: usize, epoch: usize, batch: usize, images: usize, world: usize, share: usize },
+    /// Batches of one image that are to be mixed.
+    #[error(
+        "phase {phase}: 'bs': expected at least 2 images a batch, because {field} mixes the images of a batch, got 1"
+    )]
+    NothingToMix { phase: usize, field: &'static str },
     /// A line that leaves the range of numbers.
     #[error("epoch {epoch}: the learning rate of phase {phase} is not finite there: shorten the line or end it sooner")]
     InfiniteRate { phase: usize, epoch: usize },

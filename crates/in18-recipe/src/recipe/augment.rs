@@ -1,5 +1,5 @@
 //! `[augment]`: how training images are changed at random. Each is cropped, resized to the phase's
-//! size, and flipped in half of the cases.
+//! size, and flipped in half of the cases. Two of a batch may be mixed.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +7,10 @@ use crate::fault::{Fault, ensure};
 
 /// Lower bound of the random crop's share of the area where nobody says otherwise, the original's.
 pub const DEFAULT_MIN_SCALE: f64 = 0.08;
+
+/// Bounds of α. Shares of a smaller one are 0 or 1, and of a larger one ½, in all batches of a run.
+const LEAST_ALPHA: f64 = 0.001;
+const MOST_ALPHA: f64 = 1000.0;
 
 /// Augmentation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +25,12 @@ pub struct Augment {
     pub ratio: [f64; 2],
     /// Which images are mirrored left to right.
     pub flip: Flip,
+    /// Mixup: α of the shares, Beta(α, α), by which a batch's images are blended; 0 switches it off
+    /// (Zhang et al., *mixup: Beyond Empirical Risk Minimization*, 2018).
+    pub mixup: f64,
+    /// Cutmix: α of the shares, Beta(α, α), of images that keep their area; 0 switches it off (Yun
+    /// et al., *CutMix*, 2019). With both on, each batch takes one of them by a fair coin.
+    pub cutmix: f64,
 }
 
 /// Which images are mirrored left to right.
@@ -40,11 +50,30 @@ pub enum Flip {
 impl Default for Augment {
     fn default() -> Self {
         let (min_scale, max_scale, ratio) = (DEFAULT_MIN_SCALE, 1.0, [3.0 / 4.0, 4.0 / 3.0]);
-        Augment { min_scale, max_scale, ratio, flip: Flip::Random }
+        Augment { min_scale, max_scale, ratio, flip: Flip::Random, mixup: 0.0, cutmix: 0.0 }
     }
 }
 
 impl Augment {
+    /// Whether the images of a batch are mixed.
+    pub fn mixes(&self) -> bool {
+        self.mixing_field().is_some()
+    }
+
+    /// What is done to images beside cropping and flipping, in words; `None` if nothing is.
+    pub fn describe(&self) -> Option<String> {
+        let kinds = [("mixup", self.mixup), ("cutmix", self.cutmix)];
+        let kinds: Vec<String> =
+            kinds.iter().filter(|(_, alpha)| *alpha > 0.0).map(|(kind, alpha)| format!("{kind} {alpha}")).collect();
+        (!kinds.is_empty()).then(|| kinds.join(" or "))
+    }
+
+    /// The field that mixes the images of a batch.
+    pub(crate) fn mixing_field(&self) -> Option<&'static str> {
+        let fields = [("augment.mixup", self.mixup), ("augment.cutmix", self.cutmix)];
+        fields.into_iter().find(|(_, alpha)| *alpha > 0.0).map(|(field, _)| field)
+    }
+
     pub(crate) fn check(&self) -> Result<(), Fault> {
         let is_share = self.min_scale > 0.0 && self.min_scale <= 1.0;
         ensure(is_share, "augment.min_scale", "a share of the area above 0 and up to 1", self.min_scale)?;
@@ -52,6 +81,12 @@ impl Augment {
         ensure(is_share, "augment.max_scale", "a share of the area above 0 and up to 1", self.max_scale)?;
         let [low, high] = self.ratio;
         let are_bounds = 0.0 < low && low <= high && high.is_finite();
-        ensure(are_bounds, "augment.ratio", "two numbers above 0, the lower first", format!("{:?}", self.ratio))
+        ensure(are_bounds, "augment.ratio", "two numbers above 0, the lower first", format!("{:?}", self.ratio))?;
+        for (field, alpha) in [("augment.mixup", self.mixup), ("augment.cutmix", self.cutmix)] {
+            let is_alpha = alpha == 0.0 || (LEAST_ALPHA..=MOST_ALPHA).contains(&alpha);
+            let expected = format!("0 (off), or a number from {LEAST_ALPHA} to {MOST_ALPHA}");
+            ensure(is_alpha, field, &expected, alpha)?;
+        }
+        Ok(())
     }
 }

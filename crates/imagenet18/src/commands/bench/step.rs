@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use in18_comm::{Comm, Solo};
-use in18_program::{Arch, Input, Metrics, Mode, Model, PendingMetrics, Size, UpdateScalars};
+use in18_program::{Arch, Input, Metrics, Mode, Model, PendingMetrics, Size, Targets, UpdateScalars};
 use in18_random::{Draws, Purpose};
 use in18_recipe::{Precision, Recipe};
 use in18_system::proc::peak_rss_bytes;
@@ -80,7 +80,7 @@ impl Bench {
             return Ok(self.model.start_evaluation(Input {
                 size: self.size,
                 pixels: &self.pixels,
-                targets: &self.labels,
+                targets: Targets::of(&self.labels),
             })?);
         }
         self.start_training(false)
@@ -94,7 +94,7 @@ impl Bench {
         let due = (average.lookahead_keeps(self.steps, usize::MAX), average.ema_keeps(self.steps));
         let at = StepScalars { averages: StepScalars::averages(due.0, due.1), ..AT };
         let Bench { model, comm, step, scale, size, pixels, labels, first, waited, .. } = self;
-        let input = Input { size: *size, pixels, targets: labels };
+        let input = Input { size: *size, pixels, targets: Targets::of(labels) };
         let mut start = Instant::now();
         let started = step.start((model, &mut **comm), input, at, scale, &mut |stage, model, comm| {
             if apart && stage != Stage::Computing {
@@ -139,7 +139,7 @@ impl Bench {
         let mut parts = Vec::new();
         let mut ready = |part, dtype| parts.push((part, dtype));
         let Bench { model, step, size, pixels, labels, .. } = self;
-        let input = Input { size: *size, pixels, targets: labels };
+        let input = Input { size: *size, pixels, targets: Targets::of(labels) };
         let pending = model.start_training_in_parts(input, step.cuts(), &mut ready)?;
         model.metrics(pending)?;
         model.synchronize()?;
@@ -155,7 +155,7 @@ impl Bench {
     pub fn observed_step(&mut self, mut after: impl FnMut(usize)) -> Result<()> {
         let Bench { model, mode, size, pixels, labels, .. } = self;
         let scalars = UpdateScalars { rate: AT.rate, momentum: AT.momentum, gradient_scale: 1.0, decay: AT.decay };
-        let input = Input { size: *size, pixels, targets: labels };
+        let input = Input { size: *size, pixels, targets: Targets::of(labels) };
         let metrics = model.observed_step(*mode, input, scalars, &mut after)?;
         check(&metrics)
     }
