@@ -75,6 +75,14 @@ fn eval_gives_the_runs_own_last_numbers() {
     let flipped = trained.eval(MODEL, &["--tta", "flip"]);
     assert!(flipped["loss"].as_f64().unwrap().is_finite() && flipped["loss"] != eval["loss"]);
     assert_eq!(trained.eval(MODEL, &["--rect"])["images"], 12);
+    let logits = trained.eval(MODEL, &["--tta", "flip-logits"]);
+    assert!(logits["loss"].as_f64().unwrap().is_finite() && logits["loss"] != flipped["loss"]);
+    assert_eq!((&flipped["tta"], &logits["tta"], &eval["tta"]), (&"flip".into(), &"flip-logits".into(), &Value::Null));
+    assert_eq!(trained.eval(MODEL, &["--tta", "none", "--crop", "original"]), eval);
+    let whole = trained.eval(MODEL, &["--crop", "1"]);
+    assert!(whole["crop"] == 1.0 && whole["loss"] != eval["loss"]);
+    let says = failure(&mut trained.command(&["eval", "data", "--checkpoint", MODEL, "--crop", "0"]), 2);
+    assert!(says.contains("expected original, or a share of the short side from 0.1 to 1"), "{says}");
 }
 
 #[test]
