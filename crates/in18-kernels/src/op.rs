@@ -13,6 +13,7 @@
 //! operations of an update see ranges of these as one row of numbers.
 
 mod attribute;
+mod avg_pool;
 mod batch_norm;
 mod blur_pool;
 pub(crate) mod check;
@@ -32,6 +33,7 @@ use in18_tensor::Tensor;
 use self::check::Check;
 use crate::KernelError;
 
+pub use avg_pool::{AVG_POOL_SIDE, AvgPool, AvgPoolBackward, avg_pool_output};
 pub use batch_norm::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 pub use blur_pool::{BLUR_TAPS, BlurPool, BlurPoolBackward, blur_window};
 pub use conv::{Conv, ConvBackwardData, ConvBackwardWeight, Window};
@@ -189,6 +191,8 @@ vocabulary!($
     SumReluBackward,
     MaxPool,
     MaxPoolBackward,
+    AvgPool,
+    AvgPoolBackward,
     BlurPool,
     BlurPoolBackward,
     GlobalAvgPool,

@@ -10,6 +10,7 @@
 //! or fp16 program are rounded when they are stored, as another provider would round them. A
 //! convolution of such activations rounds its weights when it reads them. Everything else is fp32.
 
+mod avg_pool;
 mod batch_norm;
 mod blur_pool;
 mod conv;

@@ -1,5 +1,6 @@
 //! Compiles each operation into steps, one file per kind of operation.
 
+mod avg_pool;
 mod batch_norm;
 mod blur_pool;
 mod conv;
@@ -10,6 +11,7 @@ mod geometry;
 mod linear;
 mod normalize;
 mod pool;
+mod rows;
 mod sgd;
 mod soft_loss;
 

@@ -2,6 +2,7 @@
 //! that are easily got wrong: odd sizes, rectangles, single pixels, channels that fill no vector.
 //! All are small enough for naive loops.
 
+mod avg_pool;
 mod batch_norm;
 mod blur_pool;
 mod classifier;
@@ -23,6 +24,7 @@ pub(super) fn all(precision: Precision) -> Vec<Case> {
     cases.extend(batch_norm::cases(precision));
     cases.extend(elementwise::cases(precision));
     cases.extend(pool::cases(precision));
+    cases.extend(avg_pool::cases(precision));
     cases.extend(blur_pool::cases(precision));
     cases.extend(classifier::cases());
     cases.extend(soft_loss::cases());
