@@ -24,10 +24,11 @@ fn a_step_is_measured() {
     assert_eq!(training["arch"], "resnet18");
     let blurred = ["-o", "network.blurpool=all"];
     assert_eq!(json(&[&common[..], &["--json"], &blurred[..]].concat())["arch"], "resnet18-blurpool-all");
+    let d = ["-o", "network.stem=deep", "-o", "network.shortcut=pool"];
+    assert_eq!(json(&[&common[..], &["--json"], &d[..]].concat())["arch"], "resnet18d");
     let useless = bench(&[&common[..], &["-o", "seed=3"]].concat()).code(2);
-    assert!(
-        String::from_utf8_lossy(&useless.get_output().stderr).contains("expected network.arch or network.blurpool")
-    );
+    let says = String::from_utf8_lossy(&useless.get_output().stderr).into_owned();
+    assert!(says.contains("expected network.arch, .stem, .shortcut or .blurpool"), "{says}");
     let profile = bench(&[&common[..], &["--profile"]].concat()).success();
     let table = String::from_utf8(profile.get_output().stdout.clone()).unwrap();
     for kind in ["ConvBackwardWeight", "BatchNormAddRelu", "Sgd", "ms in operations"] {

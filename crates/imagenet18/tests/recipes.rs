@@ -109,6 +109,7 @@ fn fields_are_set_one_by_one() {
         ("optimiser.momentum=0.95", "did you mean 'optimizer'?"),
         ("optimizer.momentum=2", "expected a number from 0 to 1 (1 excluded), got 2"),
         ("network.arch=vgg", "expected one of resnet18, "),
+        ("network.shortcut=avg", "expected one of auto, conv, pool, got 'avg'"),
         ("network.blurpool=some", "expected one of none, convolutions, all, got 'some'"),
         ("momentum", "expected FIELD=VALUE, such as optimizer.momentum=0.95, got `momentum`"),
     ] {

@@ -54,7 +54,7 @@ pub use plan::{EpochPlan, Plan, PlanError, PlanInput, StepPlan, Stretch};
 pub use presets::{PRESETS, Preset, Summary, preset};
 pub use recipe::{
     Augment, Bias, BlurPool, ClassWeights, DEFAULT_MIN_SCALE, Data, Evaluate, Flip, GradientType, Head, Initial, Loss,
-    LossKind, LossScale, MadeFor, Network, Optimizer, Precision, Reached, Recipe, Shuffle, WeightRule,
+    LossKind, LossScale, MadeFor, Network, Optimizer, Precision, Reached, Recipe, Shortcut, Shuffle, Stem, WeightRule,
 };
 pub use schedule::{Anneal, Kind, Schedule};
 pub use toml_form::{RecipeError, SetError};

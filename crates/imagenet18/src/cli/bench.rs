@@ -36,7 +36,7 @@ pub struct BenchStepArgs {
     #[arg(long, value_name = "NAME", default_value = "resnet50")]
     pub arch: Arch,
 
-    /// Set a field of the recipe that changes the network, as `-o network.blurpool=all`.
+    /// Set a field of the recipe that changes the network, as `-o network.stem=deep`.
     #[arg(short = 'o', value_name = "FIELD=VALUE")]
     pub fields: Vec<String>,
 
