@@ -166,6 +166,38 @@ fn a_network_with_blurpool_is_never_taken_for_the_plain_one() {
 }
 
 #[test]
+fn a_resnet_d_is_trained_named_and_started_from() {
+    let trained = Trained::new();
+    let fields = ["-o", "network.stem=deep", "-o", "network.shortcut=pool"];
+    trained.train("deep", PHASES, &fields).assert().success();
+    let model = "deep/model.safetensors";
+    let (run, eval) = (trained.last_epoch("deep"), trained.eval(model, &[]));
+    assert_eq!((&eval["loss"], &eval["arch"]), (&run["val_loss"], &"resnet18d".into()));
+    trained.command(&["export", "--checkpoint", model, "--out", "out.onnx"]).assert().success();
+    let onnx = fs::read(trained.path("out.onnx")).unwrap();
+    assert!(onnx.windows(11).any(|bytes| bytes == b"AveragePool"));
+    // timm's name of the network says the same as both fields.
+    let named = ["-o", "network.arch=resnet18d", "--init", model, "-o", "network.blurpool=all"];
+    trained.train("named", PHASES, &named).assert().success();
+    assert_eq!(trained.eval("named/model.safetensors", &[])["arch"], "resnet18d-blurpool-all");
+    for (wrong, code, says) in [
+        (
+            &["--init", model][..],
+            7,
+            "expected a resnet18, got a file that says it is a resnet18d: give --arch resnet18d",
+        ),
+        (
+            &["-o", "network.arch=resnet18d", "-o", "network.stem=original"],
+            2,
+            "expected network.stem to be deep or auto, since the network is resnet18d; got original",
+        ),
+    ] {
+        let error = failure(&mut trained.train("wrong", PHASES, wrong), code);
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
 fn files_that_do_not_serve_are_refused_in_a_line() {
     let trained = Trained::new();
     let whole = fs::read(trained.path(MODEL)).unwrap();

@@ -1,6 +1,7 @@
 //! Compiles each operation into steps, one file per kind of operation.
 
 mod average;
+mod avg_pool;
 mod batch_norm;
 mod blur_pool;
 mod conv;
@@ -11,6 +12,7 @@ mod geometry;
 mod linear;
 mod normalize;
 mod pool;
+mod rows;
 mod sgd;
 mod soft_loss;
 

@@ -55,7 +55,7 @@ pub use presets::{PRESETS, Preset, Summary, preset};
 pub use recipe::{
     Augment, Average, Bias, BlurPool, CentreCrop, ClassWeights, DEFAULT_MIN_SCALE, Data, Evaluate, EvaluationSize,
     Flip, GradientType, Head, Initial, Loss, LossKind, LossScale, MadeFor, Network, Optimizer, Precision, Reached,
-    Recipe, Rectangular, Shuffle, Tta, WeightRule,
+    Recipe, Rectangular, Shortcut, Shuffle, Stem, Tta, WeightRule,
 };
 pub use schedule::{Anneal, Kind, Schedule};
 pub use toml_form::{RecipeError, SetError};

@@ -26,7 +26,7 @@ pub use evaluate::{CentreCrop, Evaluate, EvaluationSize, Rectangular, Tta};
 pub use initial::{Bias, Head, Initial};
 pub use loss::{ClassWeights, Loss, LossKind, LossScale, WeightRule};
 pub use made_for::MadeFor;
-pub use network::{BlurPool, Network, Precision};
+pub use network::{BlurPool, Network, Precision, Shortcut, Stem};
 pub use optimizer::{GradientType, Optimizer};
 pub use reached::Reached;
 

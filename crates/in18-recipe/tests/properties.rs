@@ -5,7 +5,7 @@ use in18_recipe::{
     Augment, Average, Batch, Bias, BlurPool, CentreCrop, ClassWeights, Course, Curve, DEFAULT_MIN_SCALE, Data,
     DataPhase, Epochs, Evaluate, EvaluationSize, Flip, GradientType, Head, Initial, Kind, Loss, LossKind, LossScale,
     LrPhase, MadeFor, Network, Optimizer, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe,
-    Rectangular, Schedule, Shuffle, Tta, WeightRule,
+    Rectangular, Schedule, Shortcut, Shuffle, Stem, Tta, WeightRule,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -170,9 +170,14 @@ fn evaluate() -> impl Strategy<Value = Evaluate> {
 fn sections() -> impl Strategy<Value = Recipe> {
     let precision = proptest::sample::select(&[Precision::Auto, Precision::Bf16, Precision::Fp16, Precision::Fp32][..]);
     let blurpool = proptest::sample::select(&[BlurPool::None, BlurPool::Convolutions, BlurPool::All][..]);
-    let network = (any::<String>(), precision, blurpool).prop_map(|(arch, precision, blurpool)| Network {
+    let stem = proptest::sample::select(&[Stem::Auto, Stem::Original, Stem::Deep][..]);
+    let shortcut = proptest::sample::select(&[Shortcut::Auto, Shortcut::Conv, Shortcut::Pool][..]);
+    let network = (any::<String>(), precision, stem, shortcut, blurpool);
+    let network = network.prop_map(|(arch, precision, stem, shortcut, blurpool)| Network {
         arch,
         precision,
+        stem,
+        shortcut,
         blurpool,
     });
     let initial = (any::<[bool; 4]>(), option::of((any::<String>(), any::<bool>()))).prop_map(|(choices, file)| {

@@ -265,6 +265,10 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
                       mean 'bf16'?",
         },
         Case {
+            text: "[network]\nstem = 'shallow'\n",
+            message: "line 2, column 8: network.stem: expected one of auto, original, deep, got 'shallow'",
+        },
+        Case {
             text: "[network]\nblurpool = 'conv'\n",
             message: "line 2, column 12: network.blurpool: expected one of none, convolutions, all, got 'conv'",
         },
@@ -274,8 +278,8 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
         },
         Case {
             text: "[network]\nmomentum = 0.9",
-            message: "line 2, column 1: network: expected one of arch, precision, blurpool, got 'momentum': did you mean \
-                      'optimizer.momentum'?",
+            message: "line 2, column 1: network: expected one of arch, precision, stem, shortcut, blurpool, got 'momentum': \
+                      did you mean 'optimizer.momentum'?",
         },
         Case { text: "optimizer = 0.9", message: "column 13: optimizer: expected a table, got 0.9" },
         Case { text: "seed = -1", message: "column 8: seed: expected a whole number that is not negative, got -1" },

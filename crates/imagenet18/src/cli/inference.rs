@@ -22,8 +22,8 @@ pub struct NetworkArgs {
         short = 'a',
         value_name = "NAME",
         help = format!(
-            "The network, for a file that does not say so itself: one of {}, with BlurPool NAME-blurpool-convolutions \
-             or NAME-blurpool-all",
+            "The network, for a file that does not say so itself: one of {}, as ResNet-D NAMEd, with BlurPool \
+             NAME-blurpool-convolutions or NAME-blurpool-all",
             Arch::names()
         )
     )]

@@ -24,7 +24,10 @@ pub struct TrainArgs {
         long,
         short = 'a',
         value_name = "NAME",
-        help = format!("The network, one of {} [default: the recipe's, or resnet50]", Arch::names())
+        help = format!(
+            "The network, one of {}, or one as ResNet-D, such as resnet50d [default: the recipe's, or resnet50]",
+            Arch::names()
+        )
     )]
     pub arch: Option<Arch>,
 
