@@ -116,10 +116,27 @@ class Blur(torch.nn.Module):
         return torch.nn.functional.conv2d(x, taps, stride=self.stride, padding=1, groups=x.shape[1])
 
 
+def as_resnet_d(model):
+    """Turns torchvision's network into timm's of the same depth whose name ends in d: same layers, same names."""
+    nn = torch.nn
+    first, second = ([nn.BatchNorm2d(32), nn.ReLU(inplace=True)] for _ in range(2))
+    convs = [nn.Conv2d(i, o, 3, stride, 1, bias=False) for i, o, stride in [(3, 32, 2), (32, 32, 1), (32, 64, 1)]]
+    model.conv1 = nn.Sequential(convs[0], *first, convs[1], *second, convs[2])
+    for block in list(model.modules()):
+        if getattr(block, "downsample", None) is not None:
+            conv, norm = block.downsample
+            halved = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)
+            pool = halved if conv.stride[0] > 1 else nn.Identity()
+            block.downsample = nn.Sequential(pool, nn.Conv2d(conv.in_channels, conv.out_channels, 1, bias=False), norm)
+
+
 def built(arch):
-    """A network with random parameters, by our name: torchvision's, which may have BlurPool everywhere."""
+    """A network with random parameters, by our name: torchvision's or a ResNet-D, which may have BlurPool everywhere."""
     name, _, blurpool = arch.partition("-blurpool-")
-    model = getattr(torchvision.models, name)(num_classes=len(CLASSES)).eval()
+    model = getattr(torchvision.models, name.removesuffix("d"))(num_classes=len(CLASSES))
+    if name.endswith("d"):
+        as_resnet_d(model)
+    model.eval()
     if blurpool == "all":
         model.maxpool = torch.nn.Sequential(torch.nn.MaxPool2d(3, stride=1, padding=1), Blur(2))
         for module in model.modules():
@@ -168,7 +185,7 @@ def check(binary, work):
     names = {entry.key: entry.value for entry in onnx.load(str(graph)).metadata_props}
     if json.loads(names["classes"]) != CLASSES:
         raise Failure(f"the ONNX file's class names: expected {CLASSES}, got {names['classes']}")
-    others = ("resnet34", "resnet50", "resnet50-blurpool-all")
+    others = ("resnet34", "resnet50", "resnet50-blurpool-all", "resnet18d", "resnet50d", "resnet50d-blurpool-all")
     worst = max(compare_onnx(model, graph, "resnet18"), *(exported(binary, work, arch) for arch in others))
     ours = compare_predictions(model, predicted(binary, trained, work / "seen"), CLASSES, "predict")
 

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use in18_comm::Solo;
 use in18_program::{Arch, Input, Metrics, Model, Size};
-use in18_train::{Evaluation, Views};
+use in18_recipe::Tta;
+use in18_train::Evaluation;
 use in18_weights::{Head, WeightFile};
 
 use crate::cli::{EngineArgs, NetworkArgs};
@@ -55,11 +56,11 @@ impl Opened {
     }
 
     /// Prepares the network to classify images, with the given views of each.
-    pub fn classifier(&self, arguments: &EngineArgs, views: Views) -> Result<Classifier> {
+    pub fn classifier(&self, arguments: &EngineArgs, tta: Tta) -> Result<Classifier> {
         let engine = engine::choose(arguments)?;
         let mut model = Model::new(engine.kernels, self.arch.network(self.classes.len()), engine.dtype)?;
         self.file.load(&mut model, self.arch, Head::Keep)?;
-        Ok(Classifier { model, evaluation: Evaluation::new(views).keeping(KEPT_PROGRAMS) })
+        Ok(Classifier { model, evaluation: Evaluation::new(tta).keeping(KEPT_PROGRAMS) })
     }
 }
 

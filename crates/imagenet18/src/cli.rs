@@ -24,12 +24,12 @@ pub use dawn::{DawnArgs, DawnCommand, EventsArgs};
 pub use demo::DemoArgs;
 pub use engine::{Devices, EngineArgs, EngineChoice};
 pub use engines::EnginesArgs;
-pub use inference::{EvalArgs, ExportArgs, NetworkArgs, PredictArgs, Tta};
+pub use inference::{EvalArgs, ExportArgs, NetworkArgs, PredictArgs};
 pub use original::OriginalArgs;
 pub use reading::ReadingArgs;
 pub use recipes::{RecipesArgs, RecipesCommand};
 pub use report::ReportArgs;
-pub use train::{CheckpointArgs, Resume, TrainArgs};
+pub use train::{CheckpointArgs, Resume, Stop, TrainArgs};
 pub use watch::WatchArgs;
 
 /// Trains ImageNet-style classifiers to a target accuracy, fast.

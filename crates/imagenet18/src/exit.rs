@@ -20,6 +20,7 @@ pub const HELP: &str = "Exit codes:
   6  not enough memory, or something this CPU or GPU cannot do
   7  a network's file or checkpoint is damaged, or of another run
   8  the ranks did not come together, or one of them was lost or hung
+  9  the run is done, and no evaluation reached the accuracy of --stop-at
   130, 143  stopped by SIGINT or SIGTERM, after a checkpoint was saved; at once if training had not begun, or at a second SIGINT";
 
 const MACHINE: u8 = 1;
@@ -30,6 +31,7 @@ const WRITE: u8 = 5;
 const HARDWARE: u8 = 6;
 const CHECKPOINT: u8 = 7;
 pub const RANKS: u8 = 8;
+pub const MISSED: u8 = 9;
 
 /// The exit code that shells and schedulers read as "ended by this signal".
 pub fn after_signal(signal: i32) -> i32 {

@@ -1,11 +1,12 @@
 //! The recipe that the arguments describe: what is trained, and how. A flag is short for a field.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use in18_program::{Arch, BlurPooling};
-use in18_recipe::{BlurPool, PRESETS, Phases, Precision, Recipe, preset};
+use in18_program::{self as program, Arch, BlurPooling};
+use in18_recipe::{BlurPool, PRESETS, Phases, Precision, Recipe, Shortcut, Stem, preset};
 use in18_tensor::DType;
 
 pub use self::brought::Brought;
@@ -196,11 +197,29 @@ fn arch_of(recipe: &Recipe) -> Result<Arch, String> {
         let remedy = format!("-o network.blurpool={}", arch.blur_pool());
         return Err(format!("expected {plain}, since a recipe says the rest by {remedy}; got `{arch}`"));
     }
-    Ok(arch.with_blur_pool(match recipe.network.blurpool {
+    let stem = match recipe.network.stem {
+        Stem::Auto => arch.stem(),
+        Stem::Original => agreed("stem", arch, arch.stem(), program::Stem::Original)?,
+        Stem::Deep => agreed("stem", arch, arch.stem(), program::Stem::Deep)?,
+    };
+    let shortcut = match recipe.network.shortcut {
+        Shortcut::Auto => arch.shortcut(),
+        Shortcut::Conv => agreed("shortcut", arch, arch.shortcut(), program::Shortcut::Conv)?,
+        Shortcut::Pool => agreed("shortcut", arch, arch.shortcut(), program::Shortcut::Pool)?,
+    };
+    Ok(arch.with_stem(stem).with_shortcut(shortcut).with_blur_pool(match recipe.network.blurpool {
         BlurPool::None => BlurPooling::None,
         BlurPool::Convolutions => BlurPooling::Convolutions,
         BlurPool::All => BlurPooling::All,
     }))
+}
+
+/// What a field of the network says, unless the network's name says something else.
+fn agreed<T: Copy + PartialEq + Default + Display>(field: &str, arch: Arch, named: T, written: T) -> Result<T, String> {
+    if written == named || named == T::default() {
+        return Ok(written);
+    }
+    Err(format!("expected network.{field} to be {named} or auto, since the network is {arch}; got {written}"))
 }
 
 /// The arguments of a recipe's engine: those given, with the recipe's type of activations.

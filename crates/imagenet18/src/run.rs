@@ -15,7 +15,7 @@ use in18_train::checkpoint::CheckpointOptions;
 use in18_train::{Continued, Outcome, Parts, Saving, Signals, Trainer, learner};
 
 use self::resolved::Resolved;
-use crate::cli::{CheckpointArgs, EngineArgs};
+use crate::cli::{CheckpointArgs, EngineArgs, Stop};
 use crate::engine::Engine;
 use crate::exit::{self, Ended};
 use crate::logdir::Logdir;
@@ -47,6 +47,8 @@ pub struct Run {
     pub on_bad_image: OnBadImage,
     /// Whether epochs end after a few batches.
     pub short_epoch: bool,
+    /// The accuracy at which the run ends; `None`: as the run that it continues.
+    pub stop_at: Option<Stop>,
     /// How long an exchange among ranks may take.
     pub step_timeout: Duration,
     /// Batches between two lines of the log.

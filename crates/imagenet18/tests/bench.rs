@@ -24,6 +24,8 @@ fn a_step_is_measured() {
     assert_eq!(training["arch"], "resnet18");
     let blurred = ["-o", "network.blurpool=all"];
     assert_eq!(json(&[&common[..], &["--json"], &blurred[..]].concat())["arch"], "resnet18-blurpool-all");
+    let d = ["-o", "network.stem=deep", "-o", "network.shortcut=pool"];
+    assert_eq!(json(&[&common[..], &["--json"], &d[..]].concat())["arch"], "resnet18d");
     let all = "average.ema_half_life=5 average.lookahead=1 optimizer.nesterov=true loss.smoothing=0.1";
     let fields: Vec<&str> = all.split(' ').flat_map(|field| ["-o", field]).collect();
     let published = ["step", "--recipe", "seed-8gpu", "--size", "32", "--batch", "2", "--steps", "1", "--json"];

@@ -142,6 +142,48 @@ const CASES: &[Case] = &[
         ..GOOD
     },
     Case { name: "an unknown network", arguments: &["--arch", "vgg16"], code: 2, says: &["resnet18", "vgg16"], ..GOOD },
+    Case {
+        name: "a stop at no accuracy",
+        arguments: &["--arch", "resnet18", "--stop-at", "93"],
+        code: 2,
+        says: &["--stop-at", "expected top1=PERCENT or top5=PERCENT, above 0 and up to 100, such as top5=93"],
+        ..GOOD
+    },
+    Case {
+        name: "a stop above 100 %",
+        arguments: &["--arch", "resnet18", "--stop-at", "top5=101"],
+        code: 2,
+        says: &["'top5=101'", "above 0 and up to 100"],
+        ..GOOD
+    },
+    Case {
+        name: "an unknown test-time augmentation",
+        arguments: &["--arch", "resnet18", "-o", "evaluate.tta=fliplogits"],
+        code: 2,
+        says: &["-o evaluate.tta=fliplogits", "one of none, flip, flip-logits", "did you mean 'flip-logits'?"],
+        ..GOOD
+    },
+    Case {
+        name: "a validation of no pixels",
+        arguments: &["--arch", "resnet18", "-o", "evaluate.size=0"],
+        code: 2,
+        says: &["-o evaluate.size=0: expected training, or a size from 1 to 65535 pixels, got 0"],
+        ..GOOD
+    },
+    Case {
+        name: "a validation on rectangles that are too small",
+        arguments: &["--arch", "resnet18", "-o", "evaluate.size=7", "-o", "evaluate.rectangular=true"],
+        code: 2,
+        says: &["8 pixels", "7"],
+        ..GOOD
+    },
+    Case {
+        name: "a validation that no memory holds",
+        arguments: &["--arch", "resnet18", "-o", "evaluate.size=60000"],
+        code: 6,
+        says: &["epoch 0, validation in batches of 1: 1 images of 60000x60000 pixels need", "evaluate.size"],
+        ..GOOD
+    },
     Case { name: "a momentum of 2", arguments: &["--momentum", "2"], code: 2, says: &["from 0 to 1"], ..GOOD },
 ];
 

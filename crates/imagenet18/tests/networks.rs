@@ -75,6 +75,14 @@ fn eval_gives_the_runs_own_last_numbers() {
     let flipped = trained.eval(MODEL, &["--tta", "flip"]);
     assert!(flipped["loss"].as_f64().unwrap().is_finite() && flipped["loss"] != eval["loss"]);
     assert_eq!(trained.eval(MODEL, &["--rect"])["images"], 12);
+    let logits = trained.eval(MODEL, &["--tta", "flip-logits"]);
+    assert!(logits["loss"].as_f64().unwrap().is_finite() && logits["loss"] != flipped["loss"]);
+    assert_eq!((&flipped["tta"], &logits["tta"], &eval["tta"]), (&"flip".into(), &"flip-logits".into(), &Value::Null));
+    assert_eq!(trained.eval(MODEL, &["--tta", "none", "--crop", "original"]), eval);
+    let whole = trained.eval(MODEL, &["--crop", "1"]);
+    assert!(whole["crop"] == 1.0 && whole["loss"] != eval["loss"]);
+    let says = failure(&mut trained.command(&["eval", "data", "--checkpoint", MODEL, "--crop", "0"]), 2);
+    assert!(says.contains("expected original, or a share of the short side from 0.1 to 1"), "{says}");
 }
 
 #[test]
@@ -155,6 +163,38 @@ fn a_network_with_blurpool_is_never_taken_for_the_plain_one() {
     assert!(says.contains("network.blurpool is \"all\" in the checkpoint and \"convolutions\" here"), "{says}");
     let says = failure(&mut trained.train("other", PHASES, &["-o", "network.arch=resnet18-blurpool-all"]), 2);
     assert!(says.contains("expected resnet18, since a recipe says the rest by -o network.blurpool=all"), "{says}");
+}
+
+#[test]
+fn a_resnet_d_is_trained_named_and_started_from() {
+    let trained = Trained::new();
+    let fields = ["-o", "network.stem=deep", "-o", "network.shortcut=pool"];
+    trained.train("deep", PHASES, &fields).assert().success();
+    let model = "deep/model.safetensors";
+    let (run, eval) = (trained.last_epoch("deep"), trained.eval(model, &[]));
+    assert_eq!((&eval["loss"], &eval["arch"]), (&run["val_loss"], &"resnet18d".into()));
+    trained.command(&["export", "--checkpoint", model, "--out", "out.onnx"]).assert().success();
+    let onnx = fs::read(trained.path("out.onnx")).unwrap();
+    assert!(onnx.windows(11).any(|bytes| bytes == b"AveragePool"));
+    // timm's name of the network says the same as both fields.
+    let named = ["-o", "network.arch=resnet18d", "--init", model, "-o", "network.blurpool=all"];
+    trained.train("named", PHASES, &named).assert().success();
+    assert_eq!(trained.eval("named/model.safetensors", &[])["arch"], "resnet18d-blurpool-all");
+    for (wrong, code, says) in [
+        (
+            &["--init", model][..],
+            7,
+            "expected a resnet18, got a file that says it is a resnet18d: give --arch resnet18d",
+        ),
+        (
+            &["-o", "network.arch=resnet18d", "-o", "network.stem=original"],
+            2,
+            "expected network.stem to be deep or auto, since the network is resnet18d; got original",
+        ),
+    ] {
+        let error = failure(&mut trained.train("wrong", PHASES, wrong), code);
+        assert!(error.contains(says), "{error}");
+    }
 }
 
 #[test]

@@ -55,6 +55,26 @@ fn the_seed_schedule_on_eight_devices() {
 }
 
 #[test]
+fn the_plan_says_what_validation_sees() {
+    let recipe = ["--recipe", "seed-8gpu", "--images", "1281167", "--world", "8"];
+    let size = [&recipe[..], &["-o", "evaluate.size=256"]].concat();
+    let (plain, larger) = (plan(&recipe), plan(&size));
+    assert_eq!((larger[0]["val_size"].as_u64(), larger[0]["val_batch"].as_u64()), (Some(256), Some(128)));
+    assert!(plain[0]["val_size"].is_null() && larger.iter().all(|epoch| epoch["val_size"] == 256));
+    // The memory of a validation counts where training needs less.
+    let needs = |size: &str| {
+        let phases = ["--phases", "[{'ep':0,'sz':32,'bs':8},{'ep':(0,1),'lr':(1,2)}]", "--images", "1000", "-o", size];
+        plan(&phases)[0]["device_bytes"].as_u64().unwrap()
+    };
+    assert!(needs("evaluate.size=256") > 2 * needs("evaluate.size=training"));
+    let all = ["-o", "evaluate.tta=flip-logits", "-o", "evaluate.crop=0.875", "-o", "evaluate.rectangular=false"];
+    let output = imagenet18().args(["train", "--dry-run"]).args(&size).args(all).assert().success();
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    assert!(text.contains("\nvalidation: 256 px, crop 0.875, tta flip-logits\n"), "{text}");
+    assert!(!text.contains("  yes  "), "{text}");
+}
+
+#[test]
 fn phases_toml_and_preset_make_one_plan() {
     let folder = tempfile::tempdir().unwrap();
     let toml = imagenet18().args(["recipes", "cloud-4gpu", "--toml"]).output().unwrap().stdout;

@@ -33,6 +33,9 @@ fn events() -> Vec<Event> {
         val_dir: "photos/validation".into(),
         min_scale: 0.35,
         rect_val: false,
+        val_size: None,
+        val_crop: None,
+        tta: None,
     };
     let step = |epoch, step| {
         Event::Step(StepRecord {

@@ -115,6 +115,7 @@ fn fields_are_set_one_by_one() {
         ("optimizer.momentum=2", "expected a number from 0 to 1 (1 excluded), got 2"),
         ("network.arch=vgg", "expected one of resnet18, "),
         ("augment.mixup=-1", "expected 0 (off), or a number from 0.001 to 1000, got -1"),
+        ("network.shortcut=avg", "expected one of auto, conv, pool, got 'avg'"),
         ("network.blurpool=some", "expected one of none, convolutions, all, got 'some'"),
         ("momentum", "expected FIELD=VALUE, such as optimizer.momentum=0.95, got `momentum`"),
     ] {

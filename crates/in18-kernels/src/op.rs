@@ -14,6 +14,7 @@
 
 mod attribute;
 mod average;
+mod avg_pool;
 mod batch_norm;
 mod blur_pool;
 pub(crate) mod check;
@@ -36,6 +37,7 @@ use self::check::Check;
 use crate::KernelError;
 
 pub use average::Average;
+pub use avg_pool::{AVG_POOL_SIDE, AvgPool, AvgPoolBackward, avg_pool_output};
 pub use batch_norm::{BatchNorm, BatchNormAddRelu, BatchNormBackward, BatchNormInference, BatchNormReluBackward};
 pub use blur_pool::{BLUR_TAPS, BlurPool, BlurPoolBackward, blur_window};
 pub use clip_gradients::{CLIP_EPSILON, ClipGradients, clip_factor};
@@ -195,6 +197,8 @@ vocabulary!($
     SumReluBackward,
     MaxPool,
     MaxPoolBackward,
+    AvgPool,
+    AvgPoolBackward,
     BlurPool,
     BlurPoolBackward,
     GlobalAvgPool,

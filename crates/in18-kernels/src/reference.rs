@@ -11,6 +11,7 @@
 //! convolution of such activations rounds its weights when it reads them. Everything else is fp32.
 
 mod average;
+mod avg_pool;
 mod batch_norm;
 mod blur_pool;
 mod clip_gradients;

@@ -10,10 +10,10 @@ use in18_kernels::Op;
 use in18_kernels::conformance::inputs::{Inputs, beta_clear_of_zero};
 use in18_kernels::conformance::{Bench, Case, Kind, Outcome, Stepping, Tolerance, ValueId};
 use in18_kernels::op::{
-    Add, AddRelu, BatchNorm, BatchNormBackward, BatchNormReluBackward, BlurPool, BlurPoolBackward, Conv,
-    ConvBackwardData, ConvBackwardWeight, CrossEntropy, CrossEntropyBackward, GlobalAvgPool, GlobalAvgPoolBackward,
-    Linear, LinearBackwardData, LinearBackwardWeight, METRICS, MIXED, MaxPool, MaxPoolBackward, ReluBackward, SoftLoss,
-    SoftLossBackward, SumReluBackward, Window, blur_window,
+    Add, AddRelu, AvgPool, AvgPoolBackward, BatchNorm, BatchNormBackward, BatchNormReluBackward, BlurPool,
+    BlurPoolBackward, Conv, ConvBackwardData, ConvBackwardWeight, CrossEntropy, CrossEntropyBackward, GlobalAvgPool,
+    GlobalAvgPoolBackward, Linear, LinearBackwardData, LinearBackwardWeight, METRICS, MIXED, MaxPool, MaxPoolBackward,
+    ReluBackward, SoftLoss, SoftLossBackward, SumReluBackward, Window, avg_pool_output, blur_window,
 };
 use in18_kernels::reference::Reference;
 use in18_tensor::{DType, Shape};
@@ -219,6 +219,25 @@ fn max_pooling() {
             // Values are 1/16 apart, and two steps are 1/32.
             check(&mut forward, src, dst, &direction, run(&case).get(dsrc), 1.0 / 64.0, 1e-3);
         }
+    }
+}
+
+#[test]
+fn average_pooling() {
+    for [n, c, h, w] in [[2, 3, 4, 6], [1, 2, 5, 7], [2, 1, 1, 1], [1, 2, 1, 4], [3, 1, 3, 1]] {
+        let (shape, dst_shape) = (Shape::nchw(n, c, h, w), Shape::nchw(n, c, avg_pool_output(h), avg_pool_output(w)));
+        let name = format!("average pooling of {shape}");
+        let mut inputs = Inputs::new(&name, DType::F32);
+        let direction = grid(&mut inputs, dst_shape);
+        let mut forward = Case::new(name);
+        let src = forward.input("src", Kind::Activation, shape, grid(&mut inputs, shape));
+        let dst = forward.output("dst", Kind::Activation, dst_shape, ANY);
+        forward.push(AvgPool { src, dst });
+        let mut backward = Case::new("");
+        let ddst = backward.input("ddst", Kind::Activation, dst_shape, direction.clone());
+        let dsrc = backward.output("dsrc", Kind::Activation, shape, ANY);
+        backward.push(AvgPoolBackward { ddst, dsrc });
+        check(&mut forward, src, dst, &direction, run(&backward).get(dsrc), 0.5, 1e-5);
     }
 }
 

@@ -6,6 +6,8 @@
 #include <ATen/ops/add.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/avg_pool2d.h>
+#include <ATen/ops/avg_pool2d_backward.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/empty.h>
@@ -90,6 +92,18 @@ void batch_norm_inference(const Tensor& src, const Tensor& gamma, const Tensor& 
   if (relu) {
     at::relu_(dst);
   }
+}
+
+// Means of squares of 2x2 pixels. Squares that the edge cuts off have the mean of the pixels that they hold.
+void avg_pool(const Tensor& src, Tensor& dst) {
+  at::avg_pool2d_out(dst, src, at::IntArrayRef({2, 2}), at::IntArrayRef({2, 2}), at::IntArrayRef({0, 0}), /*ceil_mode=*/true,
+                     /*count_include_pad=*/false);
+}
+
+void avg_pool_backward(const Tensor& ddst, Tensor& dsrc) {
+  // The second `dsrc` only says which shape the image had.
+  at::avg_pool2d_backward_out(dsrc, ddst, dsrc, at::IntArrayRef({2, 2}), at::IntArrayRef({2, 2}), at::IntArrayRef({0, 0}),
+                              /*ceil_mode=*/true, /*count_include_pad=*/false, /*divisor_override=*/std::nullopt);
 }
 
 // BlurPool's filter on each channel: sixteenths of [1 2 1] x [1 2 1] with zero padding 1, or its gradient (`transposed`), which
@@ -275,6 +289,8 @@ const std::map<std::string, const PlainOperation*> kOperations = {
     {"BatchNorm", &Plain<batch_norm>::entry},
     {"BatchNormAddRelu", &Plain<batch_norm_add_relu>::entry},
     {"BatchNormInference", &Plain<batch_norm_inference>::entry},
+    {"AvgPool", &Plain<avg_pool>::entry},
+    {"AvgPoolBackward", &Plain<avg_pool_backward>::entry},
     {"BlurPool", &Plain<blur_pool>::entry},
     {"BlurPoolBackward", &Plain<blur_pool_backward>::entry},
     {"GlobalAvgPool", &Plain<global_avg_pool>::entry},

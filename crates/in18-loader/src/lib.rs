@@ -35,5 +35,5 @@ pub use loader::{Batch, Epoch, Loader};
 pub use mix::{Mix, MixedIn, Mixing};
 pub use order::{EpochOrder, Shuffle};
 pub use plan::{Augmentation, BatchPlan, Flip, Share, TrainingBatch};
-pub use rect::resized_for_validation;
+pub use rect::{resized_for_validation, short_side};
 pub use stages::StageTimes;

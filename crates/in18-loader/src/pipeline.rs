@@ -82,7 +82,7 @@ impl Pipeline {
                     flip_horizontal(slot, size.width);
                 }
             }
-            Transform::Validate { sz } => {
+            Transform::Validate { short } => {
                 self.decoder.decode(file, &mut self.decoded)?;
                 self.times.decode += watch.lap();
                 let whole = Crop::whole(self.decoded.size());
@@ -94,7 +94,7 @@ impl Pipeline {
                 };
                 let from = upright.size();
                 // Without this check, a strip one pixel high would become millions of pixels long.
-                let to = resized_for_validation(from, sz).checked()?;
+                let to = resized_for_validation(from, short).checked()?;
                 self.resizer.resize(upright, Crop::whole(from), to, self.resized.reset(to))?;
                 center_crop(&self.resized, size, slot)?;
             }

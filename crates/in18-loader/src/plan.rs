@@ -8,7 +8,7 @@ use in18_image::Size;
 use crate::error::PlanError;
 use crate::mix::{Mix, Mixing};
 use crate::order::{EpochOrder, Fetches};
-use crate::rect;
+use crate::rect::{self, short_side};
 
 /// This process's part of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +85,8 @@ impl Augmentation {
 pub(crate) enum Transform {
     /// Random resized crop to the batch's size, and a flip.
     Train(Augmentation),
-    /// Short side to `int(sz * 1.14)`, then a centre crop of the batch's size.
-    Validate { sz: u32 },
+    /// Short side to so many pixels, then a centre crop of the batch's size.
+    Validate { short: u32 },
 }
 
 /// What a training batch is like.
@@ -193,7 +193,7 @@ impl BatchPlan {
     /// [`PlanError::NoImages`], [`PlanError::EmptyBatch`].
     pub fn validation(images: u32, share: Share, batch: usize, sz: u32) -> Result<Self, PlanError> {
         check(images, batch)?;
-        let all = Self::in_runs((0..images).collect(), batch, |_, _| Size::new(sz, sz), Transform::Validate { sz });
+        let all = Self::in_runs((0..images).collect(), batch, |_, _| Size::new(sz, sz), of_validation(sz));
         Ok(all.share_of_batches(share))
     }
 
@@ -224,9 +224,18 @@ impl BatchPlan {
             order,
             batch,
             |_, images| rect::batch_size(sz, images.iter().map(|&i| ratios[i as usize])),
-            Transform::Validate { sz },
+            of_validation(sz),
         );
         Ok(all.share_of_batches(share))
+    }
+
+    /// The same validation batches of size `sz` with another centre crop: of this share of the short
+    /// side, from 0.1 to 1, instead of the original's.
+    pub fn with_centre_crop(mut self, sz: u32, share: f64) -> Self {
+        for batch in &mut self.batches {
+            batch.transform = Transform::Validate { short: (f64::from(sz) / share) as u32 };
+        }
+        self
     }
 
     /// How many batches there are.
@@ -302,6 +311,10 @@ impl BatchPlan {
         let each = self.batches.len().div_ceil(share.world);
         self.select(share.rank * each..(share.rank + 1) * each)
     }
+}
+
+fn of_validation(sz: u32) -> Transform {
+    Transform::Validate { short: short_side(sz) }
 }
 
 fn check(images: u32, batch: usize) -> Result<(), PlanError> {
@@ -457,6 +470,17 @@ mod tests {
         assert_eq!((plan.images.clone(), plan.image_count()), (train(100, 0, 1, 16).images, 100));
         let empty = |batch| TrainingBatch { images: usize::from(batch == 0), ..of(batch) };
         assert_eq!(BatchPlan::train_in_order(order(), Share::ALL, empty), Err(PlanError::EmptyBatch));
+    }
+
+    #[test]
+    fn a_centre_crop_is_a_share_of_the_short_side() {
+        let plan = BatchPlan::validation(3, Share::ALL, 2, 224).unwrap();
+        assert_eq!(plan.transform(1), Transform::Validate { short: 255 });
+        // timm's: floor(224 / 0.95) is 235. torchvision resizes to 232.
+        for (share, short) in [(0.875, 256), (0.95, 235), (0.9655, 232), (1.0, 224), (0.1, 2240)] {
+            let plan = plan.clone().with_centre_crop(224, share);
+            assert_eq!((plan.transform(1), plan.size(1)), (Transform::Validate { short }, Size::new(224, 224)));
+        }
     }
 
     #[test]

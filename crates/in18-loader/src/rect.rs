@@ -2,11 +2,14 @@
 
 use in18_image::Size;
 
-/// The size to which an image is resized before the centre crop of size `sz`: torchvision's
-/// `Resize(int(sz * 1.14))`, which gives the short side that length and keeps the ratio, rounding
-/// down.
-pub fn resized_for_validation(image: Size, sz: u32) -> Size {
-    let short = (f64::from(sz) * 1.14) as u32;
+/// The length of the short side from which the original cuts a centre crop of size `sz`.
+pub fn short_side(sz: u32) -> u32 {
+    (f64::from(sz) * 1.14) as u32
+}
+
+/// The size to which an image is resized before a centre crop: torchvision's `Resize(short)`, which
+/// gives the short side that length and keeps the ratio, rounding down.
+pub fn resized_for_validation(image: Size, short: u32) -> Size {
     let (near, far) = (image.width.min(image.height).max(1), image.width.max(image.height));
     let long = u64::from(short) * u64::from(far) / u64::from(near);
     let long = u32::try_from(long).unwrap_or(u32::MAX);
@@ -49,7 +52,7 @@ mod tests {
             ((640, 427), 96, (163, 109)),
         ];
         for ((width, height), sz, (w, h)) in cases {
-            assert_eq!(resized_for_validation(Size::new(width, height), sz), Size::new(w, h));
+            assert_eq!(resized_for_validation(Size::new(width, height), short_side(sz)), Size::new(w, h));
         }
     }
 

@@ -232,7 +232,7 @@ fn validation_is_resize_and_centre_crop() {
     let mut image = in18_image::Rgb8Image::new();
     let bytes = fs::read(set.path(13)).unwrap();
     in18_image::Decoder::new().decode(&bytes, &mut image).unwrap();
-    let to = in18_loader::resized_for_validation(image.size(), 32);
+    let to = in18_loader::resized_for_validation(image.size(), in18_loader::short_side(32));
     let mut resized = in18_image::Rgb8Image::new();
     in18_image::Resizer::new().resize(&image, in18_image::Crop::whole(image.size()), to, resized.reset(to)).unwrap();
     let mut expected = vec![0; Size::new(32, 32).bytes()];

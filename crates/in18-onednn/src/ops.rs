@@ -1,6 +1,7 @@
 //! Compiles each operation into steps, one file per kind of operation.
 
 mod average;
+mod avg_pool;
 mod batch_norm;
 mod blur_pool;
 mod clip_gradients;
@@ -14,6 +15,7 @@ mod linear;
 mod norm;
 mod normalize;
 mod pool;
+mod rows;
 mod sgd;
 mod soft_loss;
 

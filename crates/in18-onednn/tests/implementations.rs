@@ -72,7 +72,9 @@ fn survey(provider: &mut OneDnn, dtype: DType) -> (BTreeMap<String, usize>, BTre
     let (mut seen, mut counts, mut found) = (HashSet::new(), BTreeMap::new(), BTreeMap::new());
     let all_sizes: Vec<[usize; 2]> = sizes().collect();
     let blurred = [Arch::RESNET18, Arch::RESNET50].map(|arch| arch.with_blur_pool(BlurPooling::All));
-    let of_imagenet = Arch::all().chain(blurred).map(|arch| (arch, CLASSES, &all_sizes[..]));
+    // All depths have the shapes of these two.
+    let of_d = [Arch::RESNET18, Arch::RESNET50].map(Arch::as_d);
+    let of_imagenet = Arch::all().chain(blurred).chain(of_d).map(|arch| (arch, CLASSES, &all_sizes[..]));
     let of_others =
         [Arch::RESNET18, Arch::RESNET50].map(|arch| OTHER_CLASSES.map(|classes| (arch, classes, &[[32; 2]][..])));
     for (arch, classes, sizes) in of_imagenet.chain(of_others.into_iter().flatten()) {
@@ -111,9 +113,9 @@ fn child() {
             let (counts, found) = survey(&mut provider, dtype);
             println!("{} operations of {dtype}, {} not vectorised", counts.values().sum::<usize>(), found.len());
             counts.iter().for_each(|(implementation, count)| println!("{count:>8} {implementation}"));
-            for kind in
-                ["Conv ", "ConvBackwardData ", "ConvBackwardWeight ", "ConvNorm ", "MaxPool ", "BlurPool ", "Linear "]
-            {
+            let pooling = ["MaxPool ", "AvgPool ", "AvgPoolBackward ", "BlurPool "];
+            let others = ["Conv ", "ConvBackwardData ", "ConvBackwardWeight ", "ConvNorm ", "Linear "];
+            for kind in pooling.into_iter().chain(others) {
                 assert!(counts.keys().any(|name| name.starts_with(kind)), "no {kind}was looked at");
             }
             found.iter().for_each(|(op, implementation)| println!("UNVECTORISED {op}: {implementation}"));

@@ -5,6 +5,7 @@
 //! since nothing here matches over all layers. A layer knows no size, no memory and no hardware:
 //! [`Lowering`] has these.
 
+mod avg_pool;
 mod blur_pool;
 mod conv;
 mod input;
@@ -25,6 +26,7 @@ use crate::network::{Node, NodeId};
 use crate::onnx::OnnxNode;
 use crate::table::Role;
 
+pub use avg_pool::*;
 pub use blur_pool::*;
 pub use conv::*;
 pub use input::*;

@@ -36,7 +36,7 @@ pub use in18_kernels::{DeviceMemory, Op};
 pub use loss::Loss;
 pub use model::{Input, Metrics, MixedIn, Mode, Model, PendingMetrics, Size, Targets};
 pub use network::{Network, Node, NodeId};
-pub use networks::{Arch, BlurPooling};
+pub use networks::{Arch, BlurPooling, Shortcut, Stem};
 pub use state::{Layout, ModelState, PARAMETERS, STATISTICS, Slot, StateTables};
 pub use table::{Entry, ParameterTable, Role};
 pub use update::{Update, UpdateOperand, UpdateScalars};

@@ -134,6 +134,21 @@ mod tests {
     }
 
     #[test]
+    fn parameter_counts_of_resnet_d_are_timms() {
+        // timm 1.0.31's `create_model`, counted as above.
+        for (arch, count) in [
+            (Arch::RESNET18, 11_708_744),
+            (Arch::RESNET34, 21_816_904),
+            (Arch::RESNET50, 25_576_264),
+            (Arch::RESNET101, 44_568_392),
+            (Arch::RESNET152, 60_212_040),
+        ] {
+            let arch = arch.as_d();
+            assert_eq!(ParameterTable::parameters(&arch.network(1000)).elements(), count, "{arch}");
+        }
+    }
+
+    #[test]
     fn the_classifier_comes_first_and_the_stem_last() {
         let table = ParameterTable::parameters(&Arch::RESNET50.network(10));
         assert_eq!(table.entries().first().unwrap().name, "fc.weight");

@@ -23,6 +23,16 @@ fn multiply_adds_are_the_published_ones() {
     }
 }
 
+/// The multiply-adds of timm 1.0.31's networks, in 10⁹, for 224 px, counted over its convolutions
+/// and its classifier.
+#[test]
+fn multiply_adds_of_resnet_d_are_timms() {
+    for (arch, counted) in [(Arch::RESNET18, 2.053_713_92), (Arch::RESNET50, 4.328_824_832)] {
+        let pairs = flops(arch.as_d(), Mode::Evaluation, 224) as f64 / 2e9;
+        assert!((pairs - counted).abs() < 1e-9, "{arch}: {pairs} against {counted}");
+    }
+}
+
 /// The backward half costs twice the forward half, except for the first convolution: its input
 /// needs no gradient.
 #[test]

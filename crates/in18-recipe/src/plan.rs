@@ -84,7 +84,7 @@ pub struct Plan {
 pub struct EpochPlan {
     /// The epoch, counted from 0.
     pub epoch: usize,
-    /// Square size in pixels, for validation and for the last training step.
+    /// Square size in pixels in the last training step.
     pub size: usize,
     /// Training images per device in the last step, which may have fewer.
     pub batch: usize,
@@ -98,7 +98,11 @@ pub struct EpochPlan {
     pub train_dir: String,
     /// Suffix of the validation folder.
     pub val_dir: String,
-    /// Validation images per device and batch. It is fixed when a set is loaded: `keep_dl` does not
+    /// Square size of validation images in pixels. It follows from the recipe's `evaluate.size`, by
+    /// which runs are compared.
+    #[serde(skip)]
+    pub val_size: usize,
+    /// Validation images per device and batch. Unless `evaluate.size` names a size, it is fixed when a set is loaded: `keep_dl` does not
     /// change it.
     pub val_batch: usize,
     /// Lower bound of the random crop's share of the area, in the last step.
@@ -256,7 +260,7 @@ impl EpochPlan {
         let Steps { stretches, last, whole, capacity } = steps;
         let begins = data.iter().find(|data| data.start == epoch as f64).and_then(|data| data.starts);
         let data = &data[last];
-        let &DataInForce { size, batch, images, val_batch, min_scale, rect_val, .. } = data;
+        let &DataInForce { size, batch, images, val_size, val_batch, min_scale, rect_val, .. } = data;
         let plan = EpochPlan {
             epoch,
             size,
@@ -265,6 +269,7 @@ impl EpochPlan {
             images,
             train_dir: data.train_dir.clone(),
             val_dir: data.val_dir.clone(),
+            val_size,
             val_batch,
             min_scale,
             rect_val,

@@ -22,11 +22,11 @@ mod reached;
 pub use augment::{Augment, DEFAULT_MIN_SCALE, Flip};
 pub use average::Average;
 pub use data::{Data, Shuffle};
-pub use evaluate::Evaluate;
+pub use evaluate::{CentreCrop, Evaluate, EvaluationSize, Rectangular, Tta};
 pub use initial::{Bias, Head, Initial};
 pub use loss::{ClassWeights, Loss, LossKind, LossScale, WeightRule};
 pub use made_for::MadeFor;
-pub use network::{BlurPool, Network, Precision};
+pub use network::{BlurPool, Network, Precision, Shortcut, Stem};
 pub use optimizer::{GradientType, Optimizer, OptimizerKind};
 pub use reached::Reached;
 
@@ -58,7 +58,7 @@ pub struct Recipe {
     pub data: Data,
     /// How they are changed at random.
     pub augment: Augment,
-    /// How validation images are seen.
+    /// Which views of an image validation sees.
     pub evaluate: Evaluate,
     /// Which images, at which size, batch and rate, from which epoch on. Their own notation is read
     /// beside serde's.
@@ -93,6 +93,7 @@ impl Recipe {
         self.optimizer.check()?;
         self.average.check()?;
         self.augment.check()?;
+        self.evaluate.check()?;
         self.made_for.as_ref().map_or(Ok(()), MadeFor::check)
     }
 

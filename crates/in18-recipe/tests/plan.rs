@@ -231,11 +231,30 @@ fn sections_say_what_phases_do_not() {
         {'ep': (0, 2), 'lr': 1}]";
     let mut recipe = Recipe::from(Phases::from_python(text).unwrap());
     recipe.augment.min_scale = 0.25;
-    recipe.evaluate.rectangular = true;
     recipe.data.drop_last = true;
     let plan = Plan::resolve(&recipe, &PlanInput::uniform(1, 10)).unwrap();
     let of = |epoch: usize| (plan.epochs[epoch].min_scale, plan.epochs[epoch].rect_val, plan.epochs[epoch].steps);
-    assert_eq!((of(0), of(1)), ((0.25, true, 2), (0.5, false, 2)));
+    assert_eq!((of(0), of(1)), ((0.25, false, 2), (0.5, false, 2)));
+}
+
+#[test]
+fn validation_is_as_phases_say_or_as_the_recipe_says_for_all_of_them() {
+    let text = "[{'ep': 0, 'sz': 128, 'bs': 600}, {'ep': 1, 'sz': 224, 'bs': 8, 'rect_val': True}, \
+        {'ep': 2, 'bs': 4, 'keep_dl': True, 'rect_val': True}, {'ep': (0, 3), 'lr': 1}]";
+    let of = |fields: &[(&str, &str)]| -> Vec<(usize, usize, bool)> {
+        let mut recipe = Recipe::from(Phases::from_python(text).unwrap());
+        fields.iter().for_each(|(field, value)| recipe.set(field, value).unwrap());
+        let plan = Plan::resolve(&recipe, &PlanInput::uniform(1, 1000)).unwrap();
+        plan.epochs.iter().map(|epoch| (epoch.val_size, epoch.val_batch, epoch.rect_val)).collect()
+    };
+    let as_phases_say = [(128, 600, false), (224, 256, true), (224, 256, true)];
+    assert_eq!(of(&[]), as_phases_say);
+    assert_eq!(of(&[("evaluate.size", "training"), ("evaluate.rectangular", "phases")]), as_phases_say);
+    // One size has one batch in all epochs, which does not follow training's.
+    assert_eq!(of(&[("evaluate.size", "256"), ("rect_val", "true")]), [(256, 128, true); 3]);
+    assert_eq!(of(&[("evaluate.size", "224"), ("rect_val", "false")]), [(224, 256, false); 3]);
+    assert_eq!(of(&[("evaluate.size", "576")])[0], (576, 32, false));
+    assert_eq!(of(&[("evaluate.size", "65535")])[0], (65535, 1, false));
 }
 
 #[test]

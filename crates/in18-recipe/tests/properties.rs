@@ -2,10 +2,10 @@
 //! one rate and size.
 
 use in18_recipe::{
-    Augment, Average, Batch, Bias, BlurPool, ClassWeights, Course, Curve, DEFAULT_MIN_SCALE, Data, DataPhase, Epochs,
-    Evaluate, Flip, GradientType, Head, Initial, Kind, Loss, LossKind, LossScale, LrPhase, MadeFor, Network, Optimizer,
-    OptimizerKind, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate, Reached, Recipe, Schedule, Shuffle,
-    WeightRule,
+    Augment, Average, Batch, Bias, BlurPool, CentreCrop, ClassWeights, Course, Curve, DEFAULT_MIN_SCALE, Data,
+    DataPhase, Epochs, Evaluate, EvaluationSize, Flip, GradientType, Head, Initial, Kind, Loss, LossKind, LossScale,
+    LrPhase, MadeFor, Network, Optimizer, OptimizerKind, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate,
+    Reached, Recipe, Rectangular, Schedule, Shortcut, Shuffle, Stem, Tta, WeightRule,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -181,13 +181,27 @@ fn optimizer() -> impl Strategy<Value = Optimizer> {
     )
 }
 
+fn evaluate() -> impl Strategy<Value = Evaluate> {
+    let tta = proptest::sample::select(&[Tta::None, Tta::Flip, Tta::FlipLogits][..]);
+    let size = prop_oneof![Just(EvaluationSize::Training), (1usize..=65535).prop_map(EvaluationSize::Pixels)];
+    let crop = prop_oneof![Just(CentreCrop::Original), (0.1..1.0).prop_map(CentreCrop::Share)];
+    let rectangular = prop_oneof![Just(Rectangular::Phases), any::<bool>().prop_map(Rectangular::Always)];
+    let all = (tta, size, crop, rectangular);
+    all.prop_map(|(tta, size, crop, rectangular)| Evaluate { tta, size, crop, rectangular })
+}
+
 /// What decides how a network is made and updated.
 fn sections() -> impl Strategy<Value = Recipe> {
     let precision = proptest::sample::select(&[Precision::Auto, Precision::Bf16, Precision::Fp16, Precision::Fp32][..]);
     let blurpool = proptest::sample::select(&[BlurPool::None, BlurPool::Convolutions, BlurPool::All][..]);
-    let network = (any::<String>(), precision, blurpool).prop_map(|(arch, precision, blurpool)| Network {
+    let stem = proptest::sample::select(&[Stem::Auto, Stem::Original, Stem::Deep][..]);
+    let shortcut = proptest::sample::select(&[Shortcut::Auto, Shortcut::Conv, Shortcut::Pool][..]);
+    let network = (any::<String>(), precision, stem, shortcut, blurpool);
+    let network = network.prop_map(|(arch, precision, stem, shortcut, blurpool)| Network {
         arch,
         precision,
+        stem,
+        shortcut,
         blurpool,
     });
     let initial = (any::<[bool; 4]>(), option::of((any::<String>(), any::<bool>()))).prop_map(|(choices, file)| {
@@ -208,11 +222,10 @@ fn sections() -> impl Strategy<Value = Recipe> {
     let reached = any::<[String; 3]>().prop_map(|[accuracy, time, source]| Reached { accuracy, time, source });
     let texts = (option::of(any::<String>()), option::of(any::<String>()), any::<u64>(), option::of(reached));
     let optimizer = (optimizer, average());
-    let augment = (augment(), any::<bool>());
+    let augment = (augment(), evaluate());
     (network, initial, loss(), optimizer, data, augment, made_for, texts).prop_map(
-        |(network, initial, loss, optimizer, data, (augment, rectangular), made_for, (name, about, seed, reached))| {
+        |(network, initial, loss, optimizer, data, (augment, evaluate), made_for, (name, about, seed, reached))| {
             let (optimizer, average) = optimizer;
-            let evaluate = Evaluate { rectangular };
             let phases = Phases::default();
             Recipe {
                 name,

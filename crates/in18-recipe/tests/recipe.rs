@@ -94,6 +94,9 @@ fn fields_are_set_one_by_one_in_the_order_given() {
         ("augment.mixup", "0.2"),
         ("augment.cutmix", "1.0"),
         ("evaluate.rectangular", "true"),
+        ("evaluate.tta", "flip-logits"),
+        ("evaluate.size", "256"),
+        ("evaluate.crop", "0.875"),
         ("made_for.devices", "2"),
         ("initial.from", "net.safetensors"),
         ("new_head", "true"),
@@ -149,6 +152,16 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         ("loss.class_weights", "[1, 'x']", "expected a number, got (1, 'x')"),
         ("loss.class_weights", "[1, -1]", "expected numbers from 0 on, one for each class and not all 0, got -1"),
         ("loss.kind", "hinge", "expected one of cross_entropy, binary, got 'hinge'"),
+        ("evaluate.tta", "flips", "expected one of none, flip, flip-logits, got 'flips': did you mean 'flip'?"),
+        ("evaluate.size", "0", "expected training, or a size from 1 to 65535 pixels, got 0"),
+        ("evaluate.size", "65536", "expected training, or a size from 1 to 65535 pixels, got 65536"),
+        ("evaluate.size", "-8", "expected training, or a size from 1 to 65535 pixels, got -8"),
+        ("evaluate.size", "224.5", "expected training, or a size from 1 to 65535 pixels, got 224.5"),
+        ("evaluate.size", "test", "expected training, or a size from 1 to 65535 pixels, got 'test'"),
+        ("evaluate.crop", "1.14", "expected original, or a share of the short side from 0.1 to 1, got 1.14"),
+        ("evaluate.crop", "centre", "expected original, or a share of the short side from 0.1 to 1, got 'centre'"),
+        ("evaluate.rectangular", "1", "expected phases, true or false, got 1"),
+        ("evaluate.rect", "true", "evaluate: expected one of tta, size, crop, rectangular, got 'rect'"),
         ("loss.smoothing", "1", "expected a number from 0 to 1 (1 excluded), got 1"),
         ("optimizer.kind", "adam", "expected one of sgd, lars, got 'adam'"),
         ("optimizer.trust", "0", "expected a number above 0, got 0"),
@@ -271,6 +284,10 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
                       mean 'bf16'?",
         },
         Case {
+            text: "[network]\nstem = 'shallow'\n",
+            message: "line 2, column 8: network.stem: expected one of auto, original, deep, got 'shallow'",
+        },
+        Case {
             text: "[network]\nblurpool = 'conv'\n",
             message: "line 2, column 12: network.blurpool: expected one of none, convolutions, all, got 'conv'",
         },
@@ -280,8 +297,8 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
         },
         Case {
             text: "[network]\nmomentum = 0.9",
-            message: "line 2, column 1: network: expected one of arch, precision, blurpool, got 'momentum': did you mean \
-                      'optimizer.momentum'?",
+            message: "line 2, column 1: network: expected one of arch, precision, stem, shortcut, blurpool, got 'momentum': \
+                      did you mean 'optimizer.momentum'?",
         },
         Case { text: "optimizer = 0.9", message: "column 13: optimizer: expected a table, got 0.9" },
         Case { text: "seed = -1", message: "column 8: seed: expected a whole number that is not negative, got -1" },

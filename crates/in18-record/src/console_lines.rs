@@ -50,7 +50,10 @@ pub fn lasting_line(event: &Event) -> Option<String> {
             data.batch,
             data.train_dir,
             data.val_dir,
-            if data.rect_val { " (rectangular)" } else { "" }
+            match data.views().join(", ") {
+                views if views.is_empty() => views,
+                views => format!(" ({views})"),
+            }
         ),
         Event::BatchChange { epoch, batch } => format!("From epoch {epoch}: batch {batch}"),
         Event::Loader(loader) => return loader.advice.clone(),
@@ -59,6 +62,7 @@ pub fn lasting_line(event: &Event) -> Option<String> {
         Event::Saved { what, path } => format!("Saved {what}: {path}"),
         Event::Note { text } => text.clone(),
         Event::Warning { text } => format!("Warning: {text}"),
+        Event::GoalReached(goal) => text::goal_reached(goal),
         Event::Stopped { reason } => format!("The run ends here: {reason}"),
         Event::RunEnd(run) => text::run_end(run),
         // The rate changes with every step, and checkpoints come often. The logs have them.
@@ -76,6 +80,25 @@ pub fn lasting_line(event: &Event) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{DataChange, GoalReached};
+
+    #[test]
+    fn says_what_validation_sees_and_why_a_run_ends_early() {
+        let line = |event| lasting_line(&event).unwrap();
+        let tta = Some("flip-logits".to_owned());
+        let views = DataChange { val_size: Some(256), val_crop: Some(0.875), rect_val: true, tta, ..samples::data() };
+        assert_eq!(
+            line(Event::DataChange(views)),
+            "From epoch 0: 48 px, batch 32, images of photos/train, validation on photos/validation \
+             (256 px, crop 0.875, rectangular, tta flip-logits)"
+        );
+        let goal = "top5=93".to_owned();
+        let goal = GoalReached { goal, epoch: 7, hours: 0.123456, images_seen: 1000, top1: 75.5, top5: 93.25 };
+        assert_eq!(
+            line(Event::GoalReached(goal)),
+            "top5=93 is reached in epoch 7, after 0.12346 hours and 1000 images: top-1 75.500 %, top-5 93.250 %"
+        );
+    }
     use crate::samples::{self, written};
 
     #[test]

@@ -43,11 +43,15 @@ impl DebugLog {
                 format!("{}\n{header}", text::run_start(run))
             }
             Event::DataChange(data) => format!(
-                "{}\nValidation batch size: {}\nCrop's least share of the area: {}\nRectangular validation: {}",
+                "{}\nValidation batch size: {}\nCrop's least share of the area: {}\nRectangular validation: {}{}",
                 lines.unwrap_or_default(),
                 data.val_batch,
                 data.min_scale,
-                data.rect_val
+                data.rect_val,
+                match data.views().join(", ") {
+                    views if views.is_empty() || views == "rectangular" => String::new(),
+                    views => format!("\nViews of validation: {views}"),
+                }
             ),
             Event::EpochEnd(epoch) => {
                 let line = lines.unwrap_or_default();

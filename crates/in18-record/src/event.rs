@@ -110,6 +110,8 @@ pub enum Event {
         /// One line.
         text: String,
     },
+    /// An evaluation has reached the accuracy at which the run ends.
+    GoalReached(GoalReached),
     /// The run ends before the end of its plan.
     Stopped {
         /// Why, in one line.
@@ -179,6 +181,27 @@ pub struct DataChange {
     pub min_scale: f64,
     /// Whether validation batches are rectangular.
     pub rect_val: bool,
+    /// Side of the square validation image in pixels, if the recipe names one for all epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_size: Option<usize>,
+    /// The centre crop's share of the short side, if it is not the original's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_crop: Option<f64>,
+    /// The recipe's test-time augmentation, if there is one: `flip` or `flip-logits`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tta: Option<String>,
+}
+
+impl DataChange {
+    /// Which views validation sees beyond the plain square of the training size, in words.
+    #[must_use]
+    pub fn views(&self) -> Vec<String> {
+        let size = self.val_size.map(|size| format!("{size} px"));
+        let crop = self.val_crop.map(|share| format!("crop {share}"));
+        let rectangular = self.rect_val.then(|| "rectangular".to_owned());
+        let tta = self.tta.as_ref().map(|tta| format!("tta {tta}"));
+        [size, crop, rectangular, tta].into_iter().flatten().collect()
+    }
 }
 
 /// A training step. Loss and accuracies are means over the batches of all devices.
@@ -370,6 +393,26 @@ pub struct EpochRecord {
     /// Images of the run so far that could not be loaded, each counted once.
     #[serde(default)]
     pub skipped: u64,
+}
+
+/// The first evaluation that reached the accuracy at which a run ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GoalReached {
+    /// The accuracy, such as `top5=93`.
+    pub goal: String,
+    /// The epoch, counted from 0.
+    pub epoch: usize,
+    /// Hours since the run began, validation included.
+    #[serde(deserialize_with = "number")]
+    pub hours: f64,
+    /// Training images of all devices and epochs until then.
+    pub images_seen: u64,
+    /// Percent of the validation images.
+    #[serde(deserialize_with = "number")]
+    pub top1: f64,
+    /// Percent of the validation images.
+    #[serde(deserialize_with = "number")]
+    pub top5: f64,
 }
 
 /// A run's totals.

@@ -125,7 +125,7 @@ fn parse(line: &[u8]) -> Result<Option<(Stamp, Event)>, String> {
 mod tests {
     use super::*;
     use crate::samples::{self, written};
-    use crate::{Jsonl, Means};
+    use crate::{DataChange, GoalReached, Jsonl, Means};
     use proptest::prelude::*;
     use std::fs;
 
@@ -162,6 +162,12 @@ mod tests {
             Event::Resumed { epoch, step, images_seen: 96, from: path.clone(), world: None },
         ));
         events.push((samples::stamp(1.0), Event::Checkpoint { epoch, step, path }));
+        let (goal, images_seen) = ("top5=93".to_owned(), 96);
+        let goal = GoalReached { goal, epoch, hours: 0.5, images_seen, top1: 75.5, top5: 93.25 };
+        events.push((samples::stamp(1.0), Event::GoalReached(goal)));
+        let views =
+            DataChange { val_size: Some(256), val_crop: Some(0.875), tta: Some("flip".to_owned()), ..samples::data() };
+        events.push((samples::stamp(1.0), Event::DataChange(views)));
         events.push((samples::stamp(1.0), Event::Stopped { reason: "by SIGTERM".to_owned() }));
         let news = read(log(events.clone()).as_bytes()).unwrap();
         assert_eq!(news.events, readable(events));

@@ -39,8 +39,8 @@ pub use console_lines::{ConsoleLines, lasting_line};
 pub use debug_log::DebugLog;
 pub use error::RecordError;
 pub use event::{
-    DataChange, EpochRecord, EvalRecord, Event, LoaderRecord, Means, MemoryUse, NetworkRate, RunEnd, RunStart, Stamp,
-    StepRecord,
+    DataChange, EpochRecord, EvalRecord, Event, GoalReached, LoaderRecord, Means, MemoryUse, NetworkRate, RunEnd,
+    RunStart, Stamp, StepRecord,
 };
 pub use event_log::EventLog;
 pub use follower::{Follower, News, ReadError};

@@ -119,8 +119,8 @@ pub(crate) fn epoch(epoch: usize) -> EpochRecord {
     }
 }
 
-pub(crate) fn run() -> Vec<(Stamp, Event)> {
-    let data = DataChange {
+pub(crate) fn data() -> DataChange {
+    DataChange {
         epoch: 0,
         size: 48,
         batch: 32,
@@ -129,7 +129,14 @@ pub(crate) fn run() -> Vec<(Stamp, Event)> {
         val_dir: "photos/validation".into(),
         min_scale: 0.35,
         rect_val: false,
-    };
+        val_size: None,
+        val_crop: None,
+        tta: None,
+    }
+}
+
+pub(crate) fn run() -> Vec<(Stamp, Event)> {
+    let data = data();
     let rate = |epoch, step, from, to| Event::RateChange { epoch, step, from, to };
     let eval = |epoch| EvalRecord {
         epoch,

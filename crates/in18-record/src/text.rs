@@ -3,7 +3,7 @@
 //! The lines of `event.log` are the original's (`training/train_imagenet_nv.py`), so that scripts
 //! for the original's log can read them.
 
-use crate::{EpochRecord, Event, LoaderRecord, RunEnd, RunStart};
+use crate::{EpochRecord, Event, GoalReached, LoaderRecord, RunEnd, RunStart};
 
 /// What `event.log` says about an event, possibly in several lines; `None` for most steps.
 pub(crate) fn event_lines(event: &Event) -> Option<String> {
@@ -23,6 +23,7 @@ pub(crate) fn event_lines(event: &Event) -> Option<String> {
             format!("~~{}\t{:.5}\t\t{:.3}\t\t{:.3}", epoch.epoch, epoch.hours, epoch.top1, epoch.top5)
         }
         Event::Warning { text } => format!("Warning: {text}"),
+        Event::GoalReached(goal) => goal_reached(goal),
         Event::Stopped { reason } => format!("The run ends here: {reason}"),
         // The log of a continued run reads as if nothing had happened.
         Event::Resumed { .. } | Event::Checkpoint { .. } => return None,
@@ -100,6 +101,14 @@ pub(crate) fn epoch_summary(epoch: &EpochRecord) -> String {
 pub(crate) fn resumed(epoch: usize, step: usize, from: &str, world: Option<usize>) -> String {
     let devices = world.map_or_else(String::new, |world| format!(", on {world} devices now"));
     format!("Continued at epoch {epoch} after step {step} from {from}{devices}")
+}
+
+/// Why and when a run ends before the end of its plan, in a line.
+pub(crate) fn goal_reached(goal: &GoalReached) -> String {
+    let GoalReached { goal, epoch, hours, images_seen, top1, top5 } = goal;
+    format!(
+        "{goal} is reached in epoch {epoch}, after {hours:.5} hours and {images_seen} images: top-1 {top1:.3} %, top-5 {top5:.3} %"
+    )
 }
 
 /// A run's totals in a line.

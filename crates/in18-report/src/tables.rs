@@ -3,7 +3,7 @@
 use crate::figures::{rates, swatch};
 use crate::text::{count, escape, number, percent, row};
 use crate::{Reference, Run, State};
-use in18_record::duration;
+use in18_record::{DataChange, duration};
 
 /// A run's phases.
 pub(crate) fn plan(run: &Run) -> String {
@@ -18,7 +18,7 @@ pub(crate) fn plan(run: &Run) -> String {
             format!("{}", data.batch),
             rates(phase.rates),
             number(data.min_scale, 3),
-            if data.rect_val { "rectangular" } else { "square" }.to_owned(),
+            escape(&views(data)),
             format!("<span class=\"path\">{}</span>", escape(&data.train_dir)),
             format!("<span class=\"path\">{}</span>", escape(&data.val_dir)),
         ])
@@ -34,6 +34,12 @@ pub(crate) fn plan(run: &Run) -> String {
         "Validation images",
     ];
     table("Plan; rates as far as the run has come", &head, rows, 5)
+}
+
+/// Which views validation sees.
+fn views(data: &DataChange) -> String {
+    let shape = (!data.rect_val).then(|| "square".to_owned());
+    shape.into_iter().chain(data.views()).collect::<Vec<_>>().join(", ")
 }
 
 /// A run's epochs.

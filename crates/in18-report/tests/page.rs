@@ -39,6 +39,9 @@ fn data(epoch: usize, size: usize, train_dir: &str) -> Event {
         val_dir: "val".into(),
         min_scale: 0.35,
         rect_val: epoch > 0,
+        val_size: None,
+        val_crop: None,
+        tta: None,
     })
 }
 

@@ -6,9 +6,9 @@ use in18_kernels::{KernelError, Kernels};
 use in18_loader::Mix;
 use in18_optim::Sgd;
 use in18_program::{Arch, Input, MixedIn, Mode, Model, Size, Targets};
-use in18_recipe::{LossScale, Plan, PlanInput, Precision, Recipe};
+use in18_recipe::{LossScale, Plan, PlanInput, Precision, Recipe, Tta};
 use in18_tensor::DType;
-use in18_train::{DynamicScale, Evaluation, StepScalars, TrainingStep, Views, finish, learner};
+use in18_train::{DynamicScale, Evaluation, StepScalars, TrainingStep, finish, learner};
 
 use crate::generator::Start;
 use crate::golden::{FP32_TOLERANCE, GoldenCase, GoldenError, GoldenMix, GoldenRecipe, GoldenRecipes, Summary};
@@ -233,7 +233,7 @@ fn check_recipe(
 
 /// Runs an evaluation, which leaves its logits in the model.
 fn evaluate(model: &mut Model, size: Size, pixels: &[u8]) {
-    let mut evaluation = Evaluation::new(Views::Plain);
+    let mut evaluation = Evaluation::new(Tta::None);
     let started = evaluation.start(model, Input { size, pixels, targets: Targets::of(&vec![0; size.batch]) }).unwrap();
     evaluation.finish(model, &mut Solo, started).unwrap();
 }

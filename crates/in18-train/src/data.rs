@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use in18_dataset::{DataRoot, ImageSet, OpenOptions, check_same_classes};
 use in18_loader::{self as loader, Augmentation, Mixing, Size};
-use in18_recipe::{Augment, EpochPlan, Flip, Recipe, Shuffle};
+use in18_recipe::{Augment, EpochPlan, EvaluationSize, Flip, Recipe, Shuffle, Tta};
 use in18_record::DataChange;
 
 use crate::error::TrainError;
@@ -97,8 +97,9 @@ impl Data {
         &self.validation[suffix]
     }
 
-    /// The images that `epoch` and later epochs read, for the logs.
-    pub fn change(&self, epoch: &EpochPlan) -> DataChange {
+    /// The images that `epoch` of a recipe's plan and later epochs read, for the logs.
+    pub fn change(&self, recipe: &Recipe, epoch: &EpochPlan) -> DataChange {
+        let evaluate = &recipe.evaluate;
         DataChange {
             epoch: epoch.epoch,
             size: epoch.size,
@@ -108,6 +109,9 @@ impl Data {
             val_dir: self.validation(&epoch.val_dir).root().display().to_string(),
             min_scale: epoch.min_scale,
             rect_val: epoch.rect_val,
+            val_size: (evaluate.size != EvaluationSize::Training).then_some(epoch.val_size),
+            val_crop: evaluate.crop.share(),
+            tta: (evaluate.tta != Tta::None).then(|| evaluate.tta.to_string()),
         }
     }
 

@@ -246,7 +246,7 @@ impl Half {
         match self {
             Half::Training => "'bs' of its phase, or its size",
             Half::Validation => {
-                "'sz' of its phase, or 'bs' where that is more than the 128, 256 or 512 images that a validation takes at once"
+                "'sz' of its phase or evaluate.size, or 'bs' where that is more than the 128, 256 or 512 images that a validation takes at once"
             }
         }
     }

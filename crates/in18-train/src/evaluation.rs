@@ -3,27 +3,24 @@
 use in18_comm::Comm;
 use in18_image::flip_horizontal;
 use in18_program::{Input, Metrics, Mode, Model, PendingMetrics, Size, Targets};
+use in18_recipe::Tta;
 
 use crate::error::TrainError;
 use crate::step::finish;
 
-/// The views of an image that the network sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Views {
-    /// One view: the image as it is.
-    #[default]
-    Plain,
-    /// Two views: the image and its mirror image. The mean of both views' probabilities counts.
-    Flip,
-}
+mod two_views;
+
+use two_views::TwoViews;
 
 /// How images are evaluated.
 #[derive(Clone, Debug, Default)]
 pub struct Evaluation {
-    views: Views,
+    tta: Tta,
     /// The most programs that the model keeps, if there is a limit. Each size is a program.
     most_programs: Option<usize>,
     sizes: Vec<Size>,
+    /// Memory for a batch of mirror images, (N, H, W, 3).
+    mirrored: Vec<u8>,
 }
 
 /// A batch that was started and whose results have not been read.
@@ -37,8 +34,8 @@ pub enum StartedEvaluation {
 
 impl Evaluation {
     /// An evaluation with these views of each image.
-    pub fn new(views: Views) -> Self {
-        Evaluation { views, ..Evaluation::default() }
+    pub fn new(tta: Tta) -> Self {
+        Evaluation { tta, ..Evaluation::default() }
     }
 
     /// The same for images of many sizes, one after another. Whenever the model has `most_programs`
@@ -52,16 +49,10 @@ impl Evaluation {
     /// # Errors
     /// [`TrainError::Program`].
     pub fn start(&mut self, model: &mut Model, input: Input<'_>) -> Result<StartedEvaluation, TrainError> {
-        Ok(match self.views {
-            Views::Plain => StartedEvaluation::Pending(self.start_view(model, input)?),
-            Views::Flip => {
-                let mut mirrored = input.pixels.to_vec();
-                flip_horizontal(&mut mirrored, input.size.width as u32);
-                let one = self.probabilities(model, input.size, input.pixels)?;
-                let other = self.probabilities(model, input.size, &mirrored)?;
-                let mean: Vec<f64> = one.iter().zip(&other).map(|(a, b)| (a + b) / 2.0).collect();
-                StartedEvaluation::Done(metrics(&mean, input.targets.labels))
-            }
+        let pending = self.start_view(model, input)?;
+        Ok(match self.tta {
+            Tta::None => StartedEvaluation::Pending(pending),
+            Tta::Flip | Tta::FlipLogits => StartedEvaluation::Done(self.both_views(model, input, pending)?),
         })
     }
 
@@ -91,9 +82,28 @@ impl Evaluation {
         // Targets matter only to the loss, which is not read here.
         let labels = vec![0; size.batch];
         let pending = self.start_view(model, Input { size, pixels, targets: Targets::of(&labels) })?;
-        model.metrics(pending)?;
-        let logits = model.logits(Mode::Evaluation, size)?;
+        let logits = logits(model, size, pending)?;
         Ok(logits.chunks(logits.len() / size.batch).flat_map(softmax).collect())
+    }
+
+    /// The results of a batch whose first view was started. Logits lie in the memory that all
+    /// programs share, so those of one view are read before the next view starts. A device computes
+    /// while this thread mirrors pixels, and while it sums up the first view.
+    fn both_views(
+        &mut self,
+        model: &mut Model,
+        input: Input<'_>,
+        first: PendingMetrics,
+    ) -> Result<Metrics, TrainError> {
+        let mut mirrored = std::mem::take(&mut self.mirrored);
+        mirrored.clear();
+        mirrored.extend_from_slice(input.pixels);
+        flip_horizontal(&mut mirrored, input.size.width as u32);
+        let one = logits(model, input.size, first)?;
+        let second = self.start_view(model, Input { pixels: &mirrored, ..input })?;
+        self.mirrored = mirrored;
+        let views = TwoViews::new(&one, input.targets.labels, self.tta);
+        Ok(views.with(&logits(model, input.size, second)?))
     }
 
     fn start_view(&mut self, model: &mut Model, input: Input<'_>) -> Result<PendingMetrics, TrainError> {
@@ -110,23 +120,15 @@ impl Evaluation {
     }
 }
 
+/// The logits, (N, K), of a started batch. Waits for them.
+fn logits(model: &mut Model, size: Size, pending: PendingMetrics) -> Result<Vec<f32>, TrainError> {
+    model.metrics(pending)?;
+    Ok(model.logits(Mode::Evaluation, size)?)
+}
+
 fn softmax(logits: &[f32]) -> Vec<f64> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let powers: Vec<f64> = logits.iter().map(|&logit| (f64::from(logit) - f64::from(most)).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.into_iter().map(|power| power / sum).collect()
-}
-
-/// Loss and hits from probabilities (N, K). An image is a hit at k if fewer than k classes are more
-/// probable than its own.
-fn metrics(probabilities: &[f64], labels: &[i32]) -> Metrics {
-    let mut metrics = Metrics { images: labels.len(), loss_sum: 0.0, top1: 0, top5: 0 };
-    for (row, &label) in probabilities.chunks(probabilities.len() / labels.len()).zip(labels) {
-        let own = row[label as usize];
-        let better = row.iter().filter(|&&other| other > own).count();
-        metrics.loss_sum -= own.ln();
-        metrics.top1 += usize::from(better < 1);
-        metrics.top5 += usize::from(better < 5);
-    }
-    metrics
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::loss_scale::DynamicScale;
 use crate::skipped::Skipped;
+use crate::stop_at::StopAt;
 use crate::tally::Tally;
 
 /// A place in the plan, and the sums up to it.
@@ -38,6 +39,9 @@ pub struct Progress {
     /// The loss's scale, if it is dynamic.
     #[serde(default)]
     pub loss_scale: DynamicScale,
+    /// The accuracy at which the run ends, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_at: Option<StopAt>,
     /// The epoch with the best top-5 so far that exceeds the bar for `model_best`.
     pub best: Option<Best>,
 }

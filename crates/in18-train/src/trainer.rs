@@ -20,12 +20,15 @@ use crate::checkpoint::{Store, Tables};
 use crate::clock::{Clock, Laps};
 use crate::data::Data;
 use crate::error::{Half, TrainError};
-use crate::evaluation::{Evaluation, Views};
+use crate::evaluation::Evaluation;
 use crate::first_step::{Doing, FirstStep};
 use crate::progress::Progress;
 use crate::step::TrainingStep;
+use crate::stop_at::StopAt;
 use crate::traffic::TrafficMeter;
+use crate::views::Views;
 
+mod goal;
 mod preparing;
 mod ranks;
 mod saving;
@@ -81,6 +84,8 @@ pub struct Outcome {
     pub epochs: Vec<EpochRecord>,
     /// Totals.
     pub end: RunEnd,
+    /// The accuracy at which the run should have ended, if no evaluation reached it.
+    pub missed: Option<StopAt>,
 }
 
 /// A run: a model that goes through a plan.
@@ -120,8 +125,8 @@ struct Loaders {
     validation: Loader,
     /// The batches of validation, the same in every epoch of one size.
     validation_batches: BatchPlan,
-    /// The size of validation images, and the images of a batch, that they were made for.
-    validated_at: (usize, usize),
+    /// What they were made for.
+    views: Views,
 }
 
 impl<'a> Trainer<'a> {
@@ -138,7 +143,8 @@ impl<'a> Trainer<'a> {
         progress: Progress,
     ) -> Result<Self, TrainError> {
         let Parts { comm, model, data, recorder } = parts;
-        let (step, evaluation) = (TrainingStep::new(model, plan.recipe.loss.scale), Evaluation::new(Views::Plain));
+        let recipe = &plan.recipe;
+        let (step, evaluation) = (TrainingStep::new(model, recipe.loss.scale), Evaluation::new(recipe.evaluate.tta));
         let store = match comm.rank() {
             0 => Some(Store::open(saving.checkpoints.clone(), Tables::of(model), progress.steps)?),
             _ => None,
@@ -165,7 +171,8 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Runs all epochs that are left, and saves the parameters. `start` says what is trained; it is
+    /// Runs all epochs that are left, or those up to the first that reaches the accuracy of the
+    /// progress's `stop_at`, and saves the parameters. `start` says what is trained; it is
     /// `None` if the logs continue and have it already. `from` is the checkpoint that the model's
     /// state comes from.
     ///
@@ -198,6 +205,9 @@ impl<'a> Trainer<'a> {
         let mut loaders: Option<Loaders> = None;
         let plan = self.plan;
         for epoch in &plan.epochs[self.progress.epoch.min(plan.epochs.len())..] {
+            if self.has_reached() {
+                break;
+            }
             // If an epoch continues in its middle, its changes are on record already.
             let begins = self.progress.step == 0;
             let changes = epoch.new_data || loaders.is_none();
@@ -225,6 +235,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn finish(&mut self, parameters: &Path) -> Result<Outcome, TrainError> {
+        let missed = self.judge();
         self.note(&Position::RunEnd, "saving the network")?;
         self.finish_saving()?;
         if self.comm.rank() == 0 {
@@ -242,7 +253,7 @@ impl<'a> Trainer<'a> {
         }
         let end = self.end();
         self.record(Event::RunEnd(end.clone()));
-        Ok(Outcome { epochs: std::mem::take(&mut self.progress.epochs), end })
+        Ok(Outcome { epochs: std::mem::take(&mut self.progress.epochs), end, missed })
     }
 
     fn first_step_does(&self, doing: Doing) {

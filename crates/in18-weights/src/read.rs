@@ -303,7 +303,7 @@ impl WeightFile {
 
     /// The network that the file holds, judged without the classifier.
     fn fits(&self) -> Option<Arch> {
-        Arch::all().find(|arch| self.misfit(&arch.network(1)).is_none())
+        Arch::all().flat_map(Arch::forms).find(|arch| self.misfit(&arch.network(1)).is_none())
     }
 
     fn hint(&self) -> String {

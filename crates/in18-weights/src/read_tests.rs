@@ -141,6 +141,30 @@ fn blur_pool_is_part_of_the_networks_name() {
 }
 
 #[test]
+fn resnet_d_is_told_from_the_others_by_its_parameters() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.safetensors");
+    let classes: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    for arch in Arch::RESNET18.forms() {
+        let file = parse(foreign(arch, Dtype::F32, ""));
+        let says = line(file.arch(None).unwrap_err());
+        assert!(says.ends_with(&format!("give --arch {arch}, which fits")), "{says}");
+        file.export(&out, arch, &classes).unwrap();
+        let named = WeightFile::read(&out).unwrap();
+        assert_eq!(named.arch(None).unwrap(), arch);
+        named.check_start(arch.with_blur_pool(BlurPooling::All)).unwrap();
+    }
+    // timm's names, and no others.
+    let names: Vec<String> = foreign(Arch::RESNET18.as_d(), Dtype::F32, "").into_iter().map(|(name, _)| name).collect();
+    for name in ["conv1.0.weight", "conv1.4.running_var", "conv1.6.weight", "layer2.0.downsample.2.bias"] {
+        assert!(names.iter().any(|known| known == name), "{name}");
+    }
+    let d = parse(foreign(Arch::RESNET18.as_d(), Dtype::F32, ""));
+    let says = line(d.check(Arch::RESNET18, CLASSES, Head::Keep).unwrap_err());
+    assert!(says.contains("expected a resnet18") && says.contains("--arch resnet18d fits it"), "{says}");
+}
+
+#[test]
 fn an_export_says_what_it_is_and_reads_back_equal() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.safetensors");

@@ -12,15 +12,19 @@ use anyhow::{Result, bail};
 use std::process::Command;
 
 /// Parts of such functions' names: the vectors' traits, and modules that contain only loops.
-const MARKS: [&str; 30] = [
+const MARKS: [&str; 34] = [
     " as in18_onednn::simd::",
     "in18_onednn::finish::Finish",
+    "in18_onednn::ops::avg_pool::Average",
+    "in18_onednn::ops::avg_pool::Spread",
+    "in18_onednn::ops::avg_pool::column_sum",
     "in18_onednn::ops::batch_norm::loops::",
     "in18_onednn::ops::blur_pool::Filter",
-    "in18_onednn::ops::blur_pool::Row<",
     "in18_onednn::ops::blur_pool::Spread",
     "in18_onednn::ops::blur_pool::column",
+    "in18_onednn::ops::blur_pool::put",
     "in18_onednn::ops::blur_pool::spread_column",
+    "in18_onednn::ops::rows::Row<",
     "in18_onednn::packed::convolution::Convolution",
     "in18_onednn::packed::gather::Gather",
     "in18_onednn::packed::gather::collect",

@@ -3,8 +3,9 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use in18_program::Arch;
+use in18_recipe::{CentreCrop, Tta};
 
 use crate::cli::{EngineArgs, ReadingArgs};
 
@@ -21,19 +22,12 @@ pub struct NetworkArgs {
         short = 'a',
         value_name = "NAME",
         help = format!(
-            "The network, for a file that does not say so itself: one of {}, with BlurPool NAME-blurpool-convolutions \
-             or NAME-blurpool-all",
+            "The network, for a file that does not say so itself: one of {}, as ResNet-D NAMEd, with BlurPool \
+             NAME-blurpool-convolutions or NAME-blurpool-all",
             Arch::names()
         )
     )]
     pub arch: Option<Arch>,
-}
-
-/// Test-time augmentation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Tta {
-    /// The mean of the probabilities of an image and of its mirror image.
-    Flip,
 }
 
 /// `imagenet18 eval`.
@@ -47,17 +41,23 @@ pub struct EvalArgs {
     #[command(flatten)]
     pub network: NetworkArgs,
 
-    /// Side of the images in pixels: the short side is resized to 1.14 times as much, and the centre cut out.
+    /// Side of the images in pixels: the short side is resized to 1.14 times as much, or as --crop
+    /// says, and the centre cut out.
     #[arg(long, value_name = "N", default_value = "224")]
     pub size: NonZeroU32,
+
+    /// How much of the short side is seen: the short side is resized to the size over this share.
+    #[arg(long, value_name = "SHARE|original", default_value = "original")]
+    pub crop: CentreCrop,
 
     /// Rectangular images: each batch has the mean aspect ratio of its images.
     #[arg(long)]
     pub rect: bool,
 
-    /// Look at each image more than once.
-    #[arg(long, value_enum, value_name = "HOW")]
-    pub tta: Option<Tta>,
+    /// Look at each image and its mirror image, too: `flip` takes the mean of their probabilities,
+    /// `flip-logits` the mean of their logits.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t, hide_possible_values = true)]
+    pub tta: Tta,
 
     /// Images of a batch. With --rect, the result depends on it.
     #[arg(long, value_name = "N", default_value = "128")]

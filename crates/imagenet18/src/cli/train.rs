@@ -2,10 +2,12 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 use in18_program::Arch;
 use in18_recipe::{GradientType, LossScale, Shuffle};
+use in18_train::StopAt;
 
 use crate::cli::{EngineArgs, OnBadImage, OriginalArgs, ReadingArgs};
 
@@ -22,7 +24,10 @@ pub struct TrainArgs {
         long,
         short = 'a',
         value_name = "NAME",
-        help = format!("The network, one of {} [default: the recipe's, or resnet50]", Arch::names())
+        help = format!(
+            "The network, one of {}, or one as ResNet-D, such as resnet50d [default: the recipe's, or resnet50]",
+            Arch::names()
+        )
     )]
     pub arch: Option<Arch>,
 
@@ -105,6 +110,11 @@ pub struct TrainArgs {
     /// epoch's first steps.
     #[arg(long, conflicts_with = "dry_run")]
     pub short_epoch: bool,
+
+    /// End after the first evaluation that reaches this accuracy in percent, as `top5=93` or
+    /// `top1=76`; `none` takes back what the run that is continued was told.
+    #[arg(long, value_name = "top1=P|top5=P|none", conflicts_with_all = ["dry_run", "evaluate"])]
+    pub stop_at: Option<Stop>,
 
     /// Where logs, checkpoints and the trained network go; made if it is not there [default:
     /// runs/ARCH-TIME].
@@ -203,6 +213,23 @@ pub enum Resume {
     Auto,
     /// A checkpoint's file, or a run's folder.
     From(PathBuf),
+}
+
+/// What `--stop-at` says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stop {
+    /// The run goes on to the end of its plan.
+    Never,
+    /// It ends at this accuracy.
+    At(StopAt),
+}
+
+impl FromStr for Stop {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" { Ok(Stop::Never) } else { text.parse().map(Stop::At) }
+    }
 }
 
 impl From<&str> for Resume {

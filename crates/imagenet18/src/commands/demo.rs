@@ -60,6 +60,7 @@ pub fn demo(arguments: &DemoArgs) -> Result<()> {
         workers: arguments.workers,
         on_bad_image: OnBadImage::Fail,
         short_epoch: false,
+        stop_at: None,
         step_timeout: Duration::from_secs(600),
         print_freq: NonZeroUsize::new(50).unwrap_or(NonZeroUsize::MIN),
         logdir: arguments.dir.join(logdir::stamped("run")),

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
 use in18_program::{Mode, Network, Size};
-use in18_recipe::{Average, Curve, EpochPlan, Plan, PlanInput};
+use in18_recipe::{Average, Curve, EpochPlan, Evaluate, EvaluationSize, Plan, PlanInput, Recipe, Tta};
 use in18_train::{Data, learner};
 
 use crate::cli::{EngineArgs, TrainArgs};
@@ -42,7 +42,7 @@ pub fn dry_run(arguments: &TrainArgs) -> Result<()> {
     if arguments.json {
         let lines = plan.epochs.iter().zip(&needs.epochs);
         let lines: Vec<String> =
-            lines.map(|(epoch, bytes)| format!("{}\n", json(epoch, needs.state + bytes))).collect();
+            lines.map(|(epoch, bytes)| format!("{}\n", json(&recipe, epoch, needs.state + bytes))).collect();
         output::print(&lines.concat())
     } else {
         output::print(&table(&plan, &needs))
@@ -70,7 +70,7 @@ impl Needs {
         for epoch in &plan.epochs {
             let training = epoch.stretches.iter().map(|stretch| (Mode::Training, [stretch.size, stretch.batch]));
             let mut bytes = 0;
-            for key in training.chain([(Mode::Evaluation, [epoch.size, epoch.val_batch])]) {
+            for key in training.chain([(Mode::Evaluation, [epoch.val_size, epoch.val_batch])]) {
                 let (mode, [size, batch]) = key;
                 let needs = match known.get(&key) {
                     Some(bytes) => *bytes,
@@ -85,7 +85,7 @@ impl Needs {
     }
 }
 
-fn json(epoch: &EpochPlan, device_bytes: usize) -> serde_json::Value {
+fn json(recipe: &Recipe, epoch: &EpochPlan, device_bytes: usize) -> serde_json::Value {
     let mut line = serde_json::json!({
         "epoch": epoch.epoch,
         "size": epoch.size,
@@ -102,6 +102,16 @@ fn json(epoch: &EpochPlan, device_bytes: usize) -> serde_json::Value {
     });
     if epoch.stretches.len() > 1 {
         line["stretches"] = serde_json::json!(epoch.stretches);
+    }
+    let Evaluate { tta, size, crop, .. } = recipe.evaluate;
+    if size != EvaluationSize::Training {
+        line["val_size"] = epoch.val_size.into();
+    }
+    if let Some(share) = crop.share() {
+        line["val_crop"] = share.into();
+    }
+    if tta != Tta::None {
+        line["tta"] = tta.to_string().into();
     }
     line
 }
@@ -126,8 +136,8 @@ fn averages(average: &Average) -> String {
     text
 }
 
-/// What moves over the run, what is kept of it, and what is done to images beside cropping and
-/// flipping, a line each.
+/// What moves over the run, what is kept of it, what is done to images beside cropping and
+/// flipping, and which views validation sees, a line each.
 fn curves(plan: &Plan) -> String {
     let mut text = String::new();
     if plan.recipe.optimizer.rate.is_some() {
@@ -145,7 +155,20 @@ fn curves(plan: &Plan) -> String {
             text += &format!("size: {ramp}\n");
         }
     }
-    text
+    text + &views(&plan.recipe.evaluate)
+}
+
+/// What validation sees beyond the training size's own squares or rectangles, as a line.
+fn views(evaluate: &Evaluate) -> String {
+    let mut words = Vec::new();
+    if let EvaluationSize::Pixels(size) = evaluate.size {
+        words.push(format!("{size} px"));
+    }
+    words.extend(evaluate.crop.share().map(|share| format!("crop {share}")));
+    if evaluate.tta != Tta::None {
+        words.push(format!("tta {}", evaluate.tta));
+    }
+    if words.is_empty() { String::new() } else { format!("validation: {}\n", words.join(", ")) }
 }
 
 fn table(plan: &Plan, needs: &Needs) -> String {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use in18_image::{Crop, Decoder, Resizer, Rgb8Image, Size as Pixels};
 use in18_program::Size;
-use in18_train::Views;
+use in18_recipe::Tta;
 use serde_json::{Value, json};
 use walkdir::WalkDir;
 
@@ -27,7 +27,7 @@ const LONGEST: f64 = 8.0;
 pub fn predict(arguments: &PredictArgs) -> Result<()> {
     engine::check(&arguments.engine)?;
     let opened = Opened::new(&arguments.network)?;
-    let mut classifier = opened.classifier(&arguments.engine, Views::Plain)?;
+    let mut classifier = opened.classifier(&arguments.engine, Tta::None)?;
     let (mut decoder, mut resizer, mut image) = (Decoder::new(), Resizer::new(), Rgb8Image::new());
     let mut scratch = Rgb8Image::new();
     let (mut seen, mut bad) = (0, 0);

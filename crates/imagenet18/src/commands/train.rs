@@ -8,7 +8,7 @@ use in18_program::Arch;
 
 use self::evaluate::evaluate;
 use crate::cli::{Resume, TrainArgs};
-use crate::exit::Usage;
+use crate::exit::{self, Ended, Usage};
 use crate::recipe::{Chosen, engine_of};
 use crate::run::Run;
 use crate::{logdir, ranks};
@@ -20,7 +20,10 @@ pub fn train(arguments: &TrainArgs) -> Result<()> {
     if arguments.checkpoints.evaluate {
         return evaluate(arguments);
     }
-    ranks::before_joining(|| run(arguments))?.train().map(|_| ())
+    let outcome = ranks::before_joining(|| run(arguments))?.train()?;
+    // The logs say it already, on the console, too.
+    let missed = outcome.is_some_and(|outcome| outcome.missed.is_some());
+    if missed { Err(Ended(exit::MISSED).into()) } else { Ok(()) }
 }
 
 /// The run that the arguments describe.
@@ -36,6 +39,7 @@ fn run(arguments: &TrainArgs) -> Result<Run> {
         workers: arguments.workers,
         on_bad_image: arguments.on_bad_image.into(),
         short_epoch: arguments.short_epoch,
+        stop_at: arguments.stop_at,
         step_timeout: Duration::from_secs(arguments.step_timeout),
         print_freq: arguments.print_freq,
         logdir: folder(arguments, arch)?,

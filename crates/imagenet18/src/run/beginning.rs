@@ -11,6 +11,7 @@ use in18_weights::{Head, WeightFile};
 
 use super::Run;
 use super::resolved::Resolved;
+use crate::cli::Stop;
 use crate::exit::Usage;
 use crate::logdir::Logdir;
 use crate::resume;
@@ -25,7 +26,7 @@ impl Run {
         logdir: &Logdir,
     ) -> Result<(Progress, Option<Checkpoint>)> {
         let resumed = resume::find(&self.checkpoints, logdir.path(), &Tables::of(model))?;
-        let progress = match &resumed {
+        let mut progress = match &resumed {
             Some(checkpoint) => {
                 model.load_state(&checkpoint.state)?;
                 let by_ranks = |world| self.with_ranks(resolved, world);
@@ -34,6 +35,11 @@ impl Run {
             }
             None => self.begin(model, &resolved.plan)?,
         };
+        match self.stop_at {
+            None => {}
+            Some(Stop::Never) => progress.stop_at = None,
+            Some(Stop::At(accuracy)) => progress.stop_at = Some(accuracy),
+        }
         Ok((progress, resumed))
     }
 

@@ -63,7 +63,12 @@ impl Run {
             epochs: plan.epochs.len(),
             images_train: data.train(&first.train_dir).len() as u64,
             images_val: data.validation(&first.val_dir).len() as u64,
-            plan: plan.epochs.iter().filter(|e| e.new_data || e.keep_dl).map(|e| data.change(e)).collect(),
+            plan: plan
+                .epochs
+                .iter()
+                .filter(|e| e.new_data || e.keep_dl)
+                .map(|e| data.change(&plan.recipe, e))
+                .collect(),
             epoch_cost: plan.epochs.iter().map(EpochPlan::pixels).collect(),
         }
     }

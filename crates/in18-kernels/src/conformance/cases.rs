@@ -3,6 +3,7 @@
 //! All are small enough for naive loops.
 
 mod average;
+mod avg_pool;
 mod batch_norm;
 mod blur_pool;
 mod classifier;
@@ -26,6 +27,7 @@ pub(super) fn all(precision: Precision) -> Vec<Case> {
     cases.extend(batch_norm::cases(precision));
     cases.extend(elementwise::cases(precision));
     cases.extend(pool::cases(precision));
+    cases.extend(avg_pool::cases(precision));
     cases.extend(blur_pool::cases(precision));
     cases.extend(classifier::cases());
     cases.extend(soft_loss::cases());

@@ -2,8 +2,9 @@
 
 use in18_kernels::conformance::{Case, Kind};
 use in18_kernels::op::{
-    AddRelu, BatchNorm, BatchNormBackward, BatchNormInference, BatchNormReluBackward, BlurPool, Conv, GlobalAvgPool,
-    Linear, MaxPool, MaxPoolBackward, Normalize, PIXEL_DEVIATION, PIXEL_MEAN, Window, blur_window,
+    AddRelu, AvgPool, AvgPoolBackward, BatchNorm, BatchNormBackward, BatchNormInference, BatchNormReluBackward,
+    BlurPool, Conv, GlobalAvgPool, Linear, MaxPool, MaxPoolBackward, Normalize, PIXEL_DEVIATION, PIXEL_MEAN, Window,
+    blur_window,
 };
 use in18_tensor::{DType, Shape};
 
@@ -288,6 +289,24 @@ fn max_pooling() {
         assert_close(pool.name, outcome.get(dst), pool.dst);
         assert_eq!(outcome.get(dsrc), pool.dsrc, "{}", pool.name);
     }
+}
+
+#[test]
+fn average_pooling() {
+    // The last column and the last row are cut off.
+    let shape = Shape::nchw(1, 1, 3, 3);
+    let mut case = Case::new("average pooling");
+    let pixels = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+    let src = case.input("src", Kind::Activation, shape, pixels);
+    let dst_shape = Shape::nchw(1, 1, 2, 2);
+    let dst = case.output("dst", Kind::Activation, dst_shape, ANY);
+    let ddst = case.input("ddst", Kind::Activation, dst_shape, vec![4.0, 2.0, 6.0, 1.0]);
+    let dsrc = case.output("dsrc", Kind::Activation, shape, ANY);
+    case.push(AvgPool { src, dst });
+    case.push(AvgPoolBackward { ddst, dsrc });
+    let outcome = run(&case, DType::Bf16);
+    assert_eq!(outcome.get(dst), [3.0, 4.5, 7.5, 9.0]);
+    assert_eq!(outcome.get(dsrc), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 3.0, 3.0, 1.0]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Operands that do not fit are refused, in one line.
 
-use in18_kernels::op::{Add, BlurPool, Conv, MaxPool, SGD_SCALARS, Sgd, Window};
+use in18_kernels::op::{Add, AvgPool, BlurPool, Conv, MaxPool, SGD_SCALARS, Sgd, Window};
 use in18_kernels::reference::Reference;
 use in18_kernels::{KernelError, Kernels, Op};
 use in18_tensor::{DType, Format, Region, Shape, Tensor};
@@ -70,6 +70,11 @@ fn operands_that_do_not_fit_are_refused() {
             name: "a blur that leaves out too much",
             op: BlurPool { stride: 3, src: a, dst: a }.into(),
             message: "BlurPool: stride must be from 1 to 2, got 3",
+        },
+        Misfit {
+            name: "an average pooling that keeps too much",
+            op: AvgPool { src: a, dst: a }.into(),
+            message: "AvgPool: dst must be 1x2x2x2 fp32 Activation, got 1x2x3x4 fp32 Activation",
         },
         Misfit {
             name: "a blur of another size",

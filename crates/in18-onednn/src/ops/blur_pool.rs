@@ -3,17 +3,16 @@
 //! The filter of stride 1 is symmetric, and so is the zero padding. Its gradient is therefore the
 //! same filter, applied to the gradient of its result.
 
-use in18_kernels::KernelError;
 use in18_kernels::op::{BlurPool, BlurPoolBackward};
-use in18_tensor::{DType, Tensor};
 
-use super::{Compile, Steps, check};
+use super::rows::{Row, Rows, steps};
+use super::{Compile, Steps};
 use crate::context::Context;
-use crate::safe::PROVIDER;
-use crate::simd::{Kernel, Stored, Vector, fence, is_large, run};
-use crate::step::{LoopStep, Step};
-use crate::threads::{Shared, parallel, part};
-use crate::vector::Bf16;
+use crate::simd::{Stored, Vector};
+
+/// The name of both halves' steps, and that of the operation.
+const STEP: &str = "own:blur";
+const OPERATION: &str = "BlurPool";
 
 /// The share of a result that each unit of the taps `[1 2 1] ⊗ [1 2 1]` has.
 const SHARE: f32 = 1.0 / 16.0;
@@ -36,54 +35,14 @@ impl Compile for BlurPoolBackward {
     }
 }
 
-/// One row of results: of one block's channels in one image.
-#[derive(Clone, Copy)]
-struct Row<E> {
-    /// The first pixel of the source's plane, of `from_extent` (H, W) pixels.
-    from: *const E,
-    from_extent: [usize; 2],
-    /// The first pixel of the result's row, which holds `to_width` pixels.
-    to: *mut E,
-    to_width: usize,
-    /// The result's row.
-    y: usize,
-    /// Whether the results are stored past the caches.
-    is_large: bool,
-}
-
-impl<E: Stored> Row<E> {
-    /// The address of a pixel of the source's row `y`.
-    ///
-    /// # Safety
-    /// The row must be in the plane.
-    #[inline(always)]
-    unsafe fn source(&self, y: usize, lanes: usize) -> *const E {
-        // SAFETY: by the caller's promise.
-        unsafe { self.from.add(y * self.from_extent[1] * lanes) }
-    }
-
-    /// Stores the result at `x`.
-    ///
-    /// # Safety
-    /// `x` must be below `to_width`; as [`Vector`].
-    #[inline(always)]
-    unsafe fn put<V: Vector>(&self, x: usize, value: V) {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            let (value, to) = (value.mul(V::splat(SHARE)), self.to.add(x * V::LANES));
-            if self.is_large { E::stream(value, to) } else { E::store(value, to) }
-        }
-    }
-}
-
-/// How a row of results comes from the source.
-trait Rows: 'static {
-    /// Computes a row.
-    ///
-    /// # Safety
-    /// The pointers of `row` must be valid for what its extents say, which must fit together; as
-    /// [`Vector`].
-    unsafe fn compute<E: Stored, V: Vector>(row: Row<E>);
+/// Stores the result at `x`: a sum of pixels, each as often as the taps count it.
+///
+/// # Safety
+/// As [`Row::put`].
+#[inline(always)]
+unsafe fn put<E: Stored, V: Vector>(row: &Row<E>, x: usize, sum: V) {
+    // SAFETY: by the caller's promise.
+    unsafe { row.put(x, sum.mul(V::splat(SHARE))) }
 }
 
 /// A sum of up to three pixels of a column: twice the pixel at `at`, and those of the rows above and
@@ -125,10 +84,10 @@ impl<const STRIDE: usize> Filter<STRIDE> {
             let mut left = V::splat(0.0);
             let mut here = column::<E, V, ABOVE, BELOW>(from, pitch);
             // All results but the last have a column to their right.
-            let inner = (width - 1).div_ceil(STRIDE).min(row.to_width - 1);
+            let inner = (width - 1).div_ceil(STRIDE).min(row.to_extent[1] - 1);
             for x in 0..inner {
                 let right = column::<E, V, ABOVE, BELOW>(from.add((STRIDE * x + 1) * V::LANES), pitch);
-                row.put(x, left.add(here.add(here)).add(right));
+                put(&row, x, left.add(here.add(here)).add(right));
                 (left, here) = match STRIDE {
                     1 => (here, right),
                     _ => (right, column::<E, V, ABOVE, BELOW>(from.add(STRIDE * (x + 1) * V::LANES), pitch)),
@@ -138,12 +97,15 @@ impl<const STRIDE: usize> Filter<STRIDE> {
             if STRIDE * inner + 1 < width {
                 sum = sum.add(column::<E, V, ABOVE, BELOW>(from.add((STRIDE * inner + 1) * V::LANES), pitch));
             }
-            row.put(inner, sum);
+            put(&row, inner, sum);
         }
     }
 }
 
 impl<const STRIDE: usize> Rows for Filter<STRIDE> {
+    const STEP: &'static str = STEP;
+    const OPERATION: &'static str = OPERATION;
+
     #[inline(always)]
     unsafe fn compute<E: Stored, V: Vector>(row: Row<E>) {
         let y = row.y * STRIDE;
@@ -196,19 +158,22 @@ impl Spread {
             let mut here = spread_column::<E, V, ODD, BELOW>(from, pitch);
             for x in 1..width {
                 let right = spread_column::<E, V, ODD, BELOW>(from.add(x * V::LANES), pitch);
-                row.put(2 * x - 2, here.add(here));
-                row.put(2 * x - 1, here.add(right));
+                put(&row, 2 * x - 2, here.add(here));
+                put(&row, 2 * x - 1, here.add(right));
                 here = right;
             }
-            row.put(2 * width - 2, here.add(here));
-            if row.to_width == 2 * width {
-                row.put(2 * width - 1, here);
+            put(&row, 2 * width - 2, here.add(here));
+            if row.to_extent[1] == 2 * width {
+                put(&row, 2 * width - 1, here);
             }
         }
     }
 }
 
 impl Rows for Spread {
+    const STEP: &'static str = STEP;
+    const OPERATION: &'static str = OPERATION;
+
     #[inline(always)]
     unsafe fn compute<E: Stored, V: Vector>(row: Row<E>) {
         // SAFETY: by the caller's promise; the source has the row that the flag names.
@@ -220,78 +185,4 @@ impl Rows for Spread {
             }
         }
     }
-}
-
-/// Rows `first..last` of the results. All planes' rows are numbered together.
-struct Part<R, E> {
-    from: *const E,
-    from_extent: [usize; 2],
-    to: *mut E,
-    to_extent: [usize; 2],
-    rows: std::ops::Range<usize>,
-    is_large: bool,
-    kind: std::marker::PhantomData<R>,
-}
-
-impl<R: Rows, E: Stored> Kernel for Part<R, E> {
-    #[inline(always)]
-    unsafe fn run<V: Vector>(self) {
-        let Part { from_extent, to_extent: [height, to_width], is_large, .. } = self;
-        let plane = from_extent[0] * from_extent[1] * V::LANES;
-        for index in self.rows {
-            // SAFETY: by the caller's promise the row lies in both tensors.
-            unsafe {
-                let from = self.from.add(index / height * plane);
-                let to = self.to.add(index * to_width * V::LANES);
-                R::compute::<E, V>(Row { from, from_extent, to, to_width, y: index % height, is_large });
-            }
-        }
-    }
-}
-
-fn steps<R: Rows>(from: &Tensor, to: &Tensor, context: &Context) -> Steps {
-    for tensor in [from, to] {
-        check(context, &[(tensor, tensor.dtype)])?;
-        let expected = context.layout.activation_bytes(tensor.shape, tensor.dtype);
-        if tensor.region.bytes < expected {
-            let what = "an operand of BlurPool, in bytes";
-            return Err(KernelError::Length { what, expected, got: tensor.region.bytes });
-        }
-    }
-    match to.dtype {
-        DType::F32 => Ok(vec![step::<R, f32>(*from, *to, context)]),
-        DType::Bf16 => Ok(vec![step::<R, Bf16>(*from, *to, context)]),
-        DType::F16 | DType::U8 | DType::I32 => Err(KernelError::Unsupported {
-            provider: PROVIDER,
-            what: format!("BlurPool of {}", to.dtype),
-            remedy: "this is an error of the caller",
-        }),
-    }
-}
-
-fn step<R: Rows, E: Stored>(from: Tensor, to: Tensor, context: &Context) -> Box<dyn Step> {
-    let channels = to.shape[1];
-    // A row-major activation has one plane per channel.
-    let lanes = if context.layout.is_blocked(channels) { context.layout.block } else { 1 };
-    let planes = to.shape[0] * channels.div_ceil(lanes);
-    let extent = |tensor: &Tensor| [tensor.shape[2], tensor.shape[3]];
-    let (from_extent, to_extent) = (extent(&from), extent(&to));
-    let is_large = is_large(to.region.bytes);
-    Box::new(LoopStep("own:blur", move |context: &mut Context| {
-        let source = Shared::<E>::new(context.address(&from.region)?);
-        let target = Shared::<E>::new(context.address(&to.region)?);
-        let isa = context.isa;
-        parallel(|thread, threads| {
-            let rows = part(planes * to_extent[0], 1, thread, threads);
-            // SAFETY: `Op::check` compared the extents with each other, and `steps` compared both
-            // regions with the shapes. Every row of results belongs to one thread. A plane begins
-            // at a multiple of a vector.
-            unsafe {
-                let (from, to, kind) = (source.at(0).cast_const(), target.at(0), std::marker::PhantomData::<R>);
-                run(isa, lanes, Part { from, from_extent, to, to_extent, rows, is_large, kind });
-            }
-            fence();
-        });
-        Ok(())
-    }))
 }

@@ -114,6 +114,8 @@ mod tests {
         // sum.
         assert_eq!(counts(&Arch::RESNET18.network(10), Mode::Evaluation), [4, 20 + 8, 0, 12, 8]);
         assert_eq!(counts(&Arch::RESNET50.network(10), Mode::Evaluation), [4, 53 + 16, 0, 37, 16]);
+        // ResNet-D: two more convolutions, and three average poolings.
+        assert_eq!(counts(&Arch::RESNET50.as_d().network(10), Mode::Evaluation), [4 + 3, 55 + 16, 0, 39, 16]);
     }
 
     #[test]

@@ -114,9 +114,20 @@ mod tests {
         }
     }
 
+    /// In ResNet-D, the deep stem's first convolution sees the image's pixels, and average pooling
+    /// stands where BlurPool would blur before a shortcut.
+    #[test]
+    fn resnet_d_has_no_blur_in_stem_and_shortcuts() {
+        let (blurs, others) = strided(Arch::RESNET50.as_d().with_blur_pool(BlurPooling::All));
+        let convs = [2, 3, 4].map(|stage| format!("layer{stage}.0.conv2"));
+        let expected: Vec<(String, usize)> = convs.iter().map(|conv| (format!("{conv}.blur"), 1)).collect();
+        assert_eq!(blurs, [&[("maxpool.blur".to_owned(), 2)], &expected[..]].concat());
+        assert_eq!(others, [&["conv1.0".to_owned()], &convs[..]].concat());
+    }
+
     #[test]
     fn parameters_are_the_same_with_and_without() {
-        for arch in Arch::all() {
+        for arch in Arch::all().flat_map(Arch::forms) {
             let entries = |arch: Arch| ParameterTable::parameters(&arch.network(10)).entries().to_vec();
             assert_eq!(entries(arch), entries(arch.with_blur_pool(BlurPooling::All)), "{arch}");
         }

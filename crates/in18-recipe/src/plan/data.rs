@@ -5,7 +5,7 @@ use super::error::PlanError;
 use super::{PlanInput, numbered};
 use crate::phases::{Course, DataPhase, Epochs, Phases};
 use crate::place::{SLACK, shown};
-use crate::recipe::Recipe;
+use crate::recipe::{Evaluate, EvaluationSize, Recipe};
 use crate::value::quote;
 
 /// What holds from one place in the run up to the next: of a phase whose size moves there are as
@@ -28,6 +28,7 @@ pub(super) struct DataInForce {
     pub images: usize,
     pub train_dir: String,
     pub val_dir: String,
+    pub val_size: usize,
     pub val_batch: usize,
     pub rect_val: bool,
 }
@@ -81,7 +82,7 @@ pub(super) fn in_force(
         let base = match kept {
             None if data.keep_dl => return Err(PlanError::NothingToKeep { phase }),
             Some(kept) if data.keep_dl => keep(kept, phase, ep.start(), data)?,
-            kept => load(kept, phase, ep.start(), data, recipe, input)?,
+            kept => load(kept, phase, ep.start(), data, input)?,
         };
         if data.keep_dl {
             found.push(base);
@@ -100,7 +101,19 @@ pub(super) fn in_force(
             });
         }
     }
+    found.iter_mut().for_each(|data| data.validate_as(&recipe.evaluate));
     Ok(found)
+}
+
+impl DataInForce {
+    /// What the recipe says of validation holds before what follows from phases.
+    fn validate_as(&mut self, evaluate: &Evaluate) {
+        self.rect_val = evaluate.rectangular.beside(self.rect_val);
+        self.val_size = evaluate.size.beside(self.size);
+        if let EvaluationSize::Pixels(size) = evaluate.size {
+            self.val_batch = own_val_batch(size);
+        }
+    }
 }
 
 /// Where each of the phase's sizes begins. A size holds while it is nearest to the line from the
@@ -141,11 +154,10 @@ fn load(
     phase: usize,
     start: f64,
     data: &DataPhase,
-    recipe: &Recipe,
     input: &PlanInput,
 ) -> Result<DataInForce, PlanError> {
     let (train_dir, val_dir) = (data.train_suffix().to_owned(), data.val_suffix().to_owned());
-    let rect_val = data.rect_val.unwrap_or(recipe.evaluate.rectangular);
+    let rect_val = data.rect_val.unwrap_or(false);
     let images = match input.images(&train_dir) {
         None => return Err(PlanError::UnknownSet { phase, train_dir }),
         Some(0) => return Err(PlanError::EmptySet { phase, train_dir }),
@@ -163,8 +175,21 @@ fn load(
         }
     }
     let starts = Some(if within { Starts::Within } else { Starts::Loading });
-    let (size, batch, min_scale, val_batch) = (0, 0, 0.0, 0);
-    Ok(DataInForce { phase, start, starts, size, batch, min_scale, images, train_dir, val_dir, val_batch, rect_val })
+    let (size, batch, min_scale, val_size, val_batch) = (0, 0, 0.0, 0, 0);
+    Ok(DataInForce {
+        phase,
+        start,
+        starts,
+        size,
+        batch,
+        min_scale,
+        images,
+        train_dir,
+        val_dir,
+        val_size,
+        val_batch,
+        rect_val,
+    })
 }
 
 /// Changes only the batch. Values that the phase states again must be the kept ones: the original
@@ -198,4 +223,12 @@ fn val_batch(size: usize, batch: usize) -> usize {
         _ => 128,
     };
     batch.max(least)
+}
+
+/// The validation batch at a size of its own, whatever the training batch. So batches are the same
+/// in every epoch. Beyond the largest size that is in use, a batch has no more pixels than there.
+fn own_val_batch(size: usize) -> usize {
+    const LARGEST: usize = 288;
+    let least = val_batch(size, 1);
+    if size > LARGEST { (least * LARGEST * LARGEST / (size * size)).max(1) } else { least }
 }

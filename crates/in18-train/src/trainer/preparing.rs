@@ -12,6 +12,7 @@ use in18_record::Event;
 use crate::error::{Half, TrainError};
 use crate::first_step::{Doing, FirstStep, StepName};
 use crate::trainer::{Loaders, Trainer};
+use crate::views::Views;
 
 impl Trainer<'_> {
     pub(super) fn change_data(&mut self, epoch: &EpochPlan, is_news: bool) -> Result<Loaders, TrainError> {
@@ -20,7 +21,7 @@ impl Trainer<'_> {
         let train = Arc::clone(self.data.train(&epoch.train_dir));
         let validation = Arc::clone(self.data.validation(&epoch.val_dir));
         if is_news {
-            self.record(Event::DataChange(self.data.change(epoch)));
+            self.record(Event::DataChange(self.data.change(&self.plan.recipe, epoch)));
         }
         self.watch_first_step(epoch);
         // Whatever can fail should fail now, not after an epoch of training: memory, image headers,
@@ -35,18 +36,18 @@ impl Trainer<'_> {
             train: Loader::new(train, workers, self.settings.on_bad_image)?,
             validation: Loader::new(validation, workers, self.settings.on_bad_image)?,
             validation_batches,
-            validated_at: (epoch.size, epoch.val_batch),
+            views: Views::of(self.plan, epoch),
         })
     }
 
     /// Changes the batches of validation, if the size has moved since they were made.
     pub(super) fn follow_size(&mut self, epoch: &EpochPlan, loaders: &mut Loaders) -> Result<(), TrainError> {
-        let now = (epoch.size, epoch.val_batch);
-        if loaders.validated_at != now {
+        let views = Views::of(self.plan, epoch);
+        if loaders.views != views {
             let images = self.data.validation(&epoch.val_dir).len();
             loaders.validation_batches = self.validation_batches(epoch, images)?;
             self.check_validation(epoch, &loaders.validation_batches)?;
-            loaders.validated_at = now;
+            loaders.views = views;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::tally::Tally;
 use crate::trainer::ranks::{BatchResults, Position, SummedResults};
 use crate::trainer::saving::Point;
 use crate::trainer::{Loaders, NOTHING, Trainer, input, named};
+use crate::views::Views;
 
 /// A batch that was started and whose results have not been read.
 struct RunningBatch {
@@ -23,8 +24,8 @@ struct RunningBatch {
 
 impl Trainer<'_> {
     pub(super) fn validation_batches(&mut self, epoch: &EpochPlan, images: usize) -> Result<BatchPlan, TrainError> {
-        let (sz, batch, share) = (epoch.size as u32, epoch.val_batch, self.share()?);
-        let batches = if epoch.rect_val {
+        let (views, share) = (Views::of(self.plan, epoch), self.share()?);
+        let batches = if views.rectangular {
             let (sizes, bad) = self.data.validation_sizes(&epoch.val_dir, self.settings.workers);
             let mut sizes = sizes.to_vec();
             let mut named = Vec::new();
@@ -39,9 +40,9 @@ impl Trainer<'_> {
                 bad.iter().for_each(|&(image, _)| sizes[image as usize] = None);
                 self.skip("validation", &epoch.val_dir, bad)?;
             }
-            BatchPlan::rectangular_validation(&sizes, share, batch, sz)?
+            views.rectangles(&sizes, share)?
         } else {
-            BatchPlan::validation(images as u32, share, batch, sz)?
+            views.squares(images, share)?
         };
         Ok(self.shortened(batches))
     }

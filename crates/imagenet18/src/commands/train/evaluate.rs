@@ -1,12 +1,12 @@
 //! `imagenet18 train --evaluate`: does what `eval` does, with the size and the folder of one of the
 //! plan's epochs.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use anyhow::{Context, Result};
 use in18_recipe::{EpochPlan, Plan, PlanInput};
-use in18_train::Data;
 use in18_train::checkpoint::Tables;
+use in18_train::{Data, Views};
 
 use super::folder;
 use crate::cli::{EvalArgs, NetworkArgs, ReadingArgs, TrainArgs};
@@ -40,14 +40,15 @@ pub(super) fn evaluate(arguments: &TrainArgs) -> Result<()> {
         .epochs
         .get(epoch)
         .ok_or_else(|| Usage(format!("--evaluate: expected an epoch below {epochs}, the plan's number")))?;
-    let positive = |number: usize| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
+    let Views { tta, size, crop, rectangular, batch } = Views::of(&plan, epoch);
     eval(&EvalArgs {
         data: path,
         network: NetworkArgs { checkpoint, arch: Some(arch) },
-        size: positive(epoch.size).try_into()?,
-        rect: epoch.rect_val,
-        tta: None,
-        batch: positive(epoch.val_batch),
+        size: NonZeroU32::new(size).unwrap_or(NonZeroU32::MIN),
+        crop,
+        rect: rectangular,
+        tta,
+        batch: NonZeroUsize::new(batch).unwrap_or(NonZeroUsize::MIN),
         valdir: epoch.val_dir.clone(),
         workers: arguments.workers,
         reading: ReadingArgs { exif: recipe.data.exif, ..arguments.reading.clone() },
