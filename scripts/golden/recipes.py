@@ -25,7 +25,8 @@ RATES = (0.002, 0.008)  # at the start and at the end of the ten steps
 WEIGHTS = [0.5, 1, 2, 1, 1, 0.25, 1, 1.5, 1, 0.75]
 MOMENTUM = 0.9
 DECAY = 5e-2
-CLIP = 1.0  # a norm that some of the ten steps' gradients exceed
+# Norms that some of the ten steps' gradients exceed, by SGD and by LARS.
+CLIP, LARS_CLIP = 20.0, 15.0
 SHARES = [single(share) for share in (0.9, 0.2, 0.65, 0.5, 0.03, 0.98, 0.4, 0.75, 0.15, 0.6)]
 BLENDS = [dict(share=share, centre=None) for share in SHARES]
 PASTES = [dict(share=share, centre=[(step * 37 + 5) % 96, step * 23 % 64]) for step, share in enumerate(SHARES)]
@@ -57,8 +58,8 @@ RECIPES = [
     ("lars", '[optimizer]\nkind = "lars"\ntrust = 0.5\n', dict(lars=0.5)),
     (
         "lars, nesterov, clip",
-        f'[optimizer]\nkind = "lars"\ntrust = 0.5\nnesterov = true\nclip_norm = {CLIP}\n',
-        dict(lars=0.5, nesterov=True, clip=CLIP),
+        f'[optimizer]\nkind = "lars"\ntrust = 0.5\nnesterov = true\nclip_norm = {LARS_CLIP}\n',
+        dict(lars=0.5, nesterov=True, clip=LARS_CLIP),
     ),
     ("ema", "[average]\nema_half_life = 4\nevery = 3\n", dict(ema=(4, 3))),
     ("lookahead", "[average]\nlookahead = 4\nlookahead_decay = 0.9\n", dict(lookahead=(4, 0.9))),
