@@ -184,7 +184,7 @@ fn a_resnet_d_is_trained_named_and_started_from() {
         (
             &["--init", model][..],
             7,
-            "expected a resnet18, got a file that says it is a resnet18d: give --arch resnet18d",
+            "expected a resnet18, got a file that says it is a resnet18d; give --arch resnet18d",
         ),
         (
             &["-o", "network.arch=resnet18d", "-o", "network.stem=original"],
