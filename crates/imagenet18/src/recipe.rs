@@ -99,6 +99,19 @@ pub fn arch_with(arch: Arch, fields: &[String]) -> Result<Arch> {
     arch_of(&recipe).map_err(|error| Usage(error).into())
 }
 
+/// A recipe with the fields of its section `augment` that `-o` writes, where nothing else matters.
+pub fn augment_with(fields: &[String]) -> Result<Recipe> {
+    let mut recipe = Recipe::default();
+    for written in fields {
+        set(&mut recipe, written)?;
+        if !written.starts_with("augment.") {
+            let says = format!("-o {written}: expected a field of augment, which changes what is measured");
+            return Err(Usage(says).into());
+        }
+    }
+    Ok(recipe)
+}
+
 /// The flags that set fields of the recipe.
 fn flags(arguments: &TrainArgs) -> Result<Vec<Flag>> {
     fn given<T: ToString>(value: &Option<T>) -> Option<String> {

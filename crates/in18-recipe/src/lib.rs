@@ -53,8 +53,8 @@ pub use place::Place;
 pub use plan::{EpochPlan, Plan, PlanError, PlanInput, StepPlan, Stretch};
 pub use presets::{PRESETS, Preset, Summary, preset};
 pub use recipe::{
-    Augment, Bias, BlurPool, ClassWeights, DEFAULT_MIN_SCALE, Data, Evaluate, Flip, GradientType, Head, Initial, Loss,
-    LossKind, LossScale, MadeFor, Network, Optimizer, Precision, Reached, Recipe, Shuffle, WeightRule,
+    Augment, Bias, BlurPool, ClassWeights, DEFAULT_MIN_SCALE, Data, Evaluate, Flip, GradientType, Head, Initial,
+    Jitter, Loss, LossKind, LossScale, MadeFor, Network, Optimizer, Precision, Reached, Recipe, Shuffle, WeightRule,
 };
 pub use schedule::{Anneal, Kind, Schedule};
 pub use toml_form::{RecipeError, SetError};

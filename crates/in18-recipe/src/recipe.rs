@@ -18,7 +18,7 @@ mod network;
 mod optimizer;
 mod reached;
 
-pub use augment::{Augment, DEFAULT_MIN_SCALE, Flip};
+pub use augment::{Augment, DEFAULT_MIN_SCALE, Flip, Jitter};
 pub use data::{Data, Shuffle};
 pub use evaluate::Evaluate;
 pub use initial::{Bias, Head, Initial};

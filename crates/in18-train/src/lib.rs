@@ -30,7 +30,7 @@ mod tally;
 mod traffic;
 mod trainer;
 
-pub use data::{Data, order_of};
+pub use data::{Data, augmentation, order_of};
 pub use error::{CheckpointError, Half, TrainError};
 pub use evaluation::{Evaluation, StartedEvaluation, Views};
 pub use first_step::{Doing, FirstStep, PATIENCE, StepName};
