@@ -120,6 +120,19 @@ pub fn measured(name: Option<&str>, arch: Option<Arch>, fields: &[String]) -> Re
     Ok((recipe, arch))
 }
 
+/// A recipe with the fields of its section `augment` that `-o` writes, where nothing else matters.
+pub fn augment_with(fields: &[String]) -> Result<Recipe> {
+    let mut recipe = Recipe::default();
+    for written in fields {
+        set(&mut recipe, written)?;
+        if !written.starts_with("augment.") {
+            let says = format!("-o {written}: expected a field of augment, which changes what is measured");
+            return Err(Usage(says).into());
+        }
+    }
+    Ok(recipe)
+}
+
 /// The flags that set fields of the recipe.
 fn flags(arguments: &TrainArgs) -> Result<Vec<Flag>> {
     fn given<T: ToString>(value: &Option<T>) -> Option<String> {

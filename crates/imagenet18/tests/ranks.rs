@@ -74,7 +74,7 @@ fn two_ranks_mix_their_images_and_repeat_themselves() {
         events(&logs(name), "step").iter().map(|step| step["loss"].as_f64().unwrap()).collect::<Vec<f64>>()
     };
     let first = run("a", &[]);
-    run("b", &["-j", "3"]);
+    run("b", &[]);
     assert!(network(&logs("a")) == network(&logs("b")), "two runs of two ranks differ");
     let torch = run("c", &["--engine", "torch"]);
     assert!((first[0] - torch[0]).abs() < 1e-5, "{} and {}", first[0], torch[0]);

@@ -102,9 +102,10 @@ fn fields_are_set_one_by_one() {
     assert_eq!(arch(&["-o", "network.arch=resnet34"]), plan(&["--arch", "resnet34"]));
     assert_ne!(arch(&["-o", "network.arch=resnet34"]), arch(&[]));
     // What is done to images beside cropping and flipping is a line.
-    let mixed = plan(&["-o", "augment.mixup=0.2", "-o", "augment.cutmix=1"]);
+    let fields = ["augment.mixup=0.2", "augment.cutmix=1", "augment.erase=0.25", "augment.jitter.brightness=0.4"];
+    let mixed = plan(&fields.map(|field| ["-o", field]).concat());
     let [head, line] = [0, 1].map(|number| mixed.lines().nth(number).unwrap());
-    assert_eq!(line, "images: mixup 0.2 or cutmix 1");
+    assert_eq!(line, "images: brightness 0.4, erase 0.25, mixup 0.2 or cutmix 1");
     assert_eq!(mixed.replacen(&format!("{line}\n"), "", 1), plan(&[]), "{head}");
     for (field, says) in [
         (

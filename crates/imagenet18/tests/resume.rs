@@ -395,13 +395,17 @@ fn averages_go_on_as_if_nothing_had_happened_and_are_what_is_evaluated() {
 
 /// Batches of 11 of 45 images: odd ones, whose middle image is its own partner, and a last one of a
 /// single image.
-const MIXING: [&str; 6] = [
+const MIXING: [&str; 10] = [
     "-o",
     "phases=[{'ep':0,'sz':32,'bs':11},{'ep':(0,2),'lr':(0.02,0.05)}]",
     "-o",
     "augment.mixup=0.4",
     "-o",
     "augment.cutmix=1",
+    "-o",
+    "augment.erase=0.5",
+    "-o",
+    "augment.jitter.contrast=0.4",
 ];
 
 #[test]
@@ -417,15 +421,19 @@ fn a_run_that_mixes_images_goes_on_within_an_epoch() {
     let (mixed, plain) = (losses("whole"), losses("plain"));
     assert_eq!((mixed.len(), plain.len()), (10, 10));
     assert!(mixed.iter().zip(&plain).all(|(mixed, plain)| mixed != plain), "{mixed:?} {plain:?}");
-    // Loader threads change nothing.
-    runs.done("cut", &[&MIXING[..], &["-j", "3", "--checkpoint-minutes", "1e-9", "--keep", "99"]].concat());
+    // Loader threads change nothing but their number in the logs.
+    runs.done("threads", &[&MIXING[..], &["-j", "3"]].concat());
+    let network = |name: &str| fs::read(runs.logdir(name).join("model.safetensors")).unwrap();
+    assert!(network("whole") == network("threads"), "the parameters differ");
+    runs.done("cut", &[&MIXING[..], &["--checkpoint-minutes", "1e-9", "--keep", "99"]].concat());
     runs.same("whole", "cut");
     let checkpoints = runs.checkpoints("cut");
     for at in [8, 6, 3, 1] {
         runs.done("cut", &[&MIXING[..], &["--resume", checkpoints[at].to_str().unwrap(), "--keep", "99"]].concat());
         runs.same("whole", "cut");
     }
-    let (code, line) = runs.fails("cut", &[&MIXING[..4], &["--resume", "auto"]].concat());
+    let other = ["-o", "augment.cutmix=0", "--resume", "auto"];
+    let (code, line) = runs.fails("cut", &[&MIXING[..], &other].concat());
     assert_eq!(code, 7, "{line}");
     assert!(line.contains("augment.cutmix is 1.0 in the checkpoint and 0.0 here"), "{line}");
 }

@@ -15,9 +15,11 @@
 
 mod bad;
 mod crop;
+mod erase;
 mod error;
 #[cfg(test)]
 mod golden;
+mod jitter;
 mod loader;
 mod mix;
 mod order;
@@ -31,6 +33,7 @@ pub use bad::{BadImage, OnBadImage};
 pub use crop::{FlipAndCrop, random_resized_crop};
 pub use error::{LoadError, PlanError};
 pub use in18_image::{Crop, Size};
+pub use jitter::Jitter;
 pub use loader::{Batch, Epoch, Loader};
 pub use mix::{Mix, MixedIn, Mixing};
 pub use order::{EpochOrder, Shuffle};

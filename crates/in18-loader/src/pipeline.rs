@@ -7,9 +7,10 @@ use in18_image::{Crop, Decoder, Orientation, Resizer, Rgb8Image, Size, center_cr
 
 use crate::crop::FlipAndCrop;
 use crate::error::LoadError;
-use crate::plan::Transform;
+use crate::plan::{Augmentation, Transform};
 use crate::rect::resized_for_validation;
 use crate::stages::{StageTimes, Stopwatch};
+use crate::{erase, jitter};
 
 /// All the memory that a worker needs. It is used again for each image.
 #[derive(Default)]
@@ -80,6 +81,13 @@ impl Pipeline {
                 }
                 if flip {
                     flip_horizontal(slot, size.width);
+                }
+                let Augmentation { seed, epoch, jitter, .. } = augmentation;
+                for (change, factor) in jitter::draw(jitter, seed, epoch, image).into_iter().flatten() {
+                    change.apply(factor, slot);
+                }
+                if let Some(area) = erase::draw(&augmentation, image, size) {
+                    erase::erase(area, size.width, slot);
                 }
             }
             Transform::Validate { short } => {

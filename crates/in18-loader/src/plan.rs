@@ -6,6 +6,7 @@ use std::ops::Range;
 use in18_image::Size;
 
 use crate::error::PlanError;
+use crate::jitter::Jitter;
 use crate::mix::{Mix, Mixing};
 use crate::order::{EpochOrder, Fetches};
 use crate::rect::{self, short_side};
@@ -44,8 +45,8 @@ pub enum Flip {
     Alternating,
 }
 
-/// Settings of what a training epoch changes at random: crops and flips of each image, and mixtures
-/// of two.
+/// Settings of what a training epoch changes at random: crops, flips and colours of each image, and
+/// mixtures of two.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Augmentation {
     /// The run's seed.
@@ -60,6 +61,10 @@ pub struct Augmentation {
     pub ratio: [f64; 2],
     /// Which images are mirrored.
     pub flip: Flip,
+    /// How far colours change.
+    pub jitter: Jitter,
+    /// The probability that a rectangle of an image is erased.
+    pub erase: f64,
     /// How the images of a batch are mixed.
     pub mixing: Mixing,
 }
@@ -75,6 +80,8 @@ impl Augmentation {
             max_scale: 1.0,
             ratio: [3.0 / 4.0, 4.0 / 3.0],
             flip: Flip::Random,
+            jitter: Jitter::default(),
+            erase: 0.0,
             mixing: Mixing::default(),
         }
     }
@@ -83,7 +90,7 @@ impl Augmentation {
 /// What happens to an image between decoding and its place in the batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Transform {
-    /// Random resized crop to the batch's size, and a flip.
+    /// Random resized crop to the batch's size, and a flip; then colours and erasing.
     Train(Augmentation),
     /// Short side to so many pixels, then a centre crop of the batch's size.
     Validate { short: u32 },
@@ -96,7 +103,7 @@ pub struct TrainingBatch {
     pub images: usize,
     /// Side of the images, which are squares, in pixels.
     pub sz: u32,
-    /// How they are cropped, flipped and mixed.
+    /// How they are changed at random.
     pub augmentation: Augmentation,
 }
 

@@ -11,7 +11,7 @@ pub struct StageTimes {
     pub read: Duration,
     /// Decoding: entropy, transform, colours.
     pub decode: Duration,
-    /// Crop, resize and flip into the batch, and mixing images there.
+    /// Crop, resize and flip into the batch, and changing and mixing images there.
     pub resize: Duration,
     /// Waiting for a free place in a batch, because the consumer is slower than the loader.
     pub slot: Duration,

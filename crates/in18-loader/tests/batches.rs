@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use in18_dataset::ImageSet;
-use in18_loader::{Augmentation, Batch, BatchPlan, LoadError, Loader, Mix, Mixing, OnBadImage, PlanError, Share, Size};
+use in18_loader::{
+    Augmentation, Batch, BatchPlan, Jitter, LoadError, Loader, Mix, Mixing, OnBadImage, PlanError, Share, Size,
+};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
 
@@ -170,6 +172,30 @@ fn mixed_batches_are_the_plain_ones_mixed_for_any_number_of_workers() {
         }
         let rest = run(&mut one, plan().select(1..usize::MAX)).unwrap();
         assert!(rest == mixed[1..], "taken up in the middle");
+    }
+}
+
+#[test]
+fn colours_and_erasing_change_pixels_alone_for_any_number_of_workers() {
+    let (_dir, set) = photos();
+    let plan = |jitter, erase| {
+        let augmentation = Augmentation { jitter, erase, ..Augmentation::torchvision(9, 0, 0.08) };
+        BatchPlan::train(IMAGES, Share::ALL, 16, 32, augmentation).unwrap()
+    };
+    let mut one = Loader::new(Arc::clone(&set), 1, OnBadImage::Fail).unwrap();
+    let mut many = Loader::new(set, 5, OnBadImage::Fail).unwrap();
+    let plain = run(&mut one, train_plan(0, 16)).unwrap();
+    let colours = Jitter { brightness: 0.4, contrast: 0.4, saturation: 0.4 };
+    for (jitter, erase) in [(colours, 0.0), (Jitter::default(), 1.0), (colours, 0.5)] {
+        let changed = run(&mut one, plan(jitter, erase)).unwrap();
+        for (plain, changed) in plain.iter().zip(&changed) {
+            let bytes = plain.size.bytes();
+            let pairs = plain.pixels.chunks(bytes).zip(changed.pixels.chunks(bytes));
+            assert!(pairs.filter(|(plain, changed)| plain == changed).count() < 4, "{jitter:?}, {erase}");
+            assert!(Owned { pixels: plain.pixels.clone(), ..changed.clone() } == *plain);
+        }
+        assert!(run(&mut many, plan(jitter, erase)).unwrap() == changed);
+        assert!(run(&mut many, plan(jitter, erase).select(2..usize::MAX)).unwrap() == changed[2..]);
     }
 }
 

@@ -99,6 +99,6 @@ mod tests {
             assert!((variance / expected - 1.0).abs() < 0.02, "alpha {alpha}: {variance}, expected {expected}");
         }
         // Nearly always one of the two, and never not a number.
-        assert!(values(1e-9).iter().all(|&value| value < 1e-9 || value > 1.0 - 1e-9));
+        assert!(values(1e-9).iter().all(|value| !(1e-9..=1.0 - 1e-9).contains(value)));
     }
 }

@@ -54,7 +54,7 @@ pub use plan::{EpochPlan, Plan, PlanError, PlanInput, StepPlan, Stretch};
 pub use presets::{PRESETS, Preset, Summary, preset};
 pub use recipe::{
     Augment, Average, Bias, BlurPool, CentreCrop, ClassWeights, DEFAULT_MIN_SCALE, Data, Evaluate, EvaluationSize,
-    Flip, GradientType, Head, Initial, Loss, LossKind, LossScale, MadeFor, Network, Optimizer, OptimizerKind,
+    Flip, GradientType, Head, Initial, Jitter, Loss, LossKind, LossScale, MadeFor, Network, Optimizer, OptimizerKind,
     Precision, Reached, Recipe, Rectangular, Shortcut, Shuffle, Stem, Tta, WeightRule,
 };
 pub use schedule::{Anneal, Kind, Schedule};

@@ -19,7 +19,7 @@ mod network;
 mod optimizer;
 mod reached;
 
-pub use augment::{Augment, DEFAULT_MIN_SCALE, Flip};
+pub use augment::{Augment, DEFAULT_MIN_SCALE, Flip, Jitter};
 pub use average::Average;
 pub use data::{Data, Shuffle};
 pub use evaluate::{CentreCrop, Evaluate, EvaluationSize, Rectangular, Tta};

@@ -3,9 +3,9 @@
 
 use in18_recipe::{
     Augment, Average, Batch, Bias, BlurPool, CentreCrop, ClassWeights, Course, Curve, DEFAULT_MIN_SCALE, Data,
-    DataPhase, Epochs, Evaluate, EvaluationSize, Flip, GradientType, Head, Initial, Kind, Loss, LossKind, LossScale,
-    LrPhase, MadeFor, Network, Optimizer, OptimizerKind, PRESETS, Phase, Phases, Plan, PlanInput, Precision, Rate,
-    Reached, Recipe, Rectangular, Schedule, Shortcut, Shuffle, Stem, Tta, WeightRule,
+    DataPhase, Epochs, Evaluate, EvaluationSize, Flip, GradientType, Head, Initial, Jitter, Kind, Loss, LossKind,
+    LossScale, LrPhase, MadeFor, Network, Optimizer, OptimizerKind, PRESETS, Phase, Phases, Plan, PlanInput, Precision,
+    Rate, Reached, Recipe, Rectangular, Schedule, Shortcut, Shuffle, Stem, Tta, WeightRule,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -129,12 +129,12 @@ fn loss_scale() -> impl Strategy<Value = LossScale> {
 fn augment() -> impl Strategy<Value = Augment> {
     let flip = proptest::sample::select(&[Flip::None, Flip::Random, Flip::Alternating][..]);
     // Phases' own 'min_scale' goes up to 1, and no phase may exceed the upper bound.
-    (0.01..=1.0, 0.1..=1.0, 1.0..=3.0, flip).prop_map(|(min_scale, low, high, flip)| Augment {
-        min_scale,
-        max_scale: 1.0,
-        ratio: [low, high],
-        flip,
-        ..Augment::default()
+    let bounds = (0.01..=1.0, 0.1..=1.0, 1.0..=3.0);
+    // Phases may have batches of one image, which cannot be mixed.
+    let colours = (0.0..=1.0, proptest::array::uniform3(0.0..=1.0));
+    (bounds, flip, colours).prop_map(|((min_scale, low, high), flip, (erase, [brightness, contrast, saturation]))| {
+        let (ratio, jitter) = ([low, high], Jitter { brightness, contrast, saturation });
+        Augment { min_scale, max_scale: 1.0, ratio, flip, erase, jitter, ..Augment::default() }
     })
 }
 

@@ -93,6 +93,8 @@ fn fields_are_set_one_by_one_in_the_order_given() {
         ("augment.min_scale", "1.0"),
         ("augment.mixup", "0.2"),
         ("augment.cutmix", "1.0"),
+        ("augment.erase", "0.25"),
+        ("augment.jitter.saturation", "0.4"),
         ("evaluate.rectangular", "true"),
         ("evaluate.tta", "flip-logits"),
         ("evaluate.size", "256"),
@@ -175,6 +177,10 @@ fn fields_that_cannot_be_set_leave_the_recipe_as_it_was() {
         ("augment.ratio", "[2, 1]", "expected two numbers above 0, the lower first, got [2.0, 1.0]"),
         ("augment.mixup", "-0.2", "expected 0 (off), or a number from 0.001 to 1000, got -0.2"),
         ("augment.cutmix", "nan", "expected 0 (off), or a number from 0.001 to 1000, got NaN"),
+        ("augment.erase", "1.5", "expected a probability from 0 to 1, got 1.5"),
+        ("augment.jitter.contrast", "-0.1", "expected a number from 0 to 10, got -0.1"),
+        ("augment.jitter", "0.4", "expected a table, got 0.4"),
+        ("augment.jitter.hue", "0.1", "augment.jitter: expected one of brightness, contrast, saturation, got 'hue'"),
         ("augment.cutmix", "true", "expected a number, got True"),
         ("name.x", "1", "name: expected a string, got a dict"),
         ("initial.new_head", "true", "expected 'from', a network's file, beside it, got none"),
@@ -275,8 +281,8 @@ fn mistakes_in_toml_are_named_at_their_line_and_column() {
         },
         Case {
             text: "[augment]\nrotate = 0.2\n",
-            message: "line 2, column 1: augment: expected one of min_scale, max_scale, ratio, flip, mixup, cutmix, got \
-                      'rotate'",
+            message: "line 2, column 1: augment: expected one of min_scale, max_scale, ratio, flip, mixup, cutmix, erase, \
+                      jitter, got 'rotate'",
         },
         Case {
             text: "[network]\nprecision = 'bf61'\n",

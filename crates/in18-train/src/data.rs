@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use in18_dataset::{DataRoot, ImageSet, OpenOptions, check_same_classes};
 use in18_loader::{self as loader, Augmentation, Mixing, Size};
-use in18_recipe::{Augment, EpochPlan, EvaluationSize, Flip, Recipe, Shuffle, Tta};
+use in18_recipe::{Augment, EpochPlan, EvaluationSize, Flip, Jitter, Recipe, Shuffle, Tta};
 use in18_record::DataChange;
 
 use crate::error::TrainError;
@@ -134,14 +134,15 @@ impl Data {
 
 /// How training images of an epoch are changed at random.
 pub fn augmentation(recipe: &Recipe, epoch: u32, min_scale: f64) -> Augmentation {
-    let &Augment { max_scale, ratio, flip, mixup, cutmix, .. } = &recipe.augment;
+    let &Augment { max_scale, ratio, flip, mixup, cutmix, erase, jitter, .. } = &recipe.augment;
     let flip = match flip {
         Flip::None => loader::Flip::None,
         Flip::Random => loader::Flip::Random,
         Flip::Alternating => loader::Flip::Alternating,
     };
-    let mixing = Mixing { mixup, cutmix };
-    Augmentation { seed: recipe.seed, epoch, min_scale, max_scale, ratio, flip, mixing }
+    let Jitter { brightness, contrast, saturation } = jitter;
+    let (jitter, mixing) = (loader::Jitter { brightness, contrast, saturation }, Mixing { mixup, cutmix });
+    Augmentation { seed: recipe.seed, epoch, min_scale, max_scale, ratio, flip, jitter, erase, mixing }
 }
 
 /// A recipe's order of images, as the loader names it.

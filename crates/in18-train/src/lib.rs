@@ -33,7 +33,7 @@ mod traffic;
 mod trainer;
 mod views;
 
-pub use data::{Data, order_of};
+pub use data::{Data, augmentation, order_of};
 pub use error::{CheckpointError, Half, TrainError};
 pub use evaluation::{Evaluation, StartedEvaluation};
 pub use first_step::{Doing, FirstStep, PATIENCE, StepName};

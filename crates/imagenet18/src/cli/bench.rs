@@ -168,6 +168,10 @@ pub struct BenchLoaderArgs {
     #[arg(long, value_name = "SHARE", default_value = "0.08")]
     pub min_scale: f64,
 
+    /// Set a field of the recipe that changes images, as `-o augment.mixup=0.2`.
+    #[arg(short = 'o', value_name = "FIELD=VALUE")]
+    pub fields: Vec<String>,
+
     /// Epochs that are counted, after one that is not and brings the files into memory; the best and the median one are
     /// reported.
     #[arg(long, value_name = "N", default_value = "2")]

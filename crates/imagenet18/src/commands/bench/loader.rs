@@ -5,24 +5,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use in18_dataset::ImageSet;
-use in18_loader::{Augmentation, BatchPlan, EpochOrder, Loader, OnBadImage, Share, StageTimes, TrainingBatch};
+use in18_loader::{BatchPlan, EpochOrder, Loader, OnBadImage, Share, StageTimes, TrainingBatch};
+use in18_recipe::Recipe;
 use in18_system::proc::peak_rss_bytes;
-use in18_train::order_of;
+use in18_train::{augmentation, order_of};
 
 use super::step::median;
 use crate::cli::BenchLoaderArgs;
+use crate::recipe::augment_with;
 use crate::{cores, output};
 
 /// Measures epochs over a folder. Each epoch has its own order and crops.
 pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
     let set = Arc::new(ImageSet::open_with(&arguments.folder, &arguments.reading.options())?);
+    let recipe = augment_with(&arguments.fields)?;
     let threads = arguments.threads.unwrap_or_else(cores::available).get();
     let mut loader = Loader::new(Arc::clone(&set), threads, OnBadImage::Skip)?;
     let mut rates = Vec::new();
     let mut times = StageTimes::default();
     let mut bad = 0;
     for epoch in 0..=arguments.passes.get() {
-        let plan = plan(&set, epoch, arguments)?;
+        let plan = plan(&set, epoch, &recipe, arguments)?;
         let planned = plan.image_count();
         let start = Instant::now();
         let mut epoch_images = 0;
@@ -74,8 +77,8 @@ pub(super) fn loader(arguments: &BenchLoaderArgs) -> Result<()> {
 }
 
 /// An epoch's training batches.
-fn plan(set: &ImageSet, epoch: usize, arguments: &BenchLoaderArgs) -> Result<BatchPlan> {
-    let augmentation = Augmentation::torchvision(0, epoch as u32, arguments.min_scale);
+fn plan(set: &ImageSet, epoch: usize, recipe: &Recipe, arguments: &BenchLoaderArgs) -> Result<BatchPlan> {
+    let augmentation = augmentation(recipe, epoch as u32, arguments.min_scale);
     let order = EpochOrder::of(set, order_of(arguments.shuffle), augmentation.seed, augmentation.epoch);
     let batch = TrainingBatch { images: arguments.batch.get(), sz: arguments.size.get(), augmentation };
     Ok(BatchPlan::train_in_order(order, Share::ALL, |_| batch)?)
