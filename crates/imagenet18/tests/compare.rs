@@ -43,8 +43,11 @@ impl Runs {
     }
 }
 
+/// A recipe's runs: seed, top-1 and compute of each.
+type Reached = (String, Vec<(u64, f64, f64)>);
+
 /// What runs reached, without times.
-fn reached(results: &[Value]) -> Vec<(String, Vec<(u64, f64, f64)>)> {
+fn reached(results: &[Value]) -> Vec<Reached> {
     let number = |value: &Value| value.as_f64().unwrap();
     let run = |run: &Value| (run["seed"].as_u64().unwrap(), number(&run["top1"]), number(&run["compute"]));
     let of = |result: &Value| {

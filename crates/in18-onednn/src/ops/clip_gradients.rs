@@ -56,8 +56,8 @@ multiversion! {
             // SAFETY: the block ends at or before `length`.
             unsafe {
                 let mut block = values.add(i).cast::<[f32; LANES]>().read_unaligned();
-                for lane in 0..LANES {
-                    block[lane] *= factor;
+                for value in &mut block {
+                    *value *= factor;
                 }
                 values.add(i).cast::<[f32; LANES]>().write_unaligned(block);
             }

@@ -161,6 +161,15 @@ impl Bench {
     }
 }
 
+/// The arguments of the engine, with the recipe's type of activations where they name none.
+fn with_precision_of(recipe: &Recipe, engine: &EngineArgs) -> EngineArgs {
+    let precision = match engine.precision {
+        Precision::Auto => recipe.network.precision,
+        precision => precision,
+    };
+    EngineArgs { precision, ..engine.clone() }
+}
+
 /// The engine of an evaluation, which needs one device because it exchanges nothing.
 fn alone(arguments: &EngineArgs) -> Result<Option<(Engine, Option<RankEnvironment>)>> {
     let are_several = arguments.devices != Devices::Auto && engine::count(arguments)? > 1;
@@ -249,10 +258,7 @@ fn check(metrics: &Metrics) -> Result<()> {
 /// Measures the median step; with `--profile`, also where its time goes.
 pub(super) fn step(arguments: &BenchStepArgs) -> Result<()> {
     let (recipe, arch) = measured(arguments.recipe.as_deref(), arguments.arch, &arguments.fields)?;
-    let mut wanted = arguments.engine.clone();
-    if wanted.precision == Precision::Auto {
-        wanted.precision = recipe.network.precision;
-    }
+    let wanted = with_precision_of(&recipe, &arguments.engine);
     let choose = || match arguments.eval {
         true => alone(&wanted),
         false => engine::choose_rank(&wanted),
