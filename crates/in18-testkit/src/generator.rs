@@ -34,7 +34,7 @@ pub fn uniform(stream: u64, index: usize) -> f32 {
 
 /// The initial values of torchvision's parameter `name`, row-major in its `shape`: (O, I, KH, KW)
 /// for convolutions, (classes, features) for the classifier's weights. `arch` is "resnet18" or
-/// "resnet50", or one of them with BlurPool.
+/// "resnet50", or one of them with BlurPool or as ResNet-D.
 ///
 /// Running means start at 0 and running variances at 1; they are not parameters.
 pub fn initial_parameter(arch: &str, name: &str, shape: &[usize], start: Start) -> Vec<f32> {

@@ -28,7 +28,7 @@ pub const TRAINING_STEPS: usize = 10;
 const EVALUATION_BATCHES: usize = 4;
 const EVALUATION_SCALE: usize = 2;
 
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("resnet18-10-64x64", include_str!("../golden/resnet18-10-64x64.json")),
     ("resnet18-10-64x96", include_str!("../golden/resnet18-10-64x96.json")),
     ("resnet18-1000-64x64", include_str!("../golden/resnet18-1000-64x64.json")),
@@ -39,6 +39,7 @@ const FILES: [(&str, &str); 10] = [
     ("resnet50-1000-64x96", include_str!("../golden/resnet50-1000-64x96.json")),
     ("resnet18-blurpool-convolutions-10-64x64", include_str!("../golden/resnet18-blurpool-convolutions-10-64x64.json")),
     ("resnet18-blurpool-all-10-64x64", include_str!("../golden/resnet18-blurpool-all-10-64x64.json")),
+    ("resnet18d-10-48x48", include_str!("../golden/resnet18d-10-48x48.json")),
 ];
 
 /// One network, its input and its expected results.
@@ -48,7 +49,7 @@ pub struct GoldenCase {
     pub name: String,
     /// Versions of the libraries that computed the case.
     pub made_with: String,
-    /// "resnet18" or "resnet50", also with BlurPool, such as "resnet18-blurpool-all".
+    /// "resnet18" or "resnet50", also with BlurPool or as ResNet-D, such as "resnet18d-blurpool-all".
     pub arch: String,
     /// Outputs of the classifier.
     pub classes: usize,
@@ -193,7 +194,7 @@ pub enum GoldenError {
 
 impl GoldenCase {
     /// The names of all cases.
-    pub fn names() -> [&'static str; 10] {
+    pub fn names() -> [&'static str; 11] {
         FILES.map(|(name, _)| name)
     }
 
@@ -210,7 +211,8 @@ impl GoldenCase {
         Ok(case)
     }
 
-    /// Loads all cases: both networks, without and with BlurPool, heads of 10 and 1000 classes, square and rectangular input.
+    /// Loads all cases: both networks, also with BlurPool and as ResNet-D, heads of 10 and 1000
+    /// classes, square and rectangular input.
     pub fn all() -> Result<Vec<Self>, GoldenError> {
         Self::names().into_iter().map(Self::load).collect()
     }
@@ -306,6 +308,8 @@ mod tests {
     #[test]
     fn cases_cover_networks_heads_and_shapes() {
         let cases = GoldenCase::all().unwrap();
+        // The last stage of ResNet-D halves an odd number of rows, so that a square is cut off.
+        assert!(cases.iter().any(|case| case.arch == "resnet18d" && case.height % 32 != 0));
         for arch in ["resnet18", "resnet50"] {
             for classes in [10, 1000] {
                 for square in [true, false] {
@@ -323,7 +327,7 @@ mod tests {
     fn mistakes_in_the_optimizer_would_show() {
         let cases = GoldenCase::all().unwrap();
         let strong = cases.iter().filter(|case| case.weight_decay > 1e-2);
-        assert_eq!(strong.clone().count(), 5);
+        assert_eq!(strong.clone().count(), 6);
         for case in strong {
             assert_eq!(case.training.mistakes.len(), 3);
             for (mistake, &deviation) in &case.training.mistakes {
