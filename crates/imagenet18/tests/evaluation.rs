@@ -259,7 +259,7 @@ fn a_run_ends_at_its_accuracy_and_a_continued_one_knows_it() {
     assert!(runs.is_last("run", &runs.eval("run", "--size 32")));
     let stopped = network(&runs.logdir("run"));
     succeed(runs.command_of_report("run"));
-    assert!(runs.report_page().contains("finished"));
+    assert!(runs.report_page().contains("Finished: 1 of 3 epochs"));
 
     // It says so again, and ends; then it goes on to its plan's end.
     let output = succeed(runs.train("run", "--resume auto"));
