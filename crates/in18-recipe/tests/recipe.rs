@@ -208,7 +208,7 @@ fn lars_has_a_trust_coefficient_and_no_decoupled_decay() {
     let mut recipe = small();
     recipe.set("optimizer.decoupled", "true").unwrap();
     let fault = recipe.set("optimizer.kind", "lars").unwrap_err().to_string();
-    assert_eq!(fault, "expected false where optimizer.kind is lars, got true");
+    assert_eq!(fault, "optimizer.decoupled: expected false where optimizer.kind is lars, got true");
     recipe.set("optimizer.decoupled", "false").unwrap();
     recipe.set("optimizer.kind", "lars").unwrap();
     recipe.set("optimizer.trust", "0.0008").unwrap();
