@@ -81,8 +81,6 @@ CASES = [
     dict(arch="resnet18-blurpool-all", classes=10, height=64, width=64, learning_rate=0.005, weight_decay=1e-4),
     # The last stage pools an odd number of rows and columns.
     dict(arch="resnet18d", classes=10, height=48, width=48, learning_rate=0.005, weight_decay=5e-2),
-    dict(arch="resnet50d", classes=10, height=48, width=64, learning_rate=0.002, weight_decay=1e-4),
-    dict(arch="resnet18d-blurpool-all", classes=10, height=48, width=64, learning_rate=0.005, weight_decay=1e-4),
 ]
 
 
