@@ -1,7 +1,7 @@
 //! The optimizer: which parameters are updated how. It turns its rule into operations over a
 //! model's state, and names the slots that it wants. The kernel provider does the arithmetic
-//! ([`Sgd`](in18_kernels::op::Sgd), [`Lars`](in18_kernels::op::Lars)). The schedule brings what changes from step to step, such as
-//! the learning rate.
+//! ([`Sgd`](in18_kernels::op::Sgd), [`Lars`](in18_kernels::op::Lars)). The schedule brings what
+//! changes from step to step, such as the learning rate.
 #![forbid(unsafe_code)]
 
 mod clip;

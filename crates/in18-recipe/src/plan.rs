@@ -102,8 +102,8 @@ pub struct EpochPlan {
     /// which runs are compared.
     #[serde(skip)]
     pub val_size: usize,
-    /// Validation images per device and batch. Unless `evaluate.size` names a size, it is fixed when a set is loaded: `keep_dl` does not
-    /// change it.
+    /// Validation images per device and batch. Unless `evaluate.size` names a size, it is fixed when
+    /// a set is loaded: `keep_dl` does not change it.
     pub val_batch: usize,
     /// Lower bound of the random crop's share of the area, in the last step.
     pub min_scale: f64,

@@ -97,6 +97,25 @@ fn the_seed_runs_28_epochs_by_the_formula() {
 }
 
 #[test]
+fn averages_move_by_the_steps_of_the_run() {
+    let mut recipe = preset("seed-8gpu").unwrap().recipe();
+    for (field, value) in [("average.ema_half_life", "100"), ("average.every", "20"), ("average.lookahead", "5")] {
+        recipe.set(field, value).unwrap();
+    }
+    let plan = Plan::resolve(&recipe, &PlanInput::uniform(8, IMAGES)).unwrap();
+    // Epoch 0 has 313 steps, so step 7 of epoch 1 is the run's 320th.
+    assert_eq!([plan.step(0, 313).lookahead, plan.step(1, 8).ema, plan.step(1, 12).ema], [None; 3]);
+    assert!((plan.step(1, 7).ema.unwrap() - 0.5_f64.powf(0.2)).abs() < 1e-15);
+    let (total, decay) = (plan.total_steps() as f64, 0.95_f64.powf(5.0));
+    assert!((plan.step(1, 7).lookahead.unwrap() - decay * (320.0 / total).powf(3.0)).abs() < 1e-15);
+    assert!((plan.step(27, 1252).lookahead.unwrap() - decay).abs() < 1e-15);
+    // Where the last step is no meeting, the network becomes the slow one all the same.
+    recipe.set("average.lookahead", "7").unwrap();
+    let plan = Plan::resolve(&recipe, &PlanInput::uniform(8, IMAGES)).unwrap();
+    assert_eq!([plan.step(27, 1251).lookahead, plan.step(27, 1252).lookahead], [None, Some(1.0)]);
+}
+
+#[test]
 fn keep_dl_changes_only_the_training_batch() {
     let text = "[{'ep': 0, 'sz': 128, 'bs': 100, 'trndir': '-a', 'valdir': '-b', 'min_scale': 0.3, 'rect_val': True}, \
         {'ep': 2, 'sz': 128, 'trndir': '-a', 'bs': 900, 'keep_dl': True}, {'ep': (0, 4), 'lr': 0.1}]";

@@ -93,8 +93,9 @@ pub fn write_sealed(
     })
 }
 
-/// Writes a model's parameters and running statistics, as evaluations see them, as a sealed file, under torchvision's names
-/// and shapes, fp32, with `num_batches_tracked` (i64) as PyTorch's batch normalisation keeps it.
+/// Writes a model's parameters and running statistics, as evaluations see them, as a sealed file,
+/// under torchvision's names and shapes, fp32, with `num_batches_tracked` (i64) as PyTorch's batch
+/// normalisation keeps it.
 ///
 /// # Errors
 /// [`WeightsError::Write`], [`WeightsError::Program`]. Then there is no file, or the earlier one.

@@ -1,6 +1,6 @@
 //! `[augment]`: how training images are changed at random. Each is cropped, resized to the phase's
-//! size, and flipped in half of the cases. Its colours may change,
-//! a part of it may be erased, and two of a batch may be mixed.
+//! size, and flipped in half of the cases. Its colours may change, a part of it may be erased, and
+//! two of a batch may be mixed.
 
 use serde::{Deserialize, Serialize};
 

@@ -374,7 +374,7 @@ impl Measured {
         let (arch, engine) = (bench.arch, bench.model.describe());
         let Size { batch, height, width } = bench.size;
         let images_per_s = (world * batch) as f64 / seconds;
-        let flops: u64 = bench.model.operations(bench.mode, bench.size)?.iter().map(|op| op.flops()).sum();
+        let flops = bench.model.flops(bench.mode, bench.size)?;
         let gflops = *world as f64 * flops as f64 / seconds / 1e9;
         let peak_rss_mb = peak_rss_bytes().map_or(0, |bytes| bytes / (1 << 20));
         let device_mb = bench.model.device_memory().map(|memory| memory.max_cached / (1 << 20));

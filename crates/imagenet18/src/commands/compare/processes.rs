@@ -57,6 +57,9 @@ impl Job<'_> {
         command.args(["--engine", &name(engine.engine), "--precision", &name(engine.precision)]);
         command.args(["--devices", &engine.devices.to_string()]);
         command.args(engine.no_tf32.then_some("--no-tf32")).args(reading.exif.then_some("--exif"));
+        if let Some(cache) = &reading.cache {
+            command.arg("--cache").arg(cache);
+        }
         // In a process group of its own, a run gets no signal from the terminal. This process
         // forwards it.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
